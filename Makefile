@@ -58,6 +58,11 @@ scenarios:
 matrix:
 	@MINIMIX_LONG=1 node --import tsx --test --test-force-exit --test-reporter=spec e2e/matrix.test.ts e2e/scansion.test.ts
 
+# The same steps with and without the module, in configurations as people run them and with single community modules, on
+# each version; `make e2e` has a short form. MINIMIX_SETUP="newest, minimal", or a part of such a name, plays only these.
+setups:
+	@MINIMIX_LONG=1 node --import tsx --test --test-force-exit --test-reporter=spec e2e/setups.test.ts
+
 # ONCE=1 goes through it without waiting for a key.
 demo:
 	@tools/setup
@@ -76,4 +81,4 @@ bench: node_modules/.package-lock.json
 clean:
 	rm -rf .build
 
-.PHONY: all build test lint spec fuzz soak missed e2e scenarios matrix install rock demo demo-web bench clean
+.PHONY: all build test lint spec fuzz soak missed e2e scenarios matrix setups install rock demo demo-web bench clean

@@ -1,4 +1,4 @@
-// O2: what an admin, and a user, can see and do: metrics, the shell, ad-hoc commands, service discovery.
+// O2: commands and information for admins and users: metrics, the shell, ad-hoc commands, service discovery.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
@@ -38,7 +38,7 @@ for (const version of versions) {
 
         after(() => house.close());
 
-        /** The module's figures, by name and labels but for the host: `memberships{state="joined"}`. */
+        /** Returns the module's metrics by name and labels, without the host: `memberships{state="joined"}`. */
         async function scrape(): Promise<Map<string, number>> {
             const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
             const samples = text.matchAll(/^prosody_mod_minimix__(\w+?)(?:_total)?\{host="a\.lab",?(.*)\} (\S+)$/gm);
@@ -70,6 +70,8 @@ for (const version of versions) {
                 "pending_iqs",
                 "rejoins",
                 "replays",
+                "storage_failures",
+                "storage_waiting",
             ]);
         });
 
@@ -93,7 +95,7 @@ for (const version of versions) {
             const { phone, laptop, bob } = house;
             const start = await scrape();
             await join(phone, room, "Alice");
-            // Bob's presence, the account's own and the subject; Bob is shown the account.
+            // Bob's presence, the account's own presence and the subject; and the account's presence for Bob.
             const joined = await scrape();
             assert.deepEqual(growth(start, joined), {
                 accounts: 1,
@@ -109,7 +111,7 @@ for (const version of versions) {
             for (const client of [phone, laptop, bob]) {
                 await client.expect({ room, body: "hello" });
             }
-            // To Alice's sessions one copy for two, and Bob's own.
+            // Two copies for Alice's sessions, of which one is saved, and one for Bob.
             const said = await scrape();
             assert.deepEqual(growth(replayed, said), {
                 archive_writes: 1,
@@ -137,7 +139,12 @@ for (const version of versions) {
             await house.hold();
             const first = house.phone.iq("get", `${room}/Bob`, query()).catch(() => undefined);
             await assert.rejects(house.phone.iq("get", `${room}/Bob`, query()), { condition: "resource-constraint" });
-            assert.deepEqual(growth(start, await scrape()), { pending_iqs: 1, 'drops{reason="iq_limit"}': 1 });
+            // The refusal is the one copy.
+            assert.deepEqual(growth(start, await scrape()), {
+                pending_iqs: 1,
+                copies_out: 1,
+                'drops{reason="iq_limit"}': 1,
+            });
             await house.release();
             await first;
             assert.equal((await scrape()).get("pending_iqs"), 0);
@@ -172,7 +179,7 @@ for (const version of versions) {
             return (await house.server.occupants(room)).some((occupant) => occupant.nick === nick);
         }
 
-        /** What `prosodyctl shell` prints, to either stream. */
+        /** Returns the output of `prosodyctl shell`, of both streams. */
         async function shell(command: string): Promise<string> {
             try {
                 return await house.server.shell(command);
@@ -210,7 +217,7 @@ for (const version of versions) {
 
             test("makes an account rejoin without a visible change for its sessions", async () => {
                 const room = await house.roomWithBoth("anew");
-                assert.match(await shell(`minimix:rejoin("alice@a.lab", "${room}")`), /OK: alice@a.lab joins/);
+                assert.match(await shell(`minimix:rejoin("alice@a.lab", "${room}")`), /OK: alice@a.lab is rejoining/);
                 await phone.expectNone({ room });
                 await groupchat(bob, room, "still there?");
                 await phone.expect({ room, body: "still there?" });
@@ -258,7 +265,7 @@ for (const version of versions) {
             });
         });
 
-        /** The answer to a command: notes and lines of a result. */
+        /** Returns the answer to a command: notes and lines of a result. */
         interface Answer {
             status: string;
             info: string[];
@@ -304,7 +311,7 @@ for (const version of versions) {
             };
         }
 
-        /** As a client's dialog does: asks for the form, and sends it filled in. */
+        /** Requests the form and sends it filled in, as a client's dialog does. */
         async function fill(client: Client, name: string, fields: Record<string, string>): Promise<Answer> {
             const { status, sessionid } = await run(client, name);
             assert.equal(status, "executing");
@@ -342,7 +349,7 @@ for (const version of versions) {
                     lines.map((line) => line.split(":")[0]),
                     ["alice@a.lab", "bob@a.lab"],
                 );
-                // Accounts may be on their way back to rooms still after the module was loaded again.
+                // Accounts may still be rejoining after the module was loaded again.
                 assert((await run(bob, "totals")).lines.some((line) => /^- lost: \d+$/.test(line)));
             });
 

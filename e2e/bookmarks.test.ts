@@ -17,7 +17,7 @@ import { changeNick, create, destroy, groupchat, join, kick, leave } from "./sup
 import { type Server, startServer, versions } from "./support/prosody.ts";
 import { atOnce, inTurn } from "./support/suites.ts";
 
-/** The ways in which a client ends a bookmark; "legacy" is for one that knows XEP-0048 alone. */
+/** The ways in which a client ends a bookmark. "legacy": a client that supports XEP-0048 only. */
 const endings: Record<string, { legacy: boolean; end: (client: Client, room: string) => Promise<void> }> = {
     "autojoin off": { legacy: false, end: (client, room) => publishBookmark(client, room, { autojoin: false }) },
     "no autojoin": { legacy: false, end: (client, room) => publishBookmark(client, room, {}) },
@@ -31,7 +31,7 @@ const endings: Record<string, { legacy: boolean; end: (client: Client, room: str
     "legacy, gone": { legacy: true, end: (client) => storeLegacyBookmarks(client, {}) },
 };
 
-/** What happens in which order when both devices are there, or only the first; the second writes the bookmark. */
+/** The orders of events with both devices, or only the first. The second device writes the bookmark. */
 const orders = [
     ["end", "one leaves"],
     ["one leaves", "end"],
@@ -200,7 +200,7 @@ atOnce("bookmarks", settings, ({ name, ...setting }) => {
 atOnce("the end of a bookmark", versions, (version) => {
     describe(`Prosody ${version}: the end of a bookmark`, inTurn, () => {
         let house: House;
-        /** Of Alice, who writes XEP-0402, and of Carol, who writes XEP-0048. */
+        /** Bookmarks of Alice (XEP-0402) and of Carol (XEP-0048). */
         const devices = new Map<string, Client>();
 
         before(async () => {
@@ -212,7 +212,7 @@ atOnce("the end of a bookmark", versions, (version) => {
 
         after(() => house.close());
 
-        /** The device, connected anew if it was lost. */
+        /** Returns the device, reconnected if it was lost. */
         async function device(name: string): Promise<Client> {
             const known = devices.get(name);
             const client = known?.online ? known : await house.connect(name);
@@ -404,7 +404,7 @@ atOnce("bookmarks and starts", versions, (version) => {
     });
 });
 
-// At the same time, as it takes a minute in its long form.
+// Runs in parallel, because the long form takes a minute.
 describe("devices that disagree over the nick", { concurrency: true }, () => {
     for (const version of versions) {
         test(`P5: do not drive the account round in circles, Prosody ${version}`, async () => {
@@ -434,7 +434,7 @@ describe("devices that disagree over the nick", { concurrency: true }, () => {
     }
 });
 
-/** Publishes the bookmark whenever the room shows the account under another nick; gives how often that was. */
+/** Publishes the bookmark whenever the room shows the account under another nick. Returns the number of times. */
 async function insist(client: Client, room: string, nick: string, signal: AbortSignal): Promise<number> {
     let count = 0;
     const isOther = (stanza: Element) =>

@@ -112,7 +112,7 @@ test("files that import values from each other are refused", () => {
     assert.throws(() => compile(files), /two\.ts and src\/one\.ts import values from each other/);
 });
 
-/** What a function with the parameters a, b and node is to become. */
+/** The expected Lua for a function with the parameters a, b and node. */
 const bodies = {
     "a conditional expression that is returned becomes an if": [
         "return b === a ? f(1) : f(2);",

@@ -1,4 +1,4 @@
-// The page of `make demo-web` shows what it promises, to a browser.
+// Tests the page of `make demo-web` in a browser.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -10,7 +10,7 @@ import { openSite, type Site } from "../demo/web/site.ts";
 import { versions } from "./support/prosody.ts";
 
 const main = fileURLToPath(new URL("../demo/web.ts", import.meta.url));
-/** To look at; that of the README is a copy of it. */
+/** A screenshot to look at. The README has a copy of it. */
 const screenshot = fileURLToPath(new URL("../.build/demo-web.png", import.meta.url));
 const executablePath = "/usr/bin/chromium";
 const skip = !existsSync(executablePath) && `not tested in a browser: there is no ${executablePath}`;
@@ -23,7 +23,7 @@ const switches = [
     "--disable-quic",
     "--disable-sync",
     "--no-first-run",
-    // For root there is no sandbox.
+    // Chromium has no sandbox for root.
     "--no-sandbox",
 ];
 
@@ -78,7 +78,7 @@ describe("the demo's page", { skip }, () => {
         await device(name).locator(".chat-msg__text", { hasText: body }).waitFor();
     }
 
-    /** What became of a message, by the panel. */
+    /** Returns the state of a message, as the panel shows it. */
     async function copiesOf(body: string): Promise<string> {
         return page.locator("#messages li", { hasText: body }).locator("b").innerText();
     }

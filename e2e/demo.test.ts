@@ -1,4 +1,4 @@
-// The demo tells the truth and leaves nothing behind.
+// Tests that the demo's claims are true and that it cleans up.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -24,7 +24,7 @@ for (const version of versions) {
             rmSync(folder, { recursive: true });
         });
 
-        /** Runs the demo, interrupting it when a line matches; gives its lines once it has ended well. */
+        /** Runs the demo, and interrupts it when a line matches. Returns its lines after a successful end. */
         async function run(environment: Record<string, string>, interruptAt?: RegExp): Promise<string[]> {
             const env = { ...process.env, NO_COLOR: "1", PROSODY: version, TMPDIR: folder, ...environment };
             const demo = spawn(process.execPath, ["--import", "tsx", main], {

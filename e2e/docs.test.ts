@@ -16,7 +16,7 @@ import { backends, startStorage } from "./support/storage.ts";
 const readme = read("README.md");
 const operations = read("docs/operations.md");
 const room = "room@rooms.example.org";
-/** Without the module: what a configuration in the documents is added to. */
+/** A configuration without the module, to which snippets of the documents are added. */
 const plain = chapters("Turn it on", "Check that it works");
 const [turnedOn = ""] = blocksOf(plain, "lua");
 
@@ -107,7 +107,7 @@ test("O2: the metrics of docs/operations.md are the module's", () => {
 });
 
 test("the stores of the documents are the module's", () => {
-    const stores = [...sources.matchAll(/open_store(?:<[^(]*>)?\("(minimix\w*)"/g)]
+    const stores = [...sources.matchAll(/\bopen(?:Records(?:<[^(]*>)?|Messages)\("(minimix\w*)"/g)]
         .map(([, name]) => name ?? "")
         .sort();
     assert.deepEqual(

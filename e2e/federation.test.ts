@@ -54,7 +54,7 @@ function story(options: NetworkOptions): void {
     let network: Network;
     let room: string;
     let bob: Client;
-    // All three are alice's; the tablet stays out of the room for most of the time.
+    // All three belong to alice. The tablet is outside of the room most of the time.
     let phone: Client;
     let laptop: Client;
     let tablet: Client;
@@ -71,7 +71,7 @@ function story(options: NetworkOptions): void {
         for (const client of [phone, laptop, tablet]) {
             await client.iq("set", undefined, xml("enable", { xmlns: nsCarbons }));
         }
-        // In a moderated room ejabberd gives back the role that an occupant had, even to one who is banned.
+        // In a moderated room ejabberd restores the earlier role of an occupant, even of a banned user.
         await create(bob, room, "Bob", { persistentroom: "1", allowinvites: "1", moderatedroom: "0" });
     });
 
@@ -96,14 +96,14 @@ function story(options: NetworkOptions): void {
         return [bob, phone, laptop, tablet].filter(({ online }) => online);
     }
 
-    /** Returns when the room has handled what was sent, and what came of it has arrived. */
+    /** Returns when the room has handled all stanzas, and the results have arrived. */
     async function settle(): Promise<void> {
         for (const client of [...everybody(), bob]) {
             await client.ask(xml("iq", { type: "get", to: room }, xml("query", { xmlns: nsDiscoInfo })));
         }
     }
 
-    /** Each of these clients gets such a stanza once, and nobody else does. */
+    /** Checks that each of these clients gets such a stanza once, and no other client does. */
     async function reaches(clients: Client[], match: Match): Promise<Element[]> {
         const stanzas = await Promise.all(clients.map((client) => client.expect(match)));
         await settle();
@@ -113,7 +113,7 @@ function story(options: NetworkOptions): void {
         return stanzas;
     }
 
-    /** What our server has told the other one in this test, and what it was told. */
+    /** Stanzas between our server and the other one in this test. */
     function upstream(): string {
         return network.toThem.carried.slice(saidBefore);
     }
@@ -122,13 +122,13 @@ function story(options: NetworkOptions): void {
         return network.toUs.carried.slice(heardBefore);
     }
 
-    /** The conditions of the errors that a client got for what it sent under this id; nobody else got any. */
+    /** Returns the conditions of the errors that a client got for this id. Other clients must not get any. */
     async function errors(client: Client, id: string): Promise<string[]> {
         const stanzas = await reaches([client], { type: "error", id });
         return stanzas.map((stanza) => new StanzaError(stanza).condition);
     }
 
-    /** Who is in the room, as its owner is told. */
+    /** Returns the occupants, as the room's owner sees them. */
     async function nicks(): Promise<(string | undefined)[]> {
         const ask = (role: string) => bob.iq("get", room, xml("query", { xmlns: nsAdmin }, xml("item", { role })));
         const lists = [await ask("moderator"), await ask("participant"), await ask("visitor")];
@@ -378,8 +378,10 @@ function story(options: NetworkOptions): void {
                 stanza.name === "presence" && stanza.attrs.from === room && hash.test(stanza.toString());
             await bob.iq("set", room, avatar("picture"));
             await reaches([bob, phone, laptop], isAvatar);
+            // Prosody sends its own presence after the subject, and so does the replay.
             const stanzas = await join(tablet, room, "Alice");
-            assert.equal(stanzas.filter(isAvatar).length, 1);
+            assert.equal(stanzas.filter(isAvatar).length, 0);
+            await reaches([tablet], isAvatar);
             await leave(tablet, room, "Alice");
         });
     }
@@ -476,12 +478,12 @@ function story(options: NetworkOptions): void {
     }
 }
 
-/** The occupants that a join was shown, in order. */
+/** Returns the occupants in the answer to a join, in order. */
 function occupants(stanzas: Element[]): (string | undefined)[] {
     return stanzas.filter(isOccupant).map(({ attrs }) => attrs.from);
 }
 
-/** The presence that ends the list of occupants. */
+/** Returns the presence that ends the list of occupants. */
 function own(stanzas: Element[]): Element | undefined {
     return stanzas.findLast(isOccupant);
 }

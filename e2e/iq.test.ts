@@ -22,7 +22,7 @@ for (const { name, ...setting } of settings) {
         let phone: Client;
         let laptop: Client;
         let bob: Client;
-        /** A session of Alice's that joins no room. */
+        /** A session of Alice that has not joined. */
         let tablet: Client;
 
         before(async () => {

@@ -1,4 +1,4 @@
-// How sessions come into a room.
+// Tests how sessions join a room.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type Client, connect, type Element, StanzaError, statusCodes, xml } from "./support/client.ts";
@@ -19,7 +19,7 @@ import { startServer, versions } from "./support/prosody.ts";
 
 const nsMuc = "http://jabber.org/protocol/muc";
 
-/** Starts of a server to try the first join on; random order of handlers makes for different ones. */
+/** Number of server starts for the test of the first join, because handlers run in random order. */
 const starts = Number(process.env.MINIMIX_STARTS ?? 5);
 
 for (const { name, ...setting } of settings) {
@@ -214,7 +214,7 @@ for (const { name, ...setting } of settings) {
             await join(phone, room, "Alice");
         });
 
-        /** Why a room of Bob's refuses Alice, and what makes it take her. */
+        /** Reasons for which a room of Bob's refuses Alice, and how to make it admit her. */
         interface Refusal {
             name: string;
             condition: string;
@@ -277,7 +277,7 @@ for (const { name, ...setting } of settings) {
             await join(laptop, room, "Alice");
         });
 
-        /** Nothing is left of refused joins: no session, no occupant, and the room is what answers. */
+        /** Checks that refused joins leave nothing behind: no session and no occupant. The room itself answers. */
         async function refusedEverywhere(room: string, condition: string): Promise<void> {
             for (const client of [phone, laptop]) {
                 const other = client === phone ? laptop : phone;
@@ -464,7 +464,7 @@ function bodies(stanzas: Element[]): string[] {
     return stanzas.map((stanza) => stanza.getChildText("body")).filter((body) => body !== null);
 }
 
-/** The room's error, which must be the answer to the stanza with this id. */
+/** Checks the room's error, which must answer the stanza with this id. */
 async function refused(client: Client, id: string, room: string): Promise<StanzaError> {
     const error = await client.expect({ name: "presence", type: "error", room });
     assert.equal(error.attrs.id, id);

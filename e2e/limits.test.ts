@@ -1,11 +1,12 @@
-// B1: while an account or a room misbehaves, others' messages and joins take hardly longer. It prints how long.
+// B1: while an account or a room floods the server, other users' messages and joins are hardly slower. Prints the
+// times.
 import assert from "node:assert/strict";
 import { after, before, describe, test, type TestContext } from "node:test";
 import { type Client, connect, xml } from "./support/client.ts";
 import { create, groupchat, join, leave } from "./support/muc.ts";
 import { type Server, startServer, versions } from "./support/prosody.ts";
 
-/** Milliseconds that 95 in 100 messages and joins may take; a machine that does ten things at a time may be slow. */
+/** Limit for the 95th percentile of messages and joins, in milliseconds. A loaded machine may be slow. */
 const bound = 1000;
 const samples = process.env.MINIMIX_LONG === "1" ? 300 : 40;
 
@@ -86,7 +87,7 @@ for (const version of versions) {
                     await alice.send(disco(`${room("loud")}/Dave`, alice.newId()));
                     await groupchat(alice, room("loud"), "noise");
                     sent += 5;
-                    // No faster than it reads what comes of it, or it is this process that is slow.
+                    // Waits for the results, so that the test process itself is not the bottleneck.
                     await alice.sync().catch(() => undefined);
                     alice.take();
                 }

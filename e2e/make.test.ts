@@ -39,6 +39,10 @@ const commands: Record<string, { parameters: string[]; prints: RegExp[] }> = {
         parameters: [`MINIMIX_MATRIX=${versions.at(-1) ?? ""}, mod_minimix alone, internal`],
         prints: [/✔ c2s .*✔ websocket .*✔ bosh /s, /^ℹ pass 3$/m],
     },
+    setups: {
+        parameters: [`MINIMIX_SETUP=${versions.at(-1) ?? ""}, minimal`],
+        prints: [/✔ \S+, minimal /, /^ℹ pass 1$/m],
+    },
     bench: {
         parameters: ["BENCH=s2s,scale", "MINIMIX_ROUNDS=1", "MINIMIX_ACCOUNTS=10"],
         prints: [

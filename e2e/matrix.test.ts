@@ -1,5 +1,5 @@
-// O3, O4: one story on each version, with the module alone and with those that people run, on each storage, over each way
-// to connect. MINIMIX_LONG=1 plays it on all of them, otherwise on a few that differ as much as can be.
+// O3, O4: one story on each version, with the module alone and with common modules. It runs on each storage and each
+// transport. MINIMIX_LONG=1 plays all combinations, otherwise a few that differ as much as possible.
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -32,7 +32,7 @@ const modules: Record<Company, string[]> = {
     ],
 };
 
-/** What mod_firewall is to keep from the accounts, and what it is to look at and let through. */
+/** Rules of mod_firewall: stanzas to drop, and stanzas to inspect and pass. */
 const rules = `
 ::deliver
 KIND: message
@@ -119,13 +119,13 @@ async function play(server: Server, transport: Transport, company: Company): Pro
     }
     const sessions = async () => (await server.occupants(room)).flatMap((occupant) => occupant.sessions);
 
-    // The first session's join is the account's, the second one's is served from what is known.
+    // The first session's join is sent to the room. The second session is served from the cache.
     await create(bob, room, "Bob");
     await join(phone, room, "Alice");
     checkJoin(await join(laptop, room, "Alice"), room, "Alice");
     assert.deepEqual((await sessions()).sort(), ["alice@a.lab/minimix", "bob@a.lab/minimix"]);
 
-    // Each message comes once to each.
+    // Each session gets each message once.
     await groupchat(bob, room, "one");
     await phone.expect({ room, body: "one" });
     await groupchat(phone, room, "two");
@@ -134,12 +134,12 @@ async function play(server: Server, transport: Transport, company: Company): Pro
     }
     await bob.expect({ room, body: "two" });
     await settle(all);
-    // The phone and Bob have read one of them already.
+    // The phone and Bob have read one of them before.
     assert.deepEqual(takeBodies(bob, room), ["one"]);
     assert.deepEqual(takeBodies(phone, room), ["two"]);
     assert.deepEqual(takeBodies(laptop, room), ["one", "two"]);
 
-    // In private: both sessions get what Bob says, and the other one what this one says.
+    // Private messages: both sessions get Bob's, and each session gets a copy of the other's.
     await privateMessage(bob, room, "Alice", "psst");
     await phone.expect({ from: `${room}/Bob`, body: "psst" });
     await privateMessage(phone, room, "Bob", "what?");
@@ -148,7 +148,7 @@ async function play(server: Server, transport: Transport, company: Company): Pro
     assert.equal(laptop.take({ from: `${room}/Bob`, body: "psst" }).length, 1);
     assert.equal(laptop.take({ child: ["sent", "urn:xmpp:carbons:2"] }).length, company === "alone" ? 0 : 1);
 
-    // One changes the nick of both.
+    // One session changes the nick of both.
     await changeNick(laptop, room, "Ally");
     await phone.expect({ from: `${room}/Alice`, type: "unavailable", status: "303" });
     await phone.expect({ from: `${room}/Ally`, type: undefined, status: "110" });
@@ -158,7 +158,7 @@ async function play(server: Server, transport: Transport, company: Company): Pro
         assert.equal(answer.attrs.type, "result");
     }
 
-    // One goes and comes back, which is nobody's business.
+    // A session leaves and joins again. The room does not see it.
     await settle(all);
     bob.take();
     await leave(laptop, room, "Ally");
@@ -166,14 +166,14 @@ async function play(server: Server, transport: Transport, company: Company): Pro
     await settle(all);
     assert.deepEqual(bob.take({ name: "presence", room }).map(String), []);
 
-    // Both are thrown out, and one is let in again.
+    // The room removes both sessions, and one joins again.
     await kick(bob, room, "Ally");
     await phone.expect({ from: `${room}/Ally`, type: "unavailable", status: "307" });
     await laptop.expect({ from: `${room}/Ally`, type: "unavailable", status: "307" });
     assert.deepEqual(await sessions(), ["bob@a.lab/minimix"]);
     await join(phone, room, "Alice");
 
-    // It stays while nobody is there, and what was said meanwhile is there for who comes back.
+    // The account stays without sessions. A session that joins later gets the messages of that time.
     await phone.disconnect();
     await laptop.disconnect();
     while (await server.eval(`return next(prosody.hosts["a.lab"].sessions.alice or {}) ~= nil`)) {
@@ -186,7 +186,7 @@ async function play(server: Server, transport: Transport, company: Company): Pro
     checkJoin(stanzas, room, "Alice");
     assert.equal(bodiesOf(stanzas).at(-1), "three");
 
-    // With the last session the account goes.
+    // The account leaves with the last session.
     await leave(phone, room, "Alice");
     assert.deepEqual(await sessions(), ["bob@a.lab/minimix"]);
     await leave(bob, room, "Bob");
@@ -194,7 +194,7 @@ async function play(server: Server, transport: Transport, company: Company): Pro
     await bob.disconnect();
 }
 
-/** XEP-0045 7.1: Bob, the account itself, the subject at the end. */
+/** The order of XEP-0045 7.1: Bob, the account itself, the subject. */
 function checkJoin(stanzas: Element[], room: string, nick: string): void {
     const presences = stanzas.filter(({ name, attrs }) => name === "presence" && attrs.from !== room);
     assert.deepEqual(

@@ -10,12 +10,12 @@ import { publishBookmark } from "./support/bookmarks.ts";
 import { groupchat, join, setAffiliation } from "./support/muc.ts";
 import { type ServerOptions, type Version, versions } from "./support/prosody.ts";
 
-/** A server with one such module, and what it may do to rooms. */
+/** A server with one such module, and its expected effect on rooms. */
 interface Neighbour {
     readonly options: Partial<ServerOptions>;
-    /** Of Debian's prosody-modules, if it is of those. */
+    /** Whether the module is from Debian's prosody-modules. */
     readonly module?: string;
-    /** A word that it looks for. */
+    /** A word that the module searches for. */
     readonly word?: string;
 }
 

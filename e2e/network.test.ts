@@ -1,4 +1,4 @@
-// The harness itself, with rooms on another server: what can be done to that server and to what is between.
+// Tests the harness itself, with rooms on another server, and a link that can be cut or paused.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type Client, connect, StanzaError, xml } from "./support/client.ts";

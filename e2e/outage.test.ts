@@ -1,5 +1,5 @@
-// What is said in a room while its server or ours is down, or cannot reach the other, is in the archive afterwards (H1, P3).
-// MINIMIX_LONG=1 tries each version with each service, and more kinds of outage.
+// H1, P3: messages from an outage are in the archive afterwards. One of the servers is down, or the servers cannot
+// reach each other. MINIMIX_LONG=1 tries each version with each service, and more kinds of outages.
 import assert from "node:assert/strict";
 import { setTimeout } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
@@ -50,7 +50,7 @@ for (const { version, room } of isLong ? all : some) {
             said += messages;
         }
 
-        /** All that was said, once and in order, for each account; it takes a while to come back. */
+        /** Checks that each account has all messages, once and in order. The accounts need some time to rejoin. */
         async function assertComplete(): Promise<void> {
             const wanted = numbers(1, said);
             for (const username of ["alice", "carol"]) {

@@ -1,4 +1,4 @@
-// What happens to an account's rooms when its clients end, its user is deleted or the module is unloaded (P4, P6, L6, O5).
+// P4, P6, L6, O5: effects on an account's rooms. Its clients end, its user is deleted, or the module is unloaded.
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join as joinPath } from "node:path";
@@ -11,7 +11,7 @@ import { type Server, startServer, versions } from "./support/prosody.ts";
 
 const nsMuc = "http://jabber.org/protocol/muc";
 
-/** The module's files, of all accounts or of one. */
+/** The module's files of one account, or of all accounts. */
 function stored(server: Server, username = ""): string[] {
     const files = readdirSync(joinPath(server.folder, "data"), { recursive: true }).map(String);
     return files.filter(

@@ -1,5 +1,5 @@
-// P1: the server is killed at any moment, again and again, while accounts join and leave rooms of this server and of
-// another. What a client was told holds. MINIMIX_LONG=1 kills it twenty times for each storage there is.
+// P1: the server is killed at random times, while accounts join and leave local and remote rooms. Results that a client
+// has seen stay valid. MINIMIX_LONG=1 kills it twenty times for each storage.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
@@ -16,13 +16,13 @@ const limit = 30_000;
 const [oldest = "0.12"] = versions;
 const newest = versions.at(-1) ?? oldest;
 
-/** In short, every version and every storage comes up, but not each with each. */
+/** The short run has every version and every storage, but not every combination. */
 const settings: { version: Version; backend: Backend }[] = backends.flatMap((backend, i) => {
     const some = versions.filter((_, j) => isLong || i % versions.length === j);
     return some.map((version) => ({ version, backend }));
 });
 
-/** What a client knows of its account and a room; undefined while it waits for an answer. */
+/** The state of an account in a room as a client knows it. Undefined while the client waits for an answer. */
 type Known = boolean | undefined;
 
 class Account {
@@ -35,7 +35,7 @@ class Account {
         this.nick = name;
     }
 
-    /** Goes in and out of rooms as chance has it, until the connection is lost. */
+    /** Joins and leaves rooms at random, until the connection is lost. */
     async live(client: Client, rooms: string[]): Promise<void> {
         while (client.online) {
             const room = rooms[Math.floor(Math.random() * rooms.length)] ?? "";
@@ -113,7 +113,7 @@ async function makeRooms(network: Network, owner: Client): Promise<string[]> {
     return [...theirs, ...["four", "five", "six"].map((name) => `${name}@${network.ours.rooms}`)];
 }
 
-/** Clients come back and join where their account is, as they would by their bookmarks. */
+/** Clients return and join the rooms of their account, as they would by their bookmarks. */
 async function settled(network: Network, clients: Client[], accounts: Account[]): Promise<void> {
     for (const [i, account] of accounts.entries()) {
         for (const [room, inside] of account.known) {
@@ -125,7 +125,7 @@ async function settled(network: Network, clients: Client[], accounts: Account[])
     assert.equal(network.ours.log().includes("traceback"), false);
 }
 
-/** What is wrong with who is in a room, as a text. */
+/** Describes a difference in the occupants of a room. */
 function complaints(occupants: string[], room: string, accounts: Account[], known: Map<string, Known>[]): string {
     const problems = accounts.flatMap(({ name }, i) => {
         const told = known[i]?.get(room) ?? (known[i]?.has(room) === true ? undefined : false);
@@ -138,7 +138,7 @@ function complaints(occupants: string[], room: string, accounts: Account[], know
     return problems.join("\n");
 }
 
-/** Where nobody was told, the account may be in the room or not; but it has to stay so. */
+/** Without an answer to a client, the account may be in the room or not, but the state must not change again. */
 async function learn(network: Network, rooms: string[], accounts: Account[], owner: Client): Promise<void> {
     await setTimeout(1000);
     for (const room of rooms) {

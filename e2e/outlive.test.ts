@@ -1,5 +1,5 @@
-// The account outlives its clients, its rooms' servers and its own (P1, P2, R3, L5, L6, O5), in rooms of the same server and
-// of another Prosody. MINIMIX_LONG=1 tries more.
+// P1, P2, R3, L5, L6, O5: the account outlives its clients, the rooms' servers and its own server. The rooms are on the
+// same server and on another Prosody. MINIMIX_LONG=1 tries more.
 import { describe } from "node:test";
 import type { NetworkOptions } from "./support/network.ts";
 import { story } from "./support/outlive-story.ts";

@@ -41,12 +41,25 @@ for (const { name, ...setting } of settings) {
 
         after(() => house.close());
 
-        /** Checks that both sessions get the same stanza once. */
+        /**
+         * Checks that both sessions get the same stanza once. Each copy is addressed to its session, and where the room
+         * shows the account's own address, the copy shows the session's full JID.
+         */
         async function bothGet(match: Match): Promise<Element> {
             const copies = [await phone.expect(match), await laptop.expect(match)];
             await phone.expectNone(match);
             await laptop.expectNone(match);
-            const [stanza, other] = copies.map((copy) => xml(copy.name, { ...copy.attrs, to: "" }, ...copy.children));
+            const [stanza, other] = [phone, laptop].map(({ jid }, index) => {
+                const copy = copies[index];
+                assert(copy);
+                assert.equal(copy.attrs.to, jid);
+                const own = statusCodes(copy).includes("110") ? itemOf(copy) : undefined;
+                if (own) {
+                    assert.equal(own.attrs.jid, jid);
+                    own.attrs.jid = "";
+                }
+                return xml(copy.name, { ...copy.attrs, to: "" }, ...copy.children);
+            });
             assert(stanza && other);
             assert.equal(stanza.toString(), other.toString());
             return stanza;
@@ -141,7 +154,7 @@ for (const { name, ...setting } of settings) {
             await house.hold();
             const kicked = kick(bob, room, "Alice");
             await bob.sync();
-            await groupchat(phone, room, "hello");
+            const id = await groupchat(phone, room, "hello");
             await phone.send(xml("presence", { to: `${room}/Alice` }, xml("show", {}, "away")));
             await phone.sync();
             await phone.expect({ from: `${room}/Alice`, status: "110" });
@@ -150,6 +163,9 @@ for (const { name, ...setting } of settings) {
             await house.release();
             await kicked;
             await bothGet({ type: "unavailable", from: `${room}/Alice`, status: "307" });
+            // C1: the session that sent the message gets its error, although the membership has ended.
+            const error = await phone.expect({ name: "message", type: "error", room });
+            assert.equal(error.attrs.id, id);
             await assertOut(room);
             await joinAgain(room);
         });

@@ -1,5 +1,5 @@
-// Generated scenarios: what a client gets with mod_minimix is what it gets without, and what several clients of an
-// account get is what they are to get. MINIMIX_STEPS says how many steps to make, MINIMIX_SEED which to make first.
+// Generated scenarios. A client receives the same with mod_minimix as without. Several clients of an account receive
+// the expected stanzas. MINIMIX_STEPS sets the number of steps, MINIMIX_SEED the first seed.
 import assert from "node:assert/strict";
 import { randomInt } from "node:crypto";
 import { after, before, describe, test, type TestContext } from "node:test";
@@ -12,7 +12,7 @@ import type { Cast } from "./support/scenario/generate.ts";
 const { MINIMIX_STEPS, MINIMIX_SEED } = process.env;
 const wantedSteps = Number(MINIMIX_STEPS ?? 120);
 const longest = 60;
-// The short form is the same every time, a long one tries something new.
+// The short form uses the same seed every time, a long one a new seed.
 const firstSeed = Number(MINIMIX_SEED ?? (MINIMIX_STEPS === undefined ? 1 : randomInt(1_000_000)));
 
 type Scenario = (seed: number, length: number) => Promise<Result>;
@@ -36,7 +36,7 @@ async function playOne(scenario: Scenario, seed: number, length: number): Promis
     return steps;
 }
 
-/** Rooms and accounts of a scenario's own. */
+/** Rooms and accounts that belong to one scenario. */
 function cast(
     name: string,
     seed: number,

@@ -1,4 +1,4 @@
-// The harness itself, on a plain MUC service.
+// Tests the harness itself, on a plain MUC service.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type Client, connect, statusCodes, xml } from "./support/client.ts";

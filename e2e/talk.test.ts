@@ -1,4 +1,4 @@
-// What a session says in a room, and what the account shows of itself there.
+// Messages of sessions in a room, and the presence that the account shows there.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type Client, type Element, StanzaError, statusCodes, xml } from "./support/client.ts";
@@ -33,7 +33,7 @@ for (const { name, ...setting } of settings) {
 
         after(() => house.close());
 
-        /** Nothing of the room is left to read by anybody. */
+        /** Checks that no client has unread stanzas of the room. */
         async function silence(room: string): Promise<void> {
             for (const client of [phone, laptop, tablet, bob, carol]) {
                 await client.sync();

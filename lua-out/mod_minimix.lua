@@ -67,15 +67,15 @@ end
 
 -- src/state/clock.ts
 --
--- Two clocks. Durations are measured by one that cannot be set. The wall clock may jump and is for stamps alone.
+-- The two clocks. Durations use a clock that cannot be set. The wall clock may jump, and is used for time stamps only.
 local state_clock = {}
 do
---- Seconds of a clock that only goes forward, at the speed of time. It goes on over a reload, not over a restart.
+--- Returns seconds of a clock that only moves forward. It continues over a reload, not over a restart.
 function state_clock.monotonic()
     return time.monotonic()
 end
 
---- Whole seconds since 1970.
+--- Returns whole seconds since 1970.
 function state_clock.wallClock()
     return os.time()
 end
@@ -310,19 +310,19 @@ end
 
 -- src/state/bookmarks.ts
 --
--- What an account has bookmarked of a room (XEP-0402), and the rooms that did not want it, bookmarked or not.
+-- Bookmarks of an account (XEP-0402), and the rooms that refused it, bookmarked or not.
 local state_bookmarks = {}
 do
 local monotonic = state_clock.monotonic
 local options = minimix_options
 
---- Whether the account is to stay in the room when no session is there. What we bookmarked says nothing of the kind.
+--- Whether the account stays in the room without a session. Bookmarks written by the module do not count.
 function state_bookmarks.isAutojoin(membership)
     local bookmark = membership.bookmark
     return bookmark ~= nil and bookmark.autojoin and not membership.ownBookmark
 end
 
---- Whether the server is to join the room by itself.
+--- Whether the server joins the room by itself.
 function state_bookmarks.isToJoin(membership)
     local autojoin = options.autojoin
     if autojoin then
@@ -332,12 +332,12 @@ function state_bookmarks.isToJoin(membership)
     return autojoin
 end
 
---- Whether the account is to be in the room though no session asks for it: brought back when lost.
+--- Whether the account rejoins when it is lost, without a session.
 function state_bookmarks.isWanted(membership)
     return membership.established == true or state_bookmarks.isToJoin(membership)
 end
 
---- Whether two bookmarks say the same, or neither is there.
+--- Whether two bookmarks are equal, or both are missing.
 function state_bookmarks.isSameBookmark(one, other)
     if one == nil or other == nil then
         return one == other
@@ -345,10 +345,10 @@ function state_bookmarks.isSameBookmark(one, other)
     return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
 end
 
---- By account and room.
+--- Refusals by account.
 local refusals = {}
 
---- The room is not joined again for this bookmark.
+--- Records that the room is not joined again by this bookmark.
 function state_bookmarks.noteRefusal(membership, forbidden)
     local bookmark = membership.bookmark
     if not (bookmark and bookmark.autojoin) then
@@ -359,7 +359,7 @@ function state_bookmarks.noteRefusal(membership, forbidden)
     refusals[membership.username] = rooms
 end
 
---- Whether the room did not want the account by this very bookmark; under another nick or with another password it may.
+--- Whether the room refused the account with the same bookmark. With another nick or password it may succeed.
 function state_bookmarks.isRefused(username, room, bookmark)
     local rooms = refusals[username]
     local opt_5 = rooms and rooms[room]
@@ -367,12 +367,12 @@ function state_bookmarks.isRefused(username, room, bookmark)
     return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
 end
 
---- The rooms that an account is not joined to for their bookmarks.
+--- Returns the rooms that an account does not join by their bookmarks.
 function state_bookmarks.refusalsOf(username)
     return refusals[username] or {}
 end
 
---- Forgets the refusal of a room, or of all.
+--- Removes the refusal of a room, or of all rooms.
 function state_bookmarks.forgetRefusals(username, room)
     local rooms = refusals[username]
     if rooms ~= nil and room ~= nil then
@@ -383,12 +383,12 @@ function state_bookmarks.forgetRefusals(username, room)
     end
 end
 
---- Changes of nick that a bookmark may bring about, or a bookmark be changed by, one after the other; seconds per further one.
+--- Largest burst of nick changes between bookmark and room, and seconds until one more is allowed.
 local NICK_CHANGES = 5
 local NICK_PAUSE = 60
 
---- Whether nick and bookmark may follow each other once more. Clients that disagree over the nick would otherwise drive
--- the account from one to the other without end.
+--- Whether nick and bookmark may be synchronised again. Otherwise clients that disagree over the nick would change it in
+-- an endless loop.
 function state_bookmarks.mayFollowNick(membership)
     local now = monotonic()
     local free = math.max(membership.nickFree or 0, now)
@@ -402,7 +402,7 @@ end
 
 -- src/state/counters.ts
 --
--- What has happened, in plain numbers: some are counted for each stanza.
+-- Counters of the module. Plain numbers, because some change with each stanza.
 local state_counters = {}
 do
 state_counters.counters = {
@@ -416,12 +416,12 @@ state_counters.counters = {
     drops = {}
 }
 
---- Counts what is dropped, or refused for a limit.
+--- Counts a dropped stanza, or a request over a limit.
 function state_counters.noteDrop(reason)
     state_counters.counters.drops[reason] = (state_counters.counters.drops[reason] or 0) + 1
 end
 
---- Goes on from what an instance of the module before a reload has counted; it may have counted less.
+--- Takes over the counters of the previous instance, which may have fewer.
 function state_counters.restoreCounters(saved)
     local all = state_counters.counters
     for name, value in pairs(saved) do
@@ -511,8 +511,8 @@ end
 
 -- src/state/outage.ts
 --
--- Outages of Prosody's storage. One begins with the first failure and ends when nothing is left to be written or read.
--- Meanwhile drivers are called at retries only, since a call may block the server.
+-- Outages of Prosody's storage. An outage begins with the first failure and ends when nothing waits to be written or
+-- read. Meanwhile drivers are called at retries only, because a call may block the server.
 local state_outage = {}
 do
 local retryAfter, retry, runTasks, endOutage, FIRST_PAUSE, LONGEST_PAUSE, SLICE, SLICE_PAUSE, outage, tasks, listeners
@@ -576,7 +576,7 @@ LONGEST_PAUSE = 10
 SLICE = 0.02
 SLICE_PAUSE = 0.05
 
---- Whether something waits to be written or read because storage failed.
+--- Whether data waits to be written or read because storage failed.
 function state_outage.isOutage()
     return outage ~= nil
 end
@@ -592,17 +592,18 @@ end
 tasks = {}
 listeners = {}
 
---- Has `task` called at each retry until all tasks are done. They are called in the order in which they were added.
+--- Registers a task that is called at each retry until all tasks are done. Tasks are called in the order of
+-- registration.
 function state_outage.onRetry(task)
     tasks[#tasks + 1] = task
 end
 
---- Has `listener` called when an outage is over.
+--- Registers a listener that is called when an outage is over.
 function state_outage.onRecovery(listener)
     listeners[#listeners + 1] = listener
 end
 
---- Tries once more, before the server stops or the module ends.
+--- Retries now, before the server stops or the module is unloaded.
 function state_outage.retryNow()
     if outage ~= nil then
         runTasks(math.huge)
@@ -612,9 +613,9 @@ end
 
 -- src/state/driver.ts
 --
--- What the stores of records (records.ts) and of messages (messages.ts) have in common: a driver of Prosody's that may fail.
--- Drivers answer `nil, err` or `false, err`, or raise an error. The rest of the module sees three outcomes: a value,
--- nothing there, failed.
+-- Common part of stores of records (records.ts) and messages (messages.ts): a driver of Prosody that may fail. Drivers
+-- return `nil, err` or `false, err`, or raise an error. The module sees three outcomes: a value, nothing stored,
+-- failed.
 local state_driver = {}
 do
 local works, readTrial, noteFailure
@@ -623,7 +624,7 @@ local counters = state_counters.counters
 local beginOutage = state_outage.beginOutage
 local isOutage = state_outage.isOutage
 
---- The driver.
+--- Returns the driver.
 function state_driver.handleOf(store)
     if store.handle == nil then
         store.handle = store.open()
@@ -631,7 +632,7 @@ function state_driver.handleOf(store)
     return store.handle
 end
 
---- Whether an answer says that there is nothing, or what there is.
+--- Whether a driver has returned a value or "nothing stored".
 function state_driver.isAnswer(done, value, problem)
     return done and value ~= false and (value ~= nil or problem == nil or problem == "item-not-found")
 end
@@ -656,13 +657,13 @@ end
 
 --- The key of the host's own record.
 state_driver.HOST = ""
---- A key that no account has, since nodeprep forbids it.
+--- A key that no account has, because nodeprep forbids it.
 state_driver.TRIAL = "@"
---- Seconds between two reads of a record that is broken.
+--- Seconds between two reads of a broken record.
 local BROKEN_PAUSE = 60
 local stores = {}
 
---- A store that is opened when it is first used.
+--- Declares a store. It is opened at its first use.
 function state_driver.newStore(name, open, tryRead)
     local store = {
         name = name,
@@ -678,13 +679,13 @@ function state_driver.newStore(name, open, tryRead)
     return store
 end
 
---- Whether reading has failed a moment ago, of this record or of all.
+--- Whether a read of this record, or of all records, has just failed.
 function state_driver.isUnreadable(store, key)
     local nextTry = store.broken[key]
     return store.readsFail or nextTry ~= nil and monotonic() < nextTry
 end
 
---- Without a key, it was the list of all keys that could not be read.
+--- Records a failed read. Without a key, the list of all keys could not be read.
 function state_driver.readFailed(store, key, problem)
     if key == nil or not works(store) then
         store.readsFail = true
@@ -698,14 +699,14 @@ function state_driver.readFailed(store, key, problem)
     store.broken[key] = monotonic() + BROKEN_PAUSE
 end
 
---- A write failed; the caller keeps what is to be written.
+--- Records a failed write. The caller keeps the data.
 function state_driver.writeFailed(store, key, problem)
     store.writesFail = store.failedKey ~= nil and store.failedKey ~= key
     store.failedKey = key
     noteFailure(store.name, key, "write", problem)
 end
 
---- Lets stores that failed be called again, if they can be read; whether all can.
+--- Enables failed stores again if they can be read. Returns whether all can.
 function state_driver.reopenStores()
     local result = true
     for _, store in ipairs(stores) do
@@ -723,10 +724,10 @@ end
 
 -- src/state/keys.ts
 --
--- Sets and maps as lists, which may change while a list is gone through.
+-- Copies of sets and maps as lists, so that they can change during iteration.
 local state_keys = {}
 do
---- The members of a set.
+--- Returns the members of a set.
 function state_keys.membersOf(set)
     local list = {}
     for member in pairs(set) do
@@ -738,8 +739,8 @@ end
 
 -- src/state/records.ts
 --
--- Records of accounts in Prosody's storage. A record that could not be written is written again until that succeeds, with
--- what it has to hold then. Nothing is written over a record that could not be read.
+-- Records of accounts in Prosody's storage. A failed write is repeated with the latest content until it succeeds. A
+-- record that could not be read is not overwritten.
 local state_records = {}
 do
 local get, put, set
@@ -794,7 +795,8 @@ function set(records, key)
     return self_11_set_12(self_11, temp_10, records.content(key))
 end
 
---- The keys of a store; undefined if the driver failed. As a list: mod_storage_internal reads the folder as it goes.
+--- Returns the keys of a store as a list, because mod_storage_internal reads the folder as it iterates. Undefined if the
+-- driver failed.
 function state_records.listKeys(store)
     if store.readsFail then
         return nil
@@ -825,12 +827,12 @@ function state_records.openRecords(name, content)
     return records
 end
 
---- Forgets that a record has to be written.
+--- Cancels the pending write of a record.
 function state_records.forgetRecord(records, key)
     records.dirty[key] = nil
 end
 
---- Whether the read succeeded, and the record.
+--- Returns whether the read succeeded, and the record.
 function state_records.readRecord(records, key)
     local store = records.store
     if isUnreadable(store, key) then
@@ -851,7 +853,7 @@ function state_records.readRecord(records, key)
     return true, value
 end
 
---- Writes a record as it is now, or marks it to be written later; whether it is written.
+--- Writes a record, or marks it to be written later. Returns whether it is written.
 function state_records.writeRecord(records, key)
     if records.store.writesFail or records.dirty[key] ~= nil then
         records.dirty[key] = true
@@ -861,7 +863,7 @@ function state_records.writeRecord(records, key)
     return put(records, key)
 end
 
---- The accounts that have a record; undefined if the driver failed. Some drivers list the host's own record too:
+--- Returns the accounts with a record. Undefined if the driver failed. Some drivers list the host's own record too:
 -- mod_storage_sql as "", mod_storage_memory as a function.
 function state_records.listRecords(records)
     return state_records.listKeys(records.store)
@@ -891,7 +893,7 @@ onRetry(function(deadline)
     return result
 end)
 
---- How many records wait to be written.
+--- Counts the records that wait to be written.
 function state_records.countDirty()
     local count = 0
     for _, records in ipairs(all) do
@@ -923,11 +925,11 @@ end
 
 -- src/state/former.ts
 --
--- Addresses under which accounts may still be in rooms after `minimix_resource` has changed. An entry is kept, across
--- restarts, until the room has shown that the account has left under that address.
+-- Addresses under which accounts may still be in rooms after `minimix_resource` has changed. An entry is kept, also
+-- across restarts, until the room has confirmed the leave.
 local state_former = {}
 do
---- By account.
+--- Former occupants by account.
 state_former.formerOccupants = {}
 local none = {}
 
@@ -949,7 +951,7 @@ function state_former.allFormerOccupants()
     return all
 end
 
---- The entry of an occupant JID in a room, both as in a stanza's addresses.
+--- Finds the entry of an occupant JID in a room. Both are addresses of a stanza.
 function state_former.findFormerOccupant(occupant, room)
     for _, former in ipairs(state_former.formerOccupantsOf(jids.node(occupant) or "")) do
         if former.occupant == occupant and former.room == room then
@@ -967,7 +969,7 @@ function state_former.addFormerOccupant(username, room, occupant, nick)
     end
 end
 
---- The account is out of the room under that address.
+--- Drops an entry: the account is out of the room under that address.
 function state_former.dropFormerOccupant(former)
     local others = {}
     for _, other in ipairs(state_former.formerOccupantsOf(former.username)) do
@@ -982,7 +984,7 @@ function state_former.dropFormerOccupant(former)
     end
 end
 
---- Takes over what an instance of the module before a reload had. Its questions to rooms have ended with it.
+--- Takes over the entries of the previous instance. Its open questions to rooms are lost.
 function state_former.restoreFormerOccupants(saved)
     for username, list in pairs(saved) do
         for _, former in ipairs(list) do
@@ -995,7 +997,7 @@ end
 
 -- src/weight.ts
 --
--- How much work and memory a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
+-- Work and memory that a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
 local minimix_weight = {}
 do
 local weigh, ELEMENT, ATTRIBUTE, MAX_DEPTH
@@ -1019,7 +1021,7 @@ ELEMENT = 320
 ATTRIBUTE = 64
 MAX_DEPTH = 100
 
---- About the bytes of memory that a parsed stanza occupies; infinite where it is nested too deep.
+--- Returns the approximate bytes of a parsed stanza. Infinite if it is nested too deep.
 function minimix_weight.weightOf(stanza)
     return weigh(stanza, 1)
 end
@@ -1095,7 +1097,7 @@ function minimix_stanzas.isSameElement(one, other, ignored)
     return true
 end
 
---- Whether two presences of an occupant say the same, whatever the order of their children.
+--- Whether two presences of an occupant are equal, in any order of their children.
 function minimix_stanzas.isSameContent(one, other)
     if one.attr.from ~= other.attr.from or #one.tags ~= #other.tags then
         return false
@@ -1170,7 +1172,7 @@ end
 
 -- src/text.ts
 --
--- Stanzas as text, written once for all who get them.
+-- Serialises stanzas, once for all recipients.
 local minimix_text = {}
 do
 local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names, MOST_PIECES
@@ -1277,9 +1279,8 @@ function prefixedAttribute(name, value, number)
     return " xmlns:" .. prefix .. "='" .. st.xml_escape(namespace or "") .. "' " .. prefix .. ":" .. (local_ or "") .. "='" .. st.xml_escape(value) .. "'"
 end
 
---- What follows a stanza's name in XML, without `to`, and the same text for the same content: attributes stand in order of
--- their names, where `tostring` writes them in the order of a hash, which is another for every copy (util/stanza.lua,
--- _dostring).
+--- Returns the XML of a stanza after the name, without `to`. Equal content gives equal text, because attributes are
+-- sorted. `tostring` writes them in the order of a hash, which differs between copies (util/stanza.lua, _dostring).
 function minimix_text.textOf(stanza)
     if stanza ~= source or #stanza.tags ~= sourceTags then
         local to = stanza.attr.to
@@ -1312,9 +1313,9 @@ end
 
 -- src/state/held.ts
 --
--- Presences of occupants, each held once for all accounts of this host that were shown it. They are told apart by their
--- content alone, so that nothing of one room, or of one account's view of it, can get into another's. They are held as
--- text, which is most often all that is needed, and takes a third of the memory.
+-- Presences of occupants. Each is stored once for all accounts of this host that have seen it. Only the content
+-- identifies it, so nothing of another room or account's view can leak. Stored as text, which is usually sufficient and
+-- takes a third of the memory.
 local state_held = {}
 do
 local MUC_USER = namespaces.MUC_USER
@@ -1323,7 +1324,7 @@ local weightOf = minimix_weight.weightOf
 local isSameElement = minimix_stanzas.isSameElement
 local textOf = minimix_text.textOf
 
---- Who changed an occupant, and why, is told once; a room does not repeat it to those who come later.
+--- Returns a presence without actor and reason, which a room does not repeat to later joins.
 function state_held.toldAgain(presence)
     local x = presence:get_child("x", MUC_USER)
     local item = x and x:get_child("item")
@@ -1346,7 +1347,7 @@ function state_held.toldAgain(presence)
     return copy
 end
 
---- The mark given last. Lehmer's generator: math.random() is for what others are not to foresee.
+--- The last mark (Lehmer's generator). math.random() is left for numbers that must not be predictable.
 local lastMark = 1
 
 local function nextMark()
@@ -1354,9 +1355,9 @@ local function nextMark()
     return lastMark
 end
 
---- By text. Entries go with the last membership that refers to them.
+--- Presences by text. An entry ends with the last membership that refers to it.
 local held = setmetatable({}, {__mode = "v"})
---- The stanza held last and what became of it: a room of this server hands one table to every account.
+--- The last stanza and its result: a local room passes the same table for all accounts.
 local source
 local latest
 --- How many times its XML a stanza may take as a tree to be kept as one: an ordinary presence takes four or five.
@@ -1383,7 +1384,7 @@ function state_held.hold(presence)
     return found
 end
 
---- Takes over a presence from the instance of the module before a reload, so that the same text is the same again.
+--- Takes over a presence of the previous instance, so that equal text is shared again.
 function state_held.restoreHeld(presence)
     local former = presence
     if former.mark == nil then
@@ -1398,12 +1399,12 @@ function state_held.stanzaOf(presence)
     return xml.parse("<presence" .. presence.text)
 end
 
---- The same for a message.
+--- Returns a message, likewise.
 function state_held.messageOf(message)
     return xml.parse("<message" .. message.text)
 end
 
---- Whether two presences say the same. Which presence an `id` answered does not matter.
+--- Whether two presences are equal, apart from the `id`.
 function state_held.isSamePresence(one, other)
     if one == other then
         return true
@@ -1416,7 +1417,7 @@ end
 
 -- src/state/place.ts
 --
--- Where an account stands in a room, and the one presence of its that the room has yet to answer.
+-- The place of an account in a room, and the one presence that the room has not answered.
 local state_place = {}
 do
 local phases = {}
@@ -1424,12 +1425,12 @@ for _, phase in ipairs({"lost", "joining", "entering", "joined", "leaving"}) do
     phases[phase] = true
 end
 
---- Whether this version knows a phase; another one may have handed it over on a reload.
+--- Whether this version knows a phase. A reload may hand over a phase of another version.
 function state_place.isKnownPhase(phase)
     return phases[phase] ~= nil
 end
 
---- A place in the line of all accounts: the account is lost, or about to leave, and has its turn to come.
+--- Returns a place in the shared queue: the account is lost, or will leave.
 function state_place.inLine(phase, tries)
     if tries == nil then
         tries = 0
@@ -1437,7 +1438,7 @@ function state_place.inLine(phase, tries)
     return phase == "lost" and {phase = phase, tries = tries, next = {kind = "line"}} or {phase = phase, tries = tries, operation = nil}
 end
 
---- The timers that go on as long as the place is the account's.
+--- Returns the timers of a place.
 function state_place.timersOf(place)
     if place.phase == "lost" then
         return place.next.kind == "line" and {} or {place.next.timer}
@@ -1462,7 +1463,7 @@ function state_place.timersOf(place)
     return timers
 end
 
---- The requests of sessions whose presence the room has yet to answer, oldest first.
+--- Returns the requests of sessions that the room has not answered, oldest first.
 function state_place.requestsOf(place)
     local requests = {}
     local function add(operation)
@@ -1486,7 +1487,8 @@ end
 
 -- src/state/sent.ts
 --
--- Which session sent a message that the room has not answered: its error is for that session and no other.
+-- Senders of messages that the room has not answered. An error goes to the session that sent the message, and to no
+-- other.
 local state_sent = {}
 do
 local dropOld, findRefused, takeFirst, takeById, takeByAddress, noteAnswered, MAX_ANSWERED, LIFETIME
@@ -1564,19 +1566,19 @@ function noteAnswered(sent, message)
     end
 end
 
---- Messages that are remembered for one account and room.
+--- Largest number of messages per account and room.
 local MAX_GROUPCHAT = 512
 local MAX_PRIVATE = 64
 MAX_ANSWERED = 16
 LIFETIME = 300
---- Of accounts that are not in the room any more, by occupant JID and room.
+--- Messages of accounts that have left the room, by occupant JID and room.
 local retired = cache.new(256)
 
 function state_sent.newSent()
     return {groupchat = {}, private = {}, answered = {}}
 end
 
---- Notes which session sent a message.
+--- Records the session that sent a message.
 function state_sent.noteSent(sent, stanza, session)
     local to = stanza.attr.to or ""
     local isGroupchat = stanza.attr.type == "groupchat"
@@ -1585,7 +1587,7 @@ function state_sent.noteSent(sent, stanza, session)
     messages[#messages + 1] = {id = stanza.attr.id, to = to, session = session, when = monotonic()}
 end
 
---- The room has reflected a message of the account: no error will come. Some services give it another id.
+--- The room has reflected a message, so no error will follow. Some services change the id.
 function state_sent.noteReflected(sent, id)
     local messages = sent.groupchat
     local message = takeById(messages, id) or table.remove(messages, 1)
@@ -1594,7 +1596,7 @@ function state_sent.noteReflected(sent, id)
     end
 end
 
---- Whether a message with this id has been sent to the room and not come back.
+--- Whether a message with this id was sent to the room and has not been reflected.
 function state_sent.awaitsReflection(sent, id)
     for _, message in ipairs(sent and sent.groupchat or {}) do
         if message.id == id then
@@ -1604,7 +1606,7 @@ function state_sent.awaitsReflection(sent, id)
     return false
 end
 
---- The message that a room refuses. Undefined if none was sent, or it has been answered.
+--- Returns the message that a room refuses. Undefined if there is none, or it has been answered.
 function state_sent.takeRefused(sent, from, id)
     dropOld(sent.groupchat, math.huge)
     dropOld(sent.private, math.huge)
@@ -1619,7 +1621,7 @@ function state_sent.takeRefused(sent, from, id)
     return message
 end
 
---- The session is gone: a new session with its JID has sent none of this.
+--- Clears an ended session, so that a new session with its JID does not get its errors.
 function state_sent.disownSent(sent, session)
     if sent == nil then
         return
@@ -1633,14 +1635,14 @@ function state_sent.disownSent(sent, session)
     end
 end
 
---- The account is not in the room any more; what it has sent may still be refused.
+--- Keeps the messages of an account that has left the room, because they may still be refused.
 function state_sent.retireSent(occupant, room, sent)
     if sent ~= nil and (#sent.groupchat > 0 or #sent.private > 0) then
         retired:set(occupant .. " " .. room, sent)
     end
 end
 
---- What the account sent the last time it was in the room, if that is remembered.
+--- Returns the messages of the account's last stay in the room, if they are still kept.
 function state_sent.reviveSent(occupant, room)
     local key = occupant .. " " .. room
     local sent = retired:get(key)
@@ -1650,12 +1652,12 @@ function state_sent.reviveSent(occupant, room)
     return sent
 end
 
---- The same, for an error that comes when the account is out of the room.
+--- Returns the same for an error that arrives when the account is out.
 function state_sent.retiredSent(occupant, room)
     return retired:get(occupant .. " " .. room)
 end
 
---- A session is gone: see disownSent().
+--- Clears an ended session; see disownSent().
 function state_sent.disownRetired(session)
     for _, sent in retired:items() do
         state_sent.disownSent(sent, session)
@@ -1665,7 +1667,7 @@ end
 
 -- src/state/sessions.ts
 --
--- Which rooms each session has ever joined through its account. Left or not, no error of its may reach them.
+-- Rooms a session has ever joined; its error stanzas are never forwarded to them.
 local state_sessions = {}
 do
 state_sessions.joined = {}
@@ -1684,12 +1686,12 @@ function state_sessions.hasJoined(session, room)
     return (rooms and rooms[room] ~= nil) == true
 end
 
---- The session is no more.
+--- The session has ended.
 function state_sessions.forgetJoined(session)
     state_sessions.joined[session] = nil
 end
 
---- Takes over what an instance of the module before a reload knew.
+--- Takes over the rooms of the previous instance of the module.
 function state_sessions.restoreJoined(saved)
     for session, rooms in pairs(saved) do
         state_sessions.joined[session] = rooms
@@ -1699,14 +1701,13 @@ end
 
 -- src/state/occupant-list.ts
 --
--- Lists of a room's occupants that accounts read together, see occupants.ts: their content at each position, and which
--- lists a room has.
+-- Shared lists of a room's occupants, see occupants.ts: the content at each position, and the lists of each room.
 local state_occupant_list = {}
 do
 local count, without, countOf, markOf, lists
 local options = minimix_options
 
---- The lists of a room, those with more readers first.
+--- Returns the lists of a room. Lists with more readers come first.
 function state_occupant_list.listsOf(room)
     local found = lists[room]
     if found == nil then
@@ -1716,13 +1717,13 @@ function state_occupant_list.listsOf(room)
     return found
 end
 
---- Adds a list to those of its room.
+--- Adds a list to its room.
 function state_occupant_list.register(list)
     local exports_listsOf_result_0 = state_occupant_list.listsOf(list.room)
     exports_listsOf_result_0[#exports_listsOf_result_0 + 1] = list
 end
 
---- A copy of all that a list says at a position.
+--- Returns a copy of the content at a position.
 function state_occupant_list.copyAt(list, position)
     local copy = {}
     for nick, held in pairs(list.occupants) do
@@ -1761,7 +1762,7 @@ function countOf(held)
     return held == nil and 0 or 1
 end
 
---- Bytes of a presence, as XML.
+--- Returns the bytes of a presence, as XML.
 function state_occupant_list.sizeOf(held)
     return held == nil and 0 or string.len(held.text)
 end
@@ -1772,7 +1773,7 @@ end
 
 lists = {}
 
---- A list that no account reads yet.
+--- Creates a list without readers.
 function state_occupant_list.newList(room, occupants)
     local list = {
         room = room,
@@ -1794,7 +1795,7 @@ function state_occupant_list.newList(room, occupants)
     return list
 end
 
---- Whether a room's lists are those of this instance of the module.
+--- Whether a list belongs to this instance of the module.
 function state_occupant_list.isRegistered(list)
     for _, other in ipairs(lists[list.room] or {}) do
         if other == list then
@@ -1804,7 +1805,7 @@ function state_occupant_list.isRegistered(list)
     return false
 end
 
---- Forgets a list that no account reads any more.
+--- Removes a list without readers.
 function state_occupant_list.remove(list)
     local all = state_occupant_list.listsOf(list.room)
     for i = 1, #all do
@@ -1818,7 +1819,7 @@ function state_occupant_list.remove(list)
     end
 end
 
---- Keeps lists with more readers before others: those are what new readers most likely are shown.
+--- Moves a list to its place by number of readers. New readers most likely see a list with many.
 function state_occupant_list.sortIn(list)
     local all = state_occupant_list.listsOf(list.room)
     for i = 2, #all do
@@ -1831,7 +1832,7 @@ function state_occupant_list.sortIn(list)
     end
 end
 
---- What a list says of a nick at a position.
+--- Returns the entry for a nick at a position.
 function state_occupant_list.entryAt(list, position, nick)
     for i = position - list.settled + 1, #list.log do
         local later = list.log[i]
@@ -1842,12 +1843,12 @@ function state_occupant_list.entryAt(list, position, nick)
     return list.occupants[nick]
 end
 
---- All that a list says at a position: the list's own table if that is the end, otherwise a copy.
+--- Returns the content at a position: the list's own table at the end, otherwise a copy.
 function state_occupant_list.contentAt(list, position)
     return position == list.last and list.occupants or state_occupant_list.copyAt(list, position)
 end
 
---- Number and bytes of the occupants that the account was shown.
+--- Returns number and bytes of the occupants that the account has seen.
 function state_occupant_list.totalsOf(reader)
     local list = reader.list
     if list == nil then
@@ -1867,7 +1868,7 @@ function state_occupant_list.totalsOf(reader)
     return count - countOf(own), size - state_occupant_list.sizeOf(own)
 end
 
---- Adds a change at the end of a list.
+--- Appends a change to a list.
 function state_occupant_list.append(list, nick, after)
     local before = list.occupants[nick]
     if after == nil then
@@ -1881,12 +1882,12 @@ function state_occupant_list.append(list, nick, after)
     log[#log + 1] = {nick = nick, before = before, after = after}
 end
 
---- Whether a list that several accounts read stays within the limits, and so each of them.
+--- Whether a list stays within the limits after a change.
 function state_occupant_list.fits(list, before, after)
     return after == nil or list.count + 1 - countOf(before) <= options.maxOccupants and list.size + state_occupant_list.sizeOf(after) - state_occupant_list.sizeOf(before) <= options.maxRoomSize
 end
 
---- Whether two lists say the same, but for two nicks. Sums tell most of those apart that do not.
+--- Whether two lists are equal, ignoring two nicks. Sums rule out most unequal ones.
 function state_occupant_list.isSame(one, other, own, missing)
     local count, sum = without(one, own, missing)
     local otherCount, otherSum = without(other, own, missing)
@@ -1901,7 +1902,7 @@ function state_occupant_list.isSame(one, other, own, missing)
     return true
 end
 
---- Readers that have not been shown the last change.
+--- Number of readers that have not seen the last change.
 function state_occupant_list.late(list)
     local found = {}
     for reader in pairs(list.readers) do
@@ -1912,7 +1913,7 @@ function state_occupant_list.late(list)
     return found
 end
 
---- Any of the readers.
+--- Returns any reader.
 function state_occupant_list.firstOf(readers)
     for reader in pairs(readers) do
         return reader
@@ -1923,10 +1924,10 @@ end
 
 -- src/state/occupants.ts
 --
--- Presences of a room's occupants, stored once for all accounts that the room has shown the same. Such accounts read one
--- list, each up to its own position: a change that another account was shown first costs a comparison and a counter. An
--- account that is shown something else gets a list of its own; lists that become equal are merged. Only the content
--- decides: no account reads an entry that the room has not shown it.
+-- Presences of a room's occupants, stored once for all accounts that have seen the same. Such accounts share one list,
+-- each up to its own position. A change that another account has already seen costs a comparison and a counter. An
+-- account that sees something else gets another list. Lists that become equal are merged. Only the content decides: no
+-- account reads an entry that the room has not sent to it.
 local state_occupants = {}
 do
 local hasSpace, passChange, skipOwn, moveOn, settleIfDone, change, splitOff, enter, leave, merge, moveReaders, moveReader, MAX_BEHIND, MAX_COMPARED
@@ -2139,7 +2140,7 @@ end
 MAX_BEHIND = 64
 MAX_COMPARED = 4
 
---- The presence that the account was shown of an occupant.
+--- Returns the presence of an occupant that the account has seen.
 function state_occupants.findOccupant(reader, nick)
     local list = reader.list
     if list == nil or nick == reader.own then
@@ -2148,7 +2149,7 @@ function state_occupants.findOccupant(reader, nick)
     return entryAt(list, reader.position, nick)
 end
 
---- All occupants that the account was shown, by nick. The list may be changed meanwhile by forgetOccupant() alone.
+--- Iterates over all occupants that the account has seen, by nick. Only forgetOccupant() may change the list meanwhile.
 function state_occupants.eachOccupant(reader)
     local list = reader.list
     local own = reader.own
@@ -2170,13 +2171,12 @@ function state_occupants.eachOccupant(reader)
     return step
 end
 
---- How many occupants the account was shown.
+--- Returns the number of occupants that the account has seen.
 function state_occupants.countOccupants(reader)
     return (totalsOf(reader))
 end
 
---- Remembers the presence of an occupant. Returns whether there is room for it; if there is none, no presence of the occupant
--- is remembered.
+--- Caches the presence of an occupant. Returns false if there is no space; then no presence of the occupant is cached.
 function state_occupants.keepOccupant(room, reader, nick, held)
     if reader.own == nick then
         reader.own = nil
@@ -2196,7 +2196,7 @@ function state_occupants.keepOccupant(room, reader, nick, held)
     return true
 end
 
---- Forgets an occupant that is gone.
+--- Removes an occupant that has left.
 function state_occupants.forgetOccupant(reader, nick)
     local list = reader.list
     if list == nil or passChange(reader, nick, nil) then
@@ -2205,7 +2205,7 @@ function state_occupants.forgetOccupant(reader, nick)
     change(list.room, reader, nick, state_occupants.findOccupant(reader, nick), nil)
 end
 
---- Notes the account's own nick, which is that of no other occupant from now on.
+--- Sets the account's own nick, which no other occupant has from now on.
 function state_occupants.setOwnNick(reader, nick)
     local before = reader.own
     reader.own = nick
@@ -2218,7 +2218,7 @@ function state_occupants.setOwnNick(reader, nick)
     end
 end
 
---- Forgets all that the account was shown.
+--- Removes all occupants.
 function state_occupants.forgetOccupants(reader)
     if reader.list ~= nil then
         leave(reader, reader.list)
@@ -2227,7 +2227,7 @@ function state_occupants.forgetOccupants(reader)
     reader.own = nil
 end
 
---- Takes over a reader from the instance of the module before a reload.
+--- Takes over a reader of the previous instance of the module.
 function state_occupants.restoreReader(reader)
     local list = reader.list
     if list ~= nil and not isRegistered(list) then
@@ -2241,7 +2241,7 @@ end
 
 -- src/state/view.ts
 --
--- What a room has shown an account, from which sessions are served that join later. What is not there takes no memory.
+-- The cache of a room for an account, from which later joins are served. Missing parts take no memory.
 local state_view = {}
 do
 local forgetOccupants = state_occupants.forgetOccupants
@@ -2252,7 +2252,7 @@ function state_view.newView()
     return {position = 0}
 end
 
---- Forgets all that the room has shown.
+--- Empties the cache.
 function state_view.clearView(view)
     forgetOccupants(view)
     view.offline = nil
@@ -2266,7 +2266,7 @@ function state_view.clearView(view)
     view.logged = nil
 end
 
---- Remembers the presence of an occupant, as far as there is room for it. Returns whether there was.
+--- Caches the presence of an occupant. Returns false if there is no space.
 function state_view.keepOccupant(room, view, nick, held)
     local isKept = keep(room, view, nick, held)
     if not isKept then
@@ -2275,7 +2275,7 @@ function state_view.keepOccupant(room, view, nick, held)
     return isKept
 end
 
---- The account's own presence; the caller may change it.
+--- Returns the account's own presence. The caller may change it.
 function state_view.selfOf(view)
     if view.self == nil then
         return nil
@@ -2284,7 +2284,7 @@ function state_view.selfOf(view)
     end
 end
 
---- Remembers the account's own presence. Returns whether it differs from the one before.
+--- Caches the account's own presence. Returns whether it has changed.
 function state_view.setSelf(view, nick, presence)
     local before = view.self
     view.self = textOf(presence)
@@ -2292,7 +2292,7 @@ function state_view.setSelf(view, nick, presence)
     return view.self ~= before
 end
 
---- Notes that the room would show its occupants otherwise by now. That some are not remembered is the better reason.
+--- Marks the view as outdated, unless it is incomplete.
 function state_view.outdate(view)
     if view.stale == nil then
         view.stale = "outdated"
@@ -2302,8 +2302,8 @@ end
 
 -- src/state/memberships.ts
 --
--- The accounts of this host, their memberships, and which sessions are attached to which room.
--- Plain data and the functions that change it; nothing here knows a Prosody event or sends a stanza.
+-- The accounts of this host, their memberships, and the attached sessions. Plain data and functions that change it. No
+-- code here handles events of Prosody or sends stanzas.
 local state_memberships = {}
 do
 local membershipList, includes, isAsked, sessionOf, isEmpty
@@ -2319,7 +2319,7 @@ local forgetOccupants = state_occupants.forgetOccupants
 local clearView = state_view.clearView
 local newView = state_view.newView
 
---- The membership of the account behind an occupant JID in a room (both as in a stanza's addresses, prepped).
+--- Finds the membership of an occupant JID in a room. Both are prepared addresses of a stanza.
 function state_memberships.findMembership(occupant, room)
     local account = state_memberships.accounts[occupant]
     if account == nil then
@@ -2336,7 +2336,7 @@ function membershipList(account)
     return list
 end
 
---- Whether this is still the account's membership in that room, and not one dropped meanwhile.
+--- Whether a membership is still current, and has not been dropped meanwhile.
 function state_memberships.isCurrent(membership)
     return state_memberships.findMembership(membership.occupant, membership.room) == membership
 end
@@ -2350,7 +2350,7 @@ function includes(timers, wanted)
     return false
 end
 
---- Calls off the next self-ping.
+--- Cancels the next self-ping.
 function state_memberships.stopPing(membership)
     local liveness = membership.liveness
     if liveness.timer ~= nil then
@@ -2372,7 +2372,7 @@ function isAsked(requests)
     return false
 end
 
---- Replaces what an attached session shows.
+--- Replaces the presence of an attached session.
 function state_memberships.setAttachment(membership, session, attachment)
     if membership.attached == state_memberships.NO_SESSIONS then
         membership.attached = {}
@@ -2380,7 +2380,7 @@ function state_memberships.setAttachment(membership, session, attachment)
     membership.attached[session] = attachment
 end
 
---- Notes that no session is attached, if that is so.
+--- Records the time if no session is attached.
 function state_memberships.noteDetached(membership)
     if not state_memberships.hasAttached(membership) then
         membership.attached = state_memberships.NO_SESSIONS
@@ -2402,32 +2402,32 @@ function isEmpty(map)
     return (next(map)) == nil
 end
 
---- What most memberships have: no session, and no request. Never changed.
+--- The value for most memberships, without sessions and requests. It is never changed.
 state_memberships.NO_SESSIONS = {}
 state_memberships.NO_REQUESTS = {}
---- Seconds in the room after which the tries of before do not count.
+--- Seconds in the room after which the retry counter is reset.
 local STEADY = 60
---- By occupant JID, which is what stanzas from rooms are addressed to.
+--- Accounts by occupant JID, because stanzas of rooms are addressed to it.
 state_memberships.accounts = {}
 
---- The address the account uses towards rooms. Nothing else in the module knows its shape.
+--- Returns the account's address in rooms. No other function knows its form.
 function state_memberships.occupantJid(username)
     return jids.join(username, module.host, options.resource)
 end
 
---- Whether rooms know an account by this JID; sessions may have joined some by their own.
+--- Whether a JID is an occupant JID of the module. Sessions may have joined some rooms by their own JIDs.
 function state_memberships.isOccupantJid(jid)
     return state_memberships.occupantJid(jids.node(jid) or "") == jid
 end
 
---- Whether a client of the account is connected, be it in hibernation.
+--- Whether a client of the account is connected or hibernating.
 function state_memberships.hasSession(username)
     local opt_2 = prosody.hosts[module.host]
     local sessions = opt_2 and opt_2.sessions
     return (sessions and sessions[username] ~= nil) == true
 end
 
---- Seconds for which no session of the account has been there, while this or an earlier start of the server ran.
+--- Returns the seconds for which the account had no session, while this or an earlier start of the server ran.
 function state_memberships.idleOf(account)
     return state_memberships.hasSession(account.username) and 0 or monotonic() - account.seen
 end
@@ -2436,18 +2436,18 @@ function state_memberships.findAccount(username)
     return state_memberships.accounts[state_memberships.occupantJid(username)]
 end
 
---- The membership of a session's account in a room.
+--- Finds the membership of a session's account in a room.
 function state_memberships.membershipOf(session, room)
     return state_memberships.findMembership(state_memberships.occupantJid(session.username), room)
 end
 
---- All memberships of an account, as a list: its user may drop memberships while going through it.
+--- Returns all memberships of an account as a list, so that some may be dropped during iteration.
 function state_memberships.membershipsOf(username)
     local account = state_memberships.findAccount(username)
     return account == nil and {} or membershipList(account)
 end
 
---- All memberships of this host, as a list.
+--- Returns all memberships of this host as a list.
 function state_memberships.allMemberships()
     local list = {}
     for _, account in pairs(state_memberships.accounts) do
@@ -2458,7 +2458,8 @@ function state_memberships.allMemberships()
     return list
 end
 
---- A new membership, of an account that is not in the room yet. It is in nobody's line until that is seen to.
+--- Creates a membership of an account that is not in the room yet. The caller must give it an operation or a place in a
+-- queue.
 function state_memberships.createMembership(username, room, nick)
     local occupant = state_memberships.occupantJid(username)
     local account = state_memberships.accounts[occupant]
@@ -2485,7 +2486,7 @@ function state_memberships.createMembership(username, room, nick)
     return membership
 end
 
---- Forgets a membership, and the account when it was the last. Errors of messages still find their senders.
+--- Drops a membership, and the account with its last one. Errors of messages can still be returned.
 function state_memberships.dropMembership(membership)
     for _, timer in ipairs(timersOf(membership.place)) do
         timer:stop()
@@ -2503,24 +2504,24 @@ function state_memberships.dropMembership(membership)
     end
 end
 
---- The requests of sessions that wait for their turn, oldest first.
+--- Returns the waiting requests of sessions, oldest first.
 function state_memberships.queueOf(membership)
     return membership.queue or state_memberships.NO_REQUESTS
 end
 
---- What is empty is the empty one of this instance of the module, after a reload.
+--- Replaces empty tables by the shared ones of this instance of the module, after a reload.
 function state_memberships.restoreEmpty(membership)
     if isEmpty(membership.attached) then
         membership.attached = state_memberships.NO_SESSIONS
     end
 end
 
---- Forgets what the room showed: the next join starts from nothing.
+--- Drops the cached stanzas of the room: the next join starts from nothing.
 function state_memberships.forgetRoom(membership)
     clearView(membership.view)
 end
 
---- Moves the account to another place. Timers of the place before that do not belong to the new one stop.
+--- Moves the account to another place, and stops the timers that belong to the earlier place only.
 function state_memberships.setPlace(membership, place)
     local kept = timersOf(place)
     for _, timer in ipairs(timersOf(membership.place)) do
@@ -2531,24 +2532,24 @@ function state_memberships.setPlace(membership, place)
     membership.place = place
 end
 
---- Seconds by a clock that nobody sets.
+--- Returns seconds of a clock that cannot be set.
 function state_memberships.now()
     return time.monotonic()
 end
 
---- Tries in a row that have failed.
+--- Consecutive failed attempts.
 function state_memberships.triesOf(membership)
     local place = membership.place
     return place.phase == "joined" and state_memberships.now() - place.since >= STEADY and 0 or place.tries
 end
 
---- Whether the account is in the room as far as anybody can tell.
+--- Whether the account is in the room, as far as is known.
 function state_memberships.isReached(membership)
     local phase = membership.place.phase
     return (phase == "joined" or phase == "entering") and membership.liveness.unanswered == 0
 end
 
---- Whether the account is out of the room for now and on its way back, which its sessions do not know.
+--- Whether the account is lost and rejoins, while its sessions do not know.
 function state_memberships.isComingBack(membership)
     local phase = membership.place.phase
     return phase == "lost" or phase == "joining"
@@ -2558,12 +2559,12 @@ function state_memberships.isAttached(membership, session)
     return session ~= nil and membership.attached[session] ~= nil
 end
 
---- Whether a session is in the room, or about to be.
+--- Whether a session is attached or has a pending join.
 function state_memberships.isUsed(membership)
     return state_memberships.hasAttached(membership) or isAsked(state_memberships.queueOf(membership)) or isAsked(requestsOf(membership.place))
 end
 
---- The session whose join the room is answering, and which gets the answer although it may not be attached.
+--- Returns the session with the join that the room is answering. It gets the answer although it may not be attached.
 function state_memberships.askingSession(membership)
     local place = membership.place
     if place.phase == "joining" then
@@ -2595,7 +2596,7 @@ function state_memberships.detachSession(membership, session)
     state_memberships.noteDetached(membership)
 end
 
---- Whether no session has been attached for so many seconds.
+--- Whether no session has been attached for a number of seconds.
 function state_memberships.isDetachedFor(membership, seconds)
     local since = membership.detachedAt
     return since ~= nil and monotonic() - since >= seconds
@@ -2610,10 +2611,10 @@ end
 
 -- src/state/numbers.ts
 --
--- Numbers of archive entries. They grow for ever and are never given out twice: what an account got is kept as ranges of
--- them. A lease on disk is ahead of the numbers in use, so that a start of the server goes on behind all earlier ones,
--- whatever the clock says. The record also holds where each start began: a range that was open when the server was killed
--- ends where the next start began.
+-- Numbers of archive entries. They only increase and are never reused, because accounts' ranges refer to them. A lease
+-- on disk is ahead of the numbers in use. So each start of the server continues after all earlier numbers, whatever the
+-- clock says. The record also has the first number of each start: a range that was open at SIGKILL ends at the next
+-- start.
 local state_numbers = {}
 do
 local extend, LEASE, lastNumber, limit, records
@@ -2636,7 +2637,7 @@ local starts = {}
 local alive = 0
 records = openRecords("minimix_numbers", function() return {limit = limit, starts = starts, alive = alive} end)
 
---- Begins a start of the server: what is numbered from now on is higher than all before. Whether the lease could be read.
+--- Begins a start of the server: new numbers are higher than all earlier ones. Returns whether the lease could be read.
 function state_numbers.startNumbers()
     local done, lease = readRecord(records, HOST)
     if not done then
@@ -2656,12 +2657,12 @@ function state_numbers.hasNumbers()
     return startNumber > 0
 end
 
---- What this start of the server found: entries of before are numbered lower, those to come higher.
+--- Returns the first number of this start of the server.
 function state_numbers.startOfNumbers()
     return startNumber
 end
 
---- Where a range ends that has been open since the start of the server at this number, which is over.
+--- Returns the end of a range that was open in an earlier start. `start` is the first number of that start.
 function state_numbers.endOfStart(start)
     for _, other in ipairs(starts) do
         if other > start then
@@ -2671,7 +2672,7 @@ function state_numbers.endOfStart(start)
     return startNumber
 end
 
---- No range on disk refers to earlier starts any more.
+--- Drops the earlier starts, because no range on disk refers to them.
 function state_numbers.forgetStarts()
     if #starts > 1 then
         starts = {startNumber}
@@ -2679,7 +2680,7 @@ function state_numbers.forgetStarts()
     end
 end
 
---- The next number, higher than all before, those of earlier starts too; undefined while the lease cannot be written.
+--- Returns the next number, higher than all earlier ones. Undefined while the lease cannot be written.
 function state_numbers.nextNumber()
     if lastNumber + 1 >= limit then
         extend()
@@ -2691,17 +2692,17 @@ function state_numbers.nextNumber()
     return lastNumber
 end
 
---- The highest number given out.
+--- Returns the highest number in use.
 function state_numbers.newestNumber()
     return lastNumber
 end
 
---- When the server was seen alive last, by the wall clock, as this start found it.
+--- Returns when the server was last known to run before this start, by the wall clock.
 function state_numbers.aliveAt()
     return alive
 end
 
---- Notes that the server is alive.
+--- Records that the server is running.
 function state_numbers.noteAlive(when)
     alive = when
     writeRecord(records, HOST)
@@ -2728,8 +2729,8 @@ end
 
 -- src/state/store.ts
 --
--- Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
--- Until an account's record has been read nothing is known of its rooms, and nothing is written.
+-- Memberships on disk: one record per account in the store "minimix". It is written when a membership begins, changes
+-- or ends. Until an account's record has been read, its rooms are unknown and nothing is written.
 local state_store = {}
 do
 local recordOf, formerRecords, shownText, stateOf, loadUntil, readUnread, mayComeBack, loadAccount, loadRooms, leaveFormerAddress, idleSince, isWellFormed, isOptional, loadRoom, records, closed, late, isListed, unread, onLoaded
@@ -2757,8 +2758,8 @@ local openRecords = state_records.openRecords
 local readRecord = state_records.readRecord
 local writeRecord = state_records.writeRecord
 
---- Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
--- afterwards survives a killed server, unless storage fails: then it is repeated until it succeeds.
+--- Writes an account's memberships. When this returns the data is on disk, so it survives SIGKILL before a client is
+-- told. If storage fails, the write is repeated until it succeeds.
 function state_store.save(username)
     if options.anonymous or closed or not state_store.isKnown(username) then
         return
@@ -2767,7 +2768,7 @@ function state_store.save(username)
     writeRecord(records, username)
 end
 
---- Writes what is to be written soon.
+--- Writes the pending records.
 function state_store.saveLate()
     for _, username in ipairs(membersOf(late)) do
         state_store.save(username)
@@ -2834,7 +2835,7 @@ function stateOf(membership)
     return membership.place.phase == "leaving" and "leaving" or "in"
 end
 
---- Whether the rooms of an account are known: its record has been read, or there is none.
+--- Whether the rooms of an account are known: its record has been read, or it has none.
 function state_store.isKnown(username)
     return isListed and unread[username] == nil
 end
@@ -2987,18 +2988,19 @@ end
 records = openRecords("minimix", recordOf)
 closed = false
 
---- Nothing is written any more: what the account does from now on is not its user's doing.
+--- Stops all writes: the following changes are not the user's.
 function state_store.close()
     state_store.saveLate()
     closed = true
 end
 
---- Accounts whose records are to be written.
+--- Accounts with a record to write.
 late = {}
---- Seconds until they are.
+--- Seconds until it is written.
 local LATE = 5
 
---- Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other.
+--- Writes an account's memberships soon, for changes that no client was told of. An account that joins many rooms by
+-- itself needs few writes.
 function state_store.saveSoon(username)
     if (next(late)) == nil then
         module:add_timer(LATE, function()
@@ -3009,12 +3011,11 @@ function state_store.saveSoon(username)
     late[username] = true
 end
 
---- Accounts whose records have been written by saveOften() a moment ago.
+--- Accounts with a record that saveOften() has just written.
 local recent = {}
 
---- Writes down what a client may change as fast as it can. The first change is written at once, and those that follow
--- close upon it soon: all others wait while this server writes. A killed server may so forget the latest of several
--- nicks, but no membership.
+--- Writes changes that a client can make at a high rate. The first change is written at once, and the following ones
+-- soon, because a write blocks the server. SIGKILL may lose the latest nick changes, but no membership.
 function state_store.saveOften(username)
     if recent[username] ~= nil then
         state_store.saveSoon(username)
@@ -3035,13 +3036,13 @@ end
 isListed = options.anonymous
 unread = {}
 
---- Whether an address is that of an account in its rooms which are not known yet: what rooms send it has to be dropped.
+--- Whether an address belongs to an account with unknown rooms. Stanzas of rooms to it must be dropped.
 function state_store.isTooEarly(jid)
     return (not isListed or (next(unread)) ~= nil) and isOccupantJid(jid) and not state_store.isKnown(jids.node(jid) or "")
 end
 
---- Reads all accounts' memberships, each of them lost for now, and goes on with that until storage answers. `loaded` is
--- called with the accounts that have been read: at once, or later with the others.
+--- Reads all memberships, and continues until storage answers. Each is lost at first. `loaded` gets the accounts that
+-- were read, at once and later.
 function state_store.load(loaded)
     onLoaded = loaded
     if options.anonymous then
@@ -3056,7 +3057,7 @@ function state_store.loading()
     return {isListed = isListed, unread = unread}
 end
 
---- Goes on where the instance before was.
+--- Continues the loading of the previous instance.
 function state_store.restoreLoading(saved, loaded)
     onLoaded = loaded
     local temp_10 = saved and saved.isListed
@@ -3074,7 +3075,7 @@ end
 
 onRetry(loadUntil)
 
---- Whether an account's rooms are known by now, after another try to read its record if that is broken.
+--- Whether an account's rooms are known, after another attempt to read a broken record.
 function state_store.isKnownNow(username)
     if not state_store.isKnown(username) and isListed and onLoaded ~= nil then
         local isRead, record = readRecord(records, username)
@@ -3483,7 +3484,7 @@ function settings_bookmarks.hasPep()
     return temp_2
 end
 
---- The account's PEP service; undefined without mod_pep, where nothing of an account is kept, or if storage failed.
+--- Returns the account's PEP service. Undefined without mod_pep, on an anonymous host, or if storage failed.
 function settings_bookmarks.pepService(username)
     if not settings_bookmarks.hasPep() then
         return nil
@@ -3498,7 +3499,7 @@ function settings_bookmarks.pepService(username)
     return service.config.pep_username == username and service or nil
 end
 
---- The items of a node, none where there is no such node; undefined if they cannot be read.
+--- Returns the items of a node, an empty list if the node does not exist. Undefined if they cannot be read.
 function settings_bookmarks.itemsOf(username, node)
     local service = settings_bookmarks.pepService(username)
     if service == nil then
@@ -3804,7 +3805,7 @@ local records
 local openRecords = state_records.openRecords
 local readRecord = state_records.readRecord
 
---- Whether the read succeeded, and what an account has blocked; nothing without mod_blocklist.
+--- Returns whether the read succeeded, and the blocked JIDs. There are none without mod_blocklist.
 function settings_blocklist.readBlocklist(username)
     local host = prosody.hosts[module.host]
     if not (host and host.modules.blocklist ~= nil) then
@@ -3816,7 +3817,7 @@ end
 
 records = openRecords("blocklist", function() return nil end)
 
---- What an account has blocked; undefined if that is nothing, or cannot be read.
+--- Returns the JIDs that an account has blocked. Undefined if there are none, or they cannot be read.
 function settings_blocklist.blocklistOf(username)
     return select(2, settings_blocklist.readBlocklist(username))
 end
@@ -3836,13 +3837,13 @@ end
 
 -- src/state/limits.ts
 --
--- What one account may ask for, and how much of it in a time, so that it is nobody else's trouble.
+-- Limits of requests per account, so that no account can disturb others.
 local state_limits = {}
 do
 local monotonic = state_clock.monotonic
 local options = minimix_options
 local noteDrop = state_counters.noteDrop
---- Accounts whose allowance is not full, by user name.
+--- Allowances that are not full, by username.
 local allowances = {}
 
 --- Whether an account may join now. A device that starts joins all its rooms at once.
@@ -3859,7 +3860,7 @@ function state_limits.mayJoin(username)
     return true
 end
 
---- Forgets the accounts that may join as if they never had.
+--- Drops allowances that are full again.
 function state_limits.forgetAllowances()
     local now = monotonic()
     for username, allowance in pairs(allowances) do
@@ -3869,12 +3870,12 @@ function state_limits.forgetAllowances()
     end
 end
 
---- When a limit was last named in the log, by its name.
+--- When each limit was last logged.
 local logged = {}
---- Seconds between two lines about one limit.
+--- Seconds between two log lines about one limit.
 local PAUSE = 60
 
---- Counts that somebody is over a limit, and says so: a limit is named once a minute, whoever is over it.
+--- Counts a request over a limit, and logs it. Each limit is logged once a minute, for any account.
 function state_limits.noteOver(limit, username, room, reason)
     if reason == nil then
         reason = "limit"
@@ -3890,7 +3891,7 @@ end
 
 -- src/slices.ts
 --
--- Work in slices: what may take long is done some milliseconds at a time, so that all else goes on in between.
+-- Runs long work in slices of some milliseconds, so that the server handles other events in between.
 local slices = {}
 do
 local slice, takeStep, SLICE, BREAK, work, scheduled, slicing
@@ -3935,7 +3936,7 @@ work = {}
 scheduled = false
 slicing = false
 
---- Does some work: at once as far as a slice goes, the rest in slices, in turn with other work.
+--- Starts some work. One slice runs at once, the rest later, in turn with other work.
 function slices.inSlices(step)
     work[#work + 1] = step
     if not scheduled and not slicing then
@@ -3943,7 +3944,7 @@ function slices.inSlices(step)
     end
 end
 
---- Does what is left at once: the module is about to be unloaded.
+--- Finishes all work at once, before the module is unloaded.
 function slices.finishSlices()
     local step = table.remove(work, 1)
     while step ~= nil do
@@ -3952,7 +3953,7 @@ function slices.finishSlices()
     end
 end
 
---- A step for each item of a list.
+--- Runs a task for each item of a list, one step per item.
 function slices.forEachInSlices(items, task)
     local at = 0
     slices.inSlices(function()
@@ -4351,7 +4352,7 @@ end
 
 -- src/state/queue.ts
 --
--- Requests of sessions that wait for their turn, and what the sessions have sent meanwhile.
+-- Queued requests of sessions, and the stanzas that the sessions have sent meanwhile.
 local state_queue = {}
 do
 local setQueue, isAlive, newestOf, disown, removeFromQueue, takeHeld, MAX_HELD, MAX_HELD_SIZE
@@ -4370,7 +4371,7 @@ function isAlive(request)
     return request.session ~= nil or #request.held > 0
 end
 
---- The newest join of a session that has not been answered.
+--- Returns the newest unanswered join of a session.
 function state_queue.pendingJoin(membership, session)
     return newestOf(queueOf(membership), session) or newestOf(requestsOf(membership.place), session)
 end
@@ -4385,7 +4386,7 @@ function newestOf(requests, session)
     return found
 end
 
---- Whether the session has asked for something else since: the answer to this request does not count.
+--- Whether the session has sent a newer request, so that the answer to this one does not count.
 function state_queue.isSuperseded(membership, request)
     local newer
     if request.session ~= nil then
@@ -4423,7 +4424,7 @@ function takeHeld(membership, session)
     return held
 end
 
---- Holds a stanza until the session is in. Returns false if there is no room for it.
+--- Queues a stanza until the session is attached. Returns false if there is no space.
 function state_queue.holdStanza(request, stanza)
     local size = request.heldSize + string.len(tostring(stanza))
     if #request.held >= MAX_HELD or size > MAX_HELD_SIZE then
@@ -4438,7 +4439,7 @@ end
 MAX_HELD = 100
 MAX_HELD_SIZE = 262144
 
---- A request with nothing held yet.
+--- Creates a request without queued stanzas.
 function state_queue.newRequest(kind, session, id, nick, stanza)
     return {
         kind = kind,
@@ -4452,7 +4453,7 @@ function state_queue.newRequest(kind, session, id, nick, stanza)
     }
 end
 
---- Puts a request at the end of the queue. A join replaces an earlier one of its session, which may be in flight.
+--- Adds a request to the queue. A join replaces an earlier one of its session, which may be in flight.
 function state_queue.enqueue(membership, request)
     if request.kind == "join" and request.session ~= nil then
         for _, stanza in ipairs(takeHeld(membership, request.session)) do
@@ -4467,7 +4468,7 @@ function state_queue.enqueue(membership, request)
     queue[#queue + 1] = request
 end
 
---- Puts requests whose answers will not come back to the front of the queue, unless the session has a newer one.
+--- Returns requests without an answer to the front of the queue, unless the session has a newer one.
 function state_queue.requeue(membership, requests)
     local queue = {}
     for _, request in ipairs(requests) do
@@ -4481,7 +4482,7 @@ function state_queue.requeue(membership, requests)
     setQueue(membership, queue)
 end
 
---- The first request in the queue, which is not in it any more.
+--- Removes and returns the first request in the queue.
 function state_queue.takeNext(membership)
     local queue = membership.queue
     if queue == nil then
@@ -4492,7 +4493,7 @@ function state_queue.takeNext(membership)
     return request
 end
 
---- The first join in the queue. Nick changes before it were of sessions that are not in the room any more.
+--- Removes and returns the first join in the queue. Earlier nick changes belong to sessions that are no longer attached.
 function state_queue.takeJoin(membership)
     local request = state_queue.takeNext(membership)
     while request ~= nil and request.kind ~= "join" do
@@ -4501,14 +4502,14 @@ function state_queue.takeJoin(membership)
     return request
 end
 
---- All requests in the queue, which is empty then.
+--- Removes and returns all requests.
 function state_queue.takeAll(membership)
     local requests = queueOf(membership)
     membership.queue = nil
     return requests
 end
 
---- Whether a session waits to be let in, other than this one.
+--- Whether another session than `except` has a pending join.
 function state_queue.hasPending(membership, except)
     for _, requests in ipairs({queueOf(membership), requestsOf(membership.place)}) do
         for _, request in ipairs(requests) do
@@ -4520,7 +4521,7 @@ function state_queue.hasPending(membership, except)
     return false
 end
 
---- Forgets what a session has asked for. Returns what was held for it.
+--- Removes the requests of a session. Returns its queued stanzas.
 function state_queue.withdraw(membership, session)
     local held = takeHeld(membership, session)
     removeFromQueue(membership, session)
@@ -4528,7 +4529,7 @@ function state_queue.withdraw(membership, session)
     return held
 end
 
---- The session is gone. What it has sent goes out still, if the room lets the account in.
+--- A session has ended. Its queued stanzas are still sent if the room admits the account.
 function state_queue.abandon(membership, session)
     local others = {}
     for _, request in ipairs(queueOf(membership)) do
@@ -4547,12 +4548,12 @@ end
 
 -- src/state/offline.ts
 --
--- Members that a room shows as offline in its answer to a join (XEP-0045 7.2.3, presence broadcast of role "none").
+-- Offline members that a room shows in its answer to a join (XEP-0045 7.2.3, presence broadcast of role "none").
 local state_offline = {}
 do
 local options = minimix_options
 
---- Forgets a member that is online, or is none any more.
+--- Removes a member that is online, or is no longer a member.
 function state_offline.forgetMember(members, key)
     local held = members.presences[key]
     if held ~= nil then
@@ -4562,12 +4563,12 @@ function state_offline.forgetMember(members, key)
     end
 end
 
---- An empty list.
+--- Creates an empty list.
 function state_offline.noMembers()
     return {presences = {}, count = 0, size = 0}
 end
 
---- All members, by the keys of `presences`.
+--- Iterates over all members, by the keys of `presences`.
 function state_offline.eachMember(members)
     local key
     local held
@@ -4580,7 +4581,7 @@ function state_offline.eachMember(members)
     return step
 end
 
---- Remembers a member, as far as there is room for it. Returns whether there was.
+--- Caches a member. Returns false if there is no space.
 function state_offline.keepMember(members, key, held)
     local size = string.len(held.text)
     state_offline.forgetMember(members, key)
@@ -4597,19 +4598,19 @@ end
 
 -- src/state/logs.ts
 --
--- The log of each room: what was said there, once for all accounts of this host, and which part of it each account got.
--- Entries are numbered in the order they came.
+-- The log of each room: its messages, once for all accounts of this host, and the part that each account got. Entries
+-- are numbered in order of arrival.
 local state_logs = {}
 do
 local newestNumber = state_numbers.newestNumber
 local startOfNumbers = state_numbers.startOfNumbers
 local beginOutage = state_outage.beginOutage
---- Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some.
+--- Number of entries of a room in memory: enough for the history of an ordinary join.
 state_logs.RECENT = 50
 --- Bytes of memory of them.
 local RECENT_SIZE = 524288
 state_logs.logs = {}
---- The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one.
+--- The highest number in dropped logs. A new log of the same room does not know these entries.
 local dropped = 0
 
 function state_logs.logOf(room)
@@ -4636,7 +4637,7 @@ function state_logs.logOf(room)
     return log
 end
 
---- Frees the memory of a log that no account of this host reads any more, once all of it is stored.
+--- Frees the memory of a log without readers, once all entries are stored.
 function state_logs.dropUnread(log)
     if (next(log.readers)) ~= nil or log.unwritten ~= nil then
         return
@@ -4657,7 +4658,7 @@ function state_logs.addRecent(log, entry)
     end
 end
 
---- Puts entries of before this start in front of what has come since; `whole`: there are no others.
+--- Adds entries from before this start before the newer ones. `whole`: there are no others.
 function state_logs.fillRecent(log, entries, whole)
     log.filled = true
     log.whole = whole
@@ -4674,7 +4675,7 @@ function state_logs.fillRecent(log, entries, whole)
     end
 end
 
---- Takes over the logs from the instance of the module before a reload.
+--- Takes over the logs of the previous instance of the module.
 function state_logs.restoreLogs(saved)
     dropped = newestNumber()
     for room, log in pairs(saved) do
@@ -4743,7 +4744,7 @@ function getOne(messages, key, id)
     return handleOf(messages):get(key, id)
 end
 
---- Deletes the messages that a query finds, or all of a key; whether that is done.
+--- Deletes the messages of a query, or all of a key. Returns whether this worked.
 function state_messages.deleteMessages(messages, key, query)
     if messages.writesFail then
         return false
@@ -4771,7 +4772,7 @@ function remove(messages, key, query)
     return handleOf(messages):delete(key, query)
 end
 
---- A message with more elements in one another is not taken for one that storage can hold if it fails to.
+--- Deepest nesting of elements that storage is expected to store.
 local DEEPEST = 50
 
 local function tryRead(handle)
@@ -4784,12 +4785,12 @@ function state_messages.openMessages(name)
     return newStore(name, function() return module:open_store(name, "archive") end, tryRead)
 end
 
---- The keys under which there are messages; undefined if the driver failed.
+--- Returns the keys with messages. Undefined if the driver failed.
 function state_messages.listMessages(messages)
     return listKeys(messages)
 end
 
---- Stores a message at the end; the outcome and the id. Where there is no room left, the oldest messages make some.
+--- Stores a message at the end. Returns the outcome and the id. If the store is full, deletes the oldest messages.
 function state_messages.appendMessage(messages, key, stanza, when, label)
     if messages.writesFail then
         return "failed", nil
@@ -4839,7 +4840,7 @@ function state_messages.findMessages(messages, key, query, most)
     return found or {}
 end
 
---- Whether the read succeeded, and the message with an id.
+--- Returns whether the read succeeded, and the message with an id.
 function state_messages.getMessage(messages, key, id)
     if isUnreadable(messages, key) then
         return false, nil
@@ -4869,8 +4870,9 @@ end
 
 -- src/archive/entries.ts
 --
--- Entries of the archive: each message of a room once for this host, in a Prosody archive store under the room's JID. An
--- entry's label holds its number and, if it is for one account alone, the account: "1700000001000 alice".
+-- Entries of the archive. Each message of a room is stored once for this host, in a Prosody archive store under the
+-- room's JID. The label of an entry has its number. If the entry is private to an account, the label has the account
+-- too: "1700000001000 alice".
 local archive_entries = {}
 do
 local labelOf, write, storeEntry, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
@@ -4889,12 +4891,12 @@ local nextNumber = state_numbers.nextNumber
 local onRetry = state_outage.onRetry
 local textOf = minimix_text.textOf
 
---- Storage drivers make a file name of it, which has an end.
+--- Storage drivers use the key as a file name, which has a maximum length.
 function archive_entries.keyOf(room)
     return string.len(room) <= 80 and room or hashes.sha1(room, true)
 end
 
---- The number of an entry and, of an entry for one account alone, that account.
+--- Returns the number of an entry and, if the entry is private, its account.
 function archive_entries.parseLabel(label)
     local digits, owner = string.match(label, "^(%d+) ?(.*)$")
     local temp_1 = tonumber(digits) or 0
@@ -4910,7 +4912,7 @@ function labelOf(entry)
     return entry.owner == nil and label or label .. " " .. entry.owner
 end
 
---- An entry's message.
+--- Returns an entry's message.
 function archive_entries.stanzaOf(entry)
     return xml.parse("<message" .. entry.text)
 end
@@ -4918,7 +4920,7 @@ end
 function write(log, entry, stanza)
     local outcome = log.unwritten ~= nil and "failed" or storeEntry(log, entry, stanza)
     if outcome == "refused" then
-        module:log("debug", "A message of %s is not of a kind that storage can hold", log.room)
+        module:log("debug", "Not archiving a message of %s: storage cannot hold it", log.room)
         return false
     end
     if outcome == "failed" then
@@ -4992,7 +4994,7 @@ function isGivenUp(log)
     if log.failures < MOST_FAILURES then
         return false
     end
-    module:log("warn", "Giving up a message of %s that cannot be stored", log.room)
+    module:log("warn", "Dropping a message of %s: it cannot be stored", log.room)
     return true
 end
 
@@ -5007,7 +5009,7 @@ function drop(log, entry)
     unwrittenSize = unwrittenSize - string.len(entry.text)
 end
 
---- A stored message as an entry.
+--- Converts a stored message to an entry.
 function archive_entries.entryOf(stored, before)
     local number, owner = archive_entries.parseLabel(stored.label)
     return {
@@ -5019,19 +5021,19 @@ function archive_entries.entryOf(stored, before)
     }
 end
 
---- The store of all rooms' messages.
+--- The store with the messages of all rooms.
 archive_entries.store = openMessages("minimix_archive")
 UNWRITTEN_SIZE = 4194304
 MOST_FAILURES = 20
 unwrittenSize = 0
 
---- Adds a message to the log; undefined if it cannot be kept. `stanza` is lent and does not change.
+--- Adds a message to the log. Returns undefined if it cannot be kept. `stanza` is lent and is not changed.
 function archive_entries.append(log, stanza, when, owner)
     local text = textOf(stanza)
     if string.len(text) > options.maxKeptSize then
         module:log(
             "debug",
-            "A message of %s is too big to be kept: %d bytes",
+            "Not archiving a message of %s: %d bytes is too large",
             log.room,
             string.len(text)
         )
@@ -5062,7 +5064,7 @@ function archive_entries.append(log, stanza, when, owner)
     return entry
 end
 
---- Takes over entries that are not stored yet from the instance of the module before a reload.
+--- Takes over the unwritten entries of the previous instance of the module.
 function archive_entries.restoreUnwritten()
     for _, log in pairs(logs) do
         for _, entry in ipairs(log.unwritten or {}) do
@@ -5087,7 +5089,7 @@ end
 
 onRetry(writeUnwritten)
 
---- How many messages wait to be stored.
+--- Counts the messages that wait to be stored.
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
@@ -5098,7 +5100,7 @@ function archive_entries.countUnwritten()
     return count
 end
 
---- Accounts in rooms of which messages were not kept: they have to be asked for. Afterwards messages are kept again.
+--- Returns the accounts in rooms with lost messages, which must be fetched. Messages are kept again afterwards.
 function archive_entries.takeGaps()
     local memberships = {}
     for _, log in pairs(logs) do
@@ -5112,7 +5114,7 @@ function archive_entries.takeGaps()
     return memberships
 end
 
---- Reads the newest entries of before this start of the server, once they are needed; whether that was possible.
+--- Reads the newest entries from before this start of the server, when they are needed. Returns whether this worked.
 function archive_entries.fill(log)
     if log.filled then
         return true
@@ -5140,12 +5142,12 @@ end
 
 -- src/state/ranges.ts
 --
--- Which entries of a room's log an account got, as ranges of their numbers.
+-- Entries of a room's log that an account got, as ranges of their numbers.
 --
--- Invariants: ranges of one room are in ascending order and do not overlap. Only the last one may be open, and only while
--- the account is in the room: all entries for everyone get into it as they are delivered. In memory an open range ends at
--- the last entry that the account got (Part.position). On disk it has the negative number of the start of the server at
--- which it was open, since the account got everything until that start was over.
+-- Invariants: the ranges of a room are in ascending order and do not overlap. Only the last range may be open, and only
+-- while the account is in the room: then it gets all shared entries. In memory an open range ends at the last entry
+-- that the account got (Part.position). On disk it has the negative first number of the server's start: the account got
+-- all entries until that start ended.
 local state_ranges = {}
 do
 local trim, MOST
@@ -5158,7 +5160,7 @@ end
 
 MOST = 500
 
---- Whether a number is in the ranges, of which an open one goes up to `end`.
+--- Whether a number is in the ranges. An open range ends at `end`.
 function state_ranges.includes(ranges, end_, number)
     for i = #ranges, 1, -1 do
         local range = ranges[i]
@@ -5169,7 +5171,7 @@ function state_ranges.includes(ranges, end_, number)
     return false
 end
 
---- Adds a number: to the range that ends with the number `before` it, or as a range of its own.
+--- Inserts a number: into the range that ends with `before`, or as another range.
 function state_ranges.insert(ranges, number, before)
     local at = #ranges
     while true do
@@ -5192,7 +5194,7 @@ function state_ranges.insert(ranges, number, before)
     end
 end
 
---- Opens a range for what comes, or the last one again if there is nothing between that and `first`.
+--- Opens a range for new entries, or reopens the last one if no entry is between it and `first`.
 function state_ranges.open(ranges, first)
     local last = ranges[#ranges]
     if (last and last.last) ~= nil and last.last >= first - 1 then
@@ -5205,7 +5207,7 @@ function state_ranges.open(ranges, first)
     return range
 end
 
---- Ends an open range at a number. A range without entries is dropped.
+--- Closes an open range at a number. A range without entries is dropped.
 function state_ranges.close(ranges, end_)
     local last = ranges[#ranges]
     if last == nil or last.last ~= nil then
@@ -5231,7 +5233,7 @@ function state_ranges.prune(ranges, least)
     return pruned
 end
 
---- As they are stored: first and last of each; `start` is where this start of the server began.
+--- Returns the stored form: first and last of each. `start` is the first number of this start of the server.
 function state_ranges.pack(ranges, start)
     local packed = {}
     for _, range in ipairs(ranges) do
@@ -5241,7 +5243,7 @@ function state_ranges.pack(ranges, start)
     return packed
 end
 
---- Reads stored ranges. `endOf` gives the end of a range that was open at a start. Undefined if they are malformed.
+--- Reads stored ranges. `endOf` returns the end of a range that was open in an earlier start. Undefined if malformed.
 function state_ranges.unpack(packed, endOf)
     if type(packed) ~= "table" then
         return nil
@@ -5264,8 +5266,8 @@ end
 
 -- src/state/deliveries.ts
 --
--- What each account got of the logs of rooms, those it has left included, in memory and on disk: the store minimix_parts
--- has one record for each account, with its ranges by room.
+-- Ranges of room logs that each account got, also of rooms that it has left. In memory and in the store minimix_parts,
+-- with one record per account.
 local state_deliveries = {}
 do
 local content, deliveriesOf, read, complete, forgetUnused, writeChanged, known, records, changed, released
@@ -5323,7 +5325,7 @@ function read(username)
     for room, stored in pairs(packed or {}) do
         local ranges = unpack_(stored, endOfStart)
         if ranges == nil then
-            module:log("warn", "Ignoring what %s got of %s: malformed record in minimix_parts", username, room)
+            module:log("warn", "Ignoring the archive of %s in %s: malformed record in minimix_parts", username, room)
         else
             rooms[room] = ranges
         end
@@ -5358,7 +5360,7 @@ function complete(username, deliveries)
     return true
 end
 
---- Writes an account's record, or marks it to be written when it has been read.
+--- Writes an account's record, or marks it for after it has been read.
 function state_deliveries.saveDeliveries(username)
     local deliveries = known[username]
     if deliveries == nil or options.anonymous then
@@ -5398,7 +5400,7 @@ end
 known = {}
 records = openRecords("minimix_parts", content)
 
---- The ranges of an account in a room, for what it gets from now on; whether they are all there is.
+--- Returns the ranges of an account in a room for new messages, and whether they include those on disk.
 function state_deliveries.rangesOf(username, room)
     local deliveries = deliveriesOf(username)
     local ranges = deliveries.rooms[room]
@@ -5409,7 +5411,7 @@ function state_deliveries.rangesOf(username, room)
     return ranges, deliveries.isRead
 end
 
---- All ranges of an account by room; undefined if they could not be read. For looking only.
+--- Returns all ranges of an account by room, read-only. Undefined if they could not be read.
 function state_deliveries.allRangesOf(username)
     local deliveries = known[username]
     if deliveries == nil then
@@ -5420,39 +5422,38 @@ end
 
 changed = {}
 
---- Marks an account's record to be written by saveChanged().
+--- Marks an account's record for saveChanged().
 function state_deliveries.markChanged(username)
     changed[username] = true
 end
 
 released = {}
 
---- Frees the memory of an account soon if it is in no room then.
+--- Frees the memory of an account soon, if it is in no room then.
 function state_deliveries.releaseDeliveries(username)
     released[username] = true
 end
 
---- Writes the records of all accounts that are marked.
+--- Writes the records of all marked accounts.
 function state_deliveries.saveChanged()
     writeChanged(math.huge)
 end
 
 onRetry(writeChanged)
 
---- Forgets an account that is deleted. Its record goes with the rest of its data (core/usermanager.lua, delete_user).
+--- Forgets a deleted account. Its record is deleted with the user (core/usermanager.lua, delete_user).
 function state_deliveries.forgetDeliveries(username)
     known[username] = nil
     changed[username] = nil
     forgetRecord(records, username)
 end
 
---- Accounts with a record; undefined if storage failed.
+--- Returns the accounts with a record. Undefined if storage failed.
 function state_deliveries.usersWithDeliveries()
     return listRecords(records)
 end
 
---- Replaces the ranges of an account by what `edit` leaves of them, and writes them if it says so. Whether they could be
--- read.
+--- Edits the ranges of an account, and writes them if `edit` says so. Returns whether they could be read.
 function state_deliveries.editDeliveries(username, edit)
     local deliveries = deliveriesOf(username)
     if not complete(username, deliveries) then
@@ -5482,12 +5483,12 @@ end
 
 -- src/archive/delivered.ts
 --
--- What an account got of a room's log. The ranges are in state/deliveries.ts; they are written when an account comes, goes,
--- or misses something, and not for each message.
+-- Records which entries of a room's log an account got. The ranges are in state/deliveries.ts. They are written when an
+-- account joins, leaves or misses a message, and not for each message.
 --
--- Invariants: while an account is in a room its last range is open, on disk as well, and all that the room says gets into
--- it. An entry that the account did not get closes the range within SETTLE seconds; the next one that it gets opens another,
--- which is written before the message goes to its sessions. So what an account was shown is readable after a killed server.
+-- Invariants: an account in a room has an open last range, also on disk. It contains all messages of the room since
+-- then. A missed entry closes the range within SETTLE seconds. The next received entry opens another, which is written
+-- before the message goes to the sessions. So all received messages are readable after SIGKILL.
 local archive_delivered = {}
 do
 local openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE
@@ -5546,7 +5547,7 @@ function saveSoon(membership, log)
     archive_delivered.settleSoon(log)
 end
 
---- Looks in a while for accounts that have not got the last entry: their ranges end before it.
+--- Closes, after a delay, the ranges of accounts that did not get the last entry.
 function archive_delivered.settleSoon(log)
     if log.settling then
         return
@@ -5573,7 +5574,7 @@ end
 
 SETTLE = 1
 
---- The account is in the room, or asks for what it has missed there.
+--- Opens the log for an account that is in the room, or that fetches missed messages.
 function archive_delivered.openPart(membership)
     if options.archive ~= true or membership.part ~= nil then
         return
@@ -5584,7 +5585,7 @@ function archive_delivered.openPart(membership)
     log.readers[membership.username] = membership
 end
 
---- The room has let the account in: what is said from now on is for it.
+--- Opens a range: the room has admitted the account, so later messages are for it.
 function archive_delivered.letIn(membership)
     archive_delivered.openPart(membership)
     local log = membership.log
@@ -5613,7 +5614,7 @@ function archive_delivered.closePart(membership)
     releaseDeliveries(membership.username)
 end
 
---- Opens what the instance of the module before a reload kept in another form.
+--- Opens ranges that an earlier version handed over in another form.
 function archive_delivered.reopenParts()
     for _, membership in ipairs(allMemberships()) do
         local phase = membership.place.phase
@@ -5623,7 +5624,7 @@ function archive_delivered.reopenParts()
     end
 end
 
---- Notes that an account got an entry; whether it was new to it.
+--- Records that an account got an entry. Returns whether it is new to the account.
 function archive_delivered.deliver(membership, log, part, entry)
     local range = part.range
     local before = entry.before
@@ -5651,7 +5652,7 @@ function archive_delivered.deliver(membership, log, part, entry)
     return true
 end
 
---- Writes what is not written yet. Accounts that wait for the last message get another range with it.
+--- Writes pending records. Accounts still waiting for the last message get a new range with it.
 function archive_delivered.saveDelivered()
     for _, log in pairs(logs) do
         if log.settling then
@@ -5661,7 +5662,7 @@ function archive_delivered.saveDelivered()
     saveChanged()
 end
 
---- Whether an entry is for an account.
+--- Whether the account got an entry.
 function archive_delivered.isFor(username, ranges, position, entry)
     if entry.owner == nil then
         return includes(ranges, position, entry.number)
@@ -5670,7 +5671,7 @@ function archive_delivered.isFor(username, ranges, position, entry)
     end
 end
 
---- Up to which number an open range goes.
+--- Returns the number at which an open range ends.
 function archive_delivered.positionOf(part)
     return part == nil and startOfNumbers() or part.position
 end
@@ -5678,9 +5679,9 @@ end
 
 -- src/archive/gate.ts
 --
--- The gate: what rooms, their occupants and their archives may say. Servers vouch for the `from` of a stanza and for
--- nothing else (RFC 6120 8.1.2.1): a room speaks for itself and its occupants, and what is wrapped inside a stanza is worth
--- no more than the stanza. See docs/security.md.
+-- The gate: checks stanzas of rooms, occupants and archives. Servers guarantee only the `from` of a stanza (RFC 6120
+-- 8.1.2.1). A room speaks for itself and its occupants. A stanza inside another is no more trustworthy than the outer
+-- one. See docs/security.md.
 local archive_gate = {}
 do
 local isOwnId, isUnnamedDelay, named, takeArchived, isOfAccount
@@ -5747,14 +5748,14 @@ function isOfAccount(membership, forwarded)
     return false
 end
 
---- The biggest messages and presences of rooms that are handled, and the biggest IQs, as weightOf() has it.
+--- Largest weight of messages and presences of rooms, and of IQs, as returned by weightOf().
 local MAX_WEIGHT = 2 * 1024 * 1024
 local MAX_IQ_WEIGHT = 8 * 1024 * 1024
---- What was looked at last: a room of this server hands one table to every account (muc.lib.lua, broadcast).
+--- The last stanza that was weighed: a local room passes the same table for every account (muc.lib.lua, broadcast).
 local weighed
 local isTooBig = false
 
---- Makes a hook's handler drop what is too big, or nested too deep, to be handled in the time that others can wait.
+--- Wraps a hook's handler. Drops stanzas that are too large, or nested too deep, to be handled quickly.
 function archive_gate.fromRoom(handler)
     return function(event)
         local stanza = event.stanza
@@ -5775,8 +5776,8 @@ function archive_gate.fromRoom(handler)
     end
 end
 
---- A live message as it may be passed on: without ids in the name of an account of this server, by which its clients know
--- the messages of their archive (XEP-0359 6). Mostly the same table.
+--- Returns a live message without stanza-ids in the name of local accounts. Clients use these ids for their own archive
+-- (XEP-0359 6). Without such ids it is the same table.
 function archive_gate.withoutOwnIds(stanza)
     for _, tag in ipairs(stanza.tags) do
         if isOwnId(tag) then
@@ -5792,7 +5793,7 @@ function archive_gate.withoutOwnIds(stanza)
     return stanza
 end
 
---- What a message says of itself; only while a room answers a join is it the room's word.
+--- Returns the sender of a message's delay. It is trustworthy only while a room answers a join.
 function archive_gate.delayOf(stanza, room)
     local delayed
     for _, tag in ipairs(stanza.tags) do
@@ -5806,7 +5807,7 @@ function archive_gate.delayOf(stanza, room)
     return delayed
 end
 
---- Whether the room is answering a join of the account: what is of the past comes now (XEP-0045 7.2.14).
+--- Whether the room is answering a join of the account. Then its history arrives (XEP-0045 7.2.14).
 function archive_gate.isAnswering(membership)
     local place = membership.place
     if place.phase == "joined" then
@@ -5816,7 +5817,7 @@ function archive_gate.isAnswering(membership)
     return place.phase == "joining" or place.phase == "entering"
 end
 
---- The form in which a message is kept: it has a delay in the room's name if it is of the past, and none otherwise.
+--- Returns the form in which a message is stored: with the room's delay if it is history, and otherwise without a delay.
 function archive_gate.keptForm(stanza, room, delayed, isPast)
     if isPast and delayed == "unnamed" then
         return st.clone(stanza):maptags(function(tag) return isUnnamedDelay(tag) and named(tag, room) or tag end)
@@ -5833,13 +5834,13 @@ function archive_gate.keptForm(stanza, room, delayed, isPast)
     return stanza
 end
 
---- A message that a room's archive hands out, with what the room may say of it; undefined, and counted, where it is not
--- the room's or one of its occupants.
+--- Returns a message of a room's archive without content that the room may not assert. Undefined, and counted, if the
+-- sender is not the room or an occupant.
 function archive_gate.fromArchive(membership, message)
     local from = jids.prep(message.attr.from or "")
     if message.attr.type ~= "groupchat" or from == nil or jids.bare(from) ~= membership.room then
         noteDrop("forged")
-        module:log("debug", "The archive of %s has a message that is not the room's", membership.room)
+        module:log("debug", "Dropping an archived message of %s: it is not from the room", membership.room)
         return nil
     end
     local copy = st.clone(message)
@@ -5850,7 +5851,7 @@ function archive_gate.fromArchive(membership, message)
     return copy
 end
 
---- The archive's own id of a message, where the message has none by the room.
+--- Adds the archive's id of a message, if the message has no id by the room.
 function archive_gate.addArchiveId(message, room, id)
     if id ~= nil and stanzaIdBy(message, room) == nil then
         message:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = room, id = id}))
@@ -6298,44 +6299,25 @@ end
 
 -- src/archive/personal.ts
 --
--- mod_mam's archive of an account. With `minimix_archive = "mam"` it has what was said in rooms too, a copy for each
--- account: mod_mam writes down what comes, and what was missed is written from here.
+-- mod_mam's archive of an account. With `minimix_archive = "mam"` it also has messages of rooms, one copy per account.
+-- mod_mam stores live messages, and this file stores missed ones.
 local archive_personal = {}
 do
-local isLocalError, isToKeep, recentOf, nameOf, store, RECENT, recent
+local recentOf, nameOf, store, RECENT, recent
 local delayOf = archive_gate.delayOf
 local isAnswering = archive_gate.isAnswering
 local startReading = archive_page.startReading
 local options = minimix_options
 local findMembership = state_memberships.findMembership
-local isOccupantJid = state_memberships.isOccupantJid
 local appendMessage = state_messages.appendMessage
 local openMessages = state_messages.openMessages
 local isDelayBy = minimix_stanzas.isDelayBy
 local isWorthKeeping = minimix_stanzas.isWorthKeeping
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
 
---- What an account and one other, or all others, said to each other.
+--- Returns the archive of messages with one JID, or with all.
 function archive_personal.personalArchive(username, other)
     return {store = store, key = username, label = other, holds = function() return true end}
-end
-
-function isLocalError(stanza)
-    return prosody.hosts[jids.host(stanza.attr.from or "")] ~= nil and isOccupantJid(stanza.attr.to or "")
-end
-
-function isToKeep(stanza)
-    local room = jids.bare(stanza.attr.from or "")
-    local membership = findMembership(stanza.attr.to or "", room)
-    if membership == nil or stanza.attr.type ~= "groupchat" then
-        return nil
-    end
-    local isPast = isAnswering(membership) and delayOf(stanza, room) ~= nil
-    if not isWorthKeeping(stanza) or isPast then
-        return false
-    end
-    recentOf(membership).names:set(nameOf(membership, stanza), true)
-    return true
 end
 
 --- Begins to read what was said in a room last.
@@ -6383,34 +6365,34 @@ store = openMessages(options.personalArchive)
 RECENT = 50
 recent = setmetatable({}, {__mode = "k"})
 
---- Whether there is such an archive.
+--- Whether mod_mam is loaded.
 function archive_personal.hasPersonalArchive()
     local host = prosody.hosts[module.host]
     return (host and host.modules.mam) ~= nil
 end
 
---- `archive-should-store`.
+--- `archive-should-store`: mod_mam leaves out messages of rooms by default. A message on its way to a room comes back
+-- from it. History of a join is stored already, or is added as missed.
 function archive_personal.onShouldStore(event)
     local stanza = event.stanza
-    if stanza.attr.type == "error" then
-        if isLocalError(stanza) then
-            return false
-        else
-            return nil
-        end
-    end
-    if options.archive == "mam" then
-        return isToKeep(stanza)
-    else
+    local room = jids.bare(stanza.attr.from or "")
+    local membership = findMembership(stanza.attr.to or "", room)
+    if membership == nil or stanza.attr.type ~= "groupchat" then
         return nil
     end
+    local isPast = isAnswering(membership) and delayOf(stanza, room) ~= nil
+    if not isWorthKeeping(stanza) or isPast then
+        return false
+    end
+    recentOf(membership).names:set(nameOf(membership, stanza), true)
+    return true
 end
 
---- Adds a message of a room's past at the end, as there is no other place; whether it was not there before.
+--- Adds a missed message at the end, the only possible place. Returns whether it is new.
 function archive_personal.addMissed(membership, delayed, when)
-    local recentOf_result_4 = recentOf(membership)
-    local names = recentOf_result_4.names
-    local isRead = recentOf_result_4.isRead
+    local recentOf_result_2 = recentOf(membership)
+    local names = recentOf_result_2.names
+    local isRead = recentOf_result_2.isRead
     local name = nameOf(membership, delayed)
     if not isWorthKeeping(delayed) or names:get(name) ~= nil then
         return false
@@ -6437,8 +6419,8 @@ end
 
 -- src/archive/log.ts
 --
--- Which message is an entry of the room's log already: another account's copy of it made it, or it comes again from the
--- room's archive.
+-- Finds the entry of a message that is in the room's log already: another account's copy, or a repetition by the room's
+-- archive.
 local archive_log = {}
 do
 local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, pastAround, findPast, readPast, addPast, withoutDelay, PAST, PAST_SIZE, PAST_KEPT, STEPS_BACK, added, SKEW
@@ -6564,7 +6546,7 @@ function pastEntry(log, membership, part, stanza, when)
     return add(log, content, math.min(math.max(when, earliest), wallClock()), nil)
 end
 
---- Whether it can be known which messages of the past an account has.
+--- Whether it is known which messages of the past an account has.
 function archive_log.canRecordPast(membership)
     local log = membership.log
     return log == nil or select(2, rangesOf(membership.username, log.room)) and fill(log)
@@ -6748,9 +6730,9 @@ added[OCCUPANT_ID] = true
 added[STANZA_ID] = true
 SKEW = 10
 
---- Records a message that an account was shown; whether it is worth that and the account has not had it before. A room
--- of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the first only look at
--- what was recorded last.
+--- Records a message that an account received. Returns whether it is archived and new to the account. A local room
+-- passes the same table for every account (muc.lib.lua, broadcast). So most calls only compare it with the last
+-- recorded message.
 function archive_log.record(membership, stanza)
     if options.archive == "mam" then
         local past = pastOf(membership.room, stanza)
@@ -6932,8 +6914,8 @@ end
 
 -- src/archive/retention.ts
 --
--- How long messages are kept. They are stamped by the wall clock, which may be wrong by years until somebody sets it: after
--- a jump forward nothing is deleted until the clock has gone on for a week.
+-- Lifetime of messages. Their time stamps are from the wall clock, which may be wrong by years. After a jump forward no
+-- message is deleted for a week.
 local archive_retention = {}
 do
 local lookAtClock, JUMP, DOWNTIME, DOUBT, lead, isStarted, doubtUntil
@@ -6962,13 +6944,13 @@ lead = wallClock() - monotonic()
 isStarted = false
 doubtUntil = -math.huge
 
---- Messages from before this time, in seconds, have passed their time.
+--- Returns the time in seconds before which messages have expired.
 function archive_retention.expiryTime()
     lookAtClock()
     return monotonic() < doubtUntil and -math.huge or wallClock() - options.archiveExpiresAfter
 end
 
---- Notes that the server is alive, by a clock that is not in doubt.
+--- Records that the server is running, unless the clock is not trusted.
 function archive_retention.noteRunning()
     lookAtClock()
     if monotonic() >= doubtUntil then
@@ -6979,7 +6961,7 @@ end
 
 -- src/archive/read.ts
 --
--- What an account may read of a room's log.
+-- Reads the messages that an account got of a room's log.
 local archive_read = {}
 do
 local lastOf, startReadingBefore, readLater, visitBack
@@ -7051,7 +7033,8 @@ function visitBack(messages, visit)
     end
 end
 
---- What an account got of a room's log, left rooms included. Nothing if it never was in the room, or storage failed.
+--- Returns the part of a room's log that an account got, also after it left. Undefined if it never was in the room, or
+-- storage failed.
 function archive_read.archiveOf(username, room)
     local rooms = allRangesOf(username)
     if rooms == nil then
@@ -7146,7 +7129,7 @@ function archive_read.readBack(membership, most, since, visit)
     return readLater(startReadingBefore(archive, oldest.number, oldest.when, left, earliest), visit)
 end
 
---- What an account was told last in its room, since it came there; whether it could be read.
+--- Returns the last message that an account received in its room, since it joined, and whether it could be read.
 function archive_read.newestOf(membership)
     local newest
     local rest = archive_read.readBack(membership, 1, membership.since or 0, function(said)
@@ -7158,7 +7141,7 @@ function archive_read.newestOf(membership)
     return (rest and rest.failed) ~= true, newest
 end
 
---- Whether what the account misses in its room can be made up for.
+--- Whether missed messages of the room can be fetched and stored.
 function archive_read.isKept(membership)
     if options.archive == "mam" then
         return hasPersonalArchive()
@@ -7170,7 +7153,7 @@ end
 
 -- src/archive/history.ts
 --
--- What was said before a session attached, as much of it as the session asks for (XEP-0045 7.2.14).
+-- Sends history to an attaching session, up to the limits that it asks for (XEP-0045 7.2.14).
 local archive_history = {}
 do
 local select, lengthOf, limitsOf
@@ -7226,7 +7209,7 @@ function lengthOf(message, session)
     return string.len(tostring(message))
 end
 
---- A message of the past as a room sends it.
+--- Returns a message of the past as a room sends it, with a delay.
 function archive_history.delayed(room, said)
     local message = st.clone(said.stanza)
     addDelay(message, room, math.floor(said.when))
@@ -7280,7 +7263,7 @@ end
 
 -- src/occupancy/replay.ts
 --
--- What a session is sent when it attaches to a room that the account is in already.
+-- The replay: stanzas for a session that attaches to a room that the account is in.
 local occupancy_replay = {}
 do
 local sendRoom, addStatus, emptySubject, ownAffiliation
@@ -7296,7 +7279,7 @@ local sendTo = send_fork.sendTo
 local sendOwn = send_own.sendOwn
 local sendHistory = archive_history.sendHistory
 
---- Those of the other occupants and of members who are offline, with the room's own if that comes first.
+--- Sends the other occupants and offline members, after the room's own presence if that comes first.
 function occupancy_replay.sendOccupants(membership, session)
     local view = membership.view
     if view.isRoomFirst then
@@ -7317,7 +7300,7 @@ function sendRoom(membership, session)
     end
 end
 
---- Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one.
+--- Sends the subject, an empty one if the room never sent one. Clients count as joined only after it (XEP-0045 7.2.15).
 function occupancy_replay.sendSubject(membership, session)
     local subject = membership.view.subject
     local temp_1
@@ -7327,9 +7310,9 @@ function occupancy_replay.sendSubject(membership, session)
     sendTo(session, temp_1 or emptySubject(membership))
 end
 
---- The account's own presence as the answer to one session's join. It carries the join's id, as Movim finds it by that,
--- and the status codes of XEP-0045 7.2.2 to 7.2.12 that are true for this session; 201 only ever went to the creator.
--- `shown` is our own presence without them.
+--- Returns the account's own presence as the answer to one session's join. It has the join's id, because Movim needs it.
+-- It has the status codes of XEP-0045 7.2.2 to 7.2.12 that apply to this session. Code 201 goes to the creator only.
+-- `shown` is our own presence without codes.
 function occupancy_replay.selfPresence(membership, request, shown)
     local view = membership.view
     if shown == nil then
@@ -7362,7 +7345,8 @@ function occupancy_replay.selfPresence(membership, request, shown)
     return self_
 end
 
---- Between the two halves of a nick change (XEP-0045 7.6) the room has not shown the account under its nick yet.
+--- Returns our own presence under the current nick. Between the two presences of a nick change (XEP-0045 7.6) the room
+-- has not sent it.
 function occupancy_replay.ownPresence(membership, self_)
     local presence = st.clone(self_)
     presence.attr.from = membership.room .. "/" .. membership.nick
@@ -7394,8 +7378,8 @@ function occupancy_replay.itemOf(presence)
     return item == nil and {} or item.attr
 end
 
---- The whole of XEP-0045 7.1 from what the room showed the account: the other occupants, the own presence, history, the
--- subject, with the room's own presence before or after all of them. Nothing of the room comes in between, as all of it is sent in one go.
+--- Sends the full sequence of XEP-0045 7.1 from the cache: other occupants, own presence, history, subject. The room's
+-- own presence comes before or after them. All is sent at once, so no live stanza comes in between.
 function occupancy_replay.replay(membership, request, shown)
     counters.replays = counters.replays + 1
     occupancy_replay.sendOccupants(membership, request.session)
@@ -7410,7 +7394,7 @@ function occupancy_replay.replay(membership, request, shown)
     end
 end
 
---- The answer to a session that leaves while the account stays (XEP-0045 7.14).
+--- Returns the confirmation for a session that leaves while the account stays (XEP-0045 7.14).
 function occupancy_replay.ownUnavailable(membership, id, nick)
     if nick == nil then
         nick = membership.nick
@@ -7419,7 +7403,7 @@ function occupancy_replay.ownUnavailable(membership, id, nick)
     return st.presence({type = "unavailable", from = from, id = id}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = ownAffiliation(membership), role = "none"}):up():tag("status", {code = "110"}):reset()
 end
 
---- What a session is told when the account cannot be brought back: removed for technical reasons (XEP-0045 15.6.2).
+--- Returns the presence for a technical removal (XEP-0045 15.6.2), when the account cannot rejoin.
 function occupancy_replay.technicalRemoval(membership)
     local unavailable = occupancy_replay.ownUnavailable(membership, nil)
     local x = unavailable:get_child("x", MUC_USER)
@@ -7429,12 +7413,12 @@ function occupancy_replay.technicalRemoval(membership)
     return unavailable
 end
 
---- Somebody who went while the account was not there to see it.
+--- Returns the unavailable presence of an occupant that left while the account was out.
 function occupancy_replay.occupantGone(membership, nick)
     return st.presence({type = "unavailable", from = membership.room .. "/" .. nick}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = "none", role = "none"}):reset()
 end
 
---- The first half of a nick change (XEP-0045 7.6) from the nick of `before` to the account's nick now.
+--- Returns the first presence of a nick change (XEP-0045 7.6), from the nick of `before` to the current nick.
 function occupancy_replay.nickChange(membership, before)
     local item = occupancy_replay.itemOf(before)
     return st.presence({type = "unavailable", from = before.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = item.affiliation, role = item.role, nick = membership.nick}):up():tag("status", {code = "303"}):up():tag("status", {code = "110"}):reset()
@@ -7443,8 +7427,8 @@ end
 
 -- src/occupancy/burst.ts
 --
--- Presence of other occupants, and of the room itself. While the room answers a join, the session that asked is shown
--- nothing: it gets all of it in one go with our own presence. The others are shown only what is new to them.
+-- Handles presence of other occupants, and of the room itself. While the room answers a join, the session that asked
+-- gets it all at once with our own presence. Other sessions get only changes.
 local occupancy_burst = {}
 do
 local shownSince, isAnswering, onOffline, keyOfJid, forgetOffline, isKnown, hasOffline, areShown, toldLater, reducedSelf, shortened, isModerator, LONGEST_ROLE
@@ -7596,7 +7580,7 @@ function isModerator(presence)
     return itemOf(presence).role == "moderator"
 end
 
---- Sessions learn of a nick that the account was given on its way back as of a nick change (XEP-0045 7.6).
+--- Tells the sessions about a nick that the account got with a rejoin, as a nick change (XEP-0045 7.6).
 function occupancy_burst.announceIfRenamed(membership, nick)
     local self_
     if occupancy_burst.isRenamed(membership, nick) then
@@ -7617,7 +7601,7 @@ function occupancy_burst.isRenamed(membership, nick)
     return before ~= nil and before ~= nick
 end
 
---- Prosody 13 and ejabberd show the room's own avatar and capabilities so.
+--- Handles the room's own presence: Prosody 13 and ejabberd show avatar and capabilities of the room by it.
 function occupancy_burst.onRoomPresence(membership, stanza)
     local member
     if stanza.attr.type == "unavailable" then
@@ -7646,7 +7630,7 @@ function occupancy_burst.onRoomPresence(membership, stanza)
     end
 end
 
---- Another occupant came, or changed.
+--- Another occupant has entered or changed.
 function occupancy_burst.onOccupant(membership, nick, stanza)
     local view = membership.view
     if nick == view.selfNick and nick ~= membership.nick then
@@ -7683,7 +7667,7 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     end
 end
 
---- Another occupant went, or is shown as offline by a room that answers a join.
+--- Another occupant has left, or a room that answers a join shows it as offline.
 function occupancy_burst.onOccupantGone(membership, nick, stanza)
     local view = membership.view
     local isOffline = isAnswering(membership)
@@ -7703,7 +7687,7 @@ function occupancy_burst.onOccupantGone(membership, nick, stanza)
     fork(membership, stanza)
 end
 
---- Occupants that were there before and have not been shown again have left; a restarted room lists none.
+--- Removes occupants that the answer to a join does not list. They have left; a restarted room lists none.
 function occupancy_burst.forgetOthers(membership, shown)
     local view = membership.view
     forgetOccupant(view, membership.nick)
@@ -7723,13 +7707,13 @@ function occupancy_burst.forgetOthers(membership, shown)
     end
 end
 
---- Whether all that are remembered have been shown again.
+--- Whether the room has shown all cached occupants again.
 function occupancy_burst.areAllShown(membership, shown)
     local view = membership.view
     return areShown(eachOccupant(view), shown) and areShown(eachMember(view.offline), shown)
 end
 
---- Remembers our own presence. Returns whether it differs from the one before.
+--- Caches our own presence. Returns whether it has changed.
 function occupancy_burst.keepSelf(membership, nick, stanza)
     local view = membership.view
     local isKept = mayKeep(stanza)
@@ -7755,7 +7739,7 @@ end
 
 LONGEST_ROLE = 16
 
---- Whether a nick is the account's, be it prepared otherwise, and not that of another occupant.
+--- Whether a nick is the account's, also in another normalisation, and belongs to no other occupant.
 function occupancy_burst.isOwnNick(membership, nick)
     return nick == membership.nick or findOccupant(membership.view, nick) == nil and isSameNick(nick, membership.nick)
 end
@@ -7766,8 +7750,14 @@ end
 -- Sends self-pings (XEP-0410) from the occupant JID, to see whether the account is still in the room.
 local send_ping = {}
 do
+local conditionOf
 local PING = namespaces.PING
 local ask = send_ask.ask
+
+function conditionOf(membership, condition)
+    local isGateway = prosody.hosts[jids.host(membership.room)] ~= nil
+    return condition == "remote-server-not-found" and isGateway and "not-acceptable" or (condition or "undefined-condition")
+end
 
 --- Pings the account's own occupant.
 --
@@ -7791,7 +7781,7 @@ function send_ping.selfPing(membership, pinged, limit)
                 local crossed = condition == "item-not-found" and nick ~= membership.nick
                 local crossed_0
                 if not crossed then
-                    crossed_0 = condition or "undefined-condition"
+                    crossed_0 = conditionOf(membership, condition)
                 end
                 pinged(crossed_0)
             end
@@ -7813,11 +7803,11 @@ end
 
 -- src/state/availability.ts
 --
--- Which of the attached sessions' presences the account shows to the room.
+-- Chooses which session's presence the account shows to the room.
 local state_availability = {}
 do
 local MUC = namespaces.MUC
---- Most available first; `dnd` is somebody at the keyboard, `away` nobody.
+--- Ranks of `<show/>`, most available first. With `dnd` a user is at the keyboard, with `away` not.
 local ranks = {}
 ranks.chat = 5
 ranks[""] = 4
@@ -7825,7 +7815,7 @@ ranks.dnd = 3
 ranks.away = 2
 ranks.xa = 1
 
---- A client's presence bare of its addresses and of the join, as the account may show it.
+--- Returns a client's presence without addresses and `<x/>`, as the account can show it.
 function state_availability.presenceContent(stanza)
     local content = st.clone(stanza)
     content.attr.from = nil
@@ -7862,8 +7852,8 @@ local function isPreferred(membership, session, attachment, best)
     return isTie or isBetter(attachment, best.attachment)
 end
 
---- The session to show: highest priority, then most available, then the one already shown. `coming` is about to be
--- attached.
+--- Returns the session to show: highest priority, then most available, then the one already shown. `coming` will be
+-- attached soon.
 function state_availability.bestSession(membership, coming)
     local best = coming
     for session, attachment in pairs(membership.attached) do
@@ -7878,7 +7868,7 @@ end
 
 -- src/archive/catchup.ts
 --
--- What was said while the account was out: from the room's archive (XEP-0313), as far as it has one.
+-- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
 local triesOf, knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, PAGE, UNNOTICED, LONGEST_ID
@@ -7908,8 +7898,8 @@ local openPart = archive_delivered.openPart
 local isKept = archive_read.isKept
 local newestOf = archive_read.newestOf
 
---- Something that the room said may be lost. What it says from now on is buffered until that has been asked for: the log
--- goes by time, and where a gap begins is told by the last message before it.
+--- Starts to buffer, because messages of the room may have been lost. Buffering ends when the archive has been asked.
+-- The log is in order of time, and the last message before a gap tells where the gap begins.
 function archive_catchup.holdBack(membership)
     local catchUp = membership.catchUp
     local progress = catchUp and catchUp.progress
@@ -7939,8 +7929,8 @@ function triesOf(catching)
     return ((progress and progress.step) == "asking" or (progress and progress.step) == "waiting") and progress.tries or 0
 end
 
---- Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
--- `done`. What the room says is buffered until endCatchUp().
+--- Queries the room's archive, page by page, for messages after the last one that the account has. Then calls `done`.
+-- Messages of the room are buffered until endCatchUp().
 function archive_catchup.catchUp(membership, done)
     local catchUp = membership.catchUp
     if (catchUp and catchUp.progress.step) == "draining" then
@@ -8096,13 +8086,13 @@ function isSilenced(membership, catching, message)
 end
 
 PAGE = 50
---- Seconds between two tries to ask the archive of a room that the account is in, and how many there are.
+--- Seconds between attempts to query the archive while the account is in the room, and the number of attempts.
 local PAUSE = 5
 local TRIES = 6
 UNNOTICED = 60
 LONGEST_ID = 1024
 
---- The account is in the room: asks the archive for what was missed until it answers. Then all goes its usual way.
+--- Queries the archive for missed messages while the account is in the room, until it answers. Then stops buffering.
 function archive_catchup.closeGap(membership)
     archive_catchup.catchUp(membership, function(outcome)
         local catching = membership.catchUp
@@ -8126,13 +8116,13 @@ function archive_catchup.closeGap(membership)
     end)
 end
 
---- Whether a page of the room's archive is on its way.
+--- Whether a page of the room's archive is in flight.
 function archive_catchup.isAsking(membership)
     local catchUp = membership.catchUp
     return (catchUp and catchUp.progress.step) == "asking"
 end
 
---- An archive that was asked on behalf of an account in the room is asked anew before the account goes back.
+--- Drops a query that was sent while the account was in the room. The archive is asked again before the account rejoins.
 function archive_catchup.dropQuestion(membership)
     if membership.catchUp ~= nil and archive_catchup.isAsking(membership) then
         membership.catchUp.progress = {step = "idle"}
@@ -8144,7 +8134,7 @@ function archive_catchup.isResult(stanza)
     return stanza:get_child("result", MAM) ~= nil
 end
 
---- Takes a result that came from the room or, which counts for nothing, from the occupant with this nick.
+--- Handles an archive result. It counts if it comes from the room, and not if it comes from the occupant with this nick.
 function archive_catchup.takeResult(membership, nick, stanza)
     local catching = membership.catchUp
     local progress = catching and catching.progress
@@ -8196,8 +8186,8 @@ function archive_catchup.outcomeOf(membership)
     return (progress and progress.step) == "done" and progress.outcome or nil
 end
 
---- Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
--- archive has answered, and is asked for the rest.
+--- Returns the start of a join's history, as XEP-0045 7.2.14 writes it, so that no message is missed. Undefined if the
+-- archive has answered, and will be asked for the rest.
 function archive_catchup.historySince(membership)
     if not isKept(membership) or archive_catchup.outcomeOf(membership) == "complete" then
         return nil
@@ -8213,7 +8203,7 @@ end
 
 -- src/occupancy/shown.ts
 --
--- What the account shows of itself in a room.
+-- The presence that the account shows in a room.
 local occupancy_shown = {}
 do
 local show, chooseShown, candidateOf, withPayload, hasChildLike, noteShown, shownStill, detachedPresence
@@ -8321,14 +8311,14 @@ function detachedPresence(membership)
     return presence
 end
 
---- Whether the room may be shown another presence. During an operation it may not: to the nick of before it would turn a
--- nick change back. What was not shown meanwhile is shown when the operation ends.
+--- Whether a presence may be sent now. During an operation it may not, because a presence to the old nick would revert a
+-- nick change. It is sent when the operation ends.
 local function mayShow(membership)
     local place = membership.place
     return place.phase == "joined" and place.operation == nil
 end
 
---- Shows the room the best presence among the attached sessions. Returns whether that was news to it.
+--- Shows the room the best presence among the attached sessions. Returns whether it has changed.
 function occupancy_shown.showBest(membership)
     local attachment
     if mayShow(membership) then
@@ -8341,7 +8331,8 @@ function occupancy_shown.showBest(membership)
     return true
 end
 
---- Our own presence as the room will show it once the session of a join is attached: the one before if it is that.
+--- Returns our own presence as the room will show it when the session of a join is attached. It is `before` if nothing
+-- changes.
 function occupancy_shown.selfToBe(membership, request, self_)
     local attachment = chooseShown(membership, request)
     if self_ == nil or attachment == nil then
@@ -8355,7 +8346,7 @@ function occupancy_shown.selfToBe(membership, request, self_)
     return withPayload(self_, temp_5, attachment.presence)
 end
 
---- What the account has to show now, noted as shown: a join carries it. `request` is of the session that asks for it.
+--- Returns the presence to send with a join, and records it as shown. `request` is that of the session that joins.
 function occupancy_shown.presenceToShow(membership, request)
     local attachment = chooseShown(membership, request)
     local presence
@@ -8370,8 +8361,8 @@ function occupancy_shown.presenceToShow(membership, request)
     return st.clone(presence)
 end
 
---- A session's join as it is sent while others are in the room. The room's other occupants may take it for a presence
--- update, so it shows what the account shows anyway.
+--- Returns a session's join for a room that the account is in. Other occupants may see it as a presence update, so it
+-- has the presence that the account shows.
 function occupancy_shown.joinToShow(membership, request)
     local presence = occupancy_shown.presenceToShow(membership, request)
     local x = request.stanza:get_child("x", MUC)
@@ -8381,7 +8372,7 @@ function occupancy_shown.joinToShow(membership, request)
     return presence
 end
 
---- Shows the room that no session is there, unless it knows.
+--- Shows the room that no session is attached, unless it knows.
 function occupancy_shown.showDetached(membership)
     if not mayShow(membership) then
         return
@@ -8394,7 +8385,8 @@ function occupancy_shown.showDetached(membership)
     end
 end
 
---- A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows.
+--- Handles a session's directed presence without `<x/>` (XEP-0045 7.7). Each one is answered, by the room or from the
+-- cache.
 function occupancy_shown.updatePresence(membership, session, stanza)
     attachSession(membership, session, presenceContent(stanza), stanza.attr.id)
     local known
@@ -8411,7 +8403,7 @@ end
 
 -- src/occupancy/operations.ts
 --
--- The presences of the account that a room has to answer: their records, and what is common to them.
+-- Presences of the account that a room must answer: their records, and common functions.
 local occupancy_operations = {}
 do
 local id = require("util.id")
@@ -8429,18 +8421,18 @@ local triesOf = state_memberships.triesOf
 local forgetRoom = state_memberships.forgetRoom
 local after = minimix_turn.after
 local presenceToShow = occupancy_shown.presenceToShow
---- The time limit of a join to which a user has to contribute, as a multiple of the ordinary one.
+--- Factor for the timeout of a join that needs an action of the user.
 local EXTENSIONS = 5
---- The longest pause between two tries, in seconds.
+--- Longest pause between two attempts, in seconds.
 local LONGEST_PAUSE = 900
---- Seconds that the account waits at first to be let in again, see patience(). Big rooms take their time.
+--- First timeout of a rejoin, in seconds; see patience(). Large rooms need some time.
 local JOIN_PATIENCE = 15
---- Seconds that a room has to answer a nick change; the answer may be lost.
+--- Timeout of a nick change in seconds. The answer may be lost.
 local RENAME_TIMEOUT = 10
---- Seconds that a room has to answer a resync. A self-ping tells earlier that it does not.
+--- Timeout of a resync in seconds. A self-ping ends it earlier if the room does not answer.
 local RESYNC_TIMEOUT = 60
 
---- A join. `ended` is called at its time limit.
+--- Creates a join. `ended` is called at its timeout.
 function occupancy_operations.newJoin(membership, parts, seconds, ended)
     local join
     join = {
@@ -8465,7 +8457,7 @@ function occupancy_operations.newJoin(membership, parts, seconds, ended)
     return join
 end
 
---- What a join of the account itself is made of.
+--- Returns the parts of an automatic join.
 function occupancy_operations.ownJoin(membership, isDoubtful)
     local isFirst = isDoubtful and not membership.established
     return {
@@ -8478,12 +8470,12 @@ function occupancy_operations.ownJoin(membership, isDoubtful)
     }
 end
 
---- The time limit of the account's own join, in seconds.
+--- Returns the timeout of an automatic join, in seconds.
 function occupancy_operations.ownTimeLimit(membership)
     return math.min(options.answerTimeout, JOIN_PATIENCE * 2 ^ math.min(triesOf(membership), 10))
 end
 
---- Sends a join of the account itself.
+--- Sends an automatic join.
 function occupancy_operations.sendOwnJoin(membership, join)
     local presence = presenceToShow(membership)
     local x = st.stanza("x", {xmlns = MUC})
@@ -8496,13 +8488,13 @@ function occupancy_operations.sendOwnJoin(membership, join)
     sendPresence(membership, presence, join.nick, join.id)
 end
 
---- Seconds that a room still has which has sent a challenge, say, that a user has to answer.
+--- Returns the remaining seconds of a join for which the user must answer a challenge, for example.
 function occupancy_operations.timeLeft(join)
     local left = join.since + EXTENSIONS * options.answerTimeout - now()
     return join.isHeard and left >= 1 and left or 0
 end
 
---- Takes a join out of a list.
+--- Removes a join from a list.
 function occupancy_operations.removeJoin(joins, join)
     for i = #joins, 1, -1 do
         if joins[i] == join then
@@ -8511,7 +8503,7 @@ function occupancy_operations.removeJoin(joins, join)
     end
 end
 
---- A leave. `ended` is called at its time limit.
+--- Creates a leave. `ended` is called at its timeout.
 function occupancy_operations.newLeave(membership, seconds, ended, answerId)
     local timer = after(seconds, function()
         ended(membership)
@@ -8569,7 +8561,7 @@ function occupancy_operations.startRename(membership, place, parts, ended)
     place.operation = operation
 end
 
---- The account is not in the room (any more): what belongs to its stay ends.
+--- Ends the data of a stay in the room, because the account is out.
 function occupancy_operations.endStay(membership)
     membership.ending = nil
     membership.established = nil
@@ -8580,7 +8572,7 @@ function occupancy_operations.endStay(membership)
     forgetRoom(membership)
 end
 
---- The operation has ended: the next one may begin.
+--- Ends the operation, so that the next one can begin.
 function occupancy_operations.endOperation(place)
     if place.operation ~= nil then
         place.operation.timer:stop()
@@ -8588,12 +8580,12 @@ function occupancy_operations.endOperation(place)
     end
 end
 
---- Seconds to wait after so many tries: 1 s, doubled up to 15 min, give or take a quarter, so that not all come at once.
+--- Returns the pause in seconds after a number of attempts: 1 s, doubled up to 15 min, with 25 % jitter.
 function occupancy_operations.pause(tries)
     return math.min(2 ^ math.min(tries - 1, 10), LONGEST_PAUSE) * (0.75 + math.random() / 2)
 end
 
---- Whether the account has blocked what the room tells it of itself.
+--- Whether the account has blocked the room's stanzas about it.
 function occupancy_operations.isUnheard(membership)
     return isBlocked(membership.username, membership.room, membership.nick)
 end
@@ -8601,7 +8593,7 @@ end
 
 -- src/state/pending.ts
 --
--- The IQs that rooms still have to answer, and the sessions they were sent for.
+-- IQs that rooms have not answered, and the sessions that sent them.
 local state_pending = {}
 do
 local forgetIq, iqsOfSession
@@ -8619,11 +8611,11 @@ function forgetIq(key, pending)
     end
 end
 
---- By the id they were sent with.
+--- Pending IQs by the id that the module gave them.
 state_pending.pendingIqs = {}
 iqsOfSession = {}
 
---- Notes an IQ that is about to leave and gives the id to send it with; undefined when the session has too many open.
+--- Records an IQ before it is sent, and returns its new id. Undefined if the session has too many pending IQs.
 function state_pending.expectIqAnswer(session, room, request)
     local open = iqsOfSession[session] or 0
     if open >= options.maxPendingIqs then
@@ -8640,7 +8632,7 @@ function state_pending.expectIqAnswer(session, room, request)
     return key
 end
 
---- The IQ that an answer from a room belongs to; it is not pending any more.
+--- Returns the pending IQ that a room's answer belongs to, and removes it.
 function state_pending.takeIq(key, room)
     local pending = state_pending.pendingIqs[key]
     if (pending and pending.room) ~= room then
@@ -8650,7 +8642,7 @@ function state_pending.takeIq(key, room)
     return pending
 end
 
---- Forgets the IQs whose time is over by then and returns them.
+--- Removes and returns the IQs that have timed out.
 function state_pending.takeExpiredIqs(now)
     local expired = {}
     for key, pending in pairs(state_pending.pendingIqs) do
@@ -8662,7 +8654,7 @@ function state_pending.takeExpiredIqs(now)
     return expired
 end
 
---- Forgets the IQs of a session that is gone; late answers are dropped.
+--- Removes the IQs of a session that has ended. Late answers are dropped.
 function state_pending.forgetIqsOf(session)
     for key, pending in pairs(state_pending.pendingIqs) do
         if pending.session == session then
@@ -8671,7 +8663,7 @@ function state_pending.forgetIqsOf(session)
     end
 end
 
---- Takes over the IQs that an instance of the module before a reload has sent.
+--- Takes over the pending IQs of the previous instance of the module.
 function state_pending.restorePendingIqs(saved)
     for key, pending in pairs(saved) do
         state_pending.pendingIqs[key] = pending
@@ -8682,7 +8674,7 @@ end
 
 -- src/occupancy/outgoing.ts
 --
--- Messages and IQs that a session in the room sends to it or to its occupants.
+-- Sends messages and IQs of attached sessions to the room and its occupants.
 local occupancy_outgoing = {}
 do
 local copyToOthers, sentCarbon, forward
@@ -8742,7 +8734,8 @@ function occupancy_outgoing.sendMessage(membership, session, stanza)
     sendUpstream(membership, stanza)
 end
 
---- Sends a session's IQ from the occupant JID. A request has an id of ours, by which its answer finds the session.
+--- Sends a session's IQ from the occupant JID. A request gets an id of the module, by which its answer finds the
+-- session.
 function occupancy_outgoing.sendIq(membership, session, stanza)
     local type_ = stanza.attr.type
     if type_ ~= "get" and type_ ~= "set" then
@@ -8764,7 +8757,7 @@ end
 
 -- src/occupancy/refuse.ts
 --
--- What sessions are told whose joins have failed.
+-- Errors for sessions with failed joins.
 local occupancy_refuse = {}
 do
 local finish
@@ -8789,7 +8782,7 @@ function finish(membership, request, answer, type_, condition)
     end
 end
 
---- Returns one stanza to its sender. An answer to an IQ needs no answer.
+--- Returns a stanza to its sender with an error. An answer to an IQ gets none.
 function occupancy_refuse.bounce(membership, session, stanza, type_, condition)
     local kind = stanza.attr.type
     if kind ~= "error" and kind ~= "result" then
@@ -8797,11 +8790,11 @@ function occupancy_refuse.bounce(membership, session, stanza, type_, condition)
     end
 end
 
---- What a room says to a stanza of one that is not in it (XEP-0045 7.4).
+--- The error of a room for a stanza of a non-occupant (XEP-0045 7.4).
 local NOT_ACCEPTABLE = "not-acceptable"
 local UNANSWERED = "remote-server-timeout"
 
---- The room has refused a join. A newer join of the same session counts instead.
+--- Sends a session the room's refusal of its join. A newer join of the same session replaces the refused one.
 function occupancy_refuse.refuse(membership, request, error_)
     if request ~= nil then
         local answer = st.clone(error_)
@@ -8810,7 +8803,7 @@ function occupancy_refuse.refuse(membership, request, error_)
     end
 end
 
---- The room has not answered a join, or will not.
+--- Sends a session an error for a join that the room has not answered, or will not answer.
 function occupancy_refuse.refuseUnanswered(membership, request)
     if request ~= nil then
         local error_ = st.error_reply(request.stanza, "wait", UNANSWERED, nil, membership.room)
@@ -8818,14 +8811,14 @@ function occupancy_refuse.refuseUnanswered(membership, request)
     end
 end
 
---- What did not reach the room for one session would not for another.
+--- The room is unreachable; fail the queued joins as well.
 function occupancy_refuse.refuseQueue(membership)
     for _, request in ipairs(takeAll(membership)) do
         occupancy_refuse.refuseUnanswered(membership, request)
     end
 end
 
---- No session will be let in by this instance of the module.
+--- Fails all pending joins: this instance of the module ends.
 function occupancy_refuse.refuseAll(membership)
     for _, request in ipairs(requestsOf(membership.place)) do
         occupancy_refuse.refuseUnanswered(membership, request)
@@ -8833,7 +8826,7 @@ function occupancy_refuse.refuseAll(membership)
     occupancy_refuse.refuseQueue(membership)
 end
 
---- The session has left before it was let in: what it has sent comes back.
+--- Returns the queued stanzas of a session that has left before its join succeeded.
 function occupancy_refuse.bounceAll(membership, session, stanzas)
     for _, stanza in ipairs(stanzas) do
         occupancy_refuse.bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE)
@@ -8843,7 +8836,7 @@ end
 
 -- src/occupancy/requests.ts
 --
--- What a request of a session asks for, and which answers are its own, while the account is in the room.
+-- Requests of sessions while the account is in the room, and the answers that belong to them.
 local occupancy_requests = {}
 do
 local asksForMore
@@ -8852,12 +8845,12 @@ local isSameNick = minimix_stanzas.isSameNick
 local isAttached = state_memberships.isAttached
 local endOperation = occupancy_operations.endOperation
 
---- Whether a request for another nick is a nick change, and not served under the account's nick.
+--- Whether a request is a nick change, instead of a replay under the current nick.
 function occupancy_requests.isRename(membership, request)
     return request.kind == "rename" or not request.isResync and isAttached(membership, request.session)
 end
 
---- Whether a session can be let in from what is known of the room.
+--- Whether the cache can serve a session.
 function occupancy_requests.isInView(membership, request)
     return membership.view.stale == nil and not asksForMore(request.stanza)
 end
@@ -8877,13 +8870,13 @@ function occupancy_requests.isServedAtOnce(membership, request)
     return request.kind == "join" and occupancy_requests.isInView(membership, request) and (request.nick == membership.nick or not occupancy_requests.isRename(membership, request))
 end
 
---- Whether the room uses a nick that was asked for, and the 303 was lost.
+--- Whether the room already uses a nick we requested and the 303 was lost.
 function occupancy_requests.isLateNick(place, nick)
     local operation = place.operation
     return place.late ~= nil and isSameNick(place.late.nick, nick) or (operation and operation.kind) == "rename" and isSameNick(operation.nick, nick)
 end
 
---- The 303 was lost, but the room shows the account under the nick that it asked for.
+--- The 303 was lost, but the room shows the account under the requested nick.
 function occupancy_requests.renamedUnheard(place)
     place.late = nil
     local operation = place.operation
@@ -8892,12 +8885,12 @@ function occupancy_requests.renamedUnheard(place)
     end
 end
 
---- Whether our own presence ends a nick change: the nick is the one asked for, or the room has kept another.
+--- Whether our own presence ends a nick change: it has the requested nick, or the room has kept another.
 function occupancy_requests.isAnswerTo(operation, nick, stanza)
     return isSameNick(operation.nick, nick) or stanza.attr.id == operation.id
 end
 
---- The operation that an error with this id refuses late.
+--- Returns the operation that an error with this id refuses late.
 function occupancy_requests.lateRename(place, key)
     return place.late ~= nil and key == place.late.id and place.late or nil
 end
@@ -8965,8 +8958,8 @@ end
 
 -- src/occupancy/transitions.ts
 --
--- The account's way into a room and out of it: in by a session's join or by itself, lost and brought back, out by a leave
--- or by the room. Each change of place sets what ends it before anything is sent.
+-- Transitions of the account: joins by a session or by itself, loss and rejoin, leave, removal by the room. Each
+-- transition sets its timeout before anything is sent.
 local occupancy_transitions = {}
 do
 local beginJoin, takeTurn, joinUnanswered, recall, joinForbidden, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, TRIES_UNTIL_TOLD, PING_TIMEOUT
@@ -9017,8 +9010,8 @@ local requeue = state_queue.requeue
 local takeJoin = state_queue.takeJoin
 local takeNext = state_queue.takeNext
 
---- A session's join goes to the room. `earlier` are joins that the room has not answered; `unconfirmed` is the nick of a
--- leave that may not have arrived, without which an account that is still in would be shown no occupants and no subject.
+--- Sends a session's join to the room. `earlier` are unanswered joins. `unconfirmed` is the nick of a leave that may be
+-- lost: a second leave goes first, or an account that is still in would get no occupants and no subject.
 function occupancy_transitions.enter(membership, request, earlier, unconfirmed)
     if earlier == nil then
         earlier = {}
@@ -9065,7 +9058,7 @@ function beginJoin(membership, join, earlier)
     occupancy_transitions.waitForTurn(membership)
 end
 
---- A request in the queue has its turn soon, whether the room has answered the join before it or not.
+--- Serves the next request in the queue soon, even if the room has not answered the join before it.
 function occupancy_transitions.waitForTurn(membership)
     local place = membership.place
     if place.phase == "joining" and place.turn == nil and #queueOf(membership) > 0 then
@@ -9112,7 +9105,7 @@ function joinUnanswered(membership, join)
     end
 end
 
---- Sets the time limit of a join anew.
+--- Restarts the timeout of a join.
 function occupancy_transitions.limitJoin(membership, join, seconds)
     if seconds == nil then
         seconds = options.answerTimeout
@@ -9122,8 +9115,8 @@ function occupancy_transitions.limitJoin(membership, join, seconds)
     end)
 end
 
---- A session's join has failed, and the session has been told. The next in the queue has its own try; without one, a join
--- sent before may still be answered. Returns whether there is either.
+--- Sends the next queued join after a session's join has failed. Without one, an earlier join may still be answered.
+-- Returns whether there is either.
 function occupancy_transitions.tryNext(membership, place)
     local request = takeNext(membership)
     if request ~= nil then
@@ -9138,7 +9131,7 @@ function occupancy_transitions.tryNext(membership, place)
     return false
 end
 
---- A session's join has failed. Another try follows if the account is to be in the room.
+--- A session's join has failed. Joins again if the account must be in the room.
 function occupancy_transitions.joinFailed(membership, place)
     if occupancy_transitions.tryNext(membership, place) then
         return
@@ -9150,7 +9143,7 @@ function occupancy_transitions.joinFailed(membership, place)
     end
 end
 
---- No try is left. If a join was not answered in time, the room may have let the account in, so it is left.
+--- Ends the attempts. After a timeout the room may still have admitted us, so send a leave.
 function occupancy_transitions.giveUp(membership, place)
     fork(membership, technicalRemoval(membership))
     if place.mayBeIn or place.operation.isOverdue then
@@ -9161,8 +9154,8 @@ function occupancy_transitions.giveUp(membership, place)
     end
 end
 
---- The account is out of the room although it should be in. It will be back. Its sessions learn of it only when that takes
--- too long; then they may try themselves.
+--- The account is out although it should be in, and will rejoin. Sessions are told only if this takes too long, and may
+-- then join by themselves.
 function occupancy_transitions.lost(membership)
     recall(membership)
     local tries = triesOf(membership) + 1
@@ -9190,7 +9183,7 @@ function occupancy_transitions.lost(membership)
     end
 end
 
---- The room is out of reach: the account is lost, and no session is let in either.
+--- The room is unreachable: the account is lost, and pending joins fail.
 function occupancy_transitions.unreached(membership)
     occupancy_transitions.lost(membership)
     refuseQueue(membership)
@@ -9207,8 +9200,8 @@ function recall(membership)
     requeue(membership, requestsOf(membership.place))
 end
 
---- The account joins by itself, and finds out what was said and what has changed since it was in the room. Until the
--- room's archive has answered the account is still lost: what the room says of it answers no join.
+--- Rejoins, and fetches missed messages first. Until the archive has answered the account is still lost, and a presence
+-- of the room answers no join.
 function occupancy_transitions.rejoin(membership)
     local before = membership.place
     if before.phase == "lost" and before.next.kind == "archive" then
@@ -9243,7 +9236,7 @@ function occupancy_transitions.rejoin(membership)
     end)
 end
 
---- The account's own join.
+--- Sends the account's own join.
 function occupancy_transitions.joinAgain(membership)
     local refusal = refusalOf(membership)
     if refusal ~= nil then
@@ -9284,7 +9277,8 @@ function joinForbidden(membership, error_)
     end
 end
 
---- A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one.
+--- Sends a ping after a join. The room answers it after its answer to the join. If no subject has come by then, the room
+-- did not treat our presence as a join.
 function occupancy_transitions.makeSure(membership, join)
     selfPing(membership, function()
         local place = membership.place
@@ -9302,7 +9296,7 @@ function startOver(membership)
     sendOwnJoin(membership, join)
 end
 
---- The account goes out of the room; `unavailable` may carry a client's parting words.
+--- Leaves the room. `unavailable` may have a status from the client.
 function occupancy_transitions.leave(membership, unavailable)
     recall(membership)
     membership.ending = nil
@@ -9313,7 +9307,7 @@ function occupancy_transitions.leave(membership, unavailable)
     sendPresence(membership, unavailable, membership.nick, operation.id)
 end
 
---- A session waits for the end of a leave, which the room may never confirm.
+--- Shortens the wait for a leave that the room may never confirm, because a session waits.
 function occupancy_transitions.hastenLeave(membership)
     local place = membership.place
     local isFirst = place.phase == "leaving" and place.tries == 0 and #queueOf(membership) > 0
@@ -9325,7 +9319,7 @@ function occupancy_transitions.hastenLeave(membership)
     end
 end
 
---- Leaves a blocked room: its answer will not arrive, so pending joins fail now.
+--- Leaves a blocked room: its answer will not arrive, so fail pending joins now.
 function occupancy_transitions.leaveUnheard(membership)
     refuseAll(membership)
     fork(membership, ownUnavailable(membership, nil))
@@ -9335,7 +9329,7 @@ function occupancy_transitions.leaveUnheard(membership)
     save(membership.username)
 end
 
---- Leaves the room if only sessions keep the account there, and none is. Returns whether it does.
+--- Leaves the room if only sessions keep the account there, and none is left. Returns whether it does.
 function occupancy_transitions.leaveIfUnused(membership)
     if not membership.ending or isUsed(membership) then
         return false
@@ -9344,7 +9338,7 @@ function occupancy_transitions.leaveIfUnused(membership)
     return true
 end
 
---- Tells the sessions now, but retries the leave until it is confirmed: a stale occupant is a leak.
+--- Tells the sessions now, but retries the leave until confirmed: a stale occupant is a leak.
 function occupancy_transitions.leaveUnanswered(membership)
     local place = membership.place
     local leaving
@@ -9365,7 +9359,7 @@ function occupancy_transitions.leaveUnanswered(membership)
     end
 end
 
---- Leaves again, then self-pings: rooms do not answer the leave of a non-occupant.
+--- Resends the leave, then self-pings: rooms do not answer a leave from a non-occupant.
 function occupancy_transitions.retryLeave(membership, tries)
     if tries == nil then
         tries = triesOf(membership) + 1
@@ -9393,7 +9387,7 @@ function occupancy_transitions.retryLeave(membership, tries)
     selfPing(membership, answered, patience(membership))
 end
 
---- The account is not in the room (any more). A session that waits to join starts anew; without one nothing is left.
+--- The account is out. A waiting session starts a new join. Without one the membership is dropped.
 function occupancy_transitions.over(membership)
     if membership.place.phase ~= "leaving" then
         noteRefusal(membership)
@@ -9409,7 +9403,7 @@ function occupancy_transitions.over(membership)
     end
 end
 
---- Seconds that a join without an answer may delay the next request.
+--- Seconds for which an unanswered join may delay the next request.
 occupancy_transitions.TURN = 5
 TRIES_FOR_ARCHIVE = 4
 ARCHIVE_TIMEOUT = 600
@@ -9419,8 +9413,8 @@ end
 
 -- src/occupancy/joined.ts
 --
--- The account is in the room: sessions are let in under its nick, and ask for other nicks. One presence at a time is in
--- flight; requests that need another one wait in the queue.
+-- The account is in the room. Sessions attach under its nick, and request other nicks. One presence is in flight at a
+-- time. Requests that need another one wait in the queue.
 local occupancy_joined = {}
 do
 local serveRequest, serve, serveFromView, release, resync, awaitResync, resyncUnanswered, occupantsShown, rename, renamed, isNickBlocked
@@ -9475,7 +9469,7 @@ local updatePresence = occupancy_shown.updatePresence
 local lost = occupancy_transitions.lost
 local TURN = occupancy_transitions.TURN
 
---- A session asks to be let in, or for another nick.
+--- Handles a session's request to attach, or for another nick.
 function occupancy_joined.requested(membership, place, request)
     local operation = place.operation
     if operation == nil then
@@ -9505,7 +9499,7 @@ function occupancy_joined.requested(membership, place, request)
     end
 end
 
---- Serves the requests in the queue until one needs an answer of the room. Then shows what was not shown meanwhile.
+--- Serves queued requests until one needs an answer of the room. Then shows the presence that was held back.
 function occupancy_joined.proceed(membership)
     local place = membership.place
     while place.phase == "joined" and place.operation == nil do
@@ -9553,8 +9547,8 @@ function serveFromView(membership, request)
     occupancy_joined.letIn(membership, request, temp_0)
 end
 
---- The session gets the room's traffic from now on, and what it has sent since its join goes out. `told` is our own
--- presence that it has been shown before the room.
+--- Attaches a session: it gets the room's traffic from now on, and its queued stanzas are sent. `told` is our own
+-- presence that it got ahead of the room.
 function occupancy_joined.letIn(membership, request, told)
     if request.session ~= nil then
         attachSession(membership, request.session, presenceContent(request.stanza), nil, told)
@@ -9580,7 +9574,7 @@ function release(membership, request)
     end
 end
 
---- A presence without `<x/>` of an attached session: another nick asks for a nick change, else it is a presence update.
+--- Handles a presence without `<x/>` of an attached session: a nick change, or a presence update.
 function occupancy_joined.presenceSent(membership, session, stanza)
     local nick = jids.resource(stanza.attr.to or "")
     if nick == nil or nick == membership.nick then
@@ -9659,7 +9653,7 @@ function rename(membership, place, nick, request)
     sendPresence(membership, presenceToShow(membership), nick, key)
 end
 
---- The answer is lost, or late. A session that asked with a join is let in under the nick that the account has.
+--- The answer is lost or late. A session that asked by a join attaches under the current nick.
 function occupancy_joined.renameUnanswered(membership, place, operation)
     place.late = operation
     endOperation(place)
@@ -9694,7 +9688,8 @@ function isNickBlocked(membership, nick)
     return isBlocked(membership.username, membership.room, nick)
 end
 
---- Our own presence ends the list of occupants. If a known one is missing, the room did not take our presence for a join.
+--- Our own presence ends the list of occupants. If a known occupant is missing, the room did not treat our presence as a
+-- join.
 local function resyncSelf(membership, operation)
     if areAllShown(membership, operation.shown) then
         occupantsShown(membership, operation)
@@ -9703,13 +9698,13 @@ local function resyncSelf(membership, operation)
     end
 end
 
---- History or a subject follows: the room has answered as to a join after all.
+--- History or a subject follows, so the room has treated the presence as a join.
 function occupancy_joined.answeredAsJoin(membership, operation)
     forgetOthers(membership, operation.shown)
     occupantsShown(membership, operation)
 end
 
---- The subject came: all that the room sends on a join is there.
+--- The subject ends the room's answer to a join.
 function occupancy_joined.subjectCame(membership, place)
     local operation = place.operation
     if (operation and operation.kind) == "resync" and operation.stage == "history" then
@@ -9718,7 +9713,7 @@ function occupancy_joined.subjectCame(membership, place)
     end
 end
 
---- Our own presence.
+--- Our own presence has arrived.
 function occupancy_joined.selfShown(membership, place, nick, stanza)
     local operation = place.operation
     local wasRenamed = isRenamed(membership, nick)
@@ -9735,7 +9730,7 @@ function occupancy_joined.selfShown(membership, place, nick, stanza)
     end
 end
 
---- The room refused the nick, and the presence that came with it, unless the session has shown another one since.
+--- The room refused the nick and the presence with it, unless the session has shown another presence since.
 function occupancy_joined.renameRefused(membership, place, operation, error_)
     local request = operation.request
     local session
@@ -9768,7 +9763,7 @@ function occupancy_joined.renameRefused(membership, place, operation, error_)
     occupancy_joined.proceed(membership)
 end
 
---- A join was sent that the room takes for a nick change or a resync, now that another one has let the account in.
+--- Takes over an unanswered join after another join has succeeded. The room treats it as a nick change or a resync.
 function occupancy_joined.adopt(membership, place, join)
     local request = join.request
     if request == nil then
@@ -9782,7 +9777,7 @@ function occupancy_joined.adopt(membership, place, join)
     end
 end
 
---- The account asks for the nick it would have if that were free, where it is.
+--- Asks for the wanted nick, in case it is free now.
 function occupancy_joined.regainNick(membership)
     local wanted = membership.wantedNick
     local place = membership.place
@@ -9792,7 +9787,7 @@ function occupancy_joined.regainNick(membership)
     end
 end
 
---- The account asks for another nick by itself. No session is told if the room refuses.
+--- Asks for another nick for the account itself. No session is told if the room refuses.
 function occupancy_joined.askForNick(membership, nick)
     if not isNickBlocked(membership, nick) then
         local place = membership.place
@@ -9808,7 +9803,7 @@ end
 
 -- src/occupancy/refusal.ts
 --
--- What the errors and removals of rooms mean.
+-- The meaning of errors and removals by rooms.
 local occupancy_refusal = {}
 do
 local isBounce
@@ -9819,14 +9814,14 @@ function isBounce(text)
     return text ~= nil and (string.find(text, "Server-to-server connection failed", 1, true)) == 1
 end
 
---- What rooms say to those they do not want (XEP-0045 7.2, 10.9).
+--- Conditions by which rooms refuse a join (XEP-0045 7.2, 10.9).
 local refusals = {}
 for _, condition in ipairs({"forbidden", "gone", "jid-malformed", "not-acceptable", "not-allowed", "not-authorized"}) do
     refusals[condition] = true
 end
 refusals["registration-required"] = true
 
---- Whether a refused join may succeed another time; a room may be locked, or full, or its server just starting.
+--- Whether a refused join may succeed later: a room may be locked or full, or its server may be starting.
 function occupancy_refusal.isTemporary(error_)
     local type_, condition, text = error_:get_error()
     return type_ == "wait" or condition == nil or refusals[condition] == nil or isBounce(text)
@@ -9844,7 +9839,7 @@ end
 
 local expulsions = {"301", "307", "321", "322"}
 
---- Whether a room puts an occupant out on purpose (XEP-0045 8.2, 9.1, 9.4, 10.9).
+--- Whether a room has removed an occupant on purpose (XEP-0045 8.2, 9.1, 9.4, 10.9).
 function occupancy_refusal.isExpulsion(stanza)
     for _, code in ipairs(expulsions) do
         if hasStatus(stanza, code) then
@@ -9858,7 +9853,7 @@ end
 
 -- src/occupancy/joining.ts
 --
--- The room answers a join (XEP-0045 7.2): it lets the account in, refuses it, or puts it out at once.
+-- Answers of the room to a join (XEP-0045 7.2): it admits the account, refuses it, or removes it at once.
 local occupancy_joining = {}
 do
 local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
@@ -9923,7 +9918,7 @@ local over = occupancy_transitions.over
 local tryNext = occupancy_transitions.tryNext
 local unreached = occupancy_transitions.unreached
 
---- The room has gone on: the presence without 110 was our own.
+--- The room has gone on, so the presence without 110 was our own.
 function occupancy_joining.admitClaimed(membership, place, nick)
     if nick == nil then
         nick = place.operation.nick
@@ -9939,7 +9934,7 @@ function occupancy_joining.admitClaimed(membership, place, nick)
     end
 end
 
---- The room let the account in: our own presence came. History and subject follow.
+--- The room has admitted the account: our own presence arrived. History and subject follow.
 function occupancy_joining.admitted(membership, place, nick, stanza)
     local join = answeredJoin(place, nick, stanza.attr.id)
     local request = join.request
@@ -10075,7 +10070,7 @@ function subjectMissing(membership, place)
     occupancy_joining.complete(membership, place)
 end
 
---- All that a room sends on a join has come.
+--- The room's answer to the join is complete.
 function occupancy_joining.complete(membership, place)
     local join = place.operation
     local place_6 = place
@@ -10141,7 +10136,7 @@ function rejoinRefused(membership, join, error_)
     else
         module:log(
             "info",
-            "%s cannot be brought back to %s: %s",
+            "%s gave up rejoining %s: %s",
             membership.username,
             membership.room,
             condition
@@ -10162,13 +10157,13 @@ function removedAtOnce(membership, place, stanza)
     end
 end
 
---- Seconds between a presence with the account's nick without 110 and one with it, if the room has any.
+--- Seconds to wait for a self-presence with 110 after one without. Some rooms never send 110.
 local SELF_TIMEOUT = 10
 SUBJECT_TIMEOUT = 10
 NICK_TRIES = 3
 
---- A presence with the account's nick came without 110. Older services leave out 110; but it may be another's, in what the
--- room still answers to an earlier join. The account is in if something else follows, or nothing.
+--- A presence with the account's nick arrived without 110. Older services omit 110. But it may also belong to another
+-- occupant, in the answer to an earlier join. The account is in if the room goes on, or sends nothing more.
 function occupancy_joining.selfClaimed(membership, place, nick, held)
     local join = place.operation
     join.claimed = held
@@ -10179,12 +10174,12 @@ function occupancy_joining.selfClaimed(membership, place, nick, held)
     end)
 end
 
---- Waits for the subject anew, after a reload.
+--- Starts the timeout of the subject again after a reload.
 function occupancy_joining.awaitSubject(membership, place)
     place.timer = subjectTimer(membership, place.operation)
 end
 
---- The room refused a join. Returns whether the error answers one.
+--- Handles an error for a join. Returns whether it answers one.
 function occupancy_joining.refused(membership, place, nick, error_)
     local join = refusedJoin(membership, place, nick, error_.attr.id)
     if join == nil then
@@ -10202,8 +10197,8 @@ function occupancy_joining.refused(membership, place, nick, error_)
     return true
 end
 
---- The room has put the account out before it let it in. If the account was in the room a moment ago, that may be of the
--- earlier stay, and the answer to the join follows. A ping is answered after that.
+--- The room removed the account before admitting it. If the account was in before, the removal may belong to the earlier
+-- stay. Then the answer to the join follows, before the answer to a ping.
 function occupancy_joining.removed(membership, place, stanza)
     local join = place.operation
     join.claimed = nil
@@ -10224,7 +10219,7 @@ function occupancy_joining.removed(membership, place, stanza)
     end
 end
 
---- Goes on with what was in doubt, as a message follows all occupants.
+--- Decides open questions, because a message comes after all occupants. Returns the sessions that get the message.
 function occupancy_joining.audienceOf(membership, isSubject, isPast)
     local place = membership.place
     if place.phase == "joined" and place.operation == nil then
@@ -10254,30 +10249,47 @@ end
 
 -- src/occupancy/pace.ts
 --
--- Work for many accounts and rooms, so much in a second that neither this server nor the rooms' are flooded.
+-- Limits the rate of work for many accounts and rooms, so that no server is overloaded.
 local occupancy_pace = {}
 do
-local move, shuffled, STEP
+local move, look, shuffled, STEP, SLICE, MAX_POSTPONED
 local options = minimix_options
 local inTurn = minimix_turn.inTurn
 
 function move(line)
+    local most = math.max(1, options.rejoinRate * STEP)
     local due = 0
     module:add_timer(STEP, function()
-        due = due + options.rejoinRate * STEP
-        while due >= 1 do
-            local item = table.remove(line.items)
-            if item == nil then
-                line.moving = false
-                return nil
-            end
-            due = due - 1
+        due = math.min(due + options.rejoinRate * STEP, most)
+        local started = time.monotonic()
+        due = due - look(line, due, started)
+        line.moving = #line.items > 0 or #line.postponed > 0
+        return line.moving and math.max(STEP, time.monotonic() - started) or nil
+    end)
+end
+
+function look(line, most, started)
+    local served = 0
+    local postponed = 0
+    while served + 1 <= most and postponed < MAX_POSTPONED and time.monotonic() - started < SLICE do
+        local item = table.remove(line.items)
+        if item == nil then
+            line.items = line.postponed
+            line.postponed = {}
+            break
+        end
+        if line.mayServe(item) then
+            served = served + 1
             inTurn(function()
                 line.serve(item)
             end)
+        else
+            postponed = postponed + 1
+            local line_postponed_1 = line.postponed
+            line_postponed_1[#line_postponed_1 + 1] = item
         end
-        return STEP
-    end)
+    end
+    return served
 end
 
 function shuffled(list)
@@ -10291,13 +10303,18 @@ function shuffled(list)
 end
 
 STEP = 0.1
+SLICE = 0.02
+MAX_POSTPONED = 200
 
---- A line with nobody in it.
-function occupancy_pace.newLine(serve)
-    return {items = {}, serve = serve, moving = false}
+--- An empty line.
+function occupancy_pace.newLine(serve, mayServe)
+    if mayServe == nil then
+        mayServe = function() return true end
+    end
+    return {items = {}, postponed = {}, serve = serve, mayServe = mayServe, moving = false}
 end
 
---- Puts items in a line, in random order. What came last is served first: somebody just logged in and waits for it.
+--- Puts items in a line, in random order. The newest are served first, as they are of a user who has just logged in.
 function occupancy_pace.lineUp(line, items)
     for _, item in ipairs(shuffled(items)) do
         local line_items_0 = line.items
@@ -10312,10 +10329,10 @@ end
 
 -- src/occupancy/watch.ts
 --
--- Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
+-- Watches rooms: self-pings (XEP-0410) to quiet rooms, and to rooms behind a broken link.
 local occupancy_watch = {}
 do
-local ask, asked, noteHosts, lookAfterLinks, askAll, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
+local ask, asked, noteHosts, lookSoon, lookAfterLinks, askAll, hasten, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, line
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
@@ -10375,7 +10392,7 @@ function asked(membership, condition, gap)
     else
         module:log(
             "info",
-            "%s is out of %s (%s) and goes back",
+            "%s is no longer in %s (%s), rejoining",
             membership.username,
             membership.room,
             condition
@@ -10384,7 +10401,7 @@ function asked(membership, condition, gap)
     end
 end
 
---- Asks later, in place of what was to be asked before.
+--- Schedules the next self-ping, in place of an earlier one.
 function occupancy_watch.askAfter(membership, seconds, gap)
     stopPing(membership)
     membership.liveness.timer = after(seconds, function()
@@ -10408,6 +10425,10 @@ function noteHosts(links, session)
             links[other] = true
         end
     end
+    lookSoon()
+end
+
+function lookSoon()
     if not looking then
         looking = true
         after(SOON, function()
@@ -10454,7 +10475,38 @@ function hasten(membership)
     end
 end
 
---- The account joins rooms, or leaves them if it was about to, as soon as their turn comes.
+function mayComeBack(membership)
+    local service = jids.host(membership.room)
+    local asked = {}
+    for _, other in ipairs(unanswered[service] or {}) do
+        if isOnItsWay(other) then
+            asked[#asked + 1] = other
+        end
+    end
+    if #asked == 0 then
+        unanswered[service] = nil
+    else
+        unanswered[service] = asked
+    end
+    return #asked < MAX_UNANSWERED
+end
+
+function isOnItsWay(membership)
+    local place = membership.place
+    local isAsked = place.phase == "joining" or place.phase == "lost" and place.next.kind == "archive"
+    return isAsked and isCurrent(membership)
+end
+
+function noteOnItsWay(membership)
+    if isOnItsWay(membership) then
+        local service = jids.host(membership.room)
+        local asked = unanswered[service] or {}
+        asked[#asked + 1] = membership
+        unanswered[service] = asked
+    end
+end
+
+--- Queues memberships for a rejoin or a leave at a limited rate.
 function occupancy_watch.comeSoon(memberships)
     lineUp(line, memberships)
 end
@@ -10469,18 +10521,19 @@ function comeBack(membership)
             leaveUnheard(membership)
         else
             rejoin(membership)
+            noteOnItsWay(membership)
         end
     elseif place.phase == "leaving" and place.operation == nil then
         retryLeave(membership)
     end
 end
 
---- Asks the room whether the account is in it, and brings it back if not.
+--- Sends a self-ping, and rejoins if the account is out.
 function occupancy_watch.check(membership)
     ask(membership, false)
 end
 
---- Looks after the rooms that have said nothing since the last call, spread over so many seconds.
+--- Sends self-pings to the rooms that have been quiet since the last call, spread over a number of seconds.
 function occupancy_watch.checkQuiet(spread)
     for _, membership in ipairs(allMemberships()) do
         if membership.liveness.heard then
@@ -10494,24 +10547,24 @@ end
 SOON = 1
 SPREAD = 5
 
---- Whether a link to the room's server has broken a moment ago, over which it may have said something.
+--- Whether a link to the room's server has just broken, so that stanzas may be lost.
 function occupancy_watch.isInDoubt(membership)
     return looking and membership.place.phase == "joined" and broken[jids.host(membership.room)] ~= nil
 end
 
 PATIENT = 5
---- Servers whose link has broken, or come up, since the last look.
+--- Servers with a link that has broken, or returned, since the last check.
 broken = {}
 mended = {}
 looking = false
 
---- `s2sin-destroyed` and `s2sout-destroyed`: the server on the other end may have gone, and the account with it.
+--- `s2sin-destroyed` and `s2sout-destroyed`: the remote server may have stopped and lost the account.
 function occupancy_watch.onLinkGone(event)
     noteHosts(broken, event.session)
 end
 
---- `s2sin-established` and `s2sout-established`: the server on the other end is there again. If it connects anew, what it
--- sent over a link that it has lost may not have arrived, though that link seems to be well on our side.
+--- `s2sin-established` and `s2sout-established`: the remote server is reachable again. If it opens a new link, stanzas
+-- on its former link may be lost, although that link looks intact here.
 function occupancy_watch.onLinkUp(event)
     local session = event.session
     noteHosts(mended, session)
@@ -10524,7 +10577,20 @@ function occupancy_watch.onLinkUp(event)
     end
 end
 
---- Storage works again: what was said meanwhile and not kept is asked for.
+--- `component-disconnected`: the rooms of an external component are unreachable.
+function occupancy_watch.onComponentGone(event)
+    broken[event.session.host] = true
+    lookSoon()
+end
+
+--- `component-authenticated`: a component that connects again may have restarted and lost its occupants.
+function occupancy_watch.onComponentUp(event)
+    broken[event.session.host] = true
+    mended[event.session.host] = true
+    lookSoon()
+end
+
+--- Storage works again. Fetches the messages that could not be stored.
 function occupancy_watch.askForGaps()
     for _, membership in ipairs(takeGaps()) do
         if membership.place.phase == "joined" then
@@ -10545,7 +10611,7 @@ function occupancy_watch.askForGaps()
     askAll(doubtful)
 end
 
---- Brings accounts back to the rooms they were in when the server stopped, and finishes the leaves under way.
+--- Returns accounts to their rooms after a start of the server, and completes unfinished leaves.
 function occupancy_watch.bringBack(usernames)
     local memberships = {}
     for _, username in ipairs(usernames) do
@@ -10554,24 +10620,26 @@ function occupancy_watch.bringBack(usernames)
         end
     end
     if #memberships > 0 then
-        module:log("info", "Coming back to %d rooms", #memberships)
+        module:log("info", "Rejoining %d rooms", #memberships)
         occupancy_watch.comeSoon(memberships)
     end
 end
 
-line = newLine(comeBack)
+MAX_UNANSWERED = 10
+unanswered = {}
+line = newLine(comeBack, mayComeBack)
 end
 
 -- src/occupancy/phases.ts
 --
--- The state machine of a membership: what an input means in each phase.
+-- The state machine of a membership: the effect of each input in each phase.
 --
 --     request → Joining → Entering → Joined → Leaving → none
 --                  ↑ ↓                 ↓
 --                  Lost ←──────────────┘
 --
--- `Place` (state/place.ts) says where an account stands, with at most one presence that the room has yet to answer. It is
--- replaced as a whole. Timers and answers to self-pings are inputs too; the functions that set them handle them.
+-- `Place` (state/place.ts) is the state of an account, with at most one presence that the room has not answered. It is
+-- replaced as a whole. Timers and answers to self-pings are inputs too. The functions that set them handle them.
 local occupancy_phases = {}
 do
 local ignore, isNoAnswer, stillIn, admittedLate, putOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
@@ -10735,7 +10803,7 @@ local leavingRules = {
     request = enterAfterLeave
 }
 
---- What inputs mean where the account stands now.
+--- Returns the rules of the current phase.
 local function rulesOf(membership)
     return ({
         lost = lostRules,
@@ -10746,36 +10814,36 @@ local function rulesOf(membership)
     })[membership.place.phase]
 end
 
---- Our own presence came.
+--- Our own presence arrived.
 function occupancy_phases.onSelf(membership, nick, stanza)
     rulesOf(membership).self(membership, membership.place, nick, stanza)
 end
 
---- Our own unavailable presence came, which is not that of a nick change.
+--- Our own unavailable presence arrived, not as part of a nick change.
 function occupancy_phases.onRemoved(membership, stanza)
     rulesOf(membership).removed(membership, membership.place, stanza)
 end
 
---- A presence error came. One that answers nothing may say that the account is out.
+--- A presence error arrived. If it answers no operation, it may mean that the account is out.
 function occupancy_phases.onRefused(membership, nick, error_)
     if not rulesOf(membership).refused(membership, membership.place, nick, error_) then
         noteDrop("unclaimed")
-        module:log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username)
+        module:log("debug", "Ignoring a presence error from %s to %s: it answers no presence", membership.room, membership.username)
         check(membership)
     end
 end
 
---- The room's subject came.
+--- The room's subject arrived.
 function occupancy_phases.onSubject(membership)
     rulesOf(membership).subject(membership, membership.place)
 end
 
---- A session asks to be let in, or for another nick.
+--- Handles a session's request to attach, or for another nick.
 function occupancy_phases.onRequest(membership, request)
     rulesOf(membership).request(membership, membership.place, request)
 end
 
---- The room calls the account by another nick from now on (XEP-0045 7.6). This counts in each phase.
+--- The room has given the account another nick (XEP-0045 7.6). Valid in every phase.
 function occupancy_phases.onRenamed(membership, nick, stanza)
     membership.nick = nick
     membership.wantedNick = nick
@@ -10853,6 +10921,8 @@ local leave = occupancy_transitions.leave
 local lost = occupancy_transitions.lost
 local rejoin = occupancy_transitions.rejoin
 local refusalsOf = state_bookmarks.refusalsOf
+local monotonic = state_clock.monotonic
+local wallClock = state_clock.wallClock
 local counters = state_counters.counters
 local countDirty = state_records.countDirty
 local countUnwritten = archive_entries.countUnwritten
@@ -10890,8 +10960,12 @@ function describeSessions(membership)
         table.sort(resources)
         return table.concat(resources, ", ")
     end
-    local since = membership.detachedAt
-    return since == nil and "no session" or "no session since " .. datetime.datetime(since)
+    local detachedAt = membership.detachedAt
+    if detachedAt == nil then
+        return "no session"
+    end
+    local since = wallClock() - math.floor(monotonic() - detachedAt)
+    return "no session since " .. datetime.datetime(since)
 end
 
 function nickOf(room, nick)
@@ -11567,7 +11641,7 @@ end
 
 -- src/archive/form.ts
 --
--- What a client asks of its archive: the form and the page of XEP-0313 4.
+-- Parses queries of an archive: the form and the page of XEP-0313 4.
 local archive_form = {}
 do
 local checkForm, isKnown, parseTime, parseBoolean, valueOf, valuesOf, text, fields, MAX_IDS
@@ -11666,7 +11740,7 @@ fields = {
 }
 MAX_IDS = 500
 
---- The form that tells clients what they may ask.
+--- Returns the form that shows clients the possible fields.
 function archive_form.queryForm()
     local form = st.stanza("x", {xmlns = DATAFORM, type = "form"})
     form:tag("field", {var = "FORM_TYPE", type = "hidden"}):tag("value"):text(MAM):up():up()
@@ -11681,7 +11755,7 @@ function archive_form.queryForm()
     return form
 end
 
---- With whom the messages are that a query asks for, and whether it wants those of rooms: enough to say whose it is.
+--- Returns the JID of a query and whether it includes groupchat. This is enough to tell whether mod_mam answers it.
 function archive_form.readScope(query)
     local form = query:get_child("x", DATAFORM)
     local jid
@@ -11695,7 +11769,7 @@ function archive_form.readScope(query)
     return jid, temp_1
 end
 
---- What a query asks for, or why it cannot be answered.
+--- Parses a query. Returns the error if it cannot be answered.
 function archive_form.readRequest(query)
     local form = query:get_child("x", DATAFORM) or st.stanza("x")
     local refusal = checkForm(form)
@@ -11728,8 +11802,8 @@ end
 
 -- src/archive/query.ts
 --
--- Queries of the account's archive (XEP-0313) that go for what was said in rooms. mod_mam answers all others, as it did
--- before: clients take messages of rooms for forged where they do not expect them.
+-- Answers queries of the account's archive (XEP-0313) that include rooms. mod_mam answers all others as before: clients
+-- treat unexpected messages of rooms as forged.
 local archive_query = {}
 do
 local scopeOf, scopeOfAll, scopeWithoutRooms, isWanted, refuse, sendPage, endOf, result
@@ -11884,14 +11958,14 @@ function archive_query.onAccountInfo(event)
     end
 end
 
---- `iq-get/self/urn:xmpp:mam:2:query`: XEP-0313 4.1.5.
+--- `iq-get/self/urn:xmpp:mam:2:query`: returns the form (XEP-0313 4.1.5).
 function archive_query.onFormRequest(event)
     local query = st.stanza("query", {xmlns = MAM}):add_child(queryForm())
     event.origin.send(st.reply(event.stanza):add_child(query))
     return true
 end
 
---- `iq-set/self/urn:xmpp:mam:2:query`.
+--- `iq-set/self/urn:xmpp:mam:2:query`: answers a query.
 function archive_query.onQuery(event)
     local session = event.origin
     local stanza = event.stanza
@@ -11956,14 +12030,14 @@ end
 
 -- src/client/hold.ts
 --
--- What a session sends to a room while its join is pending.
+-- Queues stanzas of a session to a room while its join is pending.
 local client_hold = {}
 do
 local noteDrop = state_counters.noteDrop
 local holdStanza = state_queue.holdStanza
 local pendingJoin = state_queue.pendingJoin
 
---- Holds a stanza of a session that is about to be let in; undefined if it is not.
+--- Queues a stanza of a session with a pending join. Undefined without a pending join.
 function client_hold.hold(membership, session, stanza)
     local request = pendingJoin(membership, session.full_jid)
     if request == nil then
@@ -11980,7 +12054,7 @@ end
 
 -- src/client/iq.ts
 --
--- IQs from a session to a room or to one of its occupants.
+-- Handles IQs from a session to a room or an occupant.
 local client_iq = {}
 do
 local isSelfPing, pong, isArchiveQuery, isChallengeAnswer, refuseIqs
@@ -12057,12 +12131,12 @@ function client_iq.onIq(event)
     return hold(membership, session, stanza)
 end
 
---- Tells the sessions whose IQs the rooms have not answered in time.
+--- Sends errors for IQs that rooms have not answered in time.
 function client_iq.expireIqs()
     refuseIqs(monotonic())
 end
 
---- The answers will not find the way any more.
+--- Sends errors for all pending IQs, because their answers cannot be delivered any more.
 function client_iq.giveUpIqs()
     refuseIqs(math.huge)
 end
@@ -12070,10 +12144,12 @@ end
 
 -- src/client/joined.ts
 --
--- `session.rooms_joined`, in which mod_track_muc_joins keeps the nick of a session in each room that it has joined.
--- mod_throttle_unsolicited, mod_csi_battery_saver and others look rooms up there. For rooms that are joined through the
--- account the table is answered from the memberships. pairs() does not list these: mod_ping_muc would ping them from the
--- session's own address, be refused, and tell the client that it is out.
+-- Maintains `session.rooms_joined`, in which mod_track_muc_joins keeps the session's nick in each room.
+-- mod_throttle_unsolicited, mod_csi_battery_saver and others read it.
+--
+-- For rooms joined through the account, the table takes the nick from the memberships. pairs() does not list these.
+-- Otherwise mod_ping_muc would ping them from the session's own address, be refused, and tell the client that it is
+-- out.
 local client_joined = {}
 do
 local track, nickOf, forEachSession
@@ -12110,12 +12186,12 @@ function client_joined.onBind(event)
     track(event.session)
 end
 
---- The module is loaded while sessions are there.
+--- Adds the table to all sessions when the module is loaded.
 function client_joined.trackAll()
     forEachSession(track)
 end
 
---- The module is unloaded.
+--- Removes the table from all sessions when the module is unloaded.
 function client_joined.untrackAll()
     forEachSession(function(session)
         if session.rooms_joined ~= nil then
@@ -12127,7 +12203,7 @@ end
 
 -- src/client/message.ts
 --
--- Messages from a session to a room or to one of its occupants.
+-- Handles messages from a session to a room or an occupant.
 local client_message = {}
 do
 local isAttached = state_memberships.isAttached
@@ -12137,7 +12213,7 @@ local hasJoined = state_sessions.hasJoined
 local sendMessage = occupancy_outgoing.sendMessage
 local hold = client_hold.hold
 
---- `pre-message/bare` and `pre-message/full`, after the hooks that archive and copy what a client sends.
+--- `pre-message/bare` and `pre-message/full`, after the hooks that archive and copy messages of clients.
 function client_message.onMessage(event)
     local session = event.origin
     local stanza = event.stanza
@@ -12164,8 +12240,8 @@ function client_message.onMessage(event)
     return true
 end
 
---- `carbons-should-copy`: mod_carbons of 13.0 copies what a client sends to an occupant to every device; it is for those
--- in the room (XEP-0280 6.1), and comes from here.
+--- `carbons-should-copy`: mod_carbons of 13.0 copies a message to an occupant to every device. Only devices in the room
+-- should get it (XEP-0280 6.1). outgoing.ts sends these copies.
 function client_message.onCarbon(event)
     local session = event.session
     local attr = event.stanza.attr
@@ -12189,7 +12265,7 @@ end
 
 -- src/archive/expire.ts
 --
--- What is deleted: messages that have passed their time, those that no account has a part of, and a deleted user's own.
+-- Deletes expired messages, messages that no account has in its ranges, and the private entries of a deleted user.
 local archive_expire = {}
 do
 local pruneAccount, pruneRoom, oldestOf
@@ -12256,7 +12332,7 @@ function oldestOf(room)
     return found[1] == nil and math.huge or (parseLabel(found[1].label))
 end
 
---- Deletes what has passed its time; and the logs of rooms of which no account has a part any more.
+--- Deletes expired messages, and the logs of rooms that no account has ranges for.
 function archive_expire.expire()
     saveDelivered()
     local usernames = usersWithDeliveries()
@@ -12293,7 +12369,7 @@ function archive_expire.expire()
     end
 end
 
---- Deletes what was for one account alone. Its record goes with the rest of its data (core/usermanager.lua, delete_user).
+--- Deletes the private entries of an account. Its record is deleted with the user (core/usermanager.lua, delete_user).
 function archive_expire.deleteOwn(username)
     for _, room in ipairs(roomsRead(username) or {}) do
         local key = keyOf(room)
@@ -12324,7 +12400,7 @@ end
 
 -- src/follow/accounts.ts
 --
--- Accounts that come to an end, for now or for good, and rooms in which nobody is attached.
+-- Accounts without sessions, deleted accounts, and rooms without an attached session.
 local follow_accounts = {}
 do
 local withdraw, isUnwritten, leaveAll, PART
@@ -12356,7 +12432,7 @@ local deleteOwn = archive_expire.deleteOwn
 local close = state_store.close
 local save = state_store.save
 
---- Leaves every room and keeps nothing. Rooms are told once: there will be nobody to ask whether they heard it.
+--- Leaves every room and deletes everything about the account. Leaves are sent once and not retried.
 function follow_accounts.forgetAccount(username)
     for _, membership in ipairs(membershipsOf(username)) do
         withdraw(membership)
@@ -12378,7 +12454,7 @@ function isUnwritten(account)
     return math.abs(idleOf(account) - account.idleOnDisk) > options.inactiveAfter / PART
 end
 
---- Whether nobody has used an account for so long that it is to leave its rooms.
+--- Whether no client has used an account for minimix_inactive_after.
 function follow_accounts.isInactive(account)
     return idleOf(account) > options.inactiveAfter
 end
@@ -12386,13 +12462,13 @@ end
 function leaveAll(account)
     for _, membership in ipairs(membershipsOf(account.username)) do
         if membership.place.phase ~= "leaving" then
-            module:log("info", "%s is not used any more and leaves %s", account.username, membership.room)
+            module:log("info", "%s is unused, leaving %s", account.username, membership.room)
             leave(membership, st.presence({type = "unavailable"}))
         end
     end
 end
 
---- A session ended. From the last one on the account's time without any runs; on an anonymous host it is over.
+--- A session has ended. After the last one the account's idle time starts. On an anonymous host the account ends.
 function follow_accounts.sessionEnded(username)
     local account = findAccount(username)
     if account == nil or hasSession(username) then
@@ -12427,7 +12503,7 @@ end
 
 PART = 120
 
---- Accounts that nobody uses leave their rooms: a bot that came once must not sit there for ever.
+--- Makes unused accounts leave their rooms, so that a bot that joined once does not stay forever.
 function follow_accounts.leaveInactive()
     local left = {}
     for _, account in pairs(accounts) do
@@ -12442,7 +12518,7 @@ function follow_accounts.leaveInactive()
     end)
 end
 
---- Rooms in which no session has been attached for a while are shown that nobody is there.
+--- Shows the rooms that no session is attached, after a delay.
 function follow_accounts.showAllDetached()
     for _, membership in ipairs(allMemberships()) do
         local isDue = isDetachedFor(membership, options.detachedAfter) and not membership.shownDetached
@@ -12452,8 +12528,8 @@ function follow_accounts.showAllDetached()
     end
 end
 
---- The module is unloaded for good: the rooms are left, as nobody would answer them any more, and the sessions are told,
--- so that their clients join by themselves. What is stored stays for when the module is loaded again.
+--- The module is unloaded. Leaves the rooms, because stanzas to the accounts would not be answered any more. Tells the
+-- sessions, so that their clients join by themselves. Stored data is kept for a later load.
 function follow_accounts.withdrawAll()
     close()
     for _, membership in ipairs(allMemberships()) do
@@ -12470,7 +12546,7 @@ end
 
 -- src/occupancy/depart.ts
 --
--- Sessions that leave a room, or are gone.
+-- Sessions that leave a room, or end.
 local occupancy_depart = {}
 do
 local withdrawJoin, detachOrLeave, isLast, detach
@@ -12544,7 +12620,8 @@ function detach(membership, session)
     return true
 end
 
---- A directed `unavailable` (XEP-0045 7.14). Returns false if the session is neither in the room nor about to be.
+--- Handles a directed `unavailable` (XEP-0045 7.14). Returns false if the session is not attached and has no pending
+-- join.
 function occupancy_depart.sessionLeaves(membership, session, stanza)
     if isAttached(membership, session) then
         bounceAll(membership, session, withdraw(membership, session))
@@ -12559,14 +12636,14 @@ function occupancy_depart.sessionLeaves(membership, session, stanza)
     return true
 end
 
---- The session has gone offline without a word to the room. Returns whether it was in the room, or about to be.
+--- Detaches a session that has gone offline. Returns whether it was attached or had a pending join.
 function occupancy_depart.sessionOffline(membership, session)
     local isPending = pendingJoin(membership, session) ~= nil
     bounceAll(membership, session, withdraw(membership, session))
     return detach(membership, session) or isPending
 end
 
---- The session is no more. The account stays in the room, which hears nothing of it.
+--- Detaches a session that has ended. The account stays in the room, which is not told.
 function occupancy_depart.sessionGone(membership, session)
     abandon(membership, session)
     disownSent(membership.sent, session)
@@ -12583,7 +12660,7 @@ end
 
 -- src/client/presence.ts
 --
--- From a session to a room: joins, presence, nick changes, leaves; and the end of a session.
+-- Handles presence from a session to a room (joins, presence updates, nick changes, leaves), and the end of a session.
 local client_presence = {}
 do
 local join, limitReached, mayBeRoom, update, broadcastUnavailable
@@ -12729,7 +12806,7 @@ function client_presence.onPresence(event)
     end
 end
 
---- `resource-unbind`: the session is no more. The account stays in its rooms, which hear nothing of it.
+--- `resource-unbind`: the session has ended. The account stays in its rooms, which are not told.
 function client_presence.onSessionGone(event)
     local session = event.session
     for _, membership in ipairs(membershipsOf(session.username)) do
@@ -12746,8 +12823,8 @@ end
 
 -- src/follow/autojoin.ts
 --
--- Following the account's bookmarks (XEP-0402): rooms with autojoin are joined without any client, and a change of the
--- bookmark changes the membership.
+-- Follows the account's bookmarks (XEP-0402). Rooms with autojoin are joined without a client, and a changed bookmark
+-- changes the membership.
 local follow_autojoin = {}
 do
 local onPublished, onRetracted, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, line, UNREAD_PAUSE, unread, early
@@ -12967,7 +13044,7 @@ function follow(username)
     return fresh
 end
 
---- `item-added/pep-service`: an account's service, made when it is first used.
+--- `item-added/pep-service`: mod_pep creates an account's service at its first use.
 function follow_autojoin.onService(event)
     local events = event.item.service.events
     module:hook_object_event(events, "item-published/" .. BOOKMARKS, onPublished, -1)
@@ -12976,7 +13053,7 @@ function follow_autojoin.onService(event)
     module:hook_object_event(events, "node-deleted", onEmptied, -1)
 end
 
---- `item-removed/pep-service`: mod_pep has let go of it, and makes another when it is needed again.
+--- `item-removed/pep-service`: mod_pep drops the service, and creates another when it is needed.
 function follow_autojoin.onServiceGone(event)
     local events = event.item.service.events
     module:unhook_object_event(events, "item-published/" .. BOOKMARKS, onPublished)
@@ -12985,10 +13062,10 @@ function follow_autojoin.onServiceGone(event)
     module:unhook_object_event(events, "node-deleted", onEmptied)
 end
 
---- Seconds that clients have to join first: it is their own join that has a room send them its history.
+--- Seconds for clients to join first, because a room sends history to the session that joins.
 local GRACE = 5
 
---- `resource-bind`, after mod_bookmarks (0) has taken over what a client left in the forms of old.
+--- `resource-bind`, after mod_bookmarks (0) has converted bookmarks of older forms.
 function follow_autojoin.onLogin(event)
     local fresh = follow(event.session.username)
     if #fresh > 0 then
@@ -13003,8 +13080,8 @@ line = newLine(function(username)
     comeSoon(follow(username))
 end)
 
---- Follows the bookmarks of those accounts that are in rooms. Those of others are not even looked at: many have none, or
--- have not been used for years. Their turn comes when they log in, unless that was before storage was read.
+--- Follows the bookmarks of accounts that are in rooms. Other accounts follow when they log in: many have no bookmarks,
+-- or have not been used for years. Accounts that logged in before storage was read follow here.
 function follow_autojoin.followAll(usernames)
     local wanted = {}
     for _, username in ipairs(usernames) do
@@ -13028,15 +13105,15 @@ end
 
 UNREAD_PAUSE = 20
 unread = {}
---- Accounts that logged in while their rooms were not known.
+--- Accounts that logged in before their rooms were known.
 early = {}
 end
 
 -- src/follow/blocking.ts
 --
--- What the account does not want to hear of (XEP-0191). mod_blocklist drops all that comes from a blocked room before this
--- module sees it, so that the account must not be in one: nobody would see it there, and no client could make it leave.
--- The same goes for a room in which the account's own nick is blocked.
+-- Handles the account's block list (XEP-0191). mod_blocklist drops all stanzas of a blocked room before this module. So
+-- the account must leave a blocked room: no session sees the room, and no client could make the account leave. The same
+-- applies if the account's own nick is blocked.
 local follow_blocking = {}
 do
 local forgetBlocked, jidsIn
@@ -13076,12 +13153,12 @@ function jidsIn(iq)
     return found
 end
 
---- `iq-set/self/urn:xmpp:blocking:block`, before mod_blocklist: what rooms of this server answer is still heard.
+--- `iq-set/self/urn:xmpp:blocking:block`, before mod_blocklist, so that answers of local rooms still arrive.
 function follow_blocking.onBlock(event)
     local blocked = jidsIn(event.stanza)
     for _, membership in ipairs(membershipsOf(event.origin.username)) do
         if silences(blocked, membership.room, membership.nick) then
-            module:log("info", "%s has blocked %s and leaves it", membership.username, membership.room)
+            module:log("info", "%s has blocked %s, leaving", membership.username, membership.room)
             leaveUnheard(membership)
         else
             forgetBlocked(membership, blocked)
@@ -13089,7 +13166,8 @@ function follow_blocking.onBlock(event)
     end
 end
 
---- `iq-set/self/urn:xmpp:blocking:unblock`: who joins next is to see who was not seen, which the room knows.
+--- `iq-set/self/urn:xmpp:blocking:unblock`: the cache lacks the occupants that were blocked. The room itself answers the
+-- next join.
 function follow_blocking.onUnblock(event)
     local unblocked = jidsIn(event.stanza)
     local all = (next(unblocked)) == nil
@@ -13105,8 +13183,8 @@ function follow_blocking.onUnblock(event)
     end
 end
 
---- `message/bare` or `message/full`, before mod_blocklist (100), which may answer a private message with an error: services
--- throw out occupants for one (XEP-0045 18.1.2).
+--- `message/bare` or `message/full`, before mod_blocklist (100). mod_blocklist may answer a private message with an
+-- error, and services remove occupants for that (XEP-0045 18.1.2).
 function follow_blocking.onPrivateMessage(event)
     local attr = event.stanza.attr
     local from = attr.from
@@ -13377,7 +13455,7 @@ end
 
 -- src/occupancy/former.ts
 --
--- Memberships under an address that has changed: left there, and joined anew under the present one (O5).
+-- Memberships under a former address. They leave there, and join again under the present address (O5).
 local occupancy_former = {}
 do
 local fork = send_fork.fork
@@ -13392,7 +13470,7 @@ local lost = occupancy_transitions.lost
 local over = occupancy_transitions.over
 local line = newLine(leaveOnce)
 
---- Leaves rooms under former addresses, paced. A join of the account there does not wait for its turn.
+--- Leaves rooms under former addresses, at a limited rate. A join of the account there does not wait for this.
 function occupancy_former.leaveFormerAddresses(formers)
     if #formers > 0 then
         module:log("info", "minimix_resource has changed: leaving %d rooms under former addresses", #formers)
@@ -13400,12 +13478,12 @@ function occupancy_former.leaveFormerAddresses(formers)
     end
 end
 
---- Whether a membership from before a reload uses an address that is no longer the account's.
+--- Whether a membership from before a reload uses a former address.
 function occupancy_former.hasMoved(membership)
     return membership.occupant ~= occupantJid(membership.username)
 end
 
---- Moves a membership to the present address, under which the account is not in the room yet.
+--- Moves a membership to the present address, under which it is not in the room yet.
 function occupancy_former.move(membership)
     membership.occupant = occupantJid(membership.username)
     save(membership.username)
@@ -13421,7 +13499,7 @@ end
 
 -- src/occupancy/resume.ts
 --
--- After a reload: the memberships of the instance before go on. Its timers have ended, and nobody takes its answers.
+-- Resumes memberships after a reload. The timers of the previous instance have ended, and its pending answers are lost.
 local occupancy_resume = {}
 do
 local resume, resumeJoined, resumeJoin, awaitLeave
@@ -13508,10 +13586,10 @@ function awaitLeave(membership, tries)
     setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
 end
 
---- Seconds over which the rooms are asked whether the account is still in them.
+--- Seconds over which the self-pings to all rooms are spread.
 local SPREAD = 5
 
---- Goes on with all memberships; where the instance before waited for an answer, the room is asked again.
+--- Resumes all memberships. If the previous instance waited for an answer, the room is asked again.
 function occupancy_resume.resumeAll()
     for _, membership in ipairs(allMemberships()) do
         local liveness = membership.liveness
@@ -13535,7 +13613,7 @@ local client_resource = {}
 do
 local resource = minimix_options.resource
 
---- `pre-resource-bind`: no client may take the resource that is the account's in its rooms; it is given a random one.
+--- `pre-resource-bind`: gives a client a random resource if it asks for the account's resource in rooms.
 function client_resource.onResourceBind(event)
     if event.resource == resource then
         event.resource = nil
@@ -13545,7 +13623,7 @@ end
 
 -- src/room/iq.ts
 --
--- IQs from a room or its occupants to the account.
+-- Handles IQs from a room or its occupants to the account.
 local room_iq = {}
 do
 local onAnswer, onRequest, askAccount
@@ -13612,7 +13690,7 @@ function askAccount(membership, stanza)
     return true
 end
 
---- `iq/bare` or `iq/full`, by the shape of the occupant JID.
+--- `iq/bare` or `iq/full`, depending on the form of the occupant JID.
 function room_iq.onIq(event)
     local stanza = event.stanza
     local from = stanza.attr.from
@@ -13644,8 +13722,8 @@ end
 
 -- src/room/former.ts
 --
--- What rooms still send to addresses that accounts no longer use (state/former.ts). It is for nobody: mod_presence would
--- hand presence to all sessions, and mod_message would answer groupchat with an error.
+-- Drops stanzas of rooms to addresses that accounts no longer use (state/former.ts). mod_presence would deliver
+-- presence to all sessions, and mod_message would answer groupchat with an error.
 local room_former = {}
 do
 local isNickChange, formerOf
@@ -13680,7 +13758,7 @@ function room_former.onFormerPresence(event)
     return true
 end
 
---- `message/bare` and `message/full`. Other types are for the account: invitations and private messages.
+--- `message/bare` and `message/full`. Invitations and private messages still go to the account.
 function room_former.onFormerMessage(event)
     local type_ = event.stanza.attr.type
     if (type_ == "groupchat" or type_ == "error") and formerOf(event.stanza) ~= nil then
@@ -13690,7 +13768,7 @@ function room_former.onFormerMessage(event)
     end
 end
 
---- `iq/bare` and `iq/full`: the answer to a self-ping from the former address.
+--- `iq/bare` and `iq/full`: answers to self-pings from the former address.
 function room_former.onFormerIq(event)
     local stanza = event.stanza
     local isAnswer = stanza.attr.type == "result" or stanza.attr.type == "error"
@@ -13704,19 +13782,18 @@ end
 
 -- src/room/copies.ts
 --
--- A service may send the members of a room each message at their bare JID too (mod_muc_offline_delivery does so for
--- members whose reserved nick is not in the room). Where the bare JID is the occupant JID, such a copy looks like the
--- message itself.
+-- Drops copies of groupchat messages to bare JIDs. mod_muc_offline_delivery, for example, sends them to members with a
+-- reserved nick outside of the room. If the occupant JID is the bare JID, a copy looks like the message itself.
 local room_copies = {}
 do
 local monotonic = state_clock.monotonic
---- Messages of a room that are remembered, and for how many seconds. Copies follow at once.
+--- Number of recent messages to remember, and for how many seconds. A copy follows at once.
 local KEPT = 8
 local SECONDS = 5
---- For each membership the latest messages, oldest first.
+--- The last messages by membership, oldest first.
 local latest = setmetatable({}, {__mode = "k"})
 
---- Whether a message with this id, sender and text has come a moment ago. If not, it is remembered.
+--- Whether a message with this id, sender and text has just arrived. Otherwise remembers it.
 function room_copies.hasComeBefore(membership, stanza)
     local from = stanza.attr.from
     local id = stanza.attr.id
@@ -13742,7 +13819,7 @@ end
 
 -- src/room/message.ts
 --
--- Messages from a room to the account.
+-- Handles messages from a room to the account.
 local room_message = {}
 do
 local lookAt, isJoinAffiliations, noteHeard, onGroupchat, newcomerOf, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, onLateError, returnToSender, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
@@ -13770,6 +13847,7 @@ local counters = state_counters.counters
 local noteDrop = state_counters.noteDrop
 local askingSession = state_memberships.askingSession
 local findMembership = state_memberships.findMembership
+local isOccupantJid = state_memberships.isOccupantJid
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
 local occupantJid = state_memberships.occupantJid
@@ -13803,6 +13881,69 @@ function lookAt(stanza)
         latestWakes = isWorthWaking(stanza, room)
         latestPassed = options.archive == "mam" and stanza or withoutOwnIds(stanza)
     end
+end
+
+--- `message/bare` or `message/full`, depending on the form of the occupant JID.
+function room_message.onMessage(event)
+    local stanza = event.stanza
+    local from = stanza.attr.from
+    local to = stanza.attr.to
+    if from == nil or to == nil then
+        return nil
+    end
+    local room, nick = splitOccupant(from)
+    local membership = findMembership(to, room)
+    local type_ = stanza.attr.type
+    if membership == nil then
+        if type_ == "groupchat" then
+            if isTooEarly(to) then
+                return true
+            else
+                return nil
+            end
+        end
+        if type_ == "error" then
+            return onLateError(stanza, from, to)
+        else
+            return nil
+        end
+    end
+    if type_ == "groupchat" then
+        lookAt(stanza)
+        onGroupchat(membership, latestPassed)
+        return true
+    end
+    noteHeard(membership)
+    if membership.place.phase == "joining" then
+        membership.place.operation.isHeard = true
+    end
+    if type_ == "error" then
+        onError(membership, stanza)
+        return true
+    end
+    if isResult(stanza) then
+        takeResult(membership, nick, stanza)
+        return true
+    end
+    if nick == nil and isInvitation(stanza) then
+        return nil
+    end
+    local asking = askingSession(membership)
+    if asking == nil and not hasAttached(membership) then
+        if isNotice(stanza) then
+            return true
+        else
+            return nil
+        end
+    end
+    local forAsking = asking ~= nil and isJoinAffiliations(stanza)
+    if not forAsking then
+        fork(membership, stanza)
+    end
+    if forAsking or not isAttached(membership, asking) then
+        sendTo(asking, stanza)
+    end
+    return true
 end
 
 function isJoinAffiliations(stanza)
@@ -13960,7 +14101,7 @@ function onError(membership, stanza)
     end
     if membership.sent == nil or not returnToSender(membership.sent, stanza) then
         noteDrop("unclaimed")
-        module:log("debug", "Message error from %s to %s answers nothing", membership.room, membership.username)
+        module:log("debug", "Dropping a message error from %s to %s: it answers no message", membership.room, membership.username)
     end
 end
 
@@ -14000,8 +14141,7 @@ function isInvitation(stanza)
     return stanza:get_child("x", CONFERENCE) ~= nil
 end
 
---- What is said in rooms, before mod_mam, which keeps none of it but copies it for each account to take off ids in the
--- account's own name (XEP-0359 6).
+--- Handles groupchat before mod_mam, which would clone every copy to strip spoofed stanza-ids (XEP-0359 6).
 function room_message.onGroupchatMessage(event)
     local stanza = event.stanza
     local attr = stanza.attr
@@ -14026,71 +14166,20 @@ latestRoom = ""
 latestIsSubject = false
 latestWakes = false
 
---- `message/bare` or `message/full`, by the shape of the occupant JID.
-function room_message.onMessage(event)
-    local stanza = event.stanza
-    local from = stanza.attr.from
-    local to = stanza.attr.to
-    if from == nil or to == nil then
+--- The same for errors from local rooms, before other modules. Spam filters would drop them, and mod_mam would store
+-- them.
+function room_message.onLocalError(event)
+    local attr = event.stanza.attr
+    local isLocal = attr.type == "error" and prosody.hosts[jids.host(attr.from or "")] ~= nil
+    if isLocal and isOccupantJid(attr.to or "") then
+        return room_message.onMessage(event)
+    else
         return nil
     end
-    local room, nick = splitOccupant(from)
-    local membership = findMembership(to, room)
-    local type_ = stanza.attr.type
-    if membership == nil then
-        if type_ == "groupchat" then
-            if isTooEarly(to) then
-                return true
-            else
-                return nil
-            end
-        end
-        if type_ == "error" then
-            return onLateError(stanza, from, to)
-        else
-            return nil
-        end
-    end
-    if type_ == "groupchat" then
-        lookAt(stanza)
-        onGroupchat(membership, latestPassed)
-        return true
-    end
-    noteHeard(membership)
-    if membership.place.phase == "joining" then
-        membership.place.operation.isHeard = true
-    end
-    if type_ == "error" then
-        onError(membership, stanza)
-        return true
-    end
-    if isResult(stanza) then
-        takeResult(membership, nick, stanza)
-        return true
-    end
-    if nick == nil and isInvitation(stanza) then
-        return nil
-    end
-    local asking = askingSession(membership)
-    if asking == nil and not hasAttached(membership) then
-        if isNotice(stanza) then
-            return true
-        else
-            return nil
-        end
-    end
-    local forAsking = asking ~= nil and isJoinAffiliations(stanza)
-    if not forAsking then
-        fork(membership, stanza)
-    end
-    if forAsking or not isAttached(membership, asking) then
-        sendTo(asking, stanza)
-    end
-    return true
 end
 
---- `message/offline/handle`, after mod_offline (0): nobody keeps what was said in private to an account without clients.
--- mod_message would make an error of it, for which services throw out the occupant it comes from (XEP-0045 18.1.2).
+--- `message/offline/handle`, after mod_offline (0): a private message to an account without sessions was not stored.
+-- mod_message would return an error, and services remove occupants for that (XEP-0045 18.1.2).
 function room_message.onUnkept(event)
     local from = event.stanza.attr.from
     if from == nil or findMembership(occupantJid(event.username), jids.bare(from)) == nil then
@@ -14103,7 +14192,7 @@ end
 
 -- src/room/presence.ts
 --
--- Presence from a room to the account: others coming, going and changing, the account itself let in, renamed or put out.
+-- Handles presence from a room to the account: other occupants, and the account itself admitted, renamed or removed.
 local room_presence = {}
 do
 local onStray, onAvailable, onPresenceWhileJoining, isRenamedUnheard, renameLate, onUnavailable, isLeaveAnswer, onOwnUnavailable, newNickIn
@@ -14239,14 +14328,14 @@ function newNickIn(membership, stanza)
     end
 end
 
---- Of contacts; a gateway may be one.
+--- Types for contacts. A gateway may be a contact.
 local subscriptions = {}
 subscriptions.subscribe = true
 subscriptions.subscribed = true
 subscriptions.unsubscribe = true
 subscriptions.unsubscribed = true
 
---- `presence/bare` or `presence/full`, by the shape of the occupant JID.
+--- `presence/bare` or `presence/full`, depending on the form of the occupant JID.
 function room_presence.onPresence(event)
     local stanza = event.stanza
     local from = stanza.attr.from
@@ -14290,7 +14379,7 @@ end
 
 -- src/state/upgrade.ts
 --
--- Memberships as earlier versions handed them over on a reload: one flat record, in which each phase had its fields.
+-- Converts memberships of earlier versions at a reload: flat records with the fields of all phases.
 local state_upgrade = {}
 do
 local showFormer, placeOf, joinOf, takeRequests
@@ -14437,7 +14526,7 @@ local replaced = {
     "outdated"
 }
 
---- Brings a membership of an earlier version into the form of this one. Returns whether it was of one.
+--- Converts a membership of an earlier version. Returns whether it was one.
 function state_upgrade.convert(membership)
     local former = membership
     if former.phase == nil then
@@ -14470,7 +14559,7 @@ end
 
 -- src/state/snapshot.ts
 --
--- The state as one instance of the module hands it to the next on a reload, which may be of another version.
+-- The state that one instance of the module hands to the next on a reload. The versions may differ.
 local state_snapshot = {}
 do
 local restoreAccount, restoreMembership, complete
@@ -14573,7 +14662,8 @@ function state_snapshot.snapshot()
     }
 end
 
---- Takes over what the instance before had. Whether it had anything; timers are still as that one set them.
+--- Takes over the state of the previous instance. Returns whether there was any. Timers are still those of the previous
+-- instance.
 function state_snapshot.restore(saved)
     if saved.accounts == nil then
         return false
@@ -14612,8 +14702,9 @@ end
 -- src/main.ts
 --
 -- Life cycle and the table of hooks: event, handler, priority. Handlers of equal priority run in random order
--- (util/events.lua), so none here is at a priority that a module of Prosody's uses.
+-- (util/events.lua). So no hook here uses a priority of a module of Prosody.
 do
+local watchComponent
 local onAnnounce = admin_announce.onAccountInfo
 local offerCommands = admin_commands.offerCommands
 local updateMetrics = admin_metrics.updateMetrics
@@ -14662,6 +14753,8 @@ local resumeAll = occupancy_resume.resumeAll
 local askForGaps = occupancy_watch.askForGaps
 local bringBack = occupancy_watch.bringBack
 local checkQuiet = occupancy_watch.checkQuiet
+local onComponentGone = occupancy_watch.onComponentGone
+local onComponentUp = occupancy_watch.onComponentUp
 local onLinkGone = occupancy_watch.onLinkGone
 local onLinkUp = occupancy_watch.onLinkUp
 local options = minimix_options
@@ -14673,6 +14766,7 @@ local onFormerIq = room_former.onFormerIq
 local onFormerMessage = room_former.onFormerMessage
 local onFormerPresence = room_former.onFormerPresence
 local onGroupchatMessage = room_message.onGroupchatMessage
+local onLocalMessageError = room_message.onLocalError
 local onRoomMessage = room_message.onMessage
 local onUnkept = room_message.onUnkept
 local onRoomPresence = room_presence.onPresence
@@ -14684,6 +14778,16 @@ local formerOccupantsOf = state_former.formerOccupantsOf
 local hasFormerOccupants = state_former.hasFormerOccupants
 local restore = state_snapshot.restore
 local snapshot = state_snapshot.snapshot
+
+function watchComponent(domain)
+    local host = prosody.hosts[domain]
+    if (host and host.type) == "component" then
+        local events = host.events
+        module:hook_object_event(events, "component-disconnected", turn(onComponentGone), 1)
+        module:hook_object_event(events, "component-authenticated", turn(onComponentUp), 1)
+    end
+end
+
 module:hook("pre-presence/full", turn(onClientPresence), 0.05)
 module:hook("pre-presence/bare", turn(onClientPresence), 0.05)
 module:hook("pre-message/full", turn(onClientMessage), -2)
@@ -14719,17 +14823,28 @@ if options.archive ~= false then
     module:hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1)
     module:hook("account-disco-info", onAccountInfo, -1)
 end
+module:hook(
+    options.resource == nil and "message/bare" or "message/full",
+    turn(onLocalMessageError),
+    1000
+)
 module:hook(options.resource == nil and "message/bare" or "message/full", onPrivateMessage, 100.5)
 module:hook("iq-set/self/urn:xmpp:blocking:block", turn(onBlock), 1)
 module:hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1)
 module:hook("message/offline/handle", onUnkept, -10)
 module:hook("cloud_notify/push", onPush, 1)
-module:hook("archive-should-store", onShouldStore, 0)
+if options.archive == "mam" then
+    module:hook("archive-should-store", onShouldStore, 0)
+end
 module:hook("delivery/failure", onUndelivered, -1)
 module:hook("s2sin-destroyed", turn(onLinkGone), 1)
 module:hook("s2sout-destroyed", turn(onLinkGone), 1)
 module:hook("s2sin-established", turn(onLinkUp), 1)
 module:hook("s2sout-established", turn(onLinkUp), 1)
+module:hook_global("host-activated", watchComponent)
+for domain in pairs(prosody.hosts) do
+    watchComponent(domain)
+end
 module:hook_global("server-stopping", saveDelivered)
 module:hook_global("server-stopping", saveLate)
 module:hook_global("server-stopping", retryNow, -1)
@@ -14737,10 +14852,10 @@ module:hook_global("user-deleted", onAccountDeleted, 1)
 module:hook_global("user-disabled", onAccountDisabled, 1)
 module:hook("account-disco-info", onAnnounce, -2)
 module:hook_global("stats-update", updateMetrics)
---- Those that go on until the module is unloaded; until they end they hold all of this instance.
+--- Timers that run until the module is unloaded. While they run, they keep this instance in memory.
 local timers = {}
 
---- Calls `task` every so many seconds, or never.
+--- Calls `task` every `seconds` seconds, or never.
 local function every(seconds, task)
     if seconds ~= math.huge then
         local timer = module:add_timer(seconds, function()
@@ -14760,7 +14875,7 @@ every(options.pingAfter, checkQuiet)
 every(6 * 3600, expire)
 every(math.min(3600, options.inactiveAfter), leaveInactive)
 
---- Calls `task` once there are all hosts and modules.
+--- Calls `task` once all hosts and modules are loaded.
 local function onceStarted(task)
     if prosody.start_time == nil then
         module:hook_global("server-started", function()
@@ -14774,8 +14889,8 @@ end
 
 local isFormerHooked = false
 
---- Before the account's own handlers, and only after `minimix_resource` has changed: rooms may still write to an address
--- of any shape.
+--- Hooked before the account's own handlers, and only after `minimix_resource` has changed: rooms may still write to an
+-- address of any form.
 local function hookFormerAddresses()
     if hasFormerOccupants() and not isFormerHooked then
         isFormerHooked = true
@@ -14788,7 +14903,7 @@ local function hookFormerAddresses()
     end
 end
 
---- Accounts that storage knows of come back to their rooms, and follow their bookmarks.
+--- Returns stored accounts to their rooms, and follows their bookmarks.
 local function comeBack(usernames)
     hookFormerAddresses()
     onceStarted(function()

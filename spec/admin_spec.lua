@@ -1,6 +1,7 @@
 -- O2, O3: warnings for the admin at load, and commands and metrics afterwards.
 
 local st = require "util.stanza";
+local clock = require "support.clock";
 local scene = require "support.scene";
 local xml = require "support.xml";
 local new_host = require "support.host".new;
@@ -84,6 +85,17 @@ describe("the shell", function ()
 		s.host:drop();
 	end);
 
+	it("O2: shows by the wall clock since when no session is attached", function ()
+		local s, phone = in_room();
+		s:wait(0.5);
+		phone:close();
+		s:wait(90);
+		clock.jump(3600);
+		local _, _, lines = shell(s, "rooms", "alice@example.org");
+		local since = os.date("!%Y-%m-%dT%H:%M:%SZ", os.time() - 90);
+		assert.equal("no session since "..since, lines[1]:match("; (.*)"));
+	end);
+
 	it("makes a lost account rejoin at once", function ()
 		local s, phone = in_room();
 		s:from("Alice", "<presence type='unavailable'>"..scene.status "110 332".."</presence>");
@@ -133,7 +145,7 @@ local function crowd(count)
 	for i = 1, count do
 		accounts[("user%d"):format(i)] = function ()
 			return {
-				seen = require "support.clock".now;
+				seen = clock.now;
 				rooms = { ["room@rooms.example.org"] = { nick = "User"..i; state = "in"; since = 0 } };
 			};
 		end;

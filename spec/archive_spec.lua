@@ -1,4 +1,4 @@
--- What was said in rooms, as a client finds it in the archive of its account (XEP-0313).
+-- H: messages of rooms in the archive of the account (XEP-0313).
 
 local st = require "util.stanza";
 local datetime = require "util.datetime";
@@ -77,7 +77,7 @@ for _, modules in ipairs { { "disco" }, { "disco", "mam" } } do
 			assert.same(numbers(1, 23), page_through(phone, { with = room_jid }));
 		end);
 
-		it("H3: gives the first page, the last, and what is between two messages", function ()
+		it("H3: is found on the first page, the last page, and between two messages", function ()
 			local s, phone = here();
 			say(s, 1, 10);
 			local _, ids = ask(phone, { with = room_jid });
@@ -90,7 +90,7 @@ for _, modules in ipairs { { "disco" }, { "disco", "mam" } } do
 			assert.same({ "9" }, (ask(phone, { with = room_jid, ids = { ids[9], ids[2] }, max = 1, after = ids[2] })));
 		end);
 
-		it("H3: gives what was said at a time", function ()
+		it("H3: is found by time", function ()
 			local s, phone = here();
 			for i = 1, 5 do
 				say(s, i, i);
@@ -104,7 +104,7 @@ for _, modules in ipairs { { "disco" }, { "disco", "mam" } } do
 			assert.same({}, (ask(phone, { with = room_jid, start = at(100) })));
 		end);
 
-		it("H3: has a page say whether it is the last, and how much there is", function ()
+		it("H3: comes in pages that tell whether they are the last, and the total number", function ()
 			local s, phone = here();
 			say(s, 1, 10);
 			local function page(fields)
@@ -118,7 +118,7 @@ for _, modules in ipairs { { "disco" }, { "disco", "mam" } } do
 			assert.same({ complete = true, count = "0" }, page { start = "2030-01-01T00:00:00Z" });
 		end);
 
-		it("H3: refuses what cannot be answered", function ()
+		it("H3: is refused for an invalid query", function ()
 			local s, phone = here();
 			say(s, 1, 1);
 			local function refusal(fields)
@@ -136,7 +136,7 @@ for _, modules in ipairs { { "disco" }, { "disco", "mam" } } do
 			assert.equal("feature-not-implemented", refusal { ["unheard-of"] = "x" });
 		end);
 
-		it("H3: is the account's as far as it was told", function ()
+		it("H3: is readable for the account if it was delivered to it", function ()
 			local s, phone = here();
 			say(s, 1, 2);
 			s:wait(2);
@@ -151,7 +151,7 @@ for _, modules in ipairs { { "disco" }, { "disco", "mam" } } do
 			assert.same({ "1", "2", "5", "6" }, page_through(phone, { with = room_jid, max = 1 }, true));
 		end);
 
-		it("H3: can be asked of the account by its own address", function ()
+		it("H3: can be queried at the account's bare JID", function ()
 			local s, phone = here();
 			say(s, 1, 1);
 			local iq = query { with = room_jid };
@@ -161,7 +161,7 @@ for _, modules in ipairs { { "disco" }, { "disco", "mam" } } do
 			assert.equal(2, #phone:take());
 		end);
 
-		it("H3: is nobody else's", function ()
+		it("H3: is readable for no other account", function ()
 			local s = here();
 			say(s, 1, 1);
 			local mallory = s:client("phone", "mallory");
@@ -174,7 +174,7 @@ for _, modules in ipairs { { "disco" }, { "disco", "mam" } } do
 			assert.equal("error", mallory:take()[1].attr.type);
 		end);
 
-		it("H3: is said to be there only where it is", function ()
+		it("H3: is announced only where it exists", function ()
 			local _, phone = here();
 			local list = features(phone);
 			assert.equal(with_mam, list[xmlns_mam] or false);
@@ -198,7 +198,7 @@ describe("the archive of the account", function ()
 		carol:send(("<message type='chat' to='alice@example.org'><body>%s</body></message>"):format(body));
 	end
 
-	-- 1, 2 ... in turn from Carol and in two rooms, two a second
+	-- Messages 1, 2, ... from Carol, alternating between two rooms, two per second.
 	local function mixed(count)
 		local s, phone, carol = here();
 		local other = s:add_room "other";
@@ -220,7 +220,7 @@ describe("the archive of the account", function ()
 		return list;
 	end
 
-	it("H3: has nothing of rooms in it unless that is asked for", function ()
+	it("H3: contains messages of rooms only if the query asks for them", function ()
 		local s, phone, carol = here();
 		say(s, 1, 3);
 		write(carol, "hello");
@@ -230,7 +230,7 @@ describe("the archive of the account", function ()
 		assert.same({}, (ask(phone, { with = room_jid, ["include-groupchat"] = "false" })));
 	end);
 
-	it("H3: has it all, once and in the order of time, if that is asked for", function ()
+	it("H3: contains all messages, once and in order of time, if the query asks for them", function ()
 		local _, phone = mixed(40);
 		for _, max in ipairs { 1, 3, 7, 50 } do
 			for _, backwards in ipairs { false, true } do
@@ -245,7 +245,7 @@ describe("the archive of the account", function ()
 		end
 	end);
 
-	it("H3: finds a message by its id wherever it is", function ()
+	it("H3: finds a message by its id in any of its stores", function ()
 		local _, phone = mixed(12);
 		local _, ids = ask(phone, { ["include-groupchat"] = "true" });
 		local bodies = ask(phone, { ["include-groupchat"] = "true", ids = { ids[3], ids[1], ids[2] } });
@@ -254,7 +254,7 @@ describe("the archive of the account", function ()
 		assert.same({}, (ask(phone, { ["include-groupchat"] = "true", ["after-id"] = ids[12] })));
 	end);
 
-	it("H3: has private messages with the room's, and alone for an occupant", function ()
+	it("H3: has private messages together with the room's, and alone for an occupant", function ()
 		local s, phone = here();
 		s.room:say("Bob", "to all");
 		s.room:whisper("Bob", "Alice", "to Alice");
@@ -273,7 +273,7 @@ describe("the archive of the account", function ()
 end);
 
 
--- A message of a room's past, as it comes on a join or from the room's archive.
+-- Returns a message of the past, as it comes on a join or from the room's archive.
 local function add_history(room, from, to)
 	for i = from, to do
 		local message = st.message({ type = "groupchat", from = room.jid.."/Bob", id = "past"..i }, tostring(i));
@@ -296,7 +296,7 @@ local function history_of(client, s, muc)
 	return bodies;
 end
 
--- What is kept in a store, by key.
+-- Returns the content of a store, by key.
 local function stored(s, name)
 	local keys = {};
 	for key, items in pairs((s.host.storage["example.org"] or {})[name] or {}) do
@@ -313,7 +313,7 @@ describe("with minimix_archive = 'mam'", function ()
 		return in_room(fields);
 	end
 
-	it("H1: messages are kept in mod_mam's archive, once for each account", function ()
+	it("H1: messages are stored in mod_mam's archive, once for each account", function ()
 		local s, phone = here();
 		local laptop = s:client "laptop";
 		s:enter(laptop);
@@ -328,7 +328,7 @@ describe("with minimix_archive = 'mam'", function ()
 		assert.same(numbers(1, 4), (ask(phone, { with = room_jid })));
 	end);
 
-	it("H1: mod_mam's archive is where archive_store says", function ()
+	it("H1: archive_store names mod_mam's archive", function ()
 		local s, phone = in_room {
 			modules = { "disco"; "mam" };
 			options = { minimix_archive = "mam"; archive_store = "elsewhere" };
@@ -338,14 +338,14 @@ describe("with minimix_archive = 'mam'", function ()
 		assert.same(numbers(1, 2), (ask(phone, { with = room_jid })));
 	end);
 
-	it("H2: a session that attaches gets its history from there", function ()
+	it("H2: a session that attaches gets its history from mod_mam's archive", function ()
 		local s = here();
 		say(s, 1, 30);
 		assert.same(numbers(11, 30), history_of(s:client "laptop", s));
 		assert.same(numbers(28, 30), history_of(s:client "tablet", s, "<history maxstanzas='3'/>"));
 	end);
 
-	it("H2: history of a join is not kept a second time", function ()
+	it("H2: history of a join is not stored a second time", function ()
 		local s, phone = here();
 		say(s, 1, 3);
 		phone:send(scene.leave "Alice");
@@ -354,7 +354,7 @@ describe("with minimix_archive = 'mam'", function ()
 		assert.same({ alice = 3 }, stored(s, "archive"));
 	end);
 
-	it("P3: what was missed is kept after the rest", function ()
+	it("P3: missed messages are stored at the end", function ()
 		local s, phone = here();
 		say(s, 1, 2);
 		s:wait(5);
@@ -365,7 +365,7 @@ describe("with minimix_archive = 'mam'", function ()
 		assert.same(numbers(1, 4), (ask(phone, { with = room_jid })));
 	end);
 
-	it("H3: default queries are free of what was said in rooms", function ()
+	it("H3: default queries return no messages of rooms", function ()
 		local s, phone = here();
 		say(s, 1, 3);
 		s.room:whisper("Bob", "Alice", "psst");
@@ -377,7 +377,7 @@ describe("with minimix_archive = 'mam'", function ()
 end);
 
 describe("with minimix_archive = false", function ()
-	it("H1: nothing is kept, and nothing is said to be", function ()
+	it("H1: no message is stored, and no archive is announced", function ()
 		local s, phone = in_room { modules = { "disco"; "mam" }; options = { minimix_archive = false } };
 		say(s, 1, 3);
 		s:wait(5);
@@ -389,7 +389,7 @@ describe("with minimix_archive = false", function ()
 	end);
 end);
 
-it("H3: a page is no bigger than max_archive_query_results says", function ()
+it("H3: a page has at most max_archive_query_results messages", function ()
 	local s, phone = in_room { modules = { "disco"; "mam" }; options = { max_archive_query_results = 3 } };
 	say(s, 1, 10);
 	assert.same(numbers(1, 3), (ask(phone, { with = room_jid })));
@@ -400,7 +400,7 @@ end);
 describe("retention", function ()
 	local day = 86400;
 
-	it("H5: deletes what has passed its time, and forgets who got it", function ()
+	it("H5: deletes expired messages, and their ranges", function ()
 		local s, phone = in_room { options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" } };
 		say(s, 1, 5);
 		s:wait(2);
@@ -413,7 +413,7 @@ describe("retention", function ()
 		assert.same(numbers(6, 8), history_of(s:client "laptop", s));
 	end);
 
-	it("H5: deletes the log of a room that no account has anything of", function ()
+	it("H5: deletes the log of a room that no account has ranges for", function ()
 		local s, phone = in_room { options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" } };
 		say(s, 1, 5);
 		s:wait(2);
@@ -424,7 +424,7 @@ describe("retention", function ()
 		assert.is_nil(s.host.storage["example.org"].minimix_parts.alice);
 	end);
 
-	it("H5: keeps the log of an account that came in a moment ago", function ()
+	it("H5: keeps the log of an account that has just joined", function ()
 		local s = in_room { options = { minimix_archive_expires_after = "never" } };
 		s.host:tick(6 * 3600 - 1);
 		say(s, 1, 2);
@@ -432,7 +432,7 @@ describe("retention", function ()
 		assert.same({ [room_jid] = 2 }, stored(s, "minimix_archive"));
 	end);
 
-	it("H5: takes a deleted user's part along, and what others have stays", function ()
+	it("H5: deletes a deleted user's ranges, and keeps those of others", function ()
 		local s = in_room();
 		local carol = s:client("phone", "carol");
 		s:enter(carol, "Carol");
@@ -447,7 +447,7 @@ describe("retention", function ()
 		assert.same({}, stored(s, "minimix_archive"));
 	end);
 
-	it("B1: messages that are too big are not kept", function ()
+	it("B1: messages that are too large are not stored", function ()
 		local s, phone = in_room { options = { minimix_max_kept_size = 1000 } };
 		s.room:say("Bob", ("x"):rep(2000));
 		s.room:say("Bob", "short");
@@ -455,7 +455,7 @@ describe("retention", function ()
 	end);
 
 	for _, name in ipairs { "memory"; "internal"; "SQLite" } do
-		it("H3: a page that begins where something was deleted is refused ("..name..")", function ()
+		it("H3: a page that begins at a deleted message is refused ("..name..")", function ()
 			local where = backend.open(name);
 			where.options.minimix_archive_expires_after = "1d";
 			local s, phone = in_room { options = where.options; data = where.data };
@@ -470,7 +470,7 @@ describe("retention", function ()
 		end);
 	end
 
-	it("B1: the oldest make room where the storage takes no more", function ()
+	it("B1: the oldest messages are deleted when the storage is full", function ()
 		local where = backend.open "internal";
 		where.options.storage_archive_item_limit = 20;
 		local s, phone = in_room { options = where.options; data = where.data };
@@ -481,7 +481,7 @@ describe("retention", function ()
 		where.close();
 	end);
 
-	it("B1: few big messages are held in memory, and all are replayed", function ()
+	it("B1: few large messages are kept in memory, and all are replayed", function ()
 		local s = in_room();
 		local big = ("x"):rep(30000);
 		for i = 1, 20 do s.room:say("Bob", i..big); end
@@ -491,10 +491,10 @@ describe("retention", function ()
 	end);
 end);
 
-describe("what accounts missed", function ()
+describe("messages that accounts missed", function ()
 	for _, archive in ipairs { true, "mam" } do
 		for _, remote in ipairs { false, true } do
-			it(("P3: each of them gets all of it (%s, %s)"):format(archive, remote and "remote" or "local"), function ()
+			it(("P3: are all stored for each account (%s, %s)"):format(archive, remote and "remote" or "local"), function ()
 				local s, phone = in_room {
 					modules = { "disco"; "mam" }; options = { minimix_archive = archive }; remote = remote;
 				};
@@ -524,7 +524,7 @@ describe("what accounts missed", function ()
 	end
 
 	for _, event in ipairs { "s2sin-destroyed"; "s2sin-established" } do
-		it(("P3: what comes after a link that broke waits for what was lost (%s)"):format(event), function ()
+		it(("P3: delay messages after a broken link until they are stored (%s)"):format(event), function ()
 			local s, phone = in_room { remote = true };
 			mam.keep(s.room);
 			s:enter(s:client("phone", "carol"), "Carol");
@@ -550,7 +550,7 @@ describe("what accounts missed", function ()
 		end);
 	end
 
-	-- Carol goes on, while the room has lost alice, who has not noticed.
+	-- Carol continues. The room has lost alice, who does not know yet.
 	local function with_carol(before)
 		local s, phone = in_room { modules = { "disco"; "mam" }; remote = true };
 		mam.keep(s.room);
@@ -568,7 +568,7 @@ describe("what accounts missed", function ()
 		s:wait(60);
 	end
 
-	-- After which message the room's archive is asked first for what alice missed.
+	-- The message after which the first query to the room's archive starts.
 	local function watch(s)
 		local after;
 		local on_iq = s.room.on_iq;
@@ -585,7 +585,7 @@ describe("what accounts missed", function ()
 		return s.room.history[number].stanza:get_child_with_attr("stanza-id", "urn:xmpp:sid:0", "by", room_jid).attr.id;
 	end
 
-	it("P3: begin after the last message of the account, whatever others have got since", function ()
+	it("P3: begin after the last message of the account, also when others have later ones", function ()
 		local s, phone = with_carol(2);
 		local asked_after = watch(s);
 		say(s, 3, 80);
@@ -594,7 +594,7 @@ describe("what accounts missed", function ()
 		assert.same(numbers(1, 80), page_through(phone, { with = room_jid }));
 	end);
 
-	it("P3: begin after the last message of the account when the server has been killed", function ()
+	it("P3: begin after the last message of the account when the server was killed", function ()
 		local s = with_carol(2);
 		say(s, 3, 80);
 		s:wait(3);
@@ -605,9 +605,9 @@ describe("what accounts missed", function ()
 		assert.same(numbers(1, 80), page_through(s:client "phone", { with = room_jid }));
 	end);
 
-	it("P3: are all that was said since the account came, if it has heard nothing yet", function ()
+	it("P3: are all messages since the account joined, if it has received none", function ()
 		local s, phone = with_carol(0);
-		-- Carol is shown something else, as a gateway may do.
+		-- Carol gets another content, as from a gateway.
 		local send = s.room.send;
 		function s.room.send(stanza)
 			local body = stanza:get_child_text "body";
@@ -620,13 +620,13 @@ describe("what accounts missed", function ()
 		s:wait(3);
 		say(s, 3, 3);
 		comes_back(s);
-		-- What is in the log has its place there.
+		-- Messages in the log keep their positions.
 		local bodies = ask(phone, { with = room_jid });
 		table.sort(bodies);
 		assert.same(numbers(1, 3), bodies);
 	end);
 
-	it("H1: are the account's for good, be there nothing but what it alone was shown", function ()
+	it("H1: are kept for the account, also if all are private to it", function ()
 		local s, phone = in_room { modules = { "disco"; "mam" } };
 		s:enter(s:client("phone", "carol"), "Carol");
 		local send = s.room.send;
@@ -644,7 +644,7 @@ describe("what accounts missed", function ()
 		assert.same({ "for Alice" }, (ask(s:client "laptop", { with = room_jid })));
 	end);
 
-	it("H1: are the account's for good within a second, be they in the log already", function ()
+	it("H1: are kept for the account within a second, also if they are in the log already", function ()
 		local s = with_carol(2);
 		say(s, 3, 5);
 		s:wait(3);
@@ -661,8 +661,8 @@ local function link_gone(s)
 	});
 end
 
-describe("P3: what a room without an archive says while the account is on its way back", function ()
-	it("is kept after a server was killed", function ()
+describe("P3: messages of a room without an archive while the account rejoins", function ()
+	it("are stored after SIGKILL of the server", function ()
 		local s = in_room { modules = { "disco"; "mam" }; remote = true };
 		say(s, 1, 2);
 		s:wait(3);
@@ -675,7 +675,7 @@ describe("P3: what a room without an archive says while the account is on its wa
 		assert.same(numbers(1, 5), (ask(s:client "phone", { with = room_jid })));
 	end);
 
-	it("is kept with what was lost, and told once", function ()
+	it("are stored with the missed messages, and sent once", function ()
 		local s, phone = in_room { modules = { "disco"; "mam" }; remote = true };
 		say(s, 1, 2);
 		s:wait(3);
@@ -698,7 +698,7 @@ describe("P3: what a room without an archive says while the account is on its wa
 end);
 
 describe("P3: a room's archive that does not answer", function ()
-	-- How often the room is asked for what was missed.
+	-- Counts the queries of the room's archive.
 	local function asked(s)
 		local times = 0;
 		local receive = s.room.receive;
@@ -712,7 +712,7 @@ describe("P3: a room's archive that does not answer", function ()
 		return function () return times; end;
 	end
 
-	-- Three messages are lost on a link that breaks, and one comes over the next link before anybody has noticed.
+	-- Three messages are lost on a broken link, and one arrives over the next link before the failure is detected.
 	local function with_gap(silent_for)
 		local s, phone = in_room { modules = { "disco"; "mam" }; remote = true };
 		mam.keep(s.room);
@@ -728,21 +728,21 @@ describe("P3: a room's archive that does not answer", function ()
 		return s, phone, asked(s);
 	end
 
-	it("is asked for what was lost before the last message", function ()
+	it("is asked for messages lost before the last one", function ()
 		local s, phone, count = with_gap(0);
 		s:wait(20);
 		assert.equal(1, count());
 		assert.same(numbers(1, 6), (ask(phone, { with = room_jid })));
 	end);
 
-	it("is asked again until it does", function ()
+	it("is asked again until it answers", function ()
 		local s, phone, count = with_gap(3);
 		s:wait(300);
 		assert.equal(4, count());
 		assert.same(numbers(1, 6), (ask(phone, { with = room_jid })));
 	end);
 
-	it("is asked again after a server was killed over it", function ()
+	it("is asked again after SIGKILL during the query", function ()
 		local s, _, count = with_gap(1);
 		s:wait(10);
 		assert.equal(1, count());
@@ -752,7 +752,7 @@ describe("P3: a room's archive that does not answer", function ()
 		assert.same(numbers(1, 6), (ask(phone, { with = room_jid })));
 	end);
 
-	it("is done without when the account comes back after a server was killed over it", function ()
+	it("is given up when the account rejoins after SIGKILL during the query", function ()
 		local s = with_gap(math.huge);
 		s:wait(1);
 		s:restart { killed = true };
@@ -762,7 +762,7 @@ describe("P3: a room's archive that does not answer", function ()
 		assert.same(numbers(1, 7), (ask(s:client "phone", { with = room_jid })));
 	end);
 
-	it("is done without in the end", function ()
+	it("is given up in the end", function ()
 		local s, phone, count = with_gap(math.huge);
 		s:wait(800);
 		assert.equal(7, count());
@@ -771,8 +771,8 @@ describe("P3: a room's archive that does not answer", function ()
 	end);
 end);
 
-describe("who reads a message", function ()
-	-- Counts what is written to the module's stores.
+describe("the readers of a message", function ()
+	-- Counts the writes to the module's stores.
 	local function count_writes(counter)
 		return function (store, name)
 			if not name:find "^minimix" then return store; end
@@ -789,7 +789,7 @@ describe("who reads a message", function ()
 		end
 	end
 
-	it("H1: does not make it be written more often, however many there are", function ()
+	it("H1: cause no further writes, for any number of readers", function ()
 		for _, accounts in ipairs { 1, 5, 30 } do
 			local counter = { writes = 0 };
 			local s = in_room { modules = { "disco" }; wrap_store = count_writes(counter) };
@@ -808,21 +808,21 @@ describe("who reads a message", function ()
 	end);
 end);
 
-describe("what an account may read", function ()
+describe("the readable messages of an account", function ()
 	local function other_account(s)
 		local desk = s:client("desk", "anna");
 		s:enter(desk, "Anna");
 		return desk;
 	end
 
-	it("H1: has the first message of the account when the server is killed right after it", function ()
+	it("H1: include the first message of the account when the server is killed right after it", function ()
 		local s = in_room();
 		say(s, 1, 1);
 		s:restart { killed = true };
 		assert.same(numbers(1, 1), (ask(s:client "phone", { with = room_jid })));
 	end);
 
-	it("H1: has all messages though the server starts twice within a second", function ()
+	it("H1: are complete when the server starts twice within a second", function ()
 		local s = in_room();
 		say(s, 1, 3);
 		s:restart { killed = true };
@@ -831,7 +831,7 @@ describe("what an account may read", function ()
 	end);
 
 	for name, seconds in pairs { seconds = 3; hours = 7200; days = 60 * 86400 } do
-		it("H6: does not grow by a clock that is set back by "..name.." while the server is down", function ()
+		it("H6: do not grow by a clock that is set back by "..name.." while the server is down", function ()
 			local s, phone = in_room { options = { minimix_archive_expires_after = "never" } };
 			say(s, 1, 1);
 			s:wait(seconds / 2);
@@ -849,7 +849,7 @@ describe("what an account may read", function ()
 		end);
 	end
 
-	it("H6: does not grow by restarts once the account was put out while the server was down", function ()
+	it("H6: do not grow by restarts after the account was removed while the server was down", function ()
 		local s = in_room();
 		say(s, 1, 2);
 		s:wait(5);

@@ -1,4 +1,4 @@
--- B5, H6: a wall clock that jumps changes nothing but time stamps.
+-- B5, H6: a wall clock that jumps only changes time stamps.
 
 local clock = require "support.clock";
 local mam = require "support.mam";
@@ -43,7 +43,7 @@ end
 
 for name, seconds in pairs(jumps) do
 	describe("a clock that jumps "..name.." while the server runs", function ()
-		it("B5: keeps nobody from joining", function ()
+		it("B5: prevents no join", function ()
 			local s, phone = scene.in_room { options = { minimix_join_rate = 1 } };
 			clock.jump(seconds);
 			for i = 1, 20 do
@@ -55,7 +55,7 @@ for name, seconds in pairs(jumps) do
 			end
 		end);
 
-		it("H1: leaves the archive and the history of a join as they are", function ()
+		it("H1: does not change the archive or the history of a join", function ()
 			local s, phone = scene.in_room { modules = { "disco" } };
 			say(s, 1, 3);
 			s:wait(2);
@@ -69,7 +69,7 @@ for name, seconds in pairs(jumps) do
 			assert.same(numbers(1, 9), read(s:client "phone"));
 		end);
 
-		it("P6: does not make an account leave, nor show that nobody is there", function ()
+		it("P6: neither makes an account leave, nor shows it as detached", function ()
 			local s, phone = scene.in_room();
 			phone:close();
 			s:wait(10);
@@ -81,7 +81,7 @@ for name, seconds in pairs(jumps) do
 			assert.same({ "Alice" }, s:occupants());
 		end);
 
-		it("C3: does not end a request before its time, nor keep it for ever", function ()
+		it("C3: ends no pending IQ early, and keeps none forever", function ()
 			local s, phone = scene.in_room { remote = true };
 			phone:send(query "<query xmlns='urn:example:unheard-of'/>");
 			s.host:drop();
@@ -92,7 +92,7 @@ for name, seconds in pairs(jumps) do
 			assert.same({ "iq error room wait remote-server-timeout" }, seen(phone));
 		end);
 
-		it("P3: what is missed is asked for", function ()
+		it("P3: does not prevent the query for missed messages", function ()
 			local s, phone = scene.in_room { remote = true; bounces = true; modules = { "disco" } };
 			mam.keep(s.room);
 			say(s, 1, 2);
@@ -108,7 +108,7 @@ for name, seconds in pairs(jumps) do
 	end);
 
 	describe("a clock that jumps "..name.." while the server is down", function ()
-		it("H1, H6: leaves the archive as it is", function ()
+		it("H1, H6: does not change the archive", function ()
 			local s, phone = scene.in_room { modules = { "disco" } };
 			say(s, 1, 3);
 			s:wait(2);
@@ -125,7 +125,7 @@ for name, seconds in pairs(jumps) do
 			assert.same(numbers(4, 5), read(desk));
 		end);
 
-		it("P6: lets accounts come back and stay", function ()
+		it("P6: lets accounts rejoin and stay", function ()
 			local s, phone = scene.in_room();
 			phone:close();
 			s:wait(10);
@@ -139,7 +139,7 @@ for name, seconds in pairs(jumps) do
 end
 
 describe("retention", function ()
-	it("H5: goes on a week after the clock has jumped", function ()
+	it("H5: resumes a week after the clock has jumped", function ()
 		local s, phone = scene.in_room { options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" } };
 		say(s, 1, 3);
 		clock.jump(60 * day);
@@ -152,7 +152,7 @@ describe("retention", function ()
 		assert.same({}, read(phone));
 	end);
 
-	it("H5: is not put off by restarts, nor by days without the server", function ()
+	it("H5: is not delayed by restarts, nor by days without the server", function ()
 		local s = scene.in_room { options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" } };
 		say(s, 1, 3);
 		s:wait(day);

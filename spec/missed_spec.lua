@@ -1,5 +1,5 @@
--- H1, P3: whatever happens, an account's archive has what it was told, what the room's own archive made up for, and nothing else.
--- Stories of random events, on each storage. MINIMIX_STORIES and MINIMIX_SEED say how many and from where.
+-- H1, P3: an account's archive has exactly the messages that it received or that the room's archive provided. Plays
+-- stories of random events on each storage. MINIMIX_STORIES and MINIMIX_SEED set the number and the first seed.
 
 local jid = require "util.jid";
 local st = require "util.stanza";
@@ -16,11 +16,11 @@ local usernames = { "alice", "carol", "dave" };
 local room_names = { "room", "other" };
 local steps = 60;
 
--- Who got a message is on disk after so many seconds, and that a link was broken after so many more.
+-- Seconds until ranges are on disk, and until a broken link is detected.
 local durable_after, break_durable_after = 1, 7;
 
--- What a test knows of an account in a room: `inside` by what the room said; `told` what it was told and when, `shown` what it was shown of
--- the past, `due` what was said while it was in.
+-- The test's record of an account in a room. `inside`: the room lists it. `told`: messages received live, with times.
+-- `shown`: history received. `due`: messages sent while it was in.
 local function new_record()
 	return { inside = false; told = {}; shown = {}; due = {} };
 end
@@ -29,7 +29,7 @@ local function username_of(stanza)
 	return (jid.split(stanza.attr.to));
 end
 
--- A room may show accounts different things, or some of them nothing at all.
+-- A room may show accounts different messages, or none.
 local function variant(story, username, body)
 	if not story.differs then return body; end
 	local chance = random.new(story.seed * 1000 + tonumber(body) * 10 + #username)(8);
@@ -53,7 +53,7 @@ local function is_self_presence(stanza)
 	return x and x:get_child_with_attr("status", nil, "code", "110") ~= nil;
 end
 
--- Notes what an account is about to be sent.
+-- Records a stanza before it is sent to an account.
 local function note(story, name, stanza)
 	local record = story.records[username_of(stanza)][name];
 	local body = stanza.attr.type == "groupchat" and stanza:get_child_text("body") or archived_body(stanza);
@@ -66,7 +66,7 @@ local function note(story, name, stanza)
 	end
 end
 
--- What was not told yet to an account that goes is nothing that it misses.
+-- An account that leaves does not miss the messages that it has not received by then.
 local function release(record)
 	record.inside, record.due = false, {};
 end
@@ -75,7 +75,8 @@ local function is_reachable(story)
 	return not story.cut and not story.down;
 end
 
--- Between the room and the account are a link that can be cut, a server that can be down, and what the room shows to whom.
+-- The path from the room to the account: a link that can be cut, a server that can be down, and the room's choice of
+-- recipients.
 local function wire_up(story, name, room)
 	local send = room.send;
 	function room.send(stanza)
@@ -151,7 +152,7 @@ local function room_of(story, name)
 	return story.s.rooms[name];
 end
 
--- Events. Each gets the story, a room's name and an account's.
+-- Events. Each gets the story, the name of a room and of an account.
 
 local events = {};
 
@@ -209,7 +210,7 @@ function events.pardon(story, name)
 	room_of(story, name).members = {};
 end
 
--- The room's server loses an account, as after an error on the way, and does not say so.
+-- The room's server loses an account without a stanza, as after an error on the way.
 function events.forget(story, name, username)
 	local room = room_of(story, name);
 	local occupant = room:occupant(story.s:occupant_jid(username));
@@ -253,7 +254,7 @@ function events.cut(story, name)
 	return story.said;
 end
 
--- Clients go with their server, and what is to be written does if it is killed.
+-- Clients end with their server. After SIGKILL only data on disk remains.
 local function restart(story, name, killed)
 	if story.cut_at then
 		story.s.host:tick(math.max(0, story.cut_at + break_durable_after - story.s.host.time()));
@@ -325,7 +326,7 @@ local function play(story)
 	end
 end
 
--- What an account reads of a room, once each.
+-- Returns the messages that an account reads of a room, each once.
 local function read(story, username, name)
 	local client = client_of(story, username);
 	local room_jid = room_of(story, name).jid;
@@ -345,7 +346,7 @@ local function problem_of(story, username, name)
 		if not record.told[body] and not record.shown[body] then return body.." that it was not told"; end
 	end
 	for body in pairs(record.told) do
-		-- What the room's archive has instead was there first.
+		-- A message that the room's archive has in another form came first.
 		local archived = body:match "%d+";
 		if not bodies[body] and not (record.shown[archived] and bodies[archived]) then
 			return "not "..body.." that it was told";
@@ -366,7 +367,7 @@ local function problem_in(story)
 	end
 end
 
--- Once everything has come back that will.
+-- When all accounts have rejoined.
 local function end_of(story)
 	local problem;
 	for _ = 1, 10 do
@@ -383,8 +384,8 @@ local function end_of(story)
 end
 
 for _, name in ipairs(backend.names) do
-	describe("H1: an account that comes and goes, on "..name, function ()
-		it(("reads what it was told, in %d stories from seed %d"):format(count, first_seed), function ()
+	describe("H1: an account that joins and leaves, on "..name, function ()
+		it(("reads exactly its messages, in %d stories from seed %d"):format(count, first_seed), function ()
 			for seed = first_seed, first_seed + count - 1 do
 				local where = backend.open(name);
 				local story = new_story(seed, where);

@@ -239,3 +239,27 @@ describe("a copy of a message that a service sends to the account's bare JID", f
 		assert.same({}, scene.seen(phone));
 	end);
 end);
+
+describe("a gateway that is a component of this server", function ()
+	local function connected(s, event)
+		prosody.hosts["rooms.example.org"].events.fire_event("component-"..event, { session = { host = "rooms.example.org" } });
+	end
+
+	it("R3: has the account back soon after it has started anew, whatever it calls that it knows nobody", function ()
+		for _, condition in ipairs { "not-acceptable"; "remote-server-not-found" } do
+			local s = scene.new();
+			s.room.on_iq = function (room, stanza)
+				if stanza:get_child("ping", "urn:xmpp:ping") and not room:occupant(stanza.attr.from) then
+					return require "util.stanza".error_reply(stanza, "cancel", condition);
+				end
+			end;
+			local phone = s:client "phone";
+			s:enter(phone);
+			s.room:forget();
+			connected(s, "disconnected");
+			connected(s, "authenticated");
+			s:wait(30);
+			assert.same({ "Alice" }, s:occupants());
+		end
+	end);
+end);

@@ -1,5 +1,6 @@
--- B2: accounts read lists that others read too. Rooms here show accounts different things, in different order, with gaps;
--- a plain table for each account says what it has been shown. MINIMIX_WORLDS and MINIMIX_SEED say how many and from where.
+-- B2: accounts read shared lists of occupants. The rooms show accounts different presences, in different order, with
+-- gaps. A plain table for each account has the expected content. MINIMIX_WORLDS and MINIMIX_SEED set the number and the
+-- first seed.
 
 local part = require "support.part";
 local random = require "fuzz.random";
@@ -20,7 +21,7 @@ local function new_world(seed, fault)
 	local draw = random.new(seed);
 	local self = setmetatable({
 		draw = draw;
-		-- Some worlds are calm, some have limits, in some different presences have the same mark.
+		-- Some worlds are simple, some have limits, and in some worlds different presences have the same mark.
 		trouble = draw(3) == 1 and 0 or draw(40);
 		marks = draw(2) == 1 and 2 or 1e9;
 		options = {
@@ -29,7 +30,7 @@ local function new_world(seed, fault)
 			maxRoomSize = draw(5) == 1 and 40 + draw(60) or 8388608;
 		};
 		texts = {};
-		there = {}; -- by nick: the presence's number
+		there = {}; -- by nick: the number of the presence
 		accounts = {};
 		pending = {};
 		turn = 0;
@@ -43,7 +44,7 @@ local function new_world(seed, fault)
 	return self;
 end
 
--- The same text is the same table, as state.held has it.
+-- Equal text is the same table, as in state.held.
 function world:held(nick, number, class)
 	local text = ("%s %d %s%s"):format(nick, number, class, ("."):rep(number % 7));
 	local found = self.texts[text];
@@ -54,7 +55,7 @@ function world:held(nick, number, class)
 	return found;
 end
 
--- What is shown, to the module and to the model
+-- Shows presences to the module and to the model.
 
 function world:reset(account)
 	if account.reader then self.lists.forgetOccupants(account.reader); end
@@ -91,7 +92,7 @@ function world:show_own(account)
 	self:compare(account);
 end
 
--- What has to hold
+-- Conditions that must hold
 
 function world:compare(account)
 	local lists, reader = self.lists, account.reader;
@@ -131,7 +132,7 @@ function world:inspect()
 	return found;
 end
 
--- What a room does
+-- Actions of a room
 
 function world:any_nick()
 	local n = self.draw(12);
@@ -143,7 +144,7 @@ function world:troubled()
 	return self.trouble > 0 and self.draw(self.trouble) == 1;
 end
 
--- Calls f for each account that is in the room; some miss it, some are late.
+-- Calls f for each account in the room. Some accounts miss the action, some get it late.
 function world:broadcast(f)
 	for _ = 1, #self.pending do
 		if self.draw(2) == 1 then table.remove(self.pending, self.draw(#self.pending))(); end
@@ -216,7 +217,7 @@ function world:burst(account)
 			self:show(account, nick, self:held(nick, self.there[nick], account.class));
 		end
 	end
-	-- What was there before and is not any more.
+	-- Occupants that have left meanwhile.
 	for nick in self.lists.eachOccupant(account.reader) do
 		if not shown[nick] then
 			account.shown[nick] = nil;
@@ -272,7 +273,7 @@ for name in pairs(events) do table.insert(names, name); end
 table.sort(names);
 for _ = 1, 8 do table.insert(names, "change"); table.insert(names, "join"); end
 
--- Without trouble all accounts of a class are shown the same in the end, and read one list.
+-- Without failures all accounts of a class see the same in the end, and read one list.
 function world:calm_down()
 	self.trouble, self.pending = 0, {};
 	for _, account in ipairs(self.accounts) do
@@ -323,8 +324,8 @@ local function search(fault, seconds)
 	end
 end
 
-describe("lists of occupants", function ()
-	it("B2: show each account what the room has shown it, from seed "..first_seed, function ()
+describe("shared lists of occupants", function ()
+	it("B2: show each account the occupants that its room has shown, from seed "..first_seed, function ()
 		assert.is_nil(search());
 	end);
 end);

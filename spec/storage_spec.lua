@@ -1,4 +1,4 @@
--- S: storage may fail at any time, and nothing that a client was told is lost.
+-- S: storage may fail at any time, and no result that a client has seen is lost.
 
 local faulty = require "support.faulty";
 local mam = require "support.mam";
@@ -21,7 +21,7 @@ local function in_room(fields)
 	return s, faults, s:fill();
 end
 
--- All that an account reads of the room.
+-- Returns everything that an account reads of the room.
 local function read(client)
 	return mam.page_through(client, { with = room_jid; max = 20 });
 end
@@ -46,7 +46,7 @@ local function count_lines(s, pattern)
 	return count;
 end
 
--- One line for the beginning, one for the end.
+-- One log line at the beginning, and one at the end.
 local function assert_one_outage(s)
 	assert.equal(1, count_lines(s, "^Storage fails"));
 	assert.equal(1, count_lines(s, "^Storage works again"));
@@ -54,8 +54,8 @@ local function assert_one_outage(s)
 end
 
 for _, kind in ipairs(faulty.kinds) do
-	describe("with storage that fails ("..kind..")", function ()
-		it("S2: a room that is joined meanwhile is remembered", function ()
+	describe("while storage fails ("..kind..")", function ()
+		it("S2: a join is remembered", function ()
 			local s, faults = new_scene();
 			s.room:enter "Bob";
 			local phone = s:client "phone";
@@ -71,7 +71,7 @@ for _, kind in ipairs(faulty.kinds) do
 			assert.same({ "Alice" }, s:occupants());
 		end);
 
-		it("S2: a room that is left meanwhile is not joined again", function ()
+		it("S2: a leave is remembered", function ()
 			local s, faults, phone = in_room();
 			faults:fail(kind);
 			phone:send(leave "Alice");
@@ -86,7 +86,7 @@ for _, kind in ipairs(faulty.kinds) do
 			assert.same({}, s:occupants());
 		end);
 
-		it("S2: a kick meanwhile is not undone", function ()
+		it("S2: a kick is remembered", function ()
 			local s, faults = in_room();
 			faults:fail(kind);
 			s.room:kick "Alice";
@@ -99,7 +99,7 @@ for _, kind in ipairs(faulty.kinds) do
 			assert.same({}, s:occupants());
 		end);
 
-		it("S3: what is said meanwhile is in the archive once and in order", function ()
+		it("S3: messages are archived later, once and in order", function ()
 			local s, faults, phone = in_room { modules = { "disco" } };
 			say(s, 1, 3);
 			s:wait(2);
@@ -119,7 +119,7 @@ for _, kind in ipairs(faulty.kinds) do
 			assert.same(numbers(1, 85), read(s:client "phone"));
 		end);
 
-		it("S3: a session that attaches meanwhile gets its history and the subject", function ()
+		it("S3: a session that attaches gets its history and the subject", function ()
 			local s, faults = in_room();
 			say(s, 1, 3);
 			s:wait(2);
@@ -136,7 +136,7 @@ for _, kind in ipairs(faulty.kinds) do
 			assert_one_outage(s);
 		end);
 
-		it("S1: queries of the archive are refused meanwhile, to be repeated", function ()
+		it("S1: queries of the archive get a wait error", function ()
 			local s, faults, phone = in_room { modules = { "disco" } };
 			say(s, 1, 3);
 			s:wait(2);
@@ -148,7 +148,7 @@ for _, kind in ipairs(faulty.kinds) do
 			assert.same(numbers(1, 3), read(phone));
 		end);
 
-		it("S4: a module that starts meanwhile refuses joins to be repeated, and forgets nothing", function ()
+		it("S4: a module that starts refuses joins with a wait error, and loses no room", function ()
 			local s, faults = in_room();
 			say(s, 1, 3);
 			s:wait(2);
@@ -174,7 +174,7 @@ for _, kind in ipairs(faulty.kinds) do
 end
 
 describe("writes that fail while reads work", function ()
-	it("S2: are repeated", function ()
+	it("S2: are retried", function ()
 		local s, faults, phone = in_room { modules = { "disco" } };
 		say(s, 1, 2);
 		s:wait(2);
@@ -189,7 +189,7 @@ describe("writes that fail while reads work", function ()
 		assert.same(numbers(1, 4), read(s:client "phone"));
 	end);
 
-	it("S2: stop nobody else's: one record that cannot be written leaves the others alone", function ()
+	it("S2: do not stop others: one record that cannot be written affects only itself", function ()
 		local s, faults = new_scene();
 		s.room:enter "Bob";
 		faults:fail("false", "writes", { "minimix" }, "alice");
@@ -205,7 +205,7 @@ describe("writes that fail while reads work", function ()
 end);
 
 describe("a record that cannot be read", function ()
-	it("S5: concerns its account alone, and is not written over", function ()
+	it("S5: affects its account only, and is not overwritten", function ()
 		local s, faults = in_room();
 		s:enter(s:client("desk", "carol"), "Carol");
 		s:wait(10);
@@ -258,7 +258,7 @@ describe("a record that cannot be read", function ()
 		end);
 	end
 
-	it("S1: of what an account got is not written over", function ()
+	it("S1: with an account's ranges is not overwritten", function ()
 		local s, faults, phone = in_room { modules = { "disco" } };
 		say(s, 1, 3);
 		s:wait(2);
@@ -279,8 +279,8 @@ describe("a record that cannot be read", function ()
 	end);
 end);
 
-describe("messages that are not stored", function ()
-	it("S3: are bounded in bytes, and the room's archive has the rest", function ()
+describe("messages that cannot be stored", function ()
+	it("S3: are limited in bytes, and the room's archive provides the rest", function ()
 		local s, faults, phone = in_room { modules = { "disco" }; options = { minimix_max_kept_size = 1000000 } };
 		mam.keep(s.room);
 		local long = ("x"):rep(500000);
@@ -300,7 +300,7 @@ describe("messages that are not stored", function ()
 		assert.same(numbers(1, 20), bodies);
 	end);
 
-	it("S5: for what they are do not keep the others from being stored, nor from being shown", function ()
+	it("S5: because of their content prevent neither storing nor forwarding of others", function ()
 		local s, faults, phone = in_room { modules = { "disco" } };
 		local deep = st.message({ from = room_jid.."/Bob", to = s:occupant_jid(), type = "groupchat", id = "deep" }):body "deep";
 		for _ = 1, 80 do deep:tag("x", { xmlns = "urn:example:deep" }); end
@@ -317,8 +317,8 @@ describe("messages that are not stored", function ()
 	end);
 end);
 
-describe("a driver that says too little", function ()
-	it("S3: may have stored a message though it failed: it is there once", function ()
+describe("a driver that reports a failure after storing", function ()
+	it("S3: does not cause a second copy of a message", function ()
 		local lies = false;
 		local s, phone = scene.in_room { modules = { "disco" }; wrap_store = function (store, name)
 			if name ~= "minimix_archive" then return store; end
@@ -345,7 +345,7 @@ describe("a driver that says too little", function ()
 end);
 
 describe("an outage", function ()
-	it("S2: is in a metric and in the totals", function ()
+	it("S2: is shown in a metric and in the totals", function ()
 		local s, faults = in_room();
 		assert.equal(0, s.host:metric "storage_waiting");
 		faults:fail "nil";
@@ -358,7 +358,7 @@ describe("an outage", function ()
 		assert.equal(0, s.host:metric "storage_waiting");
 	end);
 
-	it("S2: outlives a reload", function ()
+	it("S2: continues over a reload", function ()
 		local s, faults, phone = in_room { modules = { "disco" } };
 		say(s, 1, 2);
 		s:wait(2);
@@ -375,7 +375,7 @@ describe("an outage", function ()
 		assert.same(numbers(1, 6), read(s:client "phone"));
 	end);
 
-	it("S4: while accounts come back delays none of them for long", function ()
+	it("S4: delays no account for long while accounts rejoin", function ()
 		local s, faults = new_scene();
 		s.room:enter "Bob";
 		for i = 1, 20 do

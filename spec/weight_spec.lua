@@ -1,5 +1,5 @@
--- What accounts without clients cost: memory of a membership, memory of one more account in a large room, and what one
--- presence of that room makes the module allocate. Prints the figures.
+-- B1, B2: the cost of accounts without clients. Measures the memory of a membership and of one more account in a large
+-- room. Measures the memory that the module allocates for one presence there. Prints the figures.
 
 local st = require "util.stanza";
 local jid = require "util.jid";
@@ -15,7 +15,7 @@ local function presence(room, nick, account, caps)
 		:tag("x", { xmlns = muc_user }):tag("item", { affiliation = "none"; role = "participant" }):up();
 end
 
--- A service of another server that answers each join as a room with `crowd` others in it, and counts what it is sent.
+-- A remote service that answers each join as a room with `crowd` other occupants, and counts the stanzas to it.
 local function new_service(host, crowd)
 	local self = { joined = {}; received = 0 };
 	host:on_stanza_to(domain, function (stanza)
@@ -45,7 +45,7 @@ local function join(host, client, room)
 	host:deliver();
 end
 
--- Lets an account join rooms and ends its client. What a spec keeps of it is not counted.
+-- Joins rooms with an account and ends its client. Memory of the spec itself is not counted.
 local function visit(host, username, rooms)
 	local client = host:client(username, "phone", { available = true });
 	for _, room in ipairs(rooms) do join(host, client, room); end
@@ -53,7 +53,7 @@ local function visit(host, username, rooms)
 	host.log, host.inspected, host.outbox, host.unhandled, host.wire = {}, 0, {}, {}, {};
 end
 
--- Kilobytes, without what a disk and the service would hold.
+-- Kilobytes, without data that a disk and the service would hold.
 local function in_use(host, service)
 	host:tick(10);
 	local stored, joined = host.storage[host.name], service.joined;
@@ -85,7 +85,7 @@ describe("an account without clients", function ()
 		assert(each < 5, each);
 	end);
 
-	it("B1: takes little memory for each room in which others are as well", function ()
+	it("B1: takes little memory for each room with other accounts", function ()
 		local host = spec_host.new {};
 		local service = new_service(host, 1);
 		local rooms, accounts = numbered("room%d@"..domain, 1, 40), 20;
@@ -97,7 +97,7 @@ describe("an account without clients", function ()
 		assert(each < 5, each);
 	end);
 
-	it("B2: takes little memory in a large room in which others are", function ()
+	it("B2: takes little memory in a large room with other accounts", function ()
 		local host = spec_host.new {};
 		local service = new_service(host, 1000);
 		local room = "large@"..domain;
@@ -109,7 +109,7 @@ describe("an account without clients", function ()
 		assert(each < 8, each);
 	end);
 
-	it("B2: takes next to nothing for a presence that others have been shown", function ()
+	it("B2: takes almost no memory for a presence that other accounts have seen", function ()
 		local host = spec_host.new {};
 		local service = new_service(host, 0);
 		local room, accounts, crowd, times = "large@"..domain, 100, 1000, 10;

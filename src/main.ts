@@ -1,5 +1,5 @@
 // Life cycle and the table of hooks: event, handler, priority. Handlers of equal priority run in random order
-// (util/events.lua), so none here is at a priority that a module of Prosody's uses.
+// (util/events.lua). So no hook here uses a priority of a module of Prosody.
 
 import "./admin/place";
 import { onAccountInfo as onAnnounce } from "./admin/announce";
@@ -25,24 +25,37 @@ import { load, restoreLoading, saveLate } from "./state/store";
 import { onRecovery, retryNow } from "./state/outage";
 import { leaveFormerAddresses } from "./occupancy/former";
 import { resumeAll } from "./occupancy/resume";
-import { askForGaps, bringBack, checkQuiet, onLinkGone, onLinkUp } from "./occupancy/watch";
+import {
+    askForGaps,
+    bringBack,
+    checkQuiet,
+    onComponentGone,
+    onComponentUp,
+    onLinkGone,
+    onLinkUp,
+} from "./occupancy/watch";
 import * as options from "./options";
 import { forgetAllowances } from "./state/limits";
 import { onResourceBind } from "./client/resource";
 import { onUndelivered } from "./send/fork";
 import { onIq as onRoomIq } from "./room/iq";
 import { onFormerIq, onFormerMessage, onFormerPresence } from "./room/former";
-import { onGroupchatMessage, onMessage as onRoomMessage, onUnkept } from "./room/message";
+import {
+    onGroupchatMessage,
+    onLocalError as onLocalMessageError,
+    onMessage as onRoomMessage,
+    onUnkept,
+} from "./room/message";
 import { onPresence as onRoomPresence } from "./room/presence";
 import { finishSlices } from "./slices";
 import { inTurn, turn } from "./turn";
 import { allFormerOccupants, formerOccupantsOf, hasFormerOccupants } from "./state/former";
 import { restore, type Saved, snapshot } from "./state/snapshot";
 
-// From a session to a room. Presence: after mod_firewall (0.1), before mod_presence (0) notes a directed presence.
+// From a session to a room. Presence: after mod_firewall (0.1), and before mod_presence (0) records directed presence.
 module.hook("pre-presence/full", turn(onClientPresence), 0.05);
 module.hook("pre-presence/bare", turn(onClientPresence), 0.05);
-// Messages: after mod_mam (0, -1) and mod_carbons (-0.5), which go by the address the client used.
+// Messages: after mod_mam (0, -1) and mod_carbons (-0.5), which use the address that the client used.
 module.hook("pre-message/full", turn(onClientMessage), -2);
 module.hook("pre-message/bare", turn(onClientMessage), -2);
 module.hook("carbons-should-copy", onCarbon, 1);
@@ -52,14 +65,14 @@ module.hook("pre-iq/bare", turn(onClientIq), -1);
 module.hook("resource-unbind", turn(onSessionGone), 1);
 module.hook("resource-bind", onBind, 0.05);
 
-// After mod_bookmarks (0) has moved what is of old to where all bookmarks are.
+// After mod_bookmarks (0) has converted bookmarks of older forms.
 module.hook("resource-bind", turn(onLogin), -1);
 if (!options.anonymous) {
     module.handle_items("pep-service", onService, onServiceGone, true);
 }
 
-// From a room to the account: before mod_presence and mod_iq (0), and between mod_mam (0) and mod_carbons (-0.5);
-// groupchat before mod_mam, unless that is to keep it.
+// From a room to the account: before mod_presence and mod_iq (0), and between mod_mam (0) and mod_carbons (-0.5).
+// Groupchat comes before mod_mam, unless mod_mam stores it.
 if (options.archive !== "mam") {
     module.hook(
         options.resource === undefined ? "message/bare" : "message/full",
@@ -77,43 +90,51 @@ if (options.resource === undefined) {
     module.hook("iq/full", turn(fromRoom(onRoomIq)), 0.05);
     module.hook("pre-resource-bind", onResourceBind, 1);
 }
-// Before mod_mam (0), which answers what is not about rooms.
+// Before mod_mam (0), which answers all other queries.
 if (options.archive !== false) {
     module.hook("iq-get/self/urn:xmpp:mam:2:query", onArchiveFormRequest, 1);
     module.hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1);
     module.hook("account-disco-info", onAccountInfo, -1);
 }
-// Before mod_blocklist (100, and -1 for what edits the list).
+// Before all other modules: a local room would write an error directly to a session's stream.
+module.hook(options.resource === undefined ? "message/bare" : "message/full", turn(onLocalMessageError), 1000);
+// Before mod_blocklist (100, and -1 for requests that edit the list).
 module.hook(options.resource === undefined ? "message/bare" : "message/full", onPrivateMessage, 100.5);
 module.hook("iq-set/self/urn:xmpp:blocking:block", turn(onBlock), 1);
 module.hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1);
-// After mod_offline (0) and whatever else keeps messages.
+// After mod_offline (0) and other modules that store messages.
 module.hook("message/offline/handle", onUnkept, -10);
 module.hook("cloud_notify/push", onPush, 1);
 // Before mod_mam's own answer (-1).
-module.hook("archive-should-store", onShouldStore, 0);
-// After mod_smacks (0), which makes an error of what nobody takes.
+if (options.archive === "mam") {
+    module.hook("archive-should-store", onShouldStore, 0);
+}
+// After mod_smacks (0), which returns an error for an undelivered stanza.
 module.hook("delivery/failure", onUndelivered, -1);
 
 module.hook("s2sin-destroyed", turn(onLinkGone), 1);
 module.hook("s2sout-destroyed", turn(onLinkGone), 1);
 module.hook("s2sin-established", turn(onLinkUp), 1);
 module.hook("s2sout-established", turn(onLinkUp), 1);
+module.hook_global("host-activated", watchComponent);
+for (const [domain] of prosody.hosts) {
+    watchComponent(domain);
+}
 module.hook_global("server-stopping", saveDelivered);
 module.hook_global("server-stopping", saveLate);
 module.hook_global("server-stopping", retryNow, -1);
-// Before mod_pep (0) deletes the account's bookmarks, which would make it leave room after room.
+// Before mod_pep (0) deletes the account's bookmarks, because each deletion would cause a leave.
 module.hook_global("user-deleted", onAccountDeleted, 1);
 module.hook_global("user-disabled", onAccountDisabled, 1);
 
-// The order of features is nobody's business; see above for the priority.
+// The order of features does not matter. The priority is unused by other modules, as above.
 module.hook("account-disco-info", onAnnounce, -2);
 module.hook_global("stats-update", updateMetrics);
 
-/** Those that go on until the module is unloaded; until they end they hold all of this instance. */
+/** Timers that run until the module is unloaded. While they run, they keep this instance in memory. */
 const timers: Timer[] = [];
 
-/** Calls `task` every so many seconds, or never. */
+/** Calls `task` every `seconds` seconds, or never. */
 function every(seconds: number, task: (this: void, seconds: number) => void): void {
     if (seconds !== math.huge) {
         const timer = module.add_timer(seconds, () => {
@@ -133,7 +154,17 @@ every(options.pingAfter, checkQuiet);
 every(6 * 3600, expire);
 every(Math.min(3600, options.inactiveAfter), leaveInactive);
 
-/** Calls `task` once there are all hosts and modules. */
+/** Watches an external component, such as a gateway, which may stop and start separately (mod_component). */
+function watchComponent(domain: string): undefined {
+    const host = prosody.hosts.get(domain);
+    if (host?.type === "component") {
+        const events = host.events;
+        module.hook_object_event(events, "component-disconnected", turn(onComponentGone), 1);
+        module.hook_object_event(events, "component-authenticated", turn(onComponentUp), 1);
+    }
+}
+
+/** Calls `task` once all hosts and modules are loaded. */
 function onceStarted(task: (this: void) => void): void {
     if (prosody.start_time === undefined) {
         module.hook_global("server-started", () => {
@@ -148,8 +179,8 @@ function onceStarted(task: (this: void) => void): void {
 let isFormerHooked = false;
 
 /**
- * Before the account's own handlers, and only after `minimix_resource` has changed: rooms may still write to an address
- * of any shape.
+ * Hooked before the account's own handlers, and only after `minimix_resource` has changed: rooms may still write to an
+ * address of any form.
  */
 function hookFormerAddresses(): void {
     if (hasFormerOccupants() && !isFormerHooked) {
@@ -163,7 +194,7 @@ function hookFormerAddresses(): void {
     }
 }
 
-/** Accounts that storage knows of come back to their rooms, and follow their bookmarks. */
+/** Returns stored accounts to their rooms, and follows their bookmarks. */
 function comeBack(usernames: string[]): void {
     hookFormerAddresses();
     onceStarted(() => {
@@ -177,8 +208,8 @@ function comeBack(usernames: string[]): void {
 
 onRecovery(askForGaps);
 
-// On a reload the next instance gets the state as it is; otherwise it is read from storage. Prosody calls `load`, and
-// on a reload `restore`, with what `save` gave or an empty table (core/modulemanager.lua).
+// A reload passes the state to the next instance. Otherwise it is read from storage. Prosody calls `load` and, on a
+// reload, `restore` with the result of `save` or an empty table (core/modulemanager.lua).
 module.load = () => {
     trackAll();
     addShellCommands();

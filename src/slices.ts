@@ -1,22 +1,22 @@
-// Work in slices: what may take long is done some milliseconds at a time, so that all else goes on in between.
+// Runs long work in slices of some milliseconds, so that the server handles other events in between.
 
 import * as time from "util.time";
 import { inTurn } from "./turn";
 
-/** Does a part of some work, a millisecond or two at the most; true once nothing is left to do. */
+/** Does a part of some work, at most a millisecond or two. Returns true when the work is done. */
 export type Step = (this: void) => boolean;
 
-/** Seconds that one slice takes, and that pass until the next. */
+/** Length of a slice, and of the pause between two, in seconds. */
 const SLICE = 0.01;
 const BREAK = 0;
 
-/** Work that is not done, in the order of its next step. */
+/** Unfinished work, in the order of the next steps. */
 const work: Step[] = [];
 
 let scheduled = false;
 let slicing = false;
 
-/** Does some work: at once as far as a slice goes, the rest in slices, in turn with other work. */
+/** Starts some work. One slice runs at once, the rest later, in turn with other work. */
 export function inSlices(step: Step): void {
     work.push(step);
     if (!scheduled && !slicing) {
@@ -24,7 +24,7 @@ export function inSlices(step: Step): void {
     }
 }
 
-/** Does what is left at once: the module is about to be unloaded. */
+/** Finishes all work at once, before the module is unloaded. */
 export function finishSlices(): void {
     let step = table.remove<Step>(work, 1);
     while (step !== undefined) {
@@ -52,7 +52,7 @@ function slice(): void {
     }
 }
 
-/** A step that fails ends its work, and no other. */
+/** Runs a step. If it fails, only its own work ends. */
 function takeStep(step: Step): void {
     const outcome = { done: true };
     inTurn(() => {
@@ -63,7 +63,7 @@ function takeStep(step: Step): void {
     }
 }
 
-/** A step for each item of a list. */
+/** Runs a task for each item of a list, one step per item. */
 export function forEachInSlices<T>(items: T[], task: (this: void, item: T) => void): void {
     let at = 0;
     inSlices(() => {

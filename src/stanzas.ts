@@ -47,7 +47,7 @@ export function isSameElement(one: Stanza, other: Stanza, ignored?: string): boo
     return true;
 }
 
-/** Whether two presences of an occupant say the same, whatever the order of their children. */
+/** Whether two presences of an occupant are equal, in any order of their children. */
 export function isSameContent(one: Stanza, other: Stanza): boolean {
     if (one.attr.from !== other.attr.from || one.tags.length !== other.tags.length) {
         return false;

@@ -1,11 +1,10 @@
-// Stanzas as text, written once for all who get them.
+// Serialises stanzas, once for all recipients.
 
 import * as st from "util.stanza";
 
 /**
- * What follows a stanza's name in XML, without `to`, and the same text for the same content: attributes stand in order of
- * their names, where `tostring` writes them in the order of a hash, which is another for every copy (util/stanza.lua,
- * _dostring).
+ * Returns the XML of a stanza after the name, without `to`. Equal content gives equal text, because attributes are
+ * sorted. `tostring` writes them in the order of a hash, which differs between copies (util/stanza.lua, _dostring).
  */
 export function textOf(stanza: Stanza): string {
     if (stanza !== source || stanza.tags.length !== sourceTags) {
@@ -24,21 +23,21 @@ export function textOf(stanza: Stanza): string {
 }
 
 /**
- * The stanza written last and its text. A room of this server hands the same table to all accounts; the reference keeps
- * its address from being given to another table meanwhile.
+ * The last stanza and its text: a local room passes the same table for all accounts. The reference prevents another
+ * table from getting the same address meanwhile.
  */
 let source: Stanza | undefined;
 let sourceTags = 0;
 let sourceText = "";
 
-/** Between the namespace and the name of an attribute, as Prosody's parser keeps it (util/xmppstream.lua). */
+/** Separates namespace and name of an attribute, as Prosody's parser does (util/xmppstream.lua). */
 const SEPARATOR = string.char(1);
 
-/** Attributes as text, by name and value: most are written again and again. */
+/** Attributes as text, by name and value, because most are repeated. */
 let memo = new LuaMap<string, LuaMap<string, string>>();
 let memoSize = 0;
 
-/** Attributes that are remembered, and their longest, in bytes: what is long is seldom the same. */
+/** Largest number of cached attributes, and their longest size in bytes. Long ones are rarely repeated. */
 const MEMO_SIZE = 1000;
 const MEMO_LENGTH = 40;
 
@@ -131,7 +130,7 @@ function remembered(name: string, value: string): string {
     return text;
 }
 
-/** Puts the names into `names`, in order, and says how many they are; an element has few. */
+/** Writes the sorted names into `names`. Returns their number, which is small. */
 function sortNames(attr: Stanza["attr"]): number {
     let count = 0;
     for (const [key] of pairs(attr)) {

@@ -1,13 +1,13 @@
-// How much work and memory a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
+// Work and memory that a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
 
-/** What an element and an attribute of a parsed stanza occupy on Lua 5.4, in bytes, apart from their texts. */
+/** Bytes of an element and of an attribute in a parsed stanza on Lua 5.4, without their texts. */
 const ELEMENT = 320;
 const ATTRIBUTE = 64;
 
-/** Elements within elements of a stanza that is handled at all. Prosody's own functions recurse as deep as a stanza is. */
+/** Deepest nesting of elements in an accepted stanza. Prosody's own functions recurse to this depth. */
 const MAX_DEPTH = 100;
 
-/** About the bytes of memory that a parsed stanza occupies; infinite where it is nested too deep. */
+/** Returns the approximate bytes of a parsed stanza. Infinite if it is nested too deep. */
 export function weightOf(stanza: Stanza): number {
     return weigh(stanza, 1);
 }

@@ -1,5 +1,5 @@
-// Plays one scenario on two servers, usually with and without mod_minimix, and reports the differences that a client could
-// notice in what it received.
+// Plays one scenario on two servers, usually with and without mod_minimix. Reports the differences that a client could
+// notice.
 import { bare, type Client, connect, type ConnectOptions, type Element, xml } from "./client.ts";
 import { type Server, type ServerOptions, startServer } from "./prosody.ts";
 

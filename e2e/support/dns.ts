@@ -1,5 +1,5 @@
-// A DNS server for tests. It knows the server-to-server port of each domain on this machine, and answers at once that other
-// names do not exist.
+// A DNS server for tests. It knows the server-to-server port of each domain on this machine. Other names get a negative
+// answer at once.
 import { createSocket, type RemoteInfo } from "node:dgram";
 import { once } from "node:events";
 
@@ -23,7 +23,7 @@ const authoritativeAnswer = 0x8580;
 const noSuchName = 3;
 const pointerToQuestion = 0xc000 | headerLength;
 
-/** Starts a DNS server for these domains, each with the port of its server. */
+/** Starts a DNS server for these domains, each with its server's port. */
 export async function startDns(domains: Map<string, number>): Promise<Dns> {
     const socket = createSocket("udp4");
     socket.on("message", (query: Buffer, from: RemoteInfo) => {

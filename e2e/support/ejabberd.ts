@@ -10,7 +10,7 @@ import { freePort } from "./prosody.ts";
 
 export interface EjabberdOptions {
     domain: string;
-    /** Accounts, whose password is their name. */
+    /** Accounts. Each password equals the name. */
     users: string[];
     /** The port for other servers, and the port of the DNS server. */
     s2s: { port: number; dns: number };
@@ -18,8 +18,9 @@ export interface EjabberdOptions {
 
 const launcher = "/usr/sbin/ejabberdctl";
 const startedLine = "started";
-const startLimit = 30_000;
-const stopLimit = 20_000;
+// Upper bounds only: a busy machine takes many times as long as an idle one.
+const startLimit = 120_000;
+const stopLimit = 60_000;
 const running = new Set<ChildProcessWithoutNullStreams>();
 const folders: string[] = [];
 
@@ -192,7 +193,7 @@ function erlangString(text: string): string {
     return JSON.stringify(text);
 }
 
-// While it stops, ejabberd cannot deliver the last stanzas of its rooms, and logs that.
+// During its stop ejabberd cannot deliver the last stanzas of rooms, and logs that.
 function isError(line: string): boolean {
     return /^\S+ \S+ \[(error|critical|alert|emergency)\]/.test(line) && !line.endsWith("Failed to route packet:");
 }

@@ -12,7 +12,7 @@ export interface Setting {
     resource?: string | false;
 }
 
-/** Each version with the default occupant JID, and one of them with the bare JID: its shape is the same to all. */
+/** Each version with the default occupant JID, and one version with the bare JID. */
 export const settings: Setting[] = [
     ...versions.map((version) => ({ name: `Prosody ${version}, full JID`, version })),
     ...versions.slice(-1).map((version) => ({
@@ -29,24 +29,24 @@ export interface House {
     readonly phone: Client;
     readonly laptop: Client;
     readonly bob: Client;
-    /** What a room knows a client's account by. */
+    /** Returns the occupant JID of a client's account. */
     occupantJid(client: Client): string;
-    /** The real JIDs behind a nick; undefined when nobody has it. */
+    /** Returns the real JIDs behind a nick. Undefined for an unused nick. */
     sessionsOf(room: string, nick: string): Promise<string[] | undefined>;
-    /** A room of Bob's with Bob in it. */
+    /** Creates a room of Bob's, with Bob in it. */
     bobsRoom(name: string, form?: Form): Promise<string>;
-    /** A room of Bob's that both of Alice's sessions have joined, and nobody has anything of it left to read. */
+    /** Creates a room of Bob's that both of Alice's sessions have joined, without unread stanzas. */
     roomWithBoth(name: string, form?: Form): Promise<string>;
-    /** Connects a client that is looked at in close(), as the three are. */
+    /** Connects a client that close() checks, like the other three. */
     connect: (
         ...parameters: Parameters<typeof connect> extends [unknown, ...infer Rest] ? Rest : never
     ) => Promise<Client>;
-    /** Returns when the server has no such session any more. */
+    /** Waits until the server has no such session. */
     gone(client: Client): Promise<void>;
-    /** Keeps what is sent to the rooms from them until release(). */
+    /** Holds back stanzas to the rooms until release(). */
     hold(): Promise<void>;
     release(): Promise<void>;
-    /** Stops the server, and looks at its log and at what it sent. */
+    /** Stops the server. Checks its log and the stanzas that it sent. */
     close(): Promise<void>;
 }
 
@@ -54,7 +54,7 @@ export function occupantConfig({ resource }: Pick<Setting, "resource">): string 
     return resource === undefined ? "" : `minimix_resource = ${JSON.stringify(resource)}`;
 }
 
-/** What rooms know an account by. */
+/** The forms of the occupant JID. */
 export function occupantJid(account: string, resource: string | false = "minimix"): string {
     return resource === false ? account : `${account}/${resource}`;
 }
@@ -126,13 +126,13 @@ export async function openHouse({ resource, ...options }: HouseOptions): Promise
     };
 }
 
-/** R1, J2: what comes from a room is addressed to the session; only mail about a room is for the account. */
+/** R1, J2: stanzas of a room are addressed to the session. Only messages about a room go to the account. */
 function checkAddresses(client: Client, rooms: string): void {
     const misaddressed = fromRooms(client, rooms).filter((stanza) => stanza.attrs.to !== client.jid && !isMail(stanza));
     assert.deepEqual(misaddressed.map(String), [], `${client.name} got stanzas of rooms that were for others`);
 }
 
-/** Rooms know accounts, not their sessions, so nobody learns of a session from a room. */
+/** Rooms know accounts, not sessions, so a room must not name a session. */
 function checkSecrets(client: Client, all: Client[], rooms: string): void {
     const others = all.filter(({ jid }) => jid !== client.jid);
     const leaks = fromRooms(client, rooms).filter(
@@ -149,7 +149,7 @@ function isMail(stanza: Element): boolean {
     return stanza.name === "message" && stanza.attrs.type !== "groupchat" && stanza.attrs.type !== "error";
 }
 
-/** Who declines has not joined, so that it is an ordinary message to the room. */
+/** A user that declines has not joined, so the message is sent unchanged. */
 function isDecline(stanza: Element): boolean {
     return stanza.getChild("x", "http://jabber.org/protocol/muc#user")?.getChild("decline") !== undefined;
 }

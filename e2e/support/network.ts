@@ -1,4 +1,4 @@
-// Two servers and what is between them: ours, with mod_minimix, and another one whose rooms the tests join.
+// Two servers and the link between them: ours, with mod_minimix, and another one with the rooms.
 import { setTimeout } from "node:timers/promises";
 import { startDns } from "./dns.ts";
 import { type Ejabberd, startEjabberd } from "./ejabberd.ts";
@@ -30,12 +30,12 @@ export interface Network {
     /** Each carries stanzas one way only. */
     readonly toThem: Link;
     readonly toUs: Link;
-    /** What a room knows an account of our server by. */
+    /** Returns the occupant JID of an account of our server. */
     occupantJid(username: string): string;
     /** Drops the connections between the servers and lets none through until restore(). */
     cut(): Promise<void>;
     restore(): Promise<void>;
-    /** Lets nothing through any more, while all connections seem to be well; letGo() delivers what was held back. */
+    /** Holds back all stanzas while the connections stay open. letGo() delivers them. */
     hold(): void;
     letGo(): void;
     stop(): Promise<void>;
@@ -58,10 +58,19 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
     };
     const dns = await startDns(new Map([...domains(ourDomain, toUs.port), ...domains(theirDomain, toThem.port)]));
     await restore();
-    const [ours, theirs] = await Promise.all([
+    const starting = [
         startOurs(options, { port: toUs.target, dns: dns.port }),
         startTheirs(options.room, theirDomain, { port: toThem.target, dns: dns.port }),
-    ]);
+    ] as const;
+    const [ours, theirs] = await Promise.all(starting).catch(async (error: unknown) => {
+        // What runs would keep the process of the test from ending.
+        const started = await Promise.allSettled(starting);
+        const servers = started.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+        await Promise.allSettled(servers.map((server) => server.stop()));
+        cutLinks();
+        dns.close();
+        throw error;
+    });
     return {
         ours,
         theirs,
@@ -129,7 +138,7 @@ function startTheirs(
     return startServer({ version, domain, users, roomModules: ["muc_mam"], s2s });
 }
 
-/** What a server says before it has noticed that a connection is gone would be lost without a word. */
+/** Stanzas that a server sends before it has noticed a lost connection would be lost. */
 async function noticed(server: Server): Promise<void> {
     const isConnected = `return next(prosody.hosts[${JSON.stringify(server.domain)}].s2sout) ~= nil`;
     while (await server.eval(isConnected)) {

@@ -100,7 +100,7 @@ export function story(options: NetworkOptions, isShort: boolean): void {
         }
     }
 
-    /** Applies `cause` to the other server, and checks what the clients saw. */
+    /** Applies `cause` to the other server, and checks the stanzas that the clients got. */
     async function unseen(happening: () => Promise<void>, word: string): Promise<void> {
         const before = [phone, laptop].map((client) => ownPresences(client, tea, "Alice").length);
         await happening();

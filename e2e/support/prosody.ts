@@ -1,4 +1,4 @@
-// A real Prosody of a given version, in a folder of its own, that a test can start, question, stop and kill.
+// A real Prosody of a given version in a separate folder. Tests can start, query, stop and kill it.
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -46,7 +46,7 @@ export interface ServerOptions {
     domain?: string;
     /** The domain of the MUC component; by default "rooms." in front of that of the host. */
     rooms?: string;
-    /** Accounts, whose password is their name. */
+    /** Accounts. Each password equals the name. */
     users?: string[];
     /** In place of the modules that a usual server has. */
     modules?: string[];
@@ -133,7 +133,7 @@ export class Server {
         }
     }
 
-    /** Starts the server, on the same data and port as before if it ran already, and with other options if need be. */
+    /** Starts the server. A restart uses the same data and port, and may use other options. */
     async start(changes: Partial<ServerOptions> = {}): Promise<void> {
         const launcher = this.#launcher("prosody");
         const listener = createServer().listen(0, "127.0.0.1");
@@ -160,7 +160,7 @@ export class Server {
         }
     }
 
-    /** Stops the server as an init system does, and looks at what it has logged. */
+    /** Stops the server as an init system does, and checks its log. */
     async stop(): Promise<void> {
         const status = await this.#end("SIGTERM");
         this.checkLog();
@@ -197,17 +197,17 @@ export class Server {
         await this.#ask("reload", host, name);
     }
 
-    /** Who is in a room of this server; empty when there is no such room. */
+    /** Returns the occupants of a room of this server. Empty if the room does not exist. */
     async occupants(room: string): Promise<Occupant[]> {
         return (await this.#ask("occupants", room)) as Occupant[];
     }
 
-    /** What has reached the accounts from rooms, or any other host, since the last call. */
+    /** Returns the stanzas from rooms, or other hosts, to the accounts since the last call. */
     async arrivals(): Promise<Arrival[]> {
         return (await this.#ask("arrivals")) as Arrival[];
     }
 
-    /** Runs Lua in the server; what it returns comes back as JSON. */
+    /** Runs Lua in the server. The result comes back as JSON. */
     async eval(lua: string): Promise<unknown> {
         return this.#ask("eval", lua);
     }
@@ -231,7 +231,7 @@ export class Server {
         this.#allowedErrors.push(pattern);
     }
 
-    /** Fails when the server has logged an error, whatever a client may have seen. */
+    /** Fails when the server has logged an error, even if no client saw it. */
     checkLog(): void {
         const errors = this.log()
             .split("\n")
@@ -319,7 +319,7 @@ class Probe {
     }
 }
 
-/** MINIMIX_READY_TEXT=0 has every stanza written anew for each session, which must not make a difference. */
+/** MINIMIX_READY_TEXT=0 serialises every stanza for each session, which must not change the result. */
 const minimixConfig = process.env.MINIMIX_READY_TEXT === "0" ? "minimix_ready_text = false" : "";
 
 function config(server: Server, options: ServerOptions, probePort: number): string {
@@ -394,7 +394,7 @@ function isError(line: string): boolean {
     return /\terror\t|traceback|attempt to (index|call|compare|concatenate|perform|get|yield)/i.test(line);
 }
 
-/** The server dials us when it is up; if it ends before that, there is nothing to wait for. */
+/** The server connects to the test when it is up. If it ends earlier, stop waiting. */
 async function dialledBy(child: ChildProcess, listener: NetServer): Promise<Socket> {
     const abort = new AbortController();
     const { signal } = abort;
@@ -437,7 +437,7 @@ function portOf(listener: NetServer): number {
     return address.port;
 }
 
-// Whoever has to look into a failure needs the logs.
+// A failure needs the logs.
 process.on("exit", (status) => {
     for (const child of running) {
         child.kill("SIGKILL");

@@ -1,4 +1,4 @@
-// A client of slixmpp, a library that has its own idea of a join. It runs in a process of its own.
+// A client of slixmpp in a separate process. slixmpp has a different implementation of joins.
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";

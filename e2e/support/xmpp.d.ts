@@ -1,4 +1,4 @@
-// The part of @xmpp/client that the tests use; the package has no types of its own.
+// The part of @xmpp/client that the tests use. The package has no types.
 declare module "@xmpp/client" {
     import type { EventEmitter } from "node:events";
     import type { Socket } from "node:net";

@@ -1,17 +1,17 @@
--- The inside of the module, found by name as upvalues of its functions: production code needs no door for the specs.
--- What the specs know of the module's data is in this file alone.
+-- Access to the module's internals, by names of upvalues of its functions, so that the module needs no test interface.
+-- Only this file depends on the module's data.
 
 local inspect = {};
 
--- Tables that grow with what accounts do.
+-- Tables that grow with the actions of accounts.
 inspect.growing = { "accounts", "pendingIqs", "iqsOfSession", "joined", "questions", "logs", "changed" };
 
 local function is_of_module(f)
 	return debug.getinfo(f, "S").source:find("mod_minimix.lua", 1, true) ~= nil;
 end
 
--- Calls on_upvalue(f, index, name, value) for each upvalue of each function of the module that can be reached from a value,
--- and on_field(table, key, value) for each function that a table holds. Either returns true to end it.
+-- Visits all functions of the module that can be reached from a value. Calls on_upvalue(f, index, name, value) for each
+-- upvalue, and on_field(table, key, value) for each function in a table. Either may return true to stop.
 local function walk(value, seen, on_upvalue, on_field)
 	if seen[value] then return; end
 	if type(value) == "function" then
@@ -38,7 +38,7 @@ local function walk(value, seen, on_upvalue, on_field)
 	end
 end
 
--- What Prosody calls: the module's own functions, and its handlers of events.
+-- Entry points for Prosody: the module's own functions, and its handlers of events.
 local function walk_all(host, api, on_upvalue, on_field)
 	local seen = {};
 	for _, name in ipairs { "load", "save", "restore", "unload" } do
@@ -53,7 +53,7 @@ local function walk_all(host, api, on_upvalue, on_field)
 	end
 end
 
--- The module's own tables, by the names that they have in the bundle. host: support.host
+-- The module's tables, by their names in the bundle. host: support.host
 function inspect.tables(host)
 	local found = {};
 	walk_all(host, host:module(), function (_, _, name, value)
@@ -62,7 +62,7 @@ function inspect.tables(host)
 	return found;
 end
 
--- By instance of the module: it is the same table all its life.
+-- By instance of the module, which keeps the same table.
 local known = setmetatable({}, { __mode = "k" });
 
 -- Accounts by occupant JID.
@@ -79,8 +79,8 @@ function inspect.accounts(host)
 	return known[api] or {};
 end
 
--- Puts something in the place of the functions of the module that have a name, wherever they are used:
--- wrap(original) -> function. Returns whether there are any.
+-- Replaces the functions with a name, wherever they are used: wrap(original) -> function. Returns whether there are
+-- any.
 function inspect.replace(host, name, wrap)
 	local new, is_new = {}, {};
 	local function replacement(key, value)
@@ -107,7 +107,7 @@ function inspect.membership(host, occupant_jid, room)
 	return account and account.memberships[room];
 end
 
--- "joined" and so on; "none" without a membership.
+-- Returns "joined" and so on; "none" without a membership.
 function inspect.phase(membership)
 	if not membership then return "none"; end
 	return membership.phase or membership.place.phase;
@@ -117,7 +117,7 @@ function inspect.is_attached(membership, session)
 	return membership ~= nil and membership.attached[session] ~= nil;
 end
 
--- All memberships: f(membership) for each.
+-- Calls f(membership) for all memberships.
 function inspect.each_membership(host, f)
 	for _, account in pairs(inspect.accounts(host)) do
 		for _, membership in pairs(account.memberships) do f(membership); end
@@ -130,7 +130,7 @@ local function count(t)
 	return n;
 end
 
--- Each phase ends by an operation with a time limit, a timer, or a turn in a line.
+-- Each phase ends by an operation with a timeout, a timer, or a turn in a queue.
 local ends = {
 	lost = function (place)
 		local next_step = place.next;
@@ -149,7 +149,7 @@ local function has_request(membership, session)
 	return false;
 end
 
--- What can be written down of a membership and means nothing.
+-- Combinations of a membership's fields that must not occur.
 local nonsense = {
 	["a phase without an end"] = function (_, place) return not ends[place.phase](place); end;
 	["a queue that nothing serves"] = function (m, place)
@@ -183,7 +183,7 @@ local nonsense = {
 	end;
 };
 
--- Returns what is wrong with the data of some membership, or nothing.
+-- Returns a description of an inconsistent membership, or nothing.
 function inspect.problem(host)
 	local problem;
 	inspect.each_membership(host, function (membership)

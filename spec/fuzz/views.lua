@@ -1,10 +1,10 @@
--- What rooms have shown each account of their occupants, kept apart from the lists that accounts read together.
+-- The occupants that rooms have shown to each account, recorded apart from the shared lists.
 
 local inspect = require "fuzz.inspect";
 
 local views = {};
 
--- By instance of the module; and by reader, what the account was shown: { [nick] = presence }
+-- By instance of the module; and by reader the presences that the account has seen: { [nick] = presence }
 local watched = setmetatable({}, { __mode = "k" });
 local shown = setmetatable({}, { __mode = "k" });
 
@@ -19,7 +19,7 @@ local function shown_to(reader)
 	return shown[reader];
 end
 
--- Notes what the functions of the module are told from now on.
+-- Records the calls of the module's functions from now on.
 local function watch(host, occupants)
 	inspect.each_membership(host, function (membership)
 		shown[membership.view] = content(occupants, membership.view);
@@ -57,7 +57,7 @@ local function same(one, other)
 	return true;
 end
 
--- Returns whether some account would be shown other occupants than its room has shown it, as a text, or nothing.
+-- Describes an account with another view than its room has shown it. Returns nothing if there is none.
 function views.problem(host)
 	local api = host:module();
 	if not api then return; end

@@ -1,5 +1,5 @@
--- Storage that fails when it is told to, in each way in which Prosody's drivers do: they answer `nil, err` or `false, err`, or raise an error.
--- For wrap_store of support.scene and support.host.
+-- Storage that fails on demand, in each way in which Prosody's drivers fail. They return `nil, err` or `false, err`, or
+-- raise an error. For wrap_store of support.scene and support.host.
 
 local faulty = {};
 faulty.__index = faulty;
@@ -23,8 +23,8 @@ function faulty.new()
 	return self;
 end
 
--- kind: see faulty.kinds. what: "reads", "writes", or nil for both; stores: a list of names, or nil for the module's own;
--- key: only of this account or room; calls: so many, and then it works again
+-- kind: see faulty.kinds. what: "reads", "writes", or nil for both. stores: a list of names, or nil for the module's
+-- stores. key: only this account or room. calls: number of calls that fail.
 function faulty:fail(kind, what, stores, key, calls)
 	self.kind, self.what, self.key, self.left = kind, what, key, calls;
 	self.stores = stores and {};
@@ -50,7 +50,7 @@ function faulty:wrap_store(store, name)
 		return function (_, key, ...)
 			if name:find "^minimix" then spec.calls = spec.calls + 1; end
 			if is_hit(spec, name, method, key) then
-				-- An iterator of users has no other way.
+				-- An iterator of users can only raise an error.
 				local answer = answers[method == "users" and "raise" or spec.kind];
 				spec.failed = spec.failed + 1;
 				if spec.left then

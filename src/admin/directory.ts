@@ -9,6 +9,7 @@ import { isSetting } from "../settings/notify";
 import { onRequest } from "../occupancy/phases";
 import { leave, lost, rejoin } from "../occupancy/transitions";
 import { refusalsOf } from "../state/bookmarks";
+import { monotonic, wallClock } from "../state/clock";
 import { counters } from "../state/counters";
 import { countDirty } from "../state/records";
 import { countUnwritten } from "../archive/entries";
@@ -91,8 +92,12 @@ function describeSessions(membership: Membership): string {
         table.sort(resources);
         return table.concat(resources, ", ");
     }
-    const since = membership.detachedAt;
-    return since === undefined ? "no session" : `no session since ${datetime.datetime(since)}`;
+    const detachedAt = membership.detachedAt;
+    if (detachedAt === undefined) {
+        return "no session";
+    }
+    const since = wallClock() - math.floor(monotonic() - detachedAt);
+    return `no session since ${datetime.datetime(since)}`;
 }
 
 /** Makes the account leave a room, as its last client would. */

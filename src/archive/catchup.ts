@@ -1,4 +1,4 @@
-// What was said while the account was out: from the room's archive (XEP-0313), as far as it has one.
+// Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 
 import { wallClock } from "../state/clock";
 import * as datetime from "util.datetime";
@@ -18,22 +18,22 @@ import { addArchiveId, fromArchive } from "./gate";
 import { openPart } from "./delivered";
 import { isKept, newestOf, type Said } from "./read";
 
-/** Messages asked for at a time. */
+/** Messages per page. */
 const PAGE = 50;
 
-/** Seconds between two tries to ask the archive of a room that the account is in, and how many there are. */
+/** Seconds between attempts to query the archive while the account is in the room, and the number of attempts. */
 const PAUSE = 5;
 const TRIES = 6;
 
-/** Seconds before a failure was noticed in which messages may already have been lost. */
+/** How long before a failure is noticed messages may already have been lost, in seconds. */
 const UNNOTICED = 60;
 
-/** The longest id of a message that is asked for again, in bytes. */
+/** Longest message id that is used in a query, in bytes. */
 const LONGEST_ID = 1024;
 
 /**
- * Something that the room said may be lost. What it says from now on is buffered until that has been asked for: the log
- * goes by time, and where a gap begins is told by the last message before it.
+ * Starts to buffer, because messages of the room may have been lost. Buffering ends when the archive has been asked.
+ * The log is in order of time, and the last message before a gap tells where the gap begins.
  */
 export function holdBack(membership: Membership): void {
     const progress = membership.catchUp?.progress;
@@ -59,7 +59,7 @@ export function holdBack(membership: Membership): void {
     }
 }
 
-/** The account is in the room: asks the archive for what was missed until it answers. Then all goes its usual way. */
+/** Queries the archive for missed messages while the account is in the room, until it answers. Then stops buffering. */
 export function closeGap(membership: Membership): void {
     catchUp(membership, (outcome) => {
         const catching = membership.catchUp;
@@ -67,7 +67,7 @@ export function closeGap(membership: Membership): void {
             // There has been another gap meanwhile, which has its own question.
             return;
         }
-        // An archive of our own that cannot be read is waited for.
+        // If the module's own archive cannot be read, wait for it.
         const tries = newestOf(membership)[0] ? triesOf(catching) + 1 : 0;
         if (outcome !== "unreached" || catching === undefined || tries > TRIES) {
             endCatchUp(membership);
@@ -85,15 +85,15 @@ export function closeGap(membership: Membership): void {
     });
 }
 
-/** Times that the archive has been asked without an answer while the account was in the room. */
+/** Unanswered queries so far while the account was in the room. */
 function triesOf(catching: CatchUp | undefined): number {
     const progress = catching?.progress;
     return progress?.step === "asking" || progress?.step === "waiting" ? progress.tries : 0;
 }
 
 /**
- * Asks the room's archive, page by page, for what came after the last message that the account got, and then calls
- * `done`. What the room says is buffered until endCatchUp().
+ * Queries the room's archive, page by page, for messages after the last one that the account has. Then calls `done`.
+ * Messages of the room are buffered until endCatchUp().
  */
 export function catchUp(membership: Membership, done: Done): void {
     if (membership.catchUp?.progress.step === "draining") {
@@ -122,7 +122,7 @@ export function catchUp(membership: Membership, done: Done): void {
     if (catching.position !== undefined) {
         askPage(membership, catching, catching.position, query);
     } else if (isBuffering && options.archive === "mam") {
-        // mod_mam buffers nothing, so that its last message tells nothing.
+        // mod_mam does not buffer, so its last message does not tell where the gap begins.
         const start = Math.max(membership.since ?? 0, catching.since - UNNOTICED);
         askPage(membership, catching, undefined, { start, isFirst: newest === undefined, done });
     } else {
@@ -131,19 +131,21 @@ export function catchUp(membership: Membership, done: Done): void {
     }
 }
 
-/** Whether a page of the room's archive is on its way. */
+/** Whether a page of the room's archive is in flight. */
 export function isAsking(membership: Membership): boolean {
     return membership.catchUp?.progress.step === "asking";
 }
 
-/** An archive that was asked on behalf of an account in the room is asked anew before the account goes back. */
+/**
+ * Drops a query that was sent while the account was in the room. The archive is asked again before the account rejoins.
+ */
 export function dropQuestion(membership: Membership): void {
     if (membership.catchUp !== undefined && isAsking(membership)) {
         membership.catchUp.progress = { step: "idle" };
     }
 }
 
-/** Seconds up to which the account has what was said. */
+/** Returns the time up to which the account has all messages, in seconds. */
 function knownUntil(membership: Membership, newest: Said | undefined): number {
     return newest === undefined ? (membership.since ?? wallClock()) : newest.when;
 }
@@ -151,9 +153,9 @@ function knownUntil(membership: Membership, newest: Said | undefined): number {
 type Done = (this: void, outcome: Outcome) => void;
 
 interface Query {
-    /** From when on the archive is asked if not from a message on, in seconds. */
+    /** Start of the query if it does not start at a message, in seconds. */
     readonly start: number;
-    /** The account has had nothing since it came into the room. */
+    /** Whether the account has no message since it joined. */
     readonly isFirst: boolean;
     readonly done: Done;
 }
@@ -186,7 +188,7 @@ function askPage(membership: Membership, catching: CatchUp, after: string | unde
         const next = fin === undefined ? undefined : lastOfPage(fin);
         catching.position = next ?? catching.position;
         if (answer?.attr.type === "error" && after !== undefined && isUnknownId(answer)) {
-            // The room does not keep that message any more.
+            // The room no longer has that message.
             askPage(membership, catching, undefined, query);
         } else if (fin === undefined) {
             finish(catching, isUnreached(answer) ? "unreached" : "refused", query);
@@ -199,7 +201,7 @@ function askPage(membership: Membership, catching: CatchUp, after: string | unde
     ask(membership, membership.room, "set", pageQuery(queryId, after, query.start), answered, patience(membership));
 }
 
-/** An archive that was not reached may be asked again: the tries count on. */
+/** Ends the query. An archive that was not reached may be asked again, so the attempts are kept. */
 function finish(catching: CatchUp, outcome: Outcome, query: Query): void {
     if (outcome === "unreached") {
         catching.progress = { step: "waiting", tries: triesOf(catching) };
@@ -209,7 +211,7 @@ function finish(catching: CatchUp, outcome: Outcome, query: Query): void {
     query.done(outcome);
 }
 
-/** A page without messages would be followed by others of its kind. */
+/** Stops at an empty page, or paging might never end. */
 function isEnough(catching: CatchUp, before: number): boolean {
     return catching.left <= 0 || catching.left === before;
 }
@@ -252,7 +254,9 @@ export function isResult(stanza: Stanza): boolean {
     return stanza.get_child("result", MAM) !== undefined;
 }
 
-/** Takes a result that came from the room or, which counts for nothing, from the occupant with this nick. */
+/**
+ * Handles an archive result. It counts if it comes from the room, and not if it comes from the occupant with this nick.
+ */
 export function takeResult(membership: Membership, nick: string | undefined, stanza: Stanza): void {
     const catching = membership.catchUp;
     const progress = catching?.progress;
@@ -267,7 +271,7 @@ export function takeResult(membership: Membership, nick: string | undefined, sta
         progress?.step !== "asking" ||
         result.attr.queryid !== progress.queryId
     ) {
-        // It was asked for, though a while ago.
+        // A late result of an earlier query.
         return;
     }
     progress.results = progress.results + 1;
@@ -289,7 +293,7 @@ export function takeResult(membership: Membership, nick: string | undefined, sta
     }
 }
 
-/** What the room itself says of somebody blocked does not arrive; its archive says it in its own name. */
+/** Whether the account has blocked the sender. The archive has messages that mod_blocklist would drop. */
 function isSilenced(membership: Membership, catching: CatchUp, message: Stanza): boolean {
     const [, nick] = splitOccupant(message.attr.from ?? "");
     return catching.blocked !== undefined && nick !== undefined && silences(catching.blocked, membership.room, nick);
@@ -302,8 +306,8 @@ export function outcomeOf(membership: Membership): Outcome | undefined {
 }
 
 /**
- * Where the history of a join has to start for nothing to be missed, as XEP-0045 7.2.14 writes it; undefined if the
- * archive has answered, and is asked for the rest.
+ * Returns the start of a join's history, as XEP-0045 7.2.14 writes it, so that no message is missed. Undefined if the
+ * archive has answered, and will be asked for the rest.
  */
 export function historySince(membership: Membership): string | undefined {
     if (!isKept(membership) || outcomeOf(membership) === "complete") {

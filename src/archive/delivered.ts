@@ -1,9 +1,9 @@
-// What an account got of a room's log. The ranges are in state/deliveries.ts; they are written when an account comes, goes,
-// or misses something, and not for each message.
+// Records which entries of a room's log an account got. The ranges are in state/deliveries.ts. They are written when an
+// account joins, leaves or misses a message, and not for each message.
 //
-// Invariants: while an account is in a room its last range is open, on disk as well, and all that the room says gets into
-// it. An entry that the account did not get closes the range within SETTLE seconds; the next one that it gets opens another,
-// which is written before the message goes to its sessions. So what an account was shown is readable after a killed server.
+// Invariants: an account in a room has an open last range, also on disk. It contains all messages of the room since
+// then. A missed entry closes the range within SETTLE seconds. The next received entry opens another, which is written
+// before the message goes to the sessions. So all received messages are readable after SIGKILL.
 
 import * as options from "../options";
 import { markChanged, rangesOf, releaseDeliveries, saveChanged, saveDeliveries } from "../state/deliveries";
@@ -14,10 +14,10 @@ import { startOfNumbers } from "../state/numbers";
 import { close, includes, insert, open, type Ranges } from "../state/ranges";
 import { inTurn } from "../turn";
 
-/** Seconds between a message and the look for accounts that have not got it. */
+/** Seconds between a message and the search for accounts that did not get it. */
 const SETTLE = 1;
 
-/** The account is in the room, or asks for what it has missed there. */
+/** Opens the log for an account that is in the room, or that fetches missed messages. */
 export function openPart(membership: Membership): void {
     if (options.archive !== true || membership.part !== undefined) {
         return;
@@ -28,7 +28,7 @@ export function openPart(membership: Membership): void {
     log.readers.set(membership.username, membership);
 }
 
-/** The room has let the account in: what is said from now on is for it. */
+/** Opens a range: the room has admitted the account, so later messages are for it. */
 export function letIn(membership: Membership): void {
     openPart(membership);
     const log = membership.log;
@@ -72,7 +72,7 @@ function closeRange(membership: Membership, part: Part): boolean {
     return true;
 }
 
-/** Opens what the instance of the module before a reload kept in another form. */
+/** Opens ranges that an earlier version handed over in another form. */
 export function reopenParts(): void {
     for (const membership of allMemberships()) {
         const phase = membership.place.phase;
@@ -82,7 +82,7 @@ export function reopenParts(): void {
     }
 }
 
-/** Notes that an account got an entry; whether it was new to it. */
+/** Records that an account got an entry. Returns whether it is new to the account. */
 export function deliver(membership: Membership, log: RoomLog, part: Part, entry: Entry): boolean {
     const range = part.range;
     const before = entry.before;
@@ -115,7 +115,7 @@ export function deliver(membership: Membership, log: RoomLog, part: Part, entry:
     return true;
 }
 
-/** An account that was shown nothing but what others were not has a part in the log as well. */
+/** Records a range even if all entries an account received are private to it. */
 function deliverOwn(membership: Membership, log: RoomLog, entry: Entry): void {
     const [ranges] = rangesOf(membership.username, membership.room);
     if (ranges.length === 0) {
@@ -124,7 +124,7 @@ function deliverOwn(membership: Membership, log: RoomLog, entry: Entry): void {
     }
 }
 
-/** What a room shows of its past may have been said while the account was out. */
+/** Records an entry of the room's history, which may be from a time when the account was out. */
 function deliverPast(membership: Membership, log: RoomLog, part: Part, entry: Entry): boolean {
     const [ranges] = rangesOf(membership.username, membership.room);
     if (includes(ranges, part.position, entry.number)) {
@@ -140,7 +140,7 @@ function saveSoon(membership: Membership, log: RoomLog): void {
     settleSoon(log);
 }
 
-/** Looks in a while for accounts that have not got the last entry: their ranges end before it. */
+/** Closes, after a delay, the ranges of accounts that did not get the last entry. */
 export function settleSoon(log: RoomLog): void {
     if (log.settling) {
         return;
@@ -165,7 +165,7 @@ function closeMissed(log: RoomLog): void {
     }
 }
 
-/** Writes what is not written yet. Accounts that wait for the last message get another range with it. */
+/** Writes pending records. Accounts still waiting for the last message get a new range with it. */
 export function saveDelivered(): undefined {
     for (const [, log] of logs) {
         if (log.settling) {
@@ -175,12 +175,12 @@ export function saveDelivered(): undefined {
     saveChanged();
 }
 
-/** Whether an entry is for an account. */
+/** Whether the account got an entry. */
 export function isFor(username: string, ranges: Ranges, position: number, entry: Entry): boolean {
     return entry.owner === undefined ? includes(ranges, position, entry.number) : entry.owner === username;
 }
 
-/** Up to which number an open range goes. */
+/** Returns the number at which an open range ends. */
 export function positionOf(part: Part | undefined): number {
     return part === undefined ? startOfNumbers() : part.position;
 }

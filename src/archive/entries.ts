@@ -1,5 +1,6 @@
-// Entries of the archive: each message of a room once for this host, in a Prosody archive store under the room's JID. An
-// entry's label holds its number and, if it is for one account alone, the account: "1700000001000 alice".
+// Entries of the archive. Each message of a room is stored once for this host, in a Prosody archive store under the
+// room's JID. The label of an entry has its number. If the entry is private to an account, the label has the account
+// too: "1700000001000 alice".
 
 import * as hashes from "util.hashes";
 import * as xml from "util.xml";
@@ -13,23 +14,23 @@ import { nextNumber } from "../state/numbers";
 import { onRetry, type Progress } from "../state/outage";
 import { textOf } from "../text";
 
-/** The store of all rooms' messages. */
+/** The store with the messages of all rooms. */
 export const store = openMessages("minimix_archive");
 
-/** Bytes of messages, as XML, that are kept in memory until they can be stored. */
+/** Bytes of messages, as XML, to keep in memory while they cannot be stored. */
 const UNWRITTEN_SIZE = 4194304;
 
-/** Retries after which a message that fails alone is given up: those behind it could not be stored either. */
+/** Retries after which a message that fails alone is dropped. It would block the messages behind it. */
 const MOST_FAILURES = 20;
 
 let unwrittenSize = 0;
 
-/** Storage drivers make a file name of it, which has an end. */
+/** Storage drivers use the key as a file name, which has a maximum length. */
 export function keyOf(room: string): string {
     return string.len(room) <= 80 ? room : hashes.sha1(room, true);
 }
 
-/** The number of an entry and, of an entry for one account alone, that account. */
+/** Returns the number of an entry and, if the entry is private, its account. */
 export function parseLabel(label: string): LuaMultiReturn<[number, string | undefined]> {
     const [digits, owner] = string.match(label, "^(%d+) ?(.*)$");
     return $multi(tonumber(digits) ?? 0, owner === "" ? undefined : owner);
@@ -40,16 +41,16 @@ function labelOf(entry: Entry): string {
     return entry.owner === undefined ? label : `${label} ${entry.owner}`;
 }
 
-/** An entry's message. */
+/** Returns an entry's message. */
 export function stanzaOf(entry: Entry): Stanza | undefined {
     return xml.parse(`<message${entry.text}`);
 }
 
-/** Adds a message to the log; undefined if it cannot be kept. `stanza` is lent and does not change. */
+/** Adds a message to the log. Returns undefined if it cannot be kept. `stanza` is lent and is not changed. */
 export function append(log: RoomLog, stanza: Stanza, when: number, owner: string | undefined): Entry | undefined {
     const text = textOf(stanza);
     if (string.len(text) > options.maxKeptSize) {
-        module.log("debug", "A message of %s is too big to be kept: %d bytes", log.room, string.len(text));
+        module.log("debug", "Not archiving a message of %s: %d bytes is too large", log.room, string.len(text));
         return undefined;
     }
     const number = log.gap === true ? undefined : nextNumber();
@@ -68,11 +69,11 @@ export function append(log: RoomLog, stanza: Stanza, when: number, owner: string
     return entry;
 }
 
-/** Stores an entry, or keeps it to be stored behind those before it; whether it was possible. */
+/** Stores an entry, or queues it behind earlier ones. Returns whether this worked. */
 function write(log: RoomLog, entry: Entry, stanza: Stanza): boolean {
     const outcome = log.unwritten !== undefined ? "failed" : storeEntry(log, entry, stanza);
     if (outcome === "refused") {
-        module.log("debug", "A message of %s is not of a kind that storage can hold", log.room);
+        module.log("debug", "Not archiving a message of %s: storage cannot hold it", log.room);
         return false;
     }
     if (outcome === "failed") {
@@ -104,7 +105,7 @@ function keep(log: RoomLog, entry: Entry): boolean {
     return true;
 }
 
-/** Takes over entries that are not stored yet from the instance of the module before a reload. */
+/** Takes over the unwritten entries of the previous instance of the module. */
 export function restoreUnwritten(): void {
     for (const [, log] of logs) {
         for (const entry of log.unwritten ?? []) {
@@ -133,7 +134,7 @@ function writeLog(log: RoomLog, deadline: number): Progress {
     if (first === undefined || newest === undefined) {
         return "failing";
     }
-    // A driver may have stored it and failed to say so.
+    // A driver may have stored the entry although it reported a failure.
     if (newest[0] !== undefined && parseLabel(newest[0].label)[0] >= first.number) {
         drop(log, first);
     }
@@ -158,7 +159,7 @@ function isGivenUp(log: RoomLog): boolean {
     if (log.failures < MOST_FAILURES) {
         return false;
     }
-    module.log("warn", "Giving up a message of %s that cannot be stored", log.room);
+    module.log("warn", "Dropping a message of %s: it cannot be stored", log.room);
     return true;
 }
 
@@ -175,7 +176,7 @@ function drop(log: RoomLog, entry: Entry): void {
 
 onRetry(writeUnwritten);
 
-/** How many messages wait to be stored. */
+/** Counts the messages that wait to be stored. */
 export function countUnwritten(): number {
     let count = 0;
     for (const [, log] of logs) {
@@ -184,7 +185,7 @@ export function countUnwritten(): number {
     return count;
 }
 
-/** Accounts in rooms of which messages were not kept: they have to be asked for. Afterwards messages are kept again. */
+/** Returns the accounts in rooms with lost messages, which must be fetched. Messages are kept again afterwards. */
 export function takeGaps(): Membership[] {
     const memberships: Membership[] = [];
     for (const [, log] of logs) {
@@ -198,7 +199,7 @@ export function takeGaps(): Membership[] {
     return memberships;
 }
 
-/** Reads the newest entries of before this start of the server, once they are needed; whether that was possible. */
+/** Reads the newest entries from before this start of the server, when they are needed. Returns whether this worked. */
 export function fill(log: RoomLog): boolean {
     if (log.filled) {
         return true;
@@ -219,7 +220,7 @@ export function fill(log: RoomLog): boolean {
     return true;
 }
 
-/** A stored message as an entry. */
+/** Converts a stored message to an entry. */
 export function entryOf(stored: Stored, before: number | undefined): Entry {
     const [number, owner] = parseLabel(stored.label);
     return { number, before, owner, when: stored.when, text: textOf(stored.stanza) };

@@ -1,4 +1,4 @@
-// What is deleted: messages that have passed their time, those that no account has a part of, and a deleted user's own.
+// Deletes expired messages, messages that no account has in its ranges, and the private entries of a deleted user.
 
 import { keyOf, parseLabel, store } from "./entries";
 import { saveDelivered } from "./delivered";
@@ -12,7 +12,7 @@ import { deleteMessages, findMessages, listMessages } from "../state/messages";
 import { forgetStarts } from "../state/numbers";
 import { prune, type Ranges } from "../state/ranges";
 
-/** Deletes what has passed its time; and the logs of rooms of which no account has a part any more. */
+/** Deletes expired messages, and the logs of rooms that no account has ranges for. */
 export function expire(): void {
     saveDelivered();
     const usernames = usersWithDeliveries();
@@ -50,9 +50,9 @@ export function expire(): void {
 }
 
 /**
- * Forgets what an account got of messages that are deleted, and notes the logs that it has a part of. `oldest` holds the
- * number of each room's first entry. Whether the account's record could be read; it is written without references to
- * earlier starts of the server.
+ * Removes deleted messages from an account's ranges, and collects the logs that it still uses. `oldest` has the number
+ * of each room's first entry. Returns whether the account's record could be read. The record is written without
+ * references to earlier starts of the server.
  */
 function pruneAccount(username: string, oldest: LuaMap<string, number>, wanted: LuaSet<string>): boolean {
     return editDeliveries(username, (rooms) => {
@@ -84,7 +84,7 @@ function pruneRoom(room: string, ranges: Ranges, oldest: LuaMap<string, number>)
     return prune(ranges, least);
 }
 
-/** The number of a room's first entry; 0 if it is not known. */
+/** Returns the number of a room's first entry, or 0 if it is unknown. */
 function oldestOf(room: string): number {
     const found = findMessages(store, keyOf(room), { limit: 1 });
     if (found === undefined) {
@@ -93,7 +93,9 @@ function oldestOf(room: string): number {
     return found[0] === undefined ? math.huge : parseLabel(found[0].label)[0];
 }
 
-/** Deletes what was for one account alone. Its record goes with the rest of its data (core/usermanager.lua, delete_user). */
+/**
+ * Deletes the private entries of an account. Its record is deleted with the user (core/usermanager.lua, delete_user).
+ */
 export function deleteOwn(username: string): void {
     for (const room of roomsRead(username) ?? []) {
         const key = keyOf(room);

@@ -1,4 +1,4 @@
-// What a client asks of its archive: the form and the page of XEP-0313 4.
+// Parses queries of an archive: the form and the page of XEP-0313 4.
 
 import * as datetime from "util.datetime";
 import * as jids from "util.jid";
@@ -6,7 +6,7 @@ import * as st from "util.stanza";
 import { DATAFORM, MAM, RSM } from "../namespaces";
 
 export interface ArchiveRequest {
-    /** Prepped; bare or full. */
+    /** A bare or full JID after preparation. */
     readonly with: string | undefined;
     readonly includeGroupchat: boolean | undefined;
     readonly start: number | undefined;
@@ -19,7 +19,7 @@ export interface ArchiveRequest {
     readonly max: number | undefined;
 }
 
-/** Error conditions of RFC 6120 8.3.3. */
+/** Error conditions (RFC 6120 8.3.3). */
 type Refusal = "bad-request" | "feature-not-implemented" | "policy-violation";
 
 interface Field {
@@ -27,7 +27,7 @@ interface Field {
     readonly type: string;
 }
 
-/** XEP-0313 4.1.5, in its order. */
+/** Fields in the order of XEP-0313 4.1.5. */
 const fields: Field[] = [
     { name: "with", type: "jid-single" },
     { name: "start", type: "text-single" },
@@ -38,10 +38,10 @@ const fields: Field[] = [
     { name: "include-groupchat", type: "boolean" },
 ];
 
-/** Ids that one query may name. */
+/** Largest number of ids in one query. */
 const MAX_IDS = 500;
 
-/** The form that tells clients what they may ask. */
+/** Returns the form that shows clients the possible fields. */
 export function queryForm(): Stanza {
     const form = st.stanza("x", { xmlns: DATAFORM, type: "form" });
     form.tag("field", { var: "FORM_TYPE", type: "hidden" }).tag("value").text(MAM).up().up();
@@ -56,14 +56,14 @@ export function queryForm(): Stanza {
     return form;
 }
 
-/** With whom the messages are that a query asks for, and whether it wants those of rooms: enough to say whose it is. */
+/** Returns the JID of a query and whether it includes groupchat. This is enough to tell whether mod_mam answers it. */
 export function readScope(query: Stanza): LuaMultiReturn<[string | undefined, boolean | undefined]> {
     const form = query.get_child("x", DATAFORM);
     const jid = form === undefined ? undefined : jids.prep(valueOf(form, "with") ?? "");
     return $multi(jid, form === undefined ? undefined : parseBoolean(valueOf(form, "include-groupchat")));
 }
 
-/** What a query asks for, or why it cannot be answered. */
+/** Parses a query. Returns the error if it cannot be answered. */
 export function readRequest(query: Stanza): LuaMultiReturn<[ArchiveRequest] | [undefined, Refusal]> {
     const form = query.get_child("x", DATAFORM) ?? st.stanza("x");
     const refusal = checkForm(form);
@@ -76,7 +76,7 @@ export function readRequest(query: Stanza): LuaMultiReturn<[ArchiveRequest] | [u
         return $multi(undefined, "bad-request");
     }
     if (set.get_child("index") !== undefined) {
-        // XEP-0059 2.6: for those who do not page by index.
+        // XEP-0059 2.6, the error for paging by index.
         return $multi(undefined, "feature-not-implemented");
     }
     const [jid, includeGroupchat] = readScope(query);
@@ -136,7 +136,7 @@ function valueOf(form: Stanza, name: string): string | undefined {
     return values === undefined ? undefined : values[0];
 }
 
-/** Undefined if the form says nothing. */
+/** Undefined if the form does not have the field. */
 function valuesOf(form: Stanza, name: string): string[] | undefined {
     const field = form.get_child_with_attr("field", undefined, "var", name);
     if (field === undefined) {

@@ -1,6 +1,6 @@
-// The gate: what rooms, their occupants and their archives may say. Servers vouch for the `from` of a stanza and for
-// nothing else (RFC 6120 8.1.2.1): a room speaks for itself and its occupants, and what is wrapped inside a stanza is worth
-// no more than the stanza. See docs/security.md.
+// The gate: checks stanzas of rooms, occupants and archives. Servers guarantee only the `from` of a stanza (RFC 6120
+// 8.1.2.1). A room speaks for itself and its occupants. A stanza inside another is no more trustworthy than the outer
+// one. See docs/security.md.
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
@@ -11,15 +11,15 @@ import { Phase } from "../state/place";
 import { isDelayBy, stanzaIdBy } from "../stanzas";
 import { weightOf } from "../weight";
 
-/** The biggest messages and presences of rooms that are handled, and the biggest IQs, as weightOf() has it. */
+/** Largest weight of messages and presences of rooms, and of IQs, as returned by weightOf(). */
 const MAX_WEIGHT = 2 * 1024 * 1024;
 const MAX_IQ_WEIGHT = 8 * 1024 * 1024;
 
-/** What was looked at last: a room of this server hands one table to every account (muc.lib.lua, broadcast). */
+/** The last stanza that was weighed: a local room passes the same table for every account (muc.lib.lua, broadcast). */
 let weighed: Stanza | undefined;
 let isTooBig = false;
 
-/** Makes a hook's handler drop what is too big, or nested too deep, to be handled in the time that others can wait. */
+/** Wraps a hook's handler. Drops stanzas that are too large, or nested too deep, to be handled quickly. */
 export function fromRoom<O extends Origin>(
     handler: (this: void, event: StanzaEvent<O>) => Handled,
 ): (this: void, event: StanzaEvent<O>) => Handled {
@@ -43,8 +43,8 @@ export function fromRoom<O extends Origin>(
 }
 
 /**
- * A live message as it may be passed on: without ids in the name of an account of this server, by which its clients know
- * the messages of their archive (XEP-0359 6). Mostly the same table.
+ * Returns a live message without stanza-ids in the name of local accounts. Clients use these ids for their own archive
+ * (XEP-0359 6). Without such ids it is the same table.
  */
 export function withoutOwnIds(stanza: Stanza): Stanza {
     for (const tag of stanza.tags) {
@@ -63,10 +63,10 @@ function isOwnId(tag: Stanza): boolean {
     return by !== undefined && jids.host(by) === module.host;
 }
 
-/** Who marks a message as one of the past (XEP-0203): its room, or, as some services do, nobody by name. */
+/** The sender of a delay (XEP-0203): the room, or, with some services, unnamed. */
 export type Delayed = "by room" | "unnamed" | undefined;
 
-/** What a message says of itself; only while a room answers a join is it the room's word. */
+/** Returns the sender of a message's delay. It is trustworthy only while a room answers a join. */
 export function delayOf(stanza: Stanza, room: string): Delayed {
     let delayed: Delayed;
     for (const tag of stanza.tags) {
@@ -84,7 +84,7 @@ function isUnnamedDelay(tag: Stanza): boolean {
     return tag.name === "delay" && tag.attr.xmlns === DELAY && tag.attr.from === undefined;
 }
 
-/** Whether the room is answering a join of the account: what is of the past comes now (XEP-0045 7.2.14). */
+/** Whether the room is answering a join of the account. Then its history arrives (XEP-0045 7.2.14). */
 export function isAnswering(membership: Membership): boolean {
     const place = membership.place;
     if (place.phase === Phase.Joined) {
@@ -93,7 +93,9 @@ export function isAnswering(membership: Membership): boolean {
     return place.phase === Phase.Joining || place.phase === Phase.Entering;
 }
 
-/** The form in which a message is kept: it has a delay in the room's name if it is of the past, and none otherwise. */
+/**
+ * Returns the form in which a message is stored: with the room's delay if it is history, and otherwise without a delay.
+ */
 export function keptForm(stanza: Stanza, room: string, delayed: Delayed, isPast: boolean): Stanza {
     if (isPast && delayed === "unnamed") {
         return st.clone(stanza).maptags((tag) => (isUnnamedDelay(tag) ? named(tag, room) : tag));
@@ -110,14 +112,14 @@ function named(delay: Stanza, room: string): Stanza {
 }
 
 /**
- * A message that a room's archive hands out, with what the room may say of it; undefined, and counted, where it is not
- * the room's or one of its occupants.
+ * Returns a message of a room's archive without content that the room may not assert. Undefined, and counted, if the
+ * sender is not the room or an occupant.
  */
 export function fromArchive(membership: Membership, message: Stanza): Stanza | undefined {
     const from = jids.prep(message.attr.from ?? "");
     if (message.attr.type !== "groupchat" || from === undefined || jids.bare(from) !== membership.room) {
         noteDrop("forged");
-        module.log("debug", "The archive of %s has a message that is not the room's", membership.room);
+        module.log("debug", "Dropping an archived message of %s: it is not from the room", membership.room);
         return undefined;
     }
     const copy = st.clone(message);
@@ -131,7 +133,7 @@ export function fromArchive(membership: Membership, message: Stanza): Stanza | u
 function takeArchived(membership: Membership, tag: Stanza): Stanza | undefined {
     const xmlns = tag.attr.xmlns;
     if (xmlns === "jabber:client" || xmlns === undefined) {
-        // Within a forwarded message the namespace is another than the stream's, and so is named.
+        // A forwarded message has a namespace that differs from the stream's, so it is explicit.
         tag.attr.xmlns = undefined;
         return tag.name === "error" ? undefined : tag;
     }
@@ -139,14 +141,14 @@ function takeArchived(membership: Membership, tag: Stanza): Stanza | undefined {
         return undefined;
     }
     if (xmlns === MUC_USER) {
-        // Whose message it is, the room may add (XEP-0313 5.1.2); what it says in its own name, it says when it is so.
+        // The room may add the sender's JID (XEP-0313 5.1.2). Other content in its namespace must come live.
         return tag.maptags((child) => (child.name === "item" ? child : undefined));
     }
     const isForeignId = tag.name === "stanza-id" && xmlns === STANZA_ID && tag.attr.by !== membership.room;
     return isForeignId || isDelayBy(tag, membership.room) ? undefined : tag;
 }
 
-/** Whether what is forwarded claims to be to or from the account itself. */
+/** Whether a forwarded message claims to be from or to the account itself. */
 function isOfAccount(membership: Membership, forwarded: Stanza): boolean {
     const account = jids.bare(membership.occupant);
     for (const tag of forwarded.tags) {
@@ -157,7 +159,7 @@ function isOfAccount(membership: Membership, forwarded: Stanza): boolean {
     return false;
 }
 
-/** The archive's own id of a message, where the message has none by the room. */
+/** Adds the archive's id of a message, if the message has no id by the room. */
 export function addArchiveId(message: Stanza, room: string, id: string | undefined): void {
     if (id !== undefined && stanzaIdBy(message, room) === undefined) {
         message.add_direct_child(st.stanza("stanza-id", { xmlns: STANZA_ID, by: room, id }));

@@ -1,4 +1,4 @@
-// What was said before a session attached, as much of it as the session asks for (XEP-0045 7.2.14).
+// Sends history to an attaching session, up to the limits that it asks for (XEP-0045 7.2.14).
 
 import { wallClock } from "../state/clock";
 import * as datetime from "util.datetime";
@@ -16,11 +16,11 @@ import { sendInSlices } from "../send/outlet";
 import { noteOver } from "../state/limits";
 import { weightOf } from "../weight";
 
-/** What a client asks for; every bound that it names holds. */
+/** The limits of a client's request. All of them apply. */
 interface Limits {
     readonly stanzas: number;
     readonly chars: number;
-    /** Nothing said before, in seconds. */
+    /** Time in seconds. Earlier messages are left out. */
     readonly since: number;
 }
 
@@ -91,7 +91,7 @@ function lengthOf(message: Stanza, session: string): number {
     return string.len(tostring(message));
 }
 
-/** A message of the past as a room sends it. */
+/** Returns a message of the past as a room sends it, with a delay. */
 export function delayed(room: string, said: Said): Stanza {
     const message = st.clone(said.stanza);
     addDelay(message, room, math.floor(said.when));

@@ -1,5 +1,5 @@
-// Which message is an entry of the room's log already: another account's copy of it made it, or it comes again from the
-// room's archive.
+// Finds the entry of a message that is in the room's log already: another account's copy, or a repetition by the room's
+// archive.
 
 import * as datetime from "util.datetime";
 import * as st from "util.stanza";
@@ -27,24 +27,24 @@ const PAST_SIZE = 524288;
 const PAST_KEPT = 60;
 const STEPS_BACK = 10;
 
-/** Namespaces of what rooms add to a message, and their archives may or may not keep. */
+/** Namespaces that rooms add to messages. Archives may or may not keep these elements. */
 const added = new LuaSet<string>();
 added.add(MUC_USER);
 added.add(OCCUPANT_ID);
 added.add(STANZA_ID);
 
-/** Seconds that a room's clock may differ from ours. */
+/** Largest difference between a room's clock and ours, in seconds. */
 const SKEW = 10;
 
 /**
- * Records a message that an account was shown; whether it is worth that and the account has not had it before. A room
- * of this server hands the same table to every account (muc.lib.lua, broadcast), so that all but the first only look at
- * what was recorded last.
+ * Records a message that an account received. Returns whether it is archived and new to the account. A local room
+ * passes the same table for every account (muc.lib.lua, broadcast). So most calls only compare it with the last
+ * recorded message.
  */
 export function record(membership: Membership, stanza: Stanza): boolean {
     if (options.archive === "mam") {
         const past = pastOf(membership.room, stanza);
-        // mod_mam has recorded what is said now.
+        // mod_mam has recorded live messages.
         return past === undefined || addMissed(membership, stanza, past);
     }
     const log = membership.log;
@@ -71,19 +71,19 @@ function entryFor(log: RoomLog, membership: Membership, part: Part, stanza: Stan
         : pastEntry(log, membership, part, stanza, past);
 }
 
-/** Whether what comes of the past is later than all that the account has had. */
+/** Whether a message of the past is later than all messages that the account has. */
 function isLater(membership: Membership): boolean {
     return membership.catchUp?.appendOutOfOrder === true;
 }
 
-/** When a message of the past was said, in seconds. */
+/** Returns the time of a message of the past, in seconds. */
 function pastOf(room: string, stanza: Stanza): number | undefined {
     const stamp = delayBy(stanza, room);
     const past = stamp === undefined ? undefined : datetime.parse(stamp);
     return past === undefined ? undefined : math.floor(past);
 }
 
-/** The entry that another account's copy made already, or one of its own. */
+/** Returns the entry of another account's copy, or a new one. */
 function newEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stanza): Entry | undefined {
     let owner: string | undefined;
     let same: Entry | undefined;
@@ -96,7 +96,7 @@ function newEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stan
             if (entry.text === textOf(stanza)) {
                 same = entry;
             } else if (isSameMessage(log, entry, stanza)) {
-                // The room shows this account something else: a gateway, for instance.
+                // The room shows this account another content, as some gateways do.
                 owner = membership.username;
             }
         }
@@ -115,8 +115,8 @@ function isSameMessage(log: RoomLog, entry: Entry, stanza: Stanza): boolean {
 }
 
 /**
- * A message of the past has its place in the log, where another account's copy may have put it, or at the end: it cannot
- * be put in before others. Undefined if the account has it already, or there is no place for it.
+ * Returns the entry of a message of the past: that of another account's copy, or a new one at the end. Entries cannot
+ * be inserted before others. Undefined if the account has the message, or it cannot be added.
  */
 function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stanza, when: number): Entry | undefined {
     const [ranges] = rangesOf(membership.username, log.room);
@@ -143,17 +143,17 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
     if (when < earliest && !isLater(membership)) {
         return undefined;
     }
-    // The log goes by time.
+    // The log is in order of time.
     return add(log, content, Math.min(Math.max(when, earliest), wallClock()), undefined);
 }
 
-/** Whether it can be known which messages of the past an account has. */
+/** Whether it is known which messages of the past an account has. */
 export function canRecordPast(membership: Membership): boolean {
     const log = membership.log;
     return log === undefined || (rangesOf(membership.username, log.room)[1] && fill(log));
 }
 
-/** Storage failed, so whether the account has the message is not known: it is asked for once more. */
+/** Storage failed, so it is unknown whether the account has the message. It is fetched again. */
 function notPlaced(membership: Membership): void {
     const step = membership.catchUp?.progress;
     if (step?.step === "asking") {
@@ -163,7 +163,7 @@ function notPlaced(membership: Membership): void {
     }
 }
 
-/** When the newest entry was said. What was stamped by a clock that was ahead says nothing. */
+/** Returns the time of the newest entry. Time stamps from a clock that was ahead are ignored. */
 function newestTime(log: RoomLog): number {
     const newest = log.recent[log.recent.length - 1];
     return newest === undefined || newest.when > wallClock() + SKEW ? 0 : newest.when;
@@ -186,8 +186,8 @@ function add(log: RoomLog, stanza: Stanza, when: number, owner: string | undefin
 }
 
 /**
- * What an account has already comes again as the room's archive writes it; what it has not may be what another account
- * was shown in its place.
+ * Whether an entry is a message of the past. The room's archive repeats messages that the account has. If the account
+ * lacks an entry, that may be another account's different copy.
  */
 function isSamePast(
     log: RoomLog,
@@ -207,13 +207,13 @@ function isSamePast(
     );
 }
 
-/** Whether two messages say the same, but for what the room adds. */
+/** Whether two messages are equal except for elements that the room adds. */
 function isSaidAs(entry: Entry, content: Stanza): boolean {
     const stanza = stanzaOf(entry);
     return stanza !== undefined && textOf(asSaid(stanza)) === textOf(asSaid(content));
 }
 
-/** Without what the room adds. */
+/** Returns a message without elements that the room adds. */
 function asSaid(stanza: Stanza): Stanza {
     const said = st.clone(stanza);
     said.maptags((tag) => (added.has(tag.attr.xmlns ?? "") ? undefined : tag));
@@ -232,8 +232,8 @@ function findEntry(entries: Entry[], isWanted: IsWanted): Entry | undefined {
 }
 
 /**
- * The entries around a time as far as they are not in `recent`. An account that catches up goes through them in their
- * order, so that some are read at a time, from the one that is looked for.
+ * Returns the entries around a time that are not in `recent`. An account that catches up reads them in order. So
+ * several are read at a time, starting at the searched one.
  */
 function pastAround(log: RoomLog, membership: Membership, when: number): Past | "failed" | undefined {
     const oldest = log.recent[0];
@@ -305,7 +305,7 @@ function addPast(log: RoomLog, past: Past, entry: Entry, stanza: Stanza): void {
     }
 }
 
-/** A copy to keep: without the address, and without the delay by which a room marks what is past. */
+/** Returns a copy to store: without the address, and without the room's delay. */
 function withoutDelay(log: RoomLog, stanza: Stanza): Stanza {
     const content = st.clone(stanza);
     content.attr.to = undefined;

@@ -20,7 +20,7 @@ export interface Page {
     readonly items: Item[];
     /** Whether there are no more items in this direction. */
     readonly complete: boolean;
-    /** How many items there are in all, where that is known. */
+    /** The total number of items, if known. */
     readonly count: number | undefined;
 }
 
@@ -36,7 +36,7 @@ export interface Reading {
 /** Where pages began and ended, from where clients go on: mod_storage_internal would read all to find an item by its id. */
 const ends: Cache<Place> = cache.new(256);
 
-/** Items looked through to count them; of longer archives the count is left out (XEP-0059 2.6). */
+/** Number of items to count. For longer archives the count is left out (XEP-0059 2.6). */
 const COUNTED = 10000;
 
 /** Bytes of memory after which a page ends. */

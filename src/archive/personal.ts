@@ -1,5 +1,5 @@
-// mod_mam's archive of an account. With `minimix_archive = "mam"` it has what was said in rooms too, a copy for each
-// account: mod_mam writes down what comes, and what was missed is written from here.
+// mod_mam's archive of an account. With `minimix_archive = "mam"` it also has messages of rooms, one copy per account.
+// mod_mam stores live messages, and this file stores missed ones.
 
 import * as cache from "util.cache";
 import type { Cache } from "util.cache";
@@ -9,55 +9,42 @@ import { delayOf, isAnswering } from "./gate";
 import type { Archive } from "./cursor";
 import { type Reading, startReading } from "./page";
 import * as options from "../options";
-import { findMembership, isOccupantJid, type Membership } from "../state/memberships";
+import { findMembership, type Membership } from "../state/memberships";
 import { appendMessage, openMessages } from "../state/messages";
 import { isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
 
 const store = openMessages(options.personalArchive);
 
-/** Messages that are read to find those among them that come again. */
+/** Number of messages to read when looking for repeated ones. */
 const RECENT = 50;
 
-/** Messages that were kept last, by name. */
+/** The messages stored last, by name. */
 interface Recent {
     readonly names: Cache<true>;
-    /** Whether those of before could be read. */
+    /** Whether the earlier messages could be read. */
     isRead: boolean;
 }
 
 const recent = setmetatable(new LuaMap<Membership, Recent>(), { __mode: "k" });
 
-/** Whether there is such an archive. */
+/** Whether mod_mam is loaded. */
 export function hasPersonalArchive(): boolean {
     const host = prosody.hosts.get(module.host);
     return host?.modules.get("mam") !== undefined;
 }
 
-/** What an account and one other, or all others, said to each other. */
+/** Returns the archive of messages with one JID, or with all. */
 export function personalArchive(username: string, other: string | undefined): Archive {
     // mod_mam labels messages with the bare JID of the other side.
     return { store, key: username, label: other, holds: () => true };
 }
 
-/** `archive-should-store`. */
+/**
+ * `archive-should-store`: mod_mam leaves out messages of rooms by default. A message on its way to a room comes back
+ * from it. History of a join is stored already, or is added as missed.
+ */
 export function onShouldStore(event: { readonly stanza: Stanza }): boolean | undefined {
     const stanza = event.stanza;
-    if (stanza.attr.type === "error") {
-        return isLocalError(stanza) ? false : undefined;
-    }
-    return options.archive === "mam" ? isToKeep(stanza) : undefined;
-}
-
-/** mod_mam stores errors from rooms of other servers. A room of this server writes them to a client's stream directly. */
-function isLocalError(stanza: Stanza): boolean {
-    return prosody.hosts.has(jids.host(stanza.attr.from ?? "")) && isOccupantJid(stanza.attr.to ?? "");
-}
-
-/**
- * mod_mam leaves out messages of rooms. Those that it sees on their way to a room come back from it, and what a room
- * tells of its past on a join is there already, or is missed.
- */
-function isToKeep(stanza: Stanza): boolean | undefined {
     const room = jids.bare(stanza.attr.from ?? "");
     const membership = findMembership(stanza.attr.to ?? "", room);
     if (membership === undefined || stanza.attr.type !== "groupchat") {
@@ -71,7 +58,7 @@ function isToKeep(stanza: Stanza): boolean | undefined {
     return true;
 }
 
-/** Adds a message of a room's past at the end, as there is no other place; whether it was not there before. */
+/** Adds a missed message at the end, the only possible place. Returns whether it is new. */
 export function addMissed(membership: Membership, delayed: Stanza, when: number): boolean {
     const { names, isRead } = recentOf(membership);
     const name = nameOf(membership, delayed);
@@ -103,7 +90,7 @@ export function startReadingRoom(membership: Membership, most: number, since: nu
 function recentOf(membership: Membership): Recent {
     let known = recent.get(membership);
     if (known === undefined) {
-        // What comes while the past is fetched is not to be forgotten over it.
+        // Live messages must not push out the older ones during a catch-up.
         known = { names: cache.new(RECENT + options.maxHistory), isRead: false };
         recent.set(membership, known);
     }
@@ -120,7 +107,7 @@ function recentOf(membership: Membership): Recent {
     return known;
 }
 
-/** What a message is known by: the room's id for it or, where rooms give none, who said what. */
+/** Returns a name for a message: the room's id, or, without ids, its sender and text. */
 function nameOf(membership: Membership, stanza: Stanza): string {
     const id = stanzaIdBy(stanza, membership.room);
     if (id !== undefined) {

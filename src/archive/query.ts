@@ -1,5 +1,5 @@
-// Queries of the account's archive (XEP-0313) that go for what was said in rooms. mod_mam answers all others, as it did
-// before: clients take messages of rooms for forged where they do not expect them.
+// Answers queries of the account's archive (XEP-0313) that include rooms. mod_mam answers all others as before: clients
+// treat unexpected messages of rooms as forged.
 
 import * as datetime from "util.datetime";
 import * as jids from "util.jid";
@@ -15,10 +15,10 @@ import { queryForm, readRequest, readScope } from "./form";
 import type { Archive, Item } from "./cursor";
 import { type Page, startReading } from "./page";
 
-/** What a query is about. */
+/** The messages that a query asks for. */
 interface Scope {
     readonly archives: Archive[];
-    /** The only address that messages may have; undefined for any. */
+    /** The only address that messages may have. Undefined: any address. */
     readonly address: string | undefined;
     readonly groupchat: boolean;
 }
@@ -42,14 +42,14 @@ export function onAccountInfo(event: { readonly reply: Stanza }): undefined {
     }
 }
 
-/** `iq-get/self/urn:xmpp:mam:2:query`: XEP-0313 4.1.5. */
+/** `iq-get/self/urn:xmpp:mam:2:query`: returns the form (XEP-0313 4.1.5). */
 export function onFormRequest(event: StanzaEvent<ClientSession>): Handled {
     const query = st.stanza("query", { xmlns: MAM }).add_child(queryForm());
     event.origin.send(st.reply(event.stanza).add_child(query));
     return true;
 }
 
-/** `iq-set/self/urn:xmpp:mam:2:query`. */
+/** `iq-set/self/urn:xmpp:mam:2:query`: answers a query. */
 export function onQuery(event: StanzaEvent<ClientSession>): Handled {
     const session = event.origin;
     const stanza = event.stanza;
@@ -103,7 +103,7 @@ export function onQuery(event: StanzaEvent<ClientSession>): Handled {
     return true;
 }
 
-/** Undefined if the query is mod_mam's; the first value is false if storage failed. */
+/** Undefined if mod_mam answers the query. The first value is false if storage failed. */
 function scopeOf(session: ClientSession, query: Stanza): LuaMultiReturn<[ok: boolean, scope: Scope | undefined]> {
     const [jid, includeGroupchat] = readScope(query);
     const username = session.username;
@@ -118,7 +118,7 @@ function scopeOf(session: ClientSession, query: Stanza): LuaMultiReturn<[ok: boo
     }
     const room = jids.bare(jid);
     const [done, log] = archiveOf(username, room);
-    // A client that asks for an occupant wants their private messages.
+    // A query with an occupant JID asks for private messages.
     const groupchat = includeGroupchat ?? jid === room;
     if (log === undefined || !groupchat) {
         return $multi(done || !groupchat, undefined);
@@ -128,7 +128,7 @@ function scopeOf(session: ClientSession, query: Stanza): LuaMultiReturn<[ok: boo
 }
 
 function scopeOfAll(session: ClientSession): LuaMultiReturn<[ok: boolean, scope: Scope | undefined]> {
-    // mod_offline need not send what the client gets from here.
+    // mod_offline does not send messages that the client reads here.
     session.mam_requested = true;
     const archives = [personalArchive(session.username, undefined)];
     const rooms = roomsRead(session.username);
@@ -148,7 +148,10 @@ function scopeOfAll(session: ClientSession): LuaMultiReturn<[ok: boolean, scope:
     return $multi(true, { archives, address: undefined, groupchat: true });
 }
 
-/** Where mod_mam keeps what was said in rooms, it is to be left out of what a client gets that does not ask for it. */
+/**
+ * Returns the scope of a query without rooms. If mod_mam stores messages of rooms, they are left out unless the client
+ * asks for them.
+ */
 function scopeWithoutRooms(
     username: string,
     jid: string | undefined,

@@ -1,4 +1,4 @@
-// What an account may read of a room's log.
+// Reads the messages that an account got of a room's log.
 
 import type { Archive } from "./cursor";
 import { type Reading, startReading } from "./page";
@@ -12,7 +12,10 @@ import { findMembership, type Membership, occupantJid } from "../state/membershi
 import { includes, type Ranges } from "../state/ranges";
 import type { Step } from "../slices";
 
-/** What an account got of a room's log, left rooms included. Nothing if it never was in the room, or storage failed. */
+/**
+ * Returns the part of a room's log that an account got, also after it left. Undefined if it never was in the room, or
+ * storage failed.
+ */
 export function archiveOf(username: string, room: string): LuaMultiReturn<[ok: boolean, archive: Archive | undefined]> {
     const rooms = allRangesOf(username);
     if (rooms === undefined) {
@@ -94,9 +97,9 @@ export function readBack(membership: Membership, most: number, since: number, vi
         return undefined;
     }
     const [ranges, isKnown] = rangesOf(username, membership.room);
-    // Without what was before this start of the server, what is in memory will do for a history.
+    // If earlier messages cannot be read, those in memory are enough for history.
     const isFilled = fill(log) && isKnown;
-    // Disk is cleared now and then only.
+    // Expired messages may still be on disk.
     const earliest = Math.max(since, expiryTime());
     let left = most;
     for (const i of $range(log.recent.length, 1, -1)) {
@@ -161,7 +164,7 @@ function visitBack(messages: Said[], visit: Visit): void {
     }
 }
 
-/** What an account was told last in its room, since it came there; whether it could be read. */
+/** Returns the last message that an account received in its room, since it joined, and whether it could be read. */
 export function newestOf(membership: Membership): LuaMultiReturn<[ok: boolean, newest: Said | undefined]> {
     let newest: Said | undefined;
     const rest = readBack(membership, 1, membership.since ?? 0, (said) => {
@@ -174,7 +177,7 @@ export function newestOf(membership: Membership): LuaMultiReturn<[ok: boolean, n
     return $multi(rest?.failed !== true, newest);
 }
 
-/** Whether what the account misses in its room can be made up for. */
+/** Whether missed messages of the room can be fetched and stored. */
 export function isKept(membership: Membership): boolean {
     return options.archive === "mam" ? hasPersonalArchive() : membership.part !== undefined;
 }

@@ -1,26 +1,29 @@
-// How long messages are kept. They are stamped by the wall clock, which may be wrong by years until somebody sets it: after
-// a jump forward nothing is deleted until the clock has gone on for a week.
+// Lifetime of messages. Their time stamps are from the wall clock, which may be wrong by years. After a jump forward no
+// message is deleted for a week.
 
 import * as options from "../options";
 import { monotonic, wallClock } from "../state/clock";
 import { aliveAt, noteAlive } from "../state/numbers";
 
-/** Seconds by which the wall clock may gain on the monotonic one, and for which the server may be down, without doubt. */
+/**
+ * Largest gain of the wall clock on the monotonic one, and longest downtime of the server, without suspicion, in
+ * seconds.
+ */
 const JUMP = 3600;
 const DOWNTIME = 7 * 86400;
 
-/** Seconds until a clock that has jumped is believed. */
+/** Seconds until a clock that has jumped is trusted. */
 const DOUBT = 7 * 86400;
 
-/** The wall clock's lead over the monotonic one at the last look. */
+/** The wall clock's lead over the monotonic clock at the last check. */
 let lead = wallClock() - monotonic();
 
-/** Whether it has been looked how long the server was down. */
+/** Whether the downtime of the server has been checked. */
 let isStarted = false;
 
 let doubtUntil = -math.huge;
 
-/** Messages from before this time, in seconds, have passed their time. */
+/** Returns the time in seconds before which messages have expired. */
 export function expiryTime(): number {
     lookAtClock();
     return monotonic() < doubtUntil ? -math.huge : wallClock() - options.archiveExpiresAfter;
@@ -38,7 +41,7 @@ function lookAtClock(): void {
     }
 }
 
-/** Notes that the server is alive, by a clock that is not in doubt. */
+/** Records that the server is running, unless the clock is not trusted. */
 export function noteRunning(): void {
     lookAtClock();
     if (monotonic() >= doubtUntil) {

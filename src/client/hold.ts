@@ -1,11 +1,11 @@
-// What a session sends to a room while its join is pending.
+// Queues stanzas of a session to a room while its join is pending.
 
 import * as st from "util.stanza";
 import { noteDrop } from "../state/counters";
 import type { Membership } from "../state/memberships";
 import { holdStanza, pendingJoin } from "../state/queue";
 
-/** Holds a stanza of a session that is about to be let in; undefined if it is not. */
+/** Queues a stanza of a session with a pending join. Undefined without a pending join. */
 export function hold(membership: Membership, session: ClientSession, stanza: Stanza): Handled {
     const request = pendingJoin(membership, session.full_jid);
     if (request === undefined) {

@@ -1,4 +1,4 @@
-// IQs from a session to a room or to one of its occupants.
+// Handles IQs from a session to a room or an occupant.
 
 import { monotonic } from "../state/clock";
 import * as jids from "util.jid";
@@ -37,7 +37,7 @@ export function onIq(event: StanzaEvent<ClientSession>): Handled {
     return hold(membership, session, stanza);
 }
 
-/** XEP-0410: the room does not know the full JID that asks, so the answer is ours. */
+/** Answers a self-ping of a session (XEP-0410): the room does not know the session's full JID. */
 function isSelfPing(to: string, nick: string, stanza: Stanza): boolean {
     return stanza.attr.type === "get" && jids.resource(to) === nick && stanza.get_child("ping", PING) !== undefined;
 }
@@ -52,24 +52,27 @@ function pong(membership: Membership, attached: boolean, pending: boolean, stanz
     return st.error_reply(stanza, "wait", "remote-server-timeout", undefined, membership.room);
 }
 
-/** XEP-0313 results are messages to whoever asked; they would come to the account. A room goes by the bare JID here. */
+/**
+ * Whether an IQ is an archive query. Results are messages to the sender (XEP-0313), so they would go to the account. A
+ * room checks the bare JID for this.
+ */
 function isArchiveQuery(stanza: Stanza): boolean {
     const query = stanza.tags[0];
     const xmlns = query?.attr.xmlns;
     return xmlns !== undefined && string.sub(xmlns, 1, 13) === "urn:xmpp:mam:";
 }
 
-/** XEP-0158: the room lets in only those that answer its challenge. */
+/** Whether an IQ answers a challenge, without which the room does not admit the account (XEP-0158). */
 function isChallengeAnswer(stanza: Stanza): boolean {
     return stanza.get_child("captcha", CAPTCHA) !== undefined;
 }
 
-/** Tells the sessions whose IQs the rooms have not answered in time. */
+/** Sends errors for IQs that rooms have not answered in time. */
 export function expireIqs(): void {
     refuseIqs(monotonic());
 }
 
-/** The answers will not find the way any more. */
+/** Sends errors for all pending IQs, because their answers cannot be delivered any more. */
 export function giveUpIqs(): void {
     refuseIqs(math.huge);
 }

@@ -1,7 +1,9 @@
-// `session.rooms_joined`, in which mod_track_muc_joins keeps the nick of a session in each room that it has joined.
-// mod_throttle_unsolicited, mod_csi_battery_saver and others look rooms up there. For rooms that are joined through the
-// account the table is answered from the memberships. pairs() does not list these: mod_ping_muc would ping them from the
-// session's own address, be refused, and tell the client that it is out.
+// Maintains `session.rooms_joined`, in which mod_track_muc_joins keeps the session's nick in each room.
+// mod_throttle_unsolicited, mod_csi_battery_saver and others read it.
+//
+// For rooms joined through the account, the table takes the nick from the memberships. pairs() does not list these.
+// Otherwise mod_ping_muc would ping them from the session's own address, be refused, and tell the client that it is
+// out.
 
 import { isAttached, membershipOf } from "../state/memberships";
 
@@ -22,12 +24,12 @@ function nickOf(session: ClientSession, room: string): string | undefined {
     return isIn ? membership.nick : undefined;
 }
 
-/** The module is loaded while sessions are there. */
+/** Adds the table to all sessions when the module is loaded. */
 export function trackAll(): void {
     forEachSession(track);
 }
 
-/** The module is unloaded. */
+/** Removes the table from all sessions when the module is unloaded. */
 export function untrackAll(): void {
     forEachSession((session) => {
         if (session.rooms_joined !== undefined) {

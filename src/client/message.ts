@@ -1,4 +1,4 @@
-// Messages from a session to a room or to one of its occupants.
+// Handles messages from a session to a room or an occupant.
 
 import * as jids from "util.jid";
 import { isAttached, membershipOf } from "../state/memberships";
@@ -7,7 +7,7 @@ import { hasJoined } from "../state/sessions";
 import { sendMessage } from "../occupancy/outgoing";
 import { hold } from "./hold";
 
-/** `pre-message/bare` and `pre-message/full`, after the hooks that archive and copy what a client sends. */
+/** `pre-message/bare` and `pre-message/full`, after the hooks that archive and copy messages of clients. */
 export function onMessage(event: StanzaEvent<ClientSession>): Handled {
     const session = event.origin;
     const stanza = event.stanza;
@@ -17,7 +17,7 @@ export function onMessage(event: StanzaEvent<ClientSession>): Handled {
     }
     const room = jids.bare(to);
     if (stanza.attr.type === "error") {
-        // A bounce would throw the account out of the room (XEP-0045 18.1.2).
+        // A bounce would make the room remove the account (XEP-0045 18.1.2).
         return hasJoined(session.full_jid, room) ? true : undefined;
     }
     const membership = membershipOf(session, room);
@@ -32,8 +32,8 @@ export function onMessage(event: StanzaEvent<ClientSession>): Handled {
 }
 
 /**
- * `carbons-should-copy`: mod_carbons of 13.0 copies what a client sends to an occupant to every device; it is for those
- * in the room (XEP-0280 6.1), and comes from here.
+ * `carbons-should-copy`: mod_carbons of 13.0 copies a message to an occupant to every device. Only devices in the room
+ * should get it (XEP-0280 6.1). outgoing.ts sends these copies.
  */
 export function onCarbon(event: { readonly stanza: Stanza; readonly session: ClientSession }): false | undefined {
     const session = event.session;

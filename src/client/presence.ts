@@ -1,4 +1,4 @@
-// From a session to a room: joins, presence, nick changes, leaves; and the end of a session.
+// Handles presence from a session to a room (joins, presence updates, nick changes, leaves), and the end of a session.
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
@@ -41,7 +41,8 @@ export function onPresence(event: StanzaEvent<ClientSession>): Handled {
     }
     const room = jids.bare(to);
     if (type === "error") {
-        // Services throw an occupant out for an error (XEP-0045 18.1.2); it would be the account and all its sessions.
+        // Drops presence errors of sessions. A service removes an occupant for an error (XEP-0045 18.1.2), which would
+        // remove the account.
         return hasJoined(session.full_jid, room) ? true : undefined;
     }
     const membership = membershipOf(session, room);
@@ -66,7 +67,7 @@ export function onPresence(event: StanzaEvent<ClientSession>): Handled {
     return type === undefined ? update(membership, session, stanza) : undefined;
 }
 
-/** A presence with `<x xmlns='http://jabber.org/protocol/muc'/>` (XEP-0045 7.2.2). */
+/** Handles a join: presence with `<x xmlns='http://jabber.org/protocol/muc'/>` (XEP-0045 7.2.2). */
 function join(
     session: ClientSession,
     stanza: Stanza,
@@ -75,7 +76,7 @@ function join(
     known: Membership | undefined,
 ): Handled {
     const attached = known !== undefined && isAttached(known, session.full_jid);
-    // A session in the room need not name a nick; one that is only about to be in must.
+    // An attached session need not name a nick. A session with a pending join must.
     const nick = wanted ?? (attached ? known.nick : undefined);
     if (nick === undefined || (known === undefined && !mayBeRoom(session, room))) {
         return undefined;
@@ -99,7 +100,7 @@ function join(
     return true;
 }
 
-/** The option that keeps a session from joining for now. */
+/** Returns the option that limits the joins of the account now. */
 function limitReached(username: string, membership: Membership | undefined): string | undefined {
     if (membership === undefined && membershipsOf(username).length >= options.maxRooms) {
         return "minimix_max_rooms";
@@ -107,13 +108,15 @@ function limitReached(username: string, membership: Membership | undefined): str
     return mayJoin(username) ? undefined : "minimix_join_rate";
 }
 
-/** Contacts and accounts of this server are no rooms, whatever a client directs at them. */
+/** Whether an address may be a room: not a contact and not a local account. */
 function mayBeRoom(session: ClientSession, room: string): boolean {
     const contact = session.roster === undefined ? undefined : session.roster.get(room);
     return mayHaveRooms(jids.host(room)) && (contact === undefined || contact.subscription === "none");
 }
 
-/** A presence without `<x/>`: another nick asks for a nick change, the own nick or none shows a new presence. */
+/**
+ * Handles presence without `<x/>`. Another nick requests a nick change. The own nick, or none, shows a new presence.
+ */
 function update(membership: Membership, session: ClientSession, stanza: Stanza): Handled {
     if (isAttached(membership, session.full_jid)) {
         presenceSent(membership, session.full_jid, stanza);
@@ -122,7 +125,10 @@ function update(membership: Membership, session: ClientSession, stanza: Stanza):
     return hold(membership, session, stanza);
 }
 
-/** A broadcast `unavailable` takes the session out of every room; it lives on and is told, as the rooms would. */
+/**
+ * Detaches a session from every room after a broadcast `unavailable`. The session lives on, and is told as rooms would
+ * tell it.
+ */
 function broadcastUnavailable(session: ClientSession): void {
     for (const membership of membershipsOf(session.username)) {
         if (sessionOffline(membership, session.full_jid) && session.destroyed !== true) {
@@ -131,7 +137,7 @@ function broadcastUnavailable(session: ClientSession): void {
     }
 }
 
-/** `resource-unbind`: the session is no more. The account stays in its rooms, which hear nothing of it. */
+/** `resource-unbind`: the session has ended. The account stays in its rooms, which are not told. */
 export function onSessionGone(event: { readonly session: ClientSession }): Handled {
     const session = event.session;
     for (const membership of membershipsOf(session.username)) {

@@ -1,6 +1,6 @@
 import { resource } from "../options";
 
-/** `pre-resource-bind`: no client may take the resource that is the account's in its rooms; it is given a random one. */
+/** `pre-resource-bind`: gives a client a random resource if it asks for the account's resource in rooms. */
 export function onResourceBind(event: { resource: string | undefined }): undefined {
     if (event.resource === resource) {
         event.resource = undefined;

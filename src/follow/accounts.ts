@@ -1,4 +1,4 @@
-// Accounts that come to an end, for now or for good, and rooms in which nobody is attached.
+// Accounts without sessions, deleted accounts, and rooms without an attached session.
 
 import { monotonic } from "../state/clock";
 import * as st from "util.stanza";
@@ -32,7 +32,7 @@ import { closePart } from "../archive/delivered";
 import { deleteOwn } from "../archive/expire";
 import { close, save } from "../state/store";
 
-/** A session ended. From the last one on the account's time without any runs; on an anonymous host it is over. */
+/** A session has ended. After the last one the account's idle time starts. On an anonymous host the account ends. */
 export function sessionEnded(username: string): void {
     const account = findAccount(username);
     if (account === undefined || hasSession(username)) {
@@ -48,7 +48,7 @@ export function sessionEnded(username: string): void {
     }
 }
 
-/** Leaves every room and keeps nothing. Rooms are told once: there will be nobody to ask whether they heard it. */
+/** Leaves every room and deletes everything about the account. Leaves are sent once and not retried. */
 export function forgetAccount(username: string): void {
     for (const membership of membershipsOf(username)) {
         withdraw(membership);
@@ -80,10 +80,10 @@ export function onAccountDeleted(event: { readonly username: string; readonly ho
     }
 }
 
-/** How much of options.inactiveAfter may pass before the idle time of an account is written. */
+/** Fraction of options.inactiveAfter after which the idle time of an account is written. */
 const PART = 120;
 
-/** Accounts that nobody uses leave their rooms: a bot that came once must not sit there for ever. */
+/** Makes unused accounts leave their rooms, so that a bot that joined once does not stay forever. */
 export function leaveInactive(): void {
     const left: Account[] = [];
     for (const [, account] of accounts) {
@@ -98,12 +98,12 @@ export function leaveInactive(): void {
     });
 }
 
-/** Whether the time for which an account has been idle is not on disk, from where the next start of the server takes it. */
+/** Whether the idle time on disk, from which the next start of the server continues, is out of date. */
 function isUnwritten(account: Account): boolean {
     return Math.abs(idleOf(account) - account.idleOnDisk) > options.inactiveAfter / PART;
 }
 
-/** Whether nobody has used an account for so long that it is to leave its rooms. */
+/** Whether no client has used an account for minimix_inactive_after. */
 export function isInactive(account: Account): boolean {
     return idleOf(account) > options.inactiveAfter;
 }
@@ -111,13 +111,13 @@ export function isInactive(account: Account): boolean {
 function leaveAll(account: Account): void {
     for (const membership of membershipsOf(account.username)) {
         if (membership.place.phase !== Phase.Leaving) {
-            module.log("info", "%s is not used any more and leaves %s", account.username, membership.room);
+            module.log("info", "%s is unused, leaving %s", account.username, membership.room);
             leave(membership, st.presence({ type: "unavailable" }));
         }
     }
 }
 
-/** Rooms in which no session has been attached for a while are shown that nobody is there. */
+/** Shows the rooms that no session is attached, after a delay. */
 export function showAllDetached(): void {
     for (const membership of allMemberships()) {
         const isDue = isDetachedFor(membership, options.detachedAfter) && !membership.shownDetached;
@@ -128,8 +128,8 @@ export function showAllDetached(): void {
 }
 
 /**
- * The module is unloaded for good: the rooms are left, as nobody would answer them any more, and the sessions are told,
- * so that their clients join by themselves. What is stored stays for when the module is loaded again.
+ * The module is unloaded. Leaves the rooms, because stanzas to the accounts would not be answered any more. Tells the
+ * sessions, so that their clients join by themselves. Stored data is kept for a later load.
  */
 export function withdrawAll(): void {
     close();

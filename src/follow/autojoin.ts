@@ -1,5 +1,5 @@
-// Following the account's bookmarks (XEP-0402): rooms with autojoin are joined without any client, and a change of the
-// bookmark changes the membership.
+// Follows the account's bookmarks (XEP-0402). Rooms with autojoin are joined without a client, and a changed bookmark
+// changes the membership.
 
 import { takeBack } from "../occupancy/depart";
 import { monotonic } from "../state/clock";
@@ -29,7 +29,7 @@ import { lineUp, newLine } from "../occupancy/pace";
 import { isKnown, save } from "../state/store";
 import { comeSoon } from "../occupancy/watch";
 
-/** `item-added/pep-service`: an account's service, made when it is first used. */
+/** `item-added/pep-service`: mod_pep creates an account's service at its first use. */
 export function onService(event: PepItem): undefined {
     const events = event.item.service.events;
     module.hook_object_event(events, `item-published/${BOOKMARKS}`, onPublished, -1);
@@ -38,7 +38,7 @@ export function onService(event: PepItem): undefined {
     module.hook_object_event(events, "node-deleted", onEmptied, -1);
 }
 
-/** `item-removed/pep-service`: mod_pep has let go of it, and makes another when it is needed again. */
+/** `item-removed/pep-service`: mod_pep drops the service, and creates another when it is needed. */
 export function onServiceGone(event: PepItem): undefined {
     const events = event.item.service.events;
     module.unhook_object_event(events, `item-published/${BOOKMARKS}`, onPublished);
@@ -79,7 +79,7 @@ function onEmptied(event: PepEvent): undefined {
     }
 }
 
-/** Whether it was the user who changed bookmarks, or another module of this server on their behalf. */
+/** Whether the user changed bookmarks, or another module of this server for the user. */
 function isUsersDoing(event: PepEvent): boolean {
     return event.node === BOOKMARKS && !isWriting() && isBy(event.service.config.pep_username, event.actor);
 }
@@ -98,7 +98,7 @@ function bookmarkChanged(username: string, room: string, bookmark: Bookmark | un
         }
         return;
     }
-    // Whoever publishes it makes it the user's.
+    // A published bookmark belongs to its publisher.
     const wasOwn = membership.ownBookmark;
     membership.ownBookmark = undefined;
     if (update(membership, bookmark) || wasOwn) {
@@ -107,7 +107,7 @@ function bookmarkChanged(username: string, room: string, bookmark: Bookmark | un
     stay(membership);
 }
 
-/** A leave that the room has not confirmed does not stand against a bookmark. */
+/** Cancels an unconfirmed leave, because the bookmark asks to stay. */
 function stay(membership: Membership): void {
     const isTakenBack = membership.place.phase === Phase.Leaving && isToJoin(membership);
     if (isTakenBack && !isUnheard(membership)) {
@@ -115,7 +115,7 @@ function stay(membership: Membership): void {
     }
 }
 
-/** A membership that waits to be joined; undefined if the bookmark does not ask for it, or it would be in vain. */
+/** Returns a membership to be joined. Undefined if the bookmark does not ask for it, or a join would fail again. */
 function membershipFor(username: string, room: string, bookmark: Bookmark | undefined): Membership | undefined {
     if (!bookmark?.autojoin) {
         forgetRefusals(username, room);
@@ -137,7 +137,7 @@ function membershipFor(username: string, room: string, bookmark: Bookmark | unde
     return membership;
 }
 
-/** Takes over what a bookmark says now; whether that is news. */
+/** Takes over a bookmark. Returns whether it has changed. */
 function update(membership: Membership, bookmark: Bookmark | undefined): boolean {
     const before = membership.bookmark;
     if (isSameBookmark(before, bookmark)) {
@@ -154,7 +154,7 @@ function update(membership: Membership, bookmark: Bookmark | undefined): boolean
 
 function switchedOn(membership: Membership, before: Bookmark | undefined, bookmark: Bookmark): void {
     membership.ending = undefined;
-    // Only what has changed counts: otherwise it is the membership that knows better.
+    // Only changed values apply. Otherwise the membership has the newer ones.
     if (before !== undefined && bookmark.password !== undefined && bookmark.password !== before.password) {
         membership.password = bookmark.password;
     }
@@ -185,10 +185,10 @@ function switchedOff(membership: Membership): void {
     }
 }
 
-/** Seconds that clients have to join first: it is their own join that has a room send them its history. */
+/** Seconds for clients to join first, because a room sends history to the session that joins. */
 const GRACE = 5;
 
-/** `resource-bind`, after mod_bookmarks (0) has taken over what a client left in the forms of old. */
+/** `resource-bind`, after mod_bookmarks (0) has converted bookmarks of older forms. */
 export function onLogin(event: { readonly session: ClientSession }): undefined {
     const fresh = follow(event.session.username);
     if (fresh.length > 0) {
@@ -204,8 +204,8 @@ const line = newLine((username: string) => {
 });
 
 /**
- * Follows the bookmarks of those accounts that are in rooms. Those of others are not even looked at: many have none, or
- * have not been used for years. Their turn comes when they log in, unless that was before storage was read.
+ * Follows the bookmarks of accounts that are in rooms. Other accounts follow when they log in: many have no bookmarks,
+ * or have not been used for years. Accounts that logged in before storage was read follow here.
  */
 export function followAll(usernames: string[]): void {
     const wanted: string[] = [];
@@ -225,7 +225,7 @@ export function followAll(usernames: string[]): void {
 /** Seconds until bookmarks that could not be read are read again. */
 const UNREAD_PAUSE = 20;
 
-/** Accounts whose bookmarks could not be read. */
+/** Accounts with bookmarks that could not be read. */
 const unread = new LuaSet<string>();
 
 function followLater(username: string): void {
@@ -245,12 +245,12 @@ function followLater(username: string): void {
     unread.add(username);
 }
 
-/** Accounts that logged in while their rooms were not known. */
+/** Accounts that logged in before their rooms were known. */
 const early = new LuaSet<string>();
 
 /**
- * Brings an account's memberships in line with its bookmarks, which may have changed while nobody listened. Gives those
- * that are to be joined.
+ * Applies an account's bookmarks to its memberships, because they may have changed unnoticed. Returns the memberships
+ * to be joined.
  */
 function follow(username: string): Membership[] {
     if (!isKnown(username)) {

@@ -1,6 +1,6 @@
-// What the account does not want to hear of (XEP-0191). mod_blocklist drops all that comes from a blocked room before this
-// module sees it, so that the account must not be in one: nobody would see it there, and no client could make it leave.
-// The same goes for a room in which the account's own nick is blocked.
+// Handles the account's block list (XEP-0191). mod_blocklist drops all stanzas of a blocked room before this module. So
+// the account must leave a blocked room: no session sees the room, and no client could make the account leave. The same
+// applies if the account's own nick is blocked.
 
 import * as jids from "util.jid";
 import { leaveUnheard } from "../occupancy/transitions";
@@ -11,12 +11,12 @@ import { save } from "../state/store";
 import { forgetOccupant } from "../state/occupants";
 import { outdate } from "../state/view";
 
-/** `iq-set/self/urn:xmpp:blocking:block`, before mod_blocklist: what rooms of this server answer is still heard. */
+/** `iq-set/self/urn:xmpp:blocking:block`, before mod_blocklist, so that answers of local rooms still arrive. */
 export function onBlock(event: StanzaEvent<ClientSession>): undefined {
     const blocked = jidsIn(event.stanza);
     for (const membership of membershipsOf(event.origin.username)) {
         if (silences(blocked, membership.room, membership.nick)) {
-            module.log("info", "%s has blocked %s and leaves it", membership.username, membership.room);
+            module.log("info", "%s has blocked %s, leaving", membership.username, membership.room);
             leaveUnheard(membership);
         } else {
             forgetBlocked(membership, blocked);
@@ -24,7 +24,10 @@ export function onBlock(event: StanzaEvent<ClientSession>): undefined {
     }
 }
 
-/** `iq-set/self/urn:xmpp:blocking:unblock`: who joins next is to see who was not seen, which the room knows. */
+/**
+ * `iq-set/self/urn:xmpp:blocking:unblock`: the cache lacks the occupants that were blocked. The room itself answers the
+ * next join.
+ */
 export function onUnblock(event: StanzaEvent<ClientSession>): undefined {
     const unblocked = jidsIn(event.stanza);
     const all = next(unblocked)[0] === undefined;
@@ -40,14 +43,14 @@ export function onUnblock(event: StanzaEvent<ClientSession>): undefined {
     }
 }
 
-/** Of a blocked occupant nothing is heard, not even that it goes: who joins later does not see it. */
+/** Removes blocked occupants from the cache. Their leave would not be seen. */
 function forgetBlocked(membership: Membership, blocked: Blocklist): void {
     for (const [jid] of blocked) {
         const [room, nick] = splitOccupant(jid);
         if (room === membership.room && nick !== undefined) {
             forgetOccupant(membership.view, nick);
             if (nick === membership.wantedNick) {
-                // It is another's, whom the account is not to follow.
+                // The nick now belongs to another occupant, which the account must not follow.
                 membership.wantedNick = membership.nick;
                 save(membership.username);
             }
@@ -56,8 +59,8 @@ function forgetBlocked(membership: Membership, blocked: Blocklist): void {
 }
 
 /**
- * `message/bare` or `message/full`, before mod_blocklist (100), which may answer a private message with an error: services
- * throw out occupants for one (XEP-0045 18.1.2).
+ * `message/bare` or `message/full`, before mod_blocklist (100). mod_blocklist may answer a private message with an
+ * error, and services remove occupants for that (XEP-0045 18.1.2).
  */
 export function onPrivateMessage(event: StanzaEvent<Origin>): Handled {
     const attr = event.stanza.attr;
@@ -73,7 +76,7 @@ export function onPrivateMessage(event: StanzaEvent<Origin>): Handled {
     return true;
 }
 
-/** None where one is none: mod_blocklist refuses them all then. */
+/** Returns the JIDs of a request. Empty if one is invalid, because mod_blocklist then refuses all. */
 function jidsIn(iq: Stanza): Blocklist {
     const found: Blocklist = new LuaMap();
     const list = iq.tags[0];

@@ -1,5 +1,5 @@
-// Presence of other occupants, and of the room itself. While the room answers a join, the session that asked is shown
-// nothing: it gets all of it in one go with our own presence. The others are shown only what is new to them.
+// Handles presence of other occupants, and of the room itself. While the room answers a join, the session that asked
+// gets it all at once with our own presence. Other sessions get only changes.
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
@@ -16,7 +16,7 @@ import { eachOccupant, findOccupant, forgetOccupant, setOwnNick } from "../state
 import { eachMember, forgetMember, keepMember, noMembers } from "../state/offline";
 import { keepOccupant, outdate, type RoomView, selfOf, setSelf } from "../state/view";
 
-/** The nicks that the room has shown since a join was sent; undefined if it answers none. */
+/** Returns the nicks that the room has shown since a join was sent. Undefined if it does not answer one. */
 function shownSince(membership: Membership): LuaSet<string> | undefined {
     const place = membership.place;
     if (place.phase === Phase.Joining || place.phase === Phase.Entering) {
@@ -26,7 +26,7 @@ function shownSince(membership: Membership): LuaSet<string> | undefined {
     return operation?.kind === "resync" ? operation.shown : undefined;
 }
 
-/** Whether the room answers a join of which our own presence has not come. */
+/** Whether the room answers a join and has not sent our own presence. */
 function isAnswering(membership: Membership): boolean {
     const place = membership.place;
     if (place.phase === Phase.Joined && place.operation !== undefined) {
@@ -35,7 +35,7 @@ function isAnswering(membership: Membership): boolean {
     return place.phase === Phase.Joining;
 }
 
-/** Prosody 13 and ejabberd show the room's own avatar and capabilities so. */
+/** Handles the room's own presence: Prosody 13 and ejabberd show avatar and capabilities of the room by it. */
 export function onRoomPresence(membership: Membership, stanza: Stanza): void {
     const member = stanza.attr.type === "unavailable" ? itemOf(stanza).jid : undefined;
     if (member !== undefined) {
@@ -61,11 +61,11 @@ export function onRoomPresence(membership: Membership, stanza: Stanza): void {
     }
 }
 
-/** Another occupant came, or changed. */
+/** Another occupant has entered or changed. */
 export function onOccupant(membership: Membership, nick: string, stanza: Stanza): void {
     const view = membership.view;
     if (nick === view.selfNick && nick !== membership.nick) {
-        // Another occupant took the nick while the account was lost: its sessions must not take it for themselves.
+        // Another occupant took the nick while the account was lost. Sessions must not mistake it for the account.
         announceIfRenamed(membership, membership.nick);
     }
     const isDuring = isAnswering(membership);
@@ -93,7 +93,7 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
     }
 }
 
-/** Another occupant went, or is shown as offline by a room that answers a join. */
+/** Another occupant has left, or a room that answers a join shows it as offline. */
 export function onOccupantGone(membership: Membership, nick: string, stanza: Stanza): void {
     const view = membership.view;
     const isOffline = isAnswering(membership) && shownSince(membership)?.has(nick) !== true;
@@ -104,13 +104,16 @@ export function onOccupantGone(membership: Membership, nick: string, stanza: Sta
         return;
     }
     if (hasOffline(view) && itemOf(stanza).affiliation !== "none") {
-        // A room that lists members who are offline lists this one from now on, in a form of its own.
+        // A room that lists offline members now lists this one, in a form that only the room knows.
         outdate(view);
     }
     fork(membership, stanza);
 }
 
-/** Prosody shows affiliated users who are not in the room, by nick or, from its own address, by JID. */
+/**
+ * Caches an offline member. Prosody shows affiliated users outside of the room by nick or, from the room's address, by
+ * JID.
+ */
 function onOffline(membership: Membership, key: string, stanza: Stanza, wasThere = false): void {
     if (!isAnswering(membership)) {
         fork(membership, stanza);
@@ -135,7 +138,7 @@ function keyOfJid(jid: string): string {
     return `@${jids.bare(jid)}`;
 }
 
-/** A member who is in the room is not offline. */
+/** Removes the occupant from the offline members. */
 function forgetOffline(membership: Membership, nick: string, stanza: Stanza): void {
     const members = membership.view.offline;
     if (members !== undefined && members.count > 0) {
@@ -151,10 +154,10 @@ function isKnown(before: Held | undefined, held: Held | undefined): boolean {
     return before === undefined || held === undefined ? before === held : isSamePresence(before, held);
 }
 
-/** Occupants that were there before and have not been shown again have left; a restarted room lists none. */
+/** Removes occupants that the answer to a join does not list. They have left; a restarted room lists none. */
 export function forgetOthers(membership: Membership, shown: LuaSet<string>): void {
     const view = membership.view;
-    // Another occupant that had our nick meanwhile is not to be taken for the account.
+    // An occupant that had our nick meanwhile must not be mistaken for the account.
     forgetOccupant(view, membership.nick);
     for (const [nick] of eachOccupant(view)) {
         if (!shown.has(nick)) {
@@ -172,7 +175,7 @@ export function forgetOthers(membership: Membership, shown: LuaSet<string>): voi
     }
 }
 
-/** Whether all that are remembered have been shown again. */
+/** Whether the room has shown all cached occupants again. */
 export function areAllShown(membership: Membership, shown: LuaSet<string>): boolean {
     const view = membership.view;
     return areShown(eachOccupant(view), shown) && areShown(eachMember(view.offline), shown);
@@ -191,7 +194,7 @@ function areShown(presences: LuaIterable<LuaMultiReturn<[string, Held]>>, shown:
     return true;
 }
 
-/** Remembers our own presence. Returns whether it differs from the one before. */
+/** Caches our own presence. Returns whether it has changed. */
 export function keepSelf(membership: Membership, nick: string, stanza: Stanza): boolean {
     const view = membership.view;
     const isKept = mayKeep(stanza);
@@ -206,7 +209,7 @@ export function keepSelf(membership: Membership, nick: string, stanza: Stanza): 
     }
     const before = selfOf(view);
     if (before !== undefined && isModerator(before) !== isModerator(now) && !view.nonAnonymous) {
-        // In a semi-anonymous room moderators see real JIDs, and others do not (XEP-0045 5.1.1).
+        // In a semi-anonymous room only moderators see real JIDs (XEP-0045 5.1.1).
         outdate(view);
     }
     if (!isKept) {
@@ -216,7 +219,7 @@ export function keepSelf(membership: Membership, nick: string, stanza: Stanza): 
     return setSelf(view, nick, now);
 }
 
-/** Our own presence without what only answers a join: its id, and codes of which the view knows the meaning. */
+/** Returns our own presence without parts that only answer a join: the id, and codes that the view stores. */
 function toldLater(stanza: Stanza): Stanza {
     const copy = st.clone(toldAgain(stanza));
     copy.attr.to = undefined;
@@ -251,7 +254,7 @@ function isModerator(presence: Stanza): boolean {
     return itemOf(presence).role === "moderator";
 }
 
-/** Sessions learn of a nick that the account was given on its way back as of a nick change (XEP-0045 7.6). */
+/** Tells the sessions about a nick that the account got with a rejoin, as a nick change (XEP-0045 7.6). */
 export function announceIfRenamed(membership: Membership, nick: string): void {
     const self = isRenamed(membership, nick) ? selfOf(membership.view) : undefined;
     if (self !== undefined) {
@@ -269,7 +272,7 @@ export function isRenamed(membership: Membership, nick: string): boolean {
     return before !== undefined && before !== nick;
 }
 
-/** Whether a nick is the account's, be it prepared otherwise, and not that of another occupant. */
+/** Whether a nick is the account's, also in another normalisation, and belongs to no other occupant. */
 export function isOwnNick(membership: Membership, nick: string): boolean {
     return (
         nick === membership.nick ||

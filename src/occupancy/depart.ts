@@ -1,4 +1,4 @@
-// Sessions that leave a room, or are gone.
+// Sessions that leave a room, or end.
 
 import { bookmarkLeft } from "../settings/bookmark-write";
 import { fork, sendTo } from "../send/fork";
@@ -12,7 +12,10 @@ import { ownUnavailable } from "./replay";
 import { showBest } from "./shown";
 import { leave, leaveIfUnused, rejoin } from "./transitions";
 
-/** A directed `unavailable` (XEP-0045 7.14). Returns false if the session is neither in the room nor about to be. */
+/**
+ * Handles a directed `unavailable` (XEP-0045 7.14). Returns false if the session is not attached and has no pending
+ * join.
+ */
 export function sessionLeaves(membership: Membership, session: string, stanza: Stanza): boolean {
     if (isAttached(membership, session)) {
         bounceAll(membership, session, withdraw(membership, session));
@@ -27,7 +30,7 @@ export function sessionLeaves(membership: Membership, session: string, stanza: S
     return true;
 }
 
-/** The account joins only because sessions have asked for it: without them its join is taken back. */
+/** Withdraws a session's join. The account's join is cancelled if no other session needs it. */
 function withdrawJoin(membership: Membership, session: string, nick: string, stanza: Stanza): void {
     const place = membership.place;
     const isAsked = place.phase === Phase.Joining && place.operation.request !== undefined;
@@ -41,7 +44,7 @@ function withdrawJoin(membership: Membership, session: string, nick: string, sta
     }
 }
 
-/** The session goes, and with the last one the account, unless it autojoins. */
+/** Detaches the session. The account leaves with the last one, unless the bookmark has autojoin. */
 function detachOrLeave(membership: Membership, session: string, stanza: Stanza): void {
     const phase = membership.place.phase;
     if (phase === Phase.Leaving) {
@@ -54,14 +57,14 @@ function detachOrLeave(membership: Membership, session: string, stanza: Stanza):
     }
     if (leaves) {
         bookmarkLeft(membership);
-        // The room's own answer is the session's to see.
+        // The session gets the room's own answer.
         leave(membership, stanza);
     } else {
         showBest(membership);
     }
 }
 
-/** Whether no other session is in the room, or about to be. */
+/** Whether no other session is attached or has a pending join. */
 function isLast(membership: Membership, session: string): boolean {
     for (const [other] of membership.attached) {
         if (other !== session) {
@@ -71,14 +74,14 @@ function isLast(membership: Membership, session: string): boolean {
     return !hasPending(membership, session);
 }
 
-/** The session has gone offline without a word to the room. Returns whether it was in the room, or about to be. */
+/** Detaches a session that has gone offline. Returns whether it was attached or had a pending join. */
 export function sessionOffline(membership: Membership, session: string): boolean {
     const isPending = pendingJoin(membership, session) !== undefined;
     bounceAll(membership, session, withdraw(membership, session));
     return detach(membership, session) || isPending;
 }
 
-/** The session is no more. The account stays in the room, which hears nothing of it. */
+/** Detaches a session that has ended. The account stays in the room, which is not told. */
 export function sessionGone(membership: Membership, session: string): void {
     abandon(membership, session);
     disownSent(membership.sent, session);

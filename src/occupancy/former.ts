@@ -1,4 +1,4 @@
-// Memberships under an address that has changed: left there, and joined anew under the present one (O5).
+// Memberships under a former address. They leave there, and join again under the present address (O5).
 
 import { fork } from "../send/fork";
 import { leaveOnce } from "../send/former";
@@ -13,7 +13,7 @@ import { lost, over } from "./transitions";
 
 const line = newLine(leaveOnce);
 
-/** Leaves rooms under former addresses, paced. A join of the account there does not wait for its turn. */
+/** Leaves rooms under former addresses, at a limited rate. A join of the account there does not wait for this. */
 export function leaveFormerAddresses(formers: FormerOccupant[]): void {
     if (formers.length > 0) {
         module.log("info", "minimix_resource has changed: leaving %d rooms under former addresses", formers.length);
@@ -21,12 +21,12 @@ export function leaveFormerAddresses(formers: FormerOccupant[]): void {
     }
 }
 
-/** Whether a membership from before a reload uses an address that is no longer the account's. */
+/** Whether a membership from before a reload uses a former address. */
 export function hasMoved(membership: Membership): boolean {
     return membership.occupant !== occupantJid(membership.username);
 }
 
-/** Moves a membership to the present address, under which the account is not in the room yet. */
+/** Moves a membership to the present address, under which it is not in the room yet. */
 export function move(membership: Membership): void {
     membership.occupant = occupantJid(membership.username);
     save(membership.username);

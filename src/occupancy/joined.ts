@@ -1,5 +1,5 @@
-// The account is in the room: sessions are let in under its nick, and ask for other nicks. One presence at a time is in
-// flight; requests that need another one wait in the queue.
+// The account is in the room. Sessions attach under its nick, and request other nicks. One presence is in flight at a
+// time. Requests that need another one wait in the queue.
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
@@ -27,7 +27,7 @@ import { isAnswerTo, isInView, isRename, isServedAtOnce } from "./requests";
 import { joinToShow, presenceToShow, selfToBe, showBest, updatePresence } from "./shown";
 import { lost, TURN } from "./transitions";
 
-/** A session asks to be let in, or for another nick. */
+/** Handles a session's request to attach, or for another nick. */
 export function requested(membership: Membership, place: Joined, request: SessionRequest): void {
     const operation = place.operation;
     if (operation === undefined) {
@@ -36,7 +36,7 @@ export function requested(membership: Membership, place: Joined, request: Sessio
     }
     if (operation.kind === "rename" && isServedAtOnce(membership, request)) {
         if (operation.request !== undefined && operation.request.session === request.session) {
-            // The newer request counts: the nick change is not awaited as the answer to a join any more.
+            // The newer request counts. The nick change is no longer the answer to a join.
             operation.request.session = undefined;
         }
         serveRequest(membership, place, request);
@@ -51,7 +51,7 @@ export function requested(membership: Membership, place: Joined, request: Sessio
     request.isResync = request.kind === "join" && request.nick === membership.nick;
     enqueue(membership, request);
     if (operation.kind === "resync" && queueOf(membership).length === 1) {
-        // A join that the room leaves unanswered is not to delay the next one.
+        // An unanswered join must not delay the next one.
         operation.timer.stop();
         operation.timer = after(TURN, () => {
             resyncUnanswered(membership, place, operation);
@@ -59,7 +59,7 @@ export function requested(membership: Membership, place: Joined, request: Sessio
     }
 }
 
-/** Serves the requests in the queue until one needs an answer of the room. Then shows what was not shown meanwhile. */
+/** Serves queued requests until one needs an answer of the room. Then shows the presence that was held back. */
 export function proceed(membership: Membership): void {
     let place = membership.place;
     while (place.phase === Phase.Joined && place.operation === undefined) {
@@ -87,7 +87,7 @@ function serveRequest(membership: Membership, place: Joined, request: SessionReq
     }
 }
 
-/** Lets a session in under the account's nick: from what is known of the room or, where that is not enough, by a join. */
+/** Attaches a session under the account's nick: from the cache, or by a join if the cache cannot serve it. */
 function serve(membership: Membership, place: Joined, request: SessionRequest): void {
     if (isInView(membership, request)) {
         serveFromView(membership, request);
@@ -105,8 +105,8 @@ function serveFromView(membership: Membership, request: SessionRequest): void {
 }
 
 /**
- * The session gets the room's traffic from now on, and what it has sent since its join goes out. `told` is our own
- * presence that it has been shown before the room.
+ * Attaches a session: it gets the room's traffic from now on, and its queued stanzas are sent. `told` is our own
+ * presence that it got ahead of the room.
  */
 export function letIn(membership: Membership, request: SessionRequest, told?: Stanza): void {
     if (request.session !== undefined) {
@@ -115,7 +115,7 @@ export function letIn(membership: Membership, request: SessionRequest, told?: St
     release(membership, request);
 }
 
-/** Sends what a session has sent since its join, in order. */
+/** Sends the stanzas that a session has queued since its join, in order. */
 function release(membership: Membership, request: SessionRequest): void {
     const held = request.held;
     request.held = [];
@@ -134,7 +134,7 @@ function release(membership: Membership, request: SessionRequest): void {
     }
 }
 
-/** A presence without `<x/>` of an attached session: another nick asks for a nick change, else it is a presence update. */
+/** Handles a presence without `<x/>` of an attached session: a nick change, or a presence update. */
 export function presenceSent(membership: Membership, session: string, stanza: Stanza): void {
     const nick = jids.resource(stanza.attr.to ?? "");
     if (nick === undefined || nick === membership.nick) {
@@ -150,21 +150,21 @@ export function presenceSent(membership: Membership, session: string, stanza: St
     }
 }
 
-/** A join of an account that is in the room: a full answer of the room (XEP-0045 7.2.1), for one session alone. */
+/** Resync: sends a join of an account in the room, to get the room's full answer for one session (XEP-0045 7.2.1). */
 function resync(membership: Membership, place: Joined, request: SessionRequest): void {
     const operation = startResync(membership, place, presenceIdFor(membership, request.id), request, resyncUnanswered);
     if (membership.view.stale === "outdated") {
         membership.view.stale = undefined;
     }
     if (isAttached(membership, request.session)) {
-        // The presence that it shows from now on goes with the join.
+        // The join contains the presence that the session shows from now on.
         attachSession(membership, request.session ?? "", presenceContent(request.stanza), undefined);
     }
     sendPresence(membership, joinToShow(membership, request), operation.nick, operation.id);
     awaitResync(membership, place, operation);
 }
 
-/** The ping is answered after all that the room sends on a join. */
+/** Sends a self-ping after the join. The room answers it after its answer to the join. */
 function awaitResync(membership: Membership, place: Joined, operation: Resync): void {
     selfPing(membership, (condition) => {
         if (place.operation !== operation || membership.place !== place || !isCurrent(membership)) {
@@ -178,7 +178,10 @@ function awaitResync(membership: Membership, place: Joined, operation: Resync): 
     });
 }
 
-/** Not every service answers a repeated join (ejabberd takes it for a presence update): then what is known must do. */
+/**
+ * Serves the session from the cache. Some services do not answer a repeated join: ejabberd treats it as a presence
+ * update.
+ */
 function resyncUnanswered(membership: Membership, place: Joined, operation: Resync): void {
     endOperation(place);
     if (operation.stage === "history") {
@@ -189,7 +192,10 @@ function resyncUnanswered(membership: Membership, place: Joined, operation: Resy
     proceed(membership);
 }
 
-/** Our own presence ends the list of occupants. If a known one is missing, the room did not take our presence for a join. */
+/**
+ * Our own presence ends the list of occupants. If a known occupant is missing, the room did not treat our presence as a
+ * join.
+ */
 function resyncSelf(membership: Membership, operation: Resync): void {
     if (areAllShown(membership, operation.shown)) {
         occupantsShown(membership, operation);
@@ -198,7 +204,7 @@ function resyncSelf(membership: Membership, operation: Resync): void {
     }
 }
 
-/** History or a subject follows: the room has answered as to a join after all. */
+/** History or a subject follows, so the room has treated the presence as a join. */
 export function answeredAsJoin(membership: Membership, operation: Resync): void {
     forgetOthers(membership, operation.shown);
     occupantsShown(membership, operation);
@@ -215,7 +221,7 @@ function occupantsShown(membership: Membership, operation: Resync): void {
     letIn(membership, request);
 }
 
-/** The subject came: all that the room sends on a join is there. */
+/** The subject ends the room's answer to a join. */
 export function subjectCame(membership: Membership, place: Joined): void {
     const operation = place.operation;
     if (operation?.kind === "resync" && operation.stage === "history") {
@@ -235,7 +241,7 @@ function rename(membership: Membership, place: Joined, nick: string, request?: S
     sendPresence(membership, presenceToShow(membership), nick, key);
 }
 
-/** The answer is lost, or late. A session that asked with a join is let in under the nick that the account has. */
+/** The answer is lost or late. A session that asked by a join attaches under the current nick. */
 export function renameUnanswered(membership: Membership, place: Joined, operation: Rename): void {
     place.late = operation;
     endOperation(place);
@@ -246,7 +252,7 @@ export function renameUnanswered(membership: Membership, place: Joined, operatio
     proceed(membership);
 }
 
-/** Our own presence. */
+/** Our own presence has arrived. */
 export function selfShown(membership: Membership, place: Joined, nick: string, stanza: Stanza): void {
     const operation = place.operation;
     const wasRenamed = isRenamed(membership, nick);
@@ -263,7 +269,7 @@ export function selfShown(membership: Membership, place: Joined, nick: string, s
     }
 }
 
-/** A nick change that came as a join is answered as one: the own presence is in the replay. */
+/** Answers a nick change that came as a join by a replay, which contains the own presence. */
 function renamed(membership: Membership, place: Joined, operation: Rename, stanza: Stanza): void {
     const request = operation.request;
     endOperation(place);
@@ -280,7 +286,7 @@ function renamed(membership: Membership, place: Joined, operation: Rename, stanz
     proceed(membership);
 }
 
-/** The room refused the nick, and the presence that came with it, unless the session has shown another one since. */
+/** The room refused the nick and the presence with it, unless the session has shown another presence since. */
 export function renameRefused(membership: Membership, place: Joined, operation: Rename, error: Stanza): void {
     const request = operation.request;
     const session = request === undefined ? undefined : request.session;
@@ -307,7 +313,7 @@ export function renameRefused(membership: Membership, place: Joined, operation: 
     proceed(membership);
 }
 
-/** A join was sent that the room takes for a nick change or a resync, now that another one has let the account in. */
+/** Takes over an unanswered join after another join has succeeded. The room treats it as a nick change or a resync. */
 export function adopt(membership: Membership, place: Joined, join: Join): void {
     const request = join.request;
     if (request === undefined) {
@@ -321,7 +327,7 @@ export function adopt(membership: Membership, place: Joined, join: Join): void {
     }
 }
 
-/** The account asks for the nick it would have if that were free, where it is. */
+/** Asks for the wanted nick, in case it is free now. */
 export function regainNick(membership: Membership): void {
     const wanted = membership.wantedNick;
     const place = membership.place;
@@ -331,7 +337,7 @@ export function regainNick(membership: Membership): void {
     }
 }
 
-/** The account asks for another nick by itself. No session is told if the room refuses. */
+/** Asks for another nick for the account itself. No session is told if the room refuses. */
 export function askForNick(membership: Membership, nick: string): void {
     if (!isNickBlocked(membership, nick)) {
         const place = membership.place;

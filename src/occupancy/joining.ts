@@ -1,4 +1,4 @@
-// The room answers a join (XEP-0045 7.2): it lets the account in, refuses it, or puts it out at once.
+// Answers of the room to a join (XEP-0045 7.2): it admits the account, refuses it, or removes it at once.
 
 import { wallClock } from "../state/clock";
 import * as st from "util.stanza";
@@ -38,18 +38,18 @@ import { refuse } from "./refuse";
 import { sendOccupants, sendSubject, technicalRemoval } from "./replay";
 import { enter, joinAgain, giveUp, joinFailed, lost, makeSure, over, tryNext, unreached } from "./transitions";
 
-/** Seconds between a presence with the account's nick without 110 and one with it, if the room has any. */
+/** Seconds to wait for a self-presence with 110 after one without. Some rooms never send 110. */
 const SELF_TIMEOUT = 10;
 
-/** Seconds between our own presence and the subject; not every service sends one to a new room. */
+/** Seconds to wait for the subject after our own presence. Some services send none to a new room. */
 const SUBJECT_TIMEOUT = 10;
 
-/** Underscores put behind a nick that is taken, before waiting for it to be free. */
+/** Underscores to append to a nick that is taken, before waiting for it. */
 const NICK_TRIES = 3;
 
 /**
- * A presence with the account's nick came without 110. Older services leave out 110; but it may be another's, in what the
- * room still answers to an earlier join. The account is in if something else follows, or nothing.
+ * A presence with the account's nick arrived without 110. Older services omit 110. But it may also belong to another
+ * occupant, in the answer to an earlier join. The account is in if the room goes on, or sends nothing more.
  */
 export function selfClaimed(membership: Membership, place: Joining, nick: string, held: Held): void {
     const join = place.operation;
@@ -61,7 +61,7 @@ export function selfClaimed(membership: Membership, place: Joining, nick: string
     });
 }
 
-/** The room has gone on: the presence without 110 was our own. */
+/** The room has gone on, so the presence without 110 was our own. */
 export function admitClaimed(membership: Membership, place: Joining, nick = place.operation.nick): void {
     const held = place.operation.claimed;
     const stanza = held === undefined ? undefined : stanzaOf(held);
@@ -71,7 +71,7 @@ export function admitClaimed(membership: Membership, place: Joining, nick = plac
     }
 }
 
-/** The room let the account in: our own presence came. History and subject follow. */
+/** The room has admitted the account: our own presence arrived. History and subject follow. */
 export function admitted(membership: Membership, place: Joining, nick: string, stanza: Stanza): void {
     const join = answeredJoin(place, nick, stanza.attr.id);
     const request = join.request;
@@ -98,7 +98,7 @@ export function admitted(membership: Membership, place: Joining, nick: string, s
     noteDetached(membership);
 }
 
-/** Which join the room has answered: by id, else by nick, else the last one. */
+/** Returns the join that the room has answered: by id, else by nick, else the last one. */
 function answeredJoin(place: Joining, nick: string, key: string | undefined): Join {
     const last = place.operation;
     if (key === last.id) {
@@ -119,7 +119,7 @@ function answeredJoin(place: Joining, nick: string, key: string | undefined): Jo
     return last;
 }
 
-/** Joins that the room has passed over go back to the queue. The last one may be answered as well. */
+/** Moves to Entering. Joins that the room has skipped return to the queue. The last one may still be answered. */
 function enterRoom(membership: Membership, place: Joining, join: Join): void {
     const passed: SessionRequest[] = [];
     for (const other of place.earlier) {
@@ -148,7 +148,7 @@ function subjectTimer(membership: Membership, join: Join): Timer {
     });
 }
 
-/** Waits for the subject anew, after a reload. */
+/** Starts the timeout of the subject again after a reload. */
 export function awaitSubject(membership: Membership, place: Entering): void {
     place.timer = subjectTimer(membership, place.operation);
 }
@@ -169,7 +169,7 @@ function noteAdmitted(membership: Membership, request: SessionRequest | undefine
     bookmarkJoined(membership);
 }
 
-/** The session that asked gets what the room has shown since, and the room's own presence as it came. */
+/** Sends the cached occupants to the session that asked, and the room's own presence at its place. */
 function showRoom(membership: Membership, request: SessionRequest, stanza: Stanza): void {
     sendOccupants(membership, request.session);
     if (stanza.attr.id === request.id) {
@@ -197,7 +197,7 @@ function subjectMissing(membership: Membership, place: Entering): void {
     complete(membership, place);
 }
 
-/** All that a room sends on a join has come. */
+/** The room's answer to the join is complete. */
 export function complete(membership: Membership, place: Entering): void {
     const join = place.operation;
     const { tries, later } = place;
@@ -208,7 +208,7 @@ export function complete(membership: Membership, place: Entering): void {
     if (outcomeOf(membership) === "refused") {
         endCatchUp(membership);
     } else if (membership.catchUp !== undefined) {
-        // Something may have been said between the archive's answer and the room's.
+        // Messages may have arrived between the archive's answer and the room's.
         closeGap(membership);
     }
     const joined = membership.place;
@@ -219,7 +219,7 @@ export function complete(membership: Membership, place: Entering): void {
     proceed(membership);
 }
 
-/** The room refused a join. Returns whether the error answers one. */
+/** Handles an error for a join. Returns whether it answers one. */
 export function refused(membership: Membership, place: Joining, nick: string | undefined, error: Stanza): boolean {
     const join = refusedJoin(membership, place, nick, error.attr.id);
     if (join === undefined) {
@@ -237,7 +237,10 @@ export function refused(membership: Membership, place: Joining, nick: string | u
     return true;
 }
 
-/** By id. An error without an id of ours may answer the last join only, and not if its nick is another. */
+/**
+ * Finds the join that an error refuses: by id. An error without an id of ours may refuse the last join only, and not
+ * under another nick.
+ */
 function refusedJoin(
     membership: Membership,
     place: Joining,
@@ -266,11 +269,11 @@ function joinRefused(membership: Membership, place: Joining, request: SessionReq
     }
 }
 
-/** The account has asked by itself, after it was lost; sessions may wait for the end of that. */
+/** The room has refused an automatic rejoin. Sessions may wait for its end. */
 function rejoinRefused(membership: Membership, join: Join, error: Stanza): void {
     const [, condition] = error.get_error();
     if (condition === "conflict" && string.len(join.nick) < string.len(membership.wantedNick) + NICK_TRIES) {
-        // The cached occupant with this nick is somebody else.
+        // The cached occupant with this nick is another one.
         forgetOccupant(membership.view, join.nick);
         membership.nick = `${join.nick}_`;
         joinAgain(membership);
@@ -282,20 +285,20 @@ function rejoinRefused(membership: Membership, join: Join, error: Stanza): void 
     }
     const next = takeNext(membership);
     if (next !== undefined) {
-        // The client may know better: a new password, another nick.
+        // The client may have a new password or another nick.
         enter(membership, next);
     } else if (isTemporary(error)) {
         lost(membership);
     } else {
-        module.log("info", "%s cannot be brought back to %s: %s", membership.username, membership.room, condition);
+        module.log("info", "%s gave up rejoining %s: %s", membership.username, membership.room, condition);
         fork(membership, technicalRemoval(membership));
         over(membership);
     }
 }
 
 /**
- * The room has put the account out before it let it in. If the account was in the room a moment ago, that may be of the
- * earlier stay, and the answer to the join follows. A ping is answered after that.
+ * The room removed the account before admitting it. If the account was in before, the removal may belong to the earlier
+ * stay. Then the answer to the join follows, before the answer to a ping.
  */
 export function removed(membership: Membership, place: Joining, stanza: Stanza): void {
     const join = place.operation;
@@ -328,10 +331,12 @@ function removedAtOnce(membership: Membership, place: Joining, stanza: Stanza): 
     }
 }
 
-/** For which sessions a groupchat message is: all; the one whose resync it answers; or those to which it is new. */
+/**
+ * The sessions that get a groupchat message: all; the session with the resync; or those that joined for the first time.
+ */
 export type Audience = "all" | "asking" | "return";
 
-/** Goes on with what was in doubt, as a message follows all occupants. */
+/** Decides open questions, because a message comes after all occupants. Returns the sessions that get the message. */
 export function audienceOf(membership: Membership, isSubject: boolean, isPast: boolean): Audience {
     let place = membership.place;
     if (place.phase === Phase.Joined && place.operation === undefined) {

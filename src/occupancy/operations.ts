@@ -1,4 +1,4 @@
-// The presences of the account that a room has to answer: their records, and what is common to them.
+// Presences of the account that a room must answer: their records, and common functions.
 
 import * as id from "util.id";
 import * as st from "util.stanza";
@@ -14,24 +14,24 @@ import type { Join, Joined, Leave, Rename, Resync, SessionRequest } from "../sta
 import { after } from "../turn";
 import { presenceToShow } from "./shown";
 
-/** The time limit of a join to which a user has to contribute, as a multiple of the ordinary one. */
+/** Factor for the timeout of a join that needs an action of the user. */
 const EXTENSIONS = 5;
 
-/** The longest pause between two tries, in seconds. */
+/** Longest pause between two attempts, in seconds. */
 const LONGEST_PAUSE = 900;
 
-/** Seconds that the account waits at first to be let in again, see patience(). Big rooms take their time. */
+/** First timeout of a rejoin, in seconds; see patience(). Large rooms need some time. */
 const JOIN_PATIENCE = 15;
 
-/** Seconds that a room has to answer a nick change; the answer may be lost. */
+/** Timeout of a nick change in seconds. The answer may be lost. */
 const RENAME_TIMEOUT = 10;
 
-/** Seconds that a room has to answer a resync. A self-ping tells earlier that it does not. */
+/** Timeout of a resync in seconds. A self-ping ends it earlier if the room does not answer. */
 const RESYNC_TIMEOUT = 60;
 
 type JoinParts = Pick<Join, "id" | "nick" | "request" | "isReturn" | "isDoubtful" | "isFirst">;
 
-/** A join. `ended` is called at its time limit. */
+/** Creates a join. `ended` is called at its timeout. */
 export function newJoin(
     membership: Membership,
     parts: JoinParts,
@@ -60,23 +60,23 @@ export function newJoin(
     return join;
 }
 
-/** What a join of the account itself is made of. */
+/** Returns the parts of an automatic join. */
 export function ownJoin(membership: Membership, isDoubtful: boolean): JoinParts {
     const isFirst = isDoubtful && !membership.established;
     return { id: id.medium(), nick: membership.nick, request: undefined, isReturn: true, isDoubtful, isFirst };
 }
 
-/** The time limit of the account's own join, in seconds. */
+/** Returns the timeout of an automatic join, in seconds. */
 export function ownTimeLimit(membership: Membership): number {
     return Math.min(options.answerTimeout, JOIN_PATIENCE * 2 ** Math.min(triesOf(membership), 10));
 }
 
-/** Sends a join of the account itself. */
+/** Sends an automatic join. */
 export function sendOwnJoin(membership: Membership, join: Join): void {
     const presence = presenceToShow(membership);
     const x = st.stanza("x", { xmlns: MUC });
     const since = historySince(membership);
-    // mod_muc, which gets it as it is where it is of this server, asks for children with their namespace.
+    // A local mod_muc gets this table, and finds children by their namespace.
     x.tag("history", since === undefined ? { xmlns: MUC, maxstanzas: "0" } : { xmlns: MUC, since }).up();
     if (membership.password !== undefined) {
         x.tag("password", { xmlns: MUC }).text(membership.password).up();
@@ -85,13 +85,13 @@ export function sendOwnJoin(membership: Membership, join: Join): void {
     sendPresence(membership, presence, join.nick, join.id);
 }
 
-/** Seconds that a room still has which has sent a challenge, say, that a user has to answer. */
+/** Returns the remaining seconds of a join for which the user must answer a challenge, for example. */
 export function timeLeft(join: Join): number {
     const left = join.since + EXTENSIONS * options.answerTimeout - now();
     return join.isHeard && left >= 1 ? left : 0;
 }
 
-/** Takes a join out of a list. */
+/** Removes a join from a list. */
 export function removeJoin(joins: Join[], join: Join): void {
     for (const i of $range(joins.length, 1, -1)) {
         if (joins[i - 1] === join) {
@@ -100,7 +100,7 @@ export function removeJoin(joins: Join[], join: Join): void {
     }
 }
 
-/** A leave. `ended` is called at its time limit. */
+/** Creates a leave. `ended` is called at its timeout. */
 export function newLeave(
     membership: Membership,
     seconds: number,
@@ -158,7 +158,7 @@ export function startRename(
     place.operation = operation;
 }
 
-/** The account is not in the room (any more): what belongs to its stay ends. */
+/** Ends the data of a stay in the room, because the account is out. */
 export function endStay(membership: Membership): void {
     membership.ending = undefined;
     membership.established = undefined;
@@ -169,7 +169,7 @@ export function endStay(membership: Membership): void {
     forgetRoom(membership);
 }
 
-/** The operation has ended: the next one may begin. */
+/** Ends the operation, so that the next one can begin. */
 export function endOperation(place: Joined): void {
     if (place.operation !== undefined) {
         place.operation.timer.stop();
@@ -177,12 +177,12 @@ export function endOperation(place: Joined): void {
     }
 }
 
-/** Seconds to wait after so many tries: 1 s, doubled up to 15 min, give or take a quarter, so that not all come at once. */
+/** Returns the pause in seconds after a number of attempts: 1 s, doubled up to 15 min, with 25 % jitter. */
 export function pause(tries: number): number {
     return Math.min(2 ** Math.min(tries - 1, 10), LONGEST_PAUSE) * (0.75 + math.random() / 2);
 }
 
-/** Whether the account has blocked what the room tells it of itself. */
+/** Whether the account has blocked the room's stanzas about it. */
 export function isUnheard(membership: Membership): boolean {
     return isBlocked(membership.username, membership.room, membership.nick);
 }

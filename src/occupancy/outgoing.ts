@@ -1,4 +1,4 @@
-// Messages and IQs that a session in the room sends to it or to its occupants.
+// Sends messages and IQs of attached sessions to the room and its occupants.
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
@@ -25,7 +25,7 @@ export function sendMessage(membership: Membership, session: string | undefined,
     sendUpstream(membership, stanza);
 }
 
-/** The account's other devices in the room see what this one said (XEP-0280 6, 6.1). */
+/** Sends a carbon copy of a private message to the account's other attached sessions (XEP-0280 6, 6.1). */
 function copyToOthers(membership: Membership, sender: string | undefined, stanza: Stanza): void {
     if (stanza.get_child("private", CARBONS) !== undefined || stanza.get_child("no-copy", HINTS) !== undefined) {
         return;
@@ -49,11 +49,14 @@ function sentCarbon(stanza: Stanza, account: string): Stanza {
         .reset();
 }
 
-/** Sends a session's IQ from the occupant JID. A request has an id of ours, by which its answer finds the session. */
+/**
+ * Sends a session's IQ from the occupant JID. A request gets an id of the module, by which its answer finds the
+ * session.
+ */
 export function sendIq(membership: Membership, session: string, stanza: Stanza): void {
     const type = stanza.attr.type;
     if (type !== "get" && type !== "set") {
-        // The answer to an occupant's request: the room knows the way back by the id.
+        // An answer to an occupant's request keeps its id, by which the room routes it.
         forward(membership, stanza, stanza.attr.id);
         return;
     }

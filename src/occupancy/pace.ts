@@ -1,24 +1,36 @@
-// Work for many accounts and rooms, so much in a second that neither this server nor the rooms' are flooded.
+// Limits the rate of work for many accounts and rooms, so that no server is overloaded.
 
+import * as time from "util.time";
 import * as options from "../options";
 import { inTurn } from "../turn";
 
-/** What waits for its turn, and what is to be done with it then. */
+/** A queue of items, and the function that handles an item. */
 export interface Line<T> {
-    readonly items: T[];
+    items: T[];
+    /** Items that could not be served when it was their turn. They follow the others. */
+    postponed: T[];
     readonly serve: (this: void, item: T) => void;
+    /** Whether an item may be served now. */
+    readonly mayServe: (this: void, item: T) => boolean;
     moving: boolean;
 }
 
-/** Seconds between two looks at a line. */
+/** Seconds between two looks at a line, and how long one look may take. A room of this server answers meanwhile. */
 const STEP = 0.1;
+const SLICE = 0.02;
 
-/** A line with nobody in it. */
-export function newLine<T>(serve: (this: void, item: T) => void): Line<T> {
-    return { items: [], serve, moving: false };
+/** Items that one look may postpone. */
+const MAX_POSTPONED = 200;
+
+/** An empty line. */
+export function newLine<T>(
+    serve: (this: void, item: T) => void,
+    mayServe: (this: void, item: T) => boolean = () => true,
+): Line<T> {
+    return { items: [], postponed: [], serve, mayServe, moving: false };
 }
 
-/** Puts items in a line, in random order. What came last is served first: somebody just logged in and waits for it. */
+/** Puts items in a line, in random order. The newest are served first, as they are of a user who has just logged in. */
 export function lineUp<T>(line: Line<T>, items: T[]): void {
     for (const item of shuffled(items)) {
         line.items.push(item);
@@ -30,26 +42,43 @@ export function lineUp<T>(line: Line<T>, items: T[]): void {
 }
 
 function move<T>(line: Line<T>): void {
+    const most = Math.max(1, options.rejoinRate * STEP);
     let due = 0;
     module.add_timer(STEP, () => {
-        // An item that fails is logged and does not keep the others from their turn.
-        due = due + options.rejoinRate * STEP;
-        while (due >= 1) {
-            const item = table.remove<T>(line.items);
-            if (item === undefined) {
-                line.moving = false;
-                return undefined;
-            }
-            due = due - 1;
-            inTurn(() => {
-                line.serve(item);
-            });
-        }
-        return STEP;
+        // What could not be served in time is not made up for.
+        due = Math.min(due + options.rejoinRate * STEP, most);
+        const started = time.monotonic();
+        due = due - look(line, due, started);
+        line.moving = line.items.length > 0 || line.postponed.length > 0;
+        return line.moving ? Math.max(STEP, time.monotonic() - started) : undefined;
     });
 }
 
-/** Fisher and Yates'. */
+/** Serves so many items, as far as there is time. Returns how many. */
+function look<T>(line: Line<T>, most: number, started: number): number {
+    let served = 0;
+    let postponed = 0;
+    while (served + 1 <= most && postponed < MAX_POSTPONED && time.monotonic() - started < SLICE) {
+        const item = table.remove<T>(line.items);
+        if (item === undefined) {
+            line.items = line.postponed;
+            line.postponed = [];
+            break;
+        }
+        if (line.mayServe(item)) {
+            served = served + 1;
+            inTurn(() => {
+                line.serve(item);
+            });
+        } else {
+            postponed = postponed + 1;
+            line.postponed.push(item);
+        }
+    }
+    return served;
+}
+
+/** Returns the items in random order (Fisher-Yates). */
 function shuffled<T>(list: T[]): T[] {
     for (const i of $range(list.length, 2, -1)) {
         const j = math.random(i);

@@ -1,11 +1,11 @@
-// The state machine of a membership: what an input means in each phase.
+// The state machine of a membership: the effect of each input in each phase.
 //
 //     request → Joining → Entering → Joined → Leaving → none
 //                  ↑ ↓                 ↓
 //                  Lost ←──────────────┘
 //
-// `Place` (state/place.ts) says where an account stands, with at most one presence that the room has yet to answer. It is
-// replaced as a whole. Timers and answers to self-pings are inputs too; the functions that set them handle them.
+// `Place` (state/place.ts) is the state of an account, with at most one presence that the room has not answered. It is
+// replaced as a whole. Timers and answers to self-pings are inputs too. The functions that set them handle them.
 
 import * as st from "util.stanza";
 import { isBlocked } from "../settings/blocklist";
@@ -29,11 +29,11 @@ import { enter, hastenLeave, leaveUnanswered, lost, over, rejoin, waitForTurn } 
 import { check } from "./watch";
 
 interface Rules<P extends Place> {
-    /** Our own presence came. */
+    /** Our own presence arrived. */
     readonly self: (this: void, membership: Membership, place: P, nick: string, stanza: Stanza) => void;
-    /** Our own unavailable presence came, which is not that of a nick change. */
+    /** Our own unavailable presence arrived, not as part of a nick change. */
     readonly removed: (this: void, membership: Membership, place: P, stanza: Stanza) => void;
-    /** A presence error came, from this nick or from the room. Returns whether it answers something. */
+    /** A presence error arrived, from this nick or from the room. Returns whether it answers an operation. */
     readonly refused: (
         this: void,
         membership: Membership,
@@ -41,9 +41,9 @@ interface Rules<P extends Place> {
         nick: string | undefined,
         error: Stanza,
     ) => boolean;
-    /** The room's subject came. */
+    /** The room's subject arrived. */
     readonly subject: (this: void, membership: Membership, place: P) => void;
-    /** A session asks to be let in, or for another nick. */
+    /** Handles a session's request to attach, or for another nick. */
     readonly request: (this: void, membership: Membership, place: P, request: SessionRequest) => void;
 }
 
@@ -95,41 +95,46 @@ const table: Record<Phase, unknown> = {
     [Phase.Leaving]: leavingRules,
 };
 
-/** What inputs mean where the account stands now. */
+/** Returns the rules of the current phase. */
 function rulesOf(membership: Membership): Rules<Place> {
     return table[membership.place.phase] as Rules<Place>;
 }
 
-/** Our own presence came. */
+/** Our own presence arrived. */
 export function onSelf(membership: Membership, nick: string, stanza: Stanza): void {
     rulesOf(membership).self(membership, membership.place, nick, stanza);
 }
 
-/** Our own unavailable presence came, which is not that of a nick change. */
+/** Our own unavailable presence arrived, not as part of a nick change. */
 export function onRemoved(membership: Membership, stanza: Stanza): void {
     rulesOf(membership).removed(membership, membership.place, stanza);
 }
 
-/** A presence error came. One that answers nothing may say that the account is out. */
+/** A presence error arrived. If it answers no operation, it may mean that the account is out. */
 export function onRefused(membership: Membership, nick: string | undefined, error: Stanza): void {
     if (!rulesOf(membership).refused(membership, membership.place, nick, error)) {
         noteDrop("unclaimed");
-        module.log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username);
+        module.log(
+            "debug",
+            "Ignoring a presence error from %s to %s: it answers no presence",
+            membership.room,
+            membership.username,
+        );
         check(membership);
     }
 }
 
-/** The room's subject came. */
+/** The room's subject arrived. */
 export function onSubject(membership: Membership): void {
     rulesOf(membership).subject(membership, membership.place);
 }
 
-/** A session asks to be let in, or for another nick. */
+/** Handles a session's request to attach, or for another nick. */
 export function onRequest(membership: Membership, request: SessionRequest): void {
     rulesOf(membership).request(membership, membership.place, request);
 }
 
-/** The room calls the account by another nick from now on (XEP-0045 7.6). This counts in each phase. */
+/** The room has given the account another nick (XEP-0045 7.6). Valid in every phase. */
 export function onRenamed(membership: Membership, nick: string, stanza: Stanza): void {
     membership.nick = nick;
     membership.wantedNick = nick;
@@ -143,7 +148,7 @@ export function onRenamed(membership: Membership, nick: string, stanza: Stanza):
 }
 
 function ignore(this: void): void {
-    // This input says nothing in this phase.
+    // This input has no effect in this phase.
 }
 
 function isNoAnswer(this: void): boolean {
@@ -155,7 +160,7 @@ function stillIn(this: void, membership: Membership, _: Place, nick: string, sta
     forkOwn(membership, stanza);
 }
 
-/** The account was let in after all: now the leave has to be confirmed. */
+/** The room has admitted the account late. The leave needs a confirmation now. */
 function admittedLate(this: void, membership: Membership, place: Place, nick: string, stanza: Stanza): void {
     if (hasStatus(stanza, Status.Self)) {
         membership.established = true;
@@ -183,7 +188,7 @@ function leaveConfirmed(this: void, membership: Membership, place: Leaving, stan
     over(membership);
 }
 
-/** No error is evidence that the account is out. The self-ping after the next leave may be. */
+/** An error does not prove that the account is out. The self-ping after the next leave may. */
 function leaveRefused(this: void, membership: Membership, place: Leaving): boolean {
     if (place.tries === 0) {
         leaveUnanswered(membership);
@@ -191,7 +196,7 @@ function leaveRefused(this: void, membership: Membership, place: Leaving): boole
     return true;
 }
 
-/** By id, or without an id of ours if the nick is the one asked for. A resync that is refused ends with its self-ping. */
+/** A nick change is refused by id, or without an id of ours by nick. A refused resync ends with its self-ping. */
 function renameRefused(
     this: void,
     membership: Membership,
@@ -231,14 +236,14 @@ function rejoinFor(this: void, membership: Membership, _: Place, request: Sessio
     enqueue(membership, request);
     const first = membership.established ? undefined : takeNext(membership);
     if (first !== undefined) {
-        // The server would have joined, but the client knows what it wants: nick, history, extensions.
+        // The client's join replaces the server's: the client chooses nick, history and extensions.
         enter(membership, first);
     } else {
         rejoin(membership);
     }
 }
 
-/** An unconfirmed leave is cancelled, one in flight awaited for a while. */
+/** Cancels an unconfirmed leave, or waits for one that is in flight. */
 function enterAfterLeave(this: void, membership: Membership, place: Leaving, request: SessionRequest): void {
     enqueue(membership, request);
     if (place.tries === 0 && place.operation !== undefined) {

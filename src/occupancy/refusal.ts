@@ -1,22 +1,22 @@
-// What the errors and removals of rooms mean.
+// The meaning of errors and removals by rooms.
 
 import { MUC_USER, Status } from "../namespaces";
 import { hasStatus } from "../stanzas";
 
-/** What rooms say to those they do not want (XEP-0045 7.2, 10.9). */
+/** Conditions by which rooms refuse a join (XEP-0045 7.2, 10.9). */
 const refusals = new LuaSet<string>();
 for (const condition of ["forbidden", "gone", "jid-malformed", "not-acceptable", "not-allowed", "not-authorized"]) {
     refusals.add(condition);
 }
 refusals.add("registration-required");
 
-/** Whether a refused join may succeed another time; a room may be locked, or full, or its server just starting. */
+/** Whether a refused join may succeed later: a room may be locked or full, or its server may be starting. */
 export function isTemporary(error: Stanza): boolean {
     const [type, condition, text] = error.get_error();
     return type === "wait" || condition === undefined || !refusals.has(condition) || isBounce(text);
 }
 
-/** mod_s2s passes on why a server was not reached under that server's own condition, which may be any. */
+/** Whether an error comes from mod_s2s. It uses the condition of the remote server's error, which may be any. */
 function isBounce(text: string | undefined): boolean {
     return text !== undefined && string.find(text, "Server-to-server connection failed", 1, true)[0] === 1;
 }
@@ -33,7 +33,7 @@ export function isTechnical(stanza: Stanza): boolean {
 
 const expulsions = [Status.Banned, Status.Kicked, Status.AffiliationChange, Status.MembersOnly];
 
-/** Whether a room puts an occupant out on purpose (XEP-0045 8.2, 9.1, 9.4, 10.9). */
+/** Whether a room has removed an occupant on purpose (XEP-0045 8.2, 9.1, 9.4, 10.9). */
 export function isExpulsion(stanza: Stanza): boolean {
     for (const code of expulsions) {
         if (hasStatus(stanza, code)) {

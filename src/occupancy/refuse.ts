@@ -1,4 +1,4 @@
-// What sessions are told whose joins have failed.
+// Errors for sessions with failed joins.
 
 import * as st from "util.stanza";
 import { sendTo } from "../send/fork";
@@ -7,11 +7,11 @@ import type { Membership } from "../state/memberships";
 import { requestsOf, type SessionRequest } from "../state/place";
 import { isSuperseded, takeAll } from "../state/queue";
 
-/** What a room says to a stanza of one that is not in it (XEP-0045 7.4). */
+/** The error of a room for a stanza of a non-occupant (XEP-0045 7.4). */
 const NOT_ACCEPTABLE = "not-acceptable";
 const UNANSWERED = "remote-server-timeout";
 
-/** The room has refused a join. A newer join of the same session counts instead. */
+/** Sends a session the room's refusal of its join. A newer join of the same session replaces the refused one. */
 export function refuse(membership: Membership, request: SessionRequest | undefined, error: Stanza): void {
     if (request !== undefined) {
         const answer = st.clone(error);
@@ -20,7 +20,7 @@ export function refuse(membership: Membership, request: SessionRequest | undefin
     }
 }
 
-/** The room has not answered a join, or will not. */
+/** Sends a session an error for a join that the room has not answered, or will not answer. */
 export function refuseUnanswered(membership: Membership, request: SessionRequest | undefined): void {
     if (request !== undefined) {
         const error = st.error_reply(request.stanza, "wait", UNANSWERED, undefined, membership.room);
@@ -28,7 +28,7 @@ export function refuseUnanswered(membership: Membership, request: SessionRequest
     }
 }
 
-/** The request is done with: its session is told, and what the session has sent since comes back, in order. */
+/** Ends a request: tells its session, and returns its queued stanzas with errors, in order. */
 function finish(
     membership: Membership,
     request: SessionRequest,
@@ -49,14 +49,14 @@ function finish(
     }
 }
 
-/** What did not reach the room for one session would not for another. */
+/** The room is unreachable; fail the queued joins as well. */
 export function refuseQueue(membership: Membership): void {
     for (const request of takeAll(membership)) {
         refuseUnanswered(membership, request);
     }
 }
 
-/** No session will be let in by this instance of the module. */
+/** Fails all pending joins: this instance of the module ends. */
 export function refuseAll(membership: Membership): void {
     for (const request of requestsOf(membership.place)) {
         refuseUnanswered(membership, request);
@@ -64,14 +64,14 @@ export function refuseAll(membership: Membership): void {
     refuseQueue(membership);
 }
 
-/** The session has left before it was let in: what it has sent comes back. */
+/** Returns the queued stanzas of a session that has left before its join succeeded. */
 export function bounceAll(membership: Membership, session: string, stanzas: Stanza[]): void {
     for (const stanza of stanzas) {
         bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE);
     }
 }
 
-/** Returns one stanza to its sender. An answer to an IQ needs no answer. */
+/** Returns a stanza to its sender with an error. An answer to an IQ gets none. */
 export function bounce(
     membership: Membership,
     session: string | undefined,

@@ -1,4 +1,4 @@
-// What a session is sent when it attaches to a room that the account is in already.
+// The replay: stanzas for a session that attaches to a room that the account is in.
 
 import * as st from "util.stanza";
 import type { Attributes } from "util.stanza";
@@ -15,8 +15,8 @@ import { sendOwn } from "../send/own";
 import { sendHistory } from "../archive/history";
 
 /**
- * The whole of XEP-0045 7.1 from what the room showed the account: the other occupants, the own presence, history, the
- * subject, with the room's own presence before or after all of them. Nothing of the room comes in between, as all of it is sent in one go.
+ * Sends the full sequence of XEP-0045 7.1 from the cache: other occupants, own presence, history, subject. The room's
+ * own presence comes before or after them. All is sent at once, so no live stanza comes in between.
  */
 export function replay(membership: Membership, request: SessionRequest, shown: Stanza | undefined): void {
     counters.replays = counters.replays + 1;
@@ -32,7 +32,7 @@ export function replay(membership: Membership, request: SessionRequest, shown: S
     }
 }
 
-/** Those of the other occupants and of members who are offline, with the room's own if that comes first. */
+/** Sends the other occupants and offline members, after the room's own presence if that comes first. */
 export function sendOccupants(membership: Membership, session: string | undefined): void {
     const view = membership.view;
     if (view.isRoomFirst) {
@@ -50,16 +50,18 @@ function sendRoom(membership: Membership, session: string | undefined): void {
     }
 }
 
-/** Clients count as joined only at the subject (XEP-0045 7.2.15), so a room that never sent one has an empty one. */
+/**
+ * Sends the subject, an empty one if the room never sent one. Clients count as joined only after it (XEP-0045 7.2.15).
+ */
 export function sendSubject(membership: Membership, session: string | undefined): void {
     const subject = membership.view.subject;
     sendTo(session, (subject === undefined ? undefined : messageOf(subject)) ?? emptySubject(membership));
 }
 
 /**
- * The account's own presence as the answer to one session's join. It carries the join's id, as Movim finds it by that,
- * and the status codes of XEP-0045 7.2.2 to 7.2.12 that are true for this session; 201 only ever went to the creator.
- * `shown` is our own presence without them.
+ * Returns the account's own presence as the answer to one session's join. It has the join's id, because Movim needs it.
+ * It has the status codes of XEP-0045 7.2.2 to 7.2.12 that apply to this session. Code 201 goes to the creator only.
+ * `shown` is our own presence without codes.
  */
 export function selfPresence(
     membership: Membership,
@@ -91,7 +93,10 @@ export function selfPresence(
     return self;
 }
 
-/** Between the two halves of a nick change (XEP-0045 7.6) the room has not shown the account under its nick yet. */
+/**
+ * Returns our own presence under the current nick. Between the two presences of a nick change (XEP-0045 7.6) the room
+ * has not sent it.
+ */
 export function ownPresence(membership: Membership, self: Stanza): Stanza {
     const presence = st.clone(self);
     presence.attr.from = `${membership.room}/${membership.nick}`;
@@ -108,7 +113,7 @@ function emptySubject(membership: Membership): Stanza {
     return message;
 }
 
-/** The answer to a session that leaves while the account stays (XEP-0045 7.14). */
+/** Returns the confirmation for a session that leaves while the account stays (XEP-0045 7.14). */
 export function ownUnavailable(membership: Membership, id: string | undefined, nick = membership.nick): Stanza {
     const from = `${membership.room}/${nick}`;
     return st
@@ -120,7 +125,7 @@ export function ownUnavailable(membership: Membership, id: string | undefined, n
         .reset();
 }
 
-/** What a session is told when the account cannot be brought back: removed for technical reasons (XEP-0045 15.6.2). */
+/** Returns the presence for a technical removal (XEP-0045 15.6.2), when the account cannot rejoin. */
 export function technicalRemoval(membership: Membership): Stanza {
     const unavailable = ownUnavailable(membership, undefined);
     const x = unavailable.get_child("x", MUC_USER);
@@ -130,7 +135,7 @@ export function technicalRemoval(membership: Membership): Stanza {
     return unavailable;
 }
 
-/** Somebody who went while the account was not there to see it. */
+/** Returns the unavailable presence of an occupant that left while the account was out. */
 export function occupantGone(membership: Membership, nick: string): Stanza {
     return st
         .presence({ type: "unavailable", from: `${membership.room}/${nick}` })
@@ -139,7 +144,7 @@ export function occupantGone(membership: Membership, nick: string): Stanza {
         .reset();
 }
 
-/** The first half of a nick change (XEP-0045 7.6) from the nick of `before` to the account's nick now. */
+/** Returns the first presence of a nick change (XEP-0045 7.6), from the nick of `before` to the current nick. */
 export function nickChange(membership: Membership, before: Stanza): Stanza {
     const item = itemOf(before);
     return st

@@ -1,4 +1,4 @@
-// What a request of a session asks for, and which answers are its own, while the account is in the room.
+// Requests of sessions while the account is in the room, and the answers that belong to them.
 
 import { MUC } from "../namespaces";
 import { isSameNick } from "../stanzas";
@@ -15,17 +15,20 @@ export function isServedAtOnce(membership: Membership, request: SessionRequest):
     );
 }
 
-/** Whether a request for another nick is a nick change, and not served under the account's nick. */
+/** Whether a request is a nick change, instead of a replay under the current nick. */
 export function isRename(membership: Membership, request: SessionRequest): boolean {
     return request.kind === "rename" || (!request.isResync && isAttached(membership, request.session));
 }
 
-/** Whether a session can be let in from what is known of the room. */
+/** Whether the cache can serve a session. */
 export function isInView(membership: Membership, request: SessionRequest): boolean {
     return membership.view.stale === undefined && !asksForMore(request.stanza);
 }
 
-/** Extensions of the join, such as XEP-0463's `<mav/>`, change what the room answers; only the room can answer them. */
+/**
+ * Whether a join has extensions, such as XEP-0463's `<mav/>`, that change the room's answer. Then only the room can
+ * answer.
+ */
 function asksForMore(stanza: Stanza): boolean {
     const x = stanza.get_child("x", MUC);
     for (const tag of x === undefined ? [] : x.tags) {
@@ -36,7 +39,7 @@ function asksForMore(stanza: Stanza): boolean {
     return false;
 }
 
-/** Whether the room uses a nick that was asked for, and the 303 was lost. */
+/** Whether the room already uses a nick we requested and the 303 was lost. */
 export function isLateNick(place: Joined, nick: string): boolean {
     const operation = place.operation;
     return (
@@ -45,7 +48,7 @@ export function isLateNick(place: Joined, nick: string): boolean {
     );
 }
 
-/** The 303 was lost, but the room shows the account under the nick that it asked for. */
+/** The 303 was lost, but the room shows the account under the requested nick. */
 export function renamedUnheard(place: Joined): void {
     place.late = undefined;
     if (place.operation?.kind === "rename") {
@@ -53,12 +56,12 @@ export function renamedUnheard(place: Joined): void {
     }
 }
 
-/** Whether our own presence ends a nick change: the nick is the one asked for, or the room has kept another. */
+/** Whether our own presence ends a nick change: it has the requested nick, or the room has kept another. */
 export function isAnswerTo(operation: Rename, nick: string, stanza: Stanza): boolean {
     return isSameNick(operation.nick, nick) || stanza.attr.id === operation.id;
 }
 
-/** The operation that an error with this id refuses late. */
+/** Returns the operation that an error with this id refuses late. */
 export function lateRename(place: Joined, key: string | undefined): Rename | undefined {
     return place.late !== undefined && key === place.late.id ? place.late : undefined;
 }

@@ -1,4 +1,4 @@
-// After a reload: the memberships of the instance before go on. Its timers have ended, and nobody takes its answers.
+// Resumes memberships after a reload. The timers of the previous instance have ended, and its pending answers are lost.
 
 import { closeGap } from "../archive/catchup";
 import * as options from "../options";
@@ -12,10 +12,10 @@ import { newLeave } from "./operations";
 import { leaveUnanswered, limitJoin, lost, rejoin, retryLeave, waitForTurn } from "./transitions";
 import { askAfter } from "./watch";
 
-/** Seconds over which the rooms are asked whether the account is still in them. */
+/** Seconds over which the self-pings to all rooms are spread. */
 const SPREAD = 5;
 
-/** Goes on with all memberships; where the instance before waited for an answer, the room is asked again. */
+/** Resumes all memberships. If the previous instance waited for an answer, the room is asked again. */
 export function resumeAll(): void {
     for (const membership of allMemberships()) {
         const liveness = membership.liveness;
@@ -39,7 +39,7 @@ function resume(membership: Membership): void {
         membership.place = inLine(Phase.Lost, place.tries);
         rejoin(membership);
     } else if (place.phase === Phase.Leaving) {
-        // The room's own answer may still come to a session that waits for it.
+        // The room's own answer may still reach a session that waits for it.
         if (hasAttached(membership)) {
             awaitLeave(membership, place.tries);
         } else {
@@ -79,7 +79,7 @@ function resumeJoined(membership: Membership, before: Joined): void {
     }
 }
 
-/** Waits anew for the answer to sessions' joins, after a reload. */
+/** Waits again for the answer to sessions' joins. */
 function resumeJoin(membership: Membership, place: Joining): void {
     place.turn = undefined;
     for (const join of place.earlier) {
@@ -89,7 +89,7 @@ function resumeJoin(membership: Membership, place: Joining): void {
     waitForTurn(membership);
 }
 
-/** Waits anew for the answer to a leave, after a reload. */
+/** Waits again for the answer to a leave. */
 function awaitLeave(membership: Membership, tries: number): void {
     const operation = newLeave(membership, options.answerTimeout, leaveUnanswered);
     setPlace(membership, { phase: Phase.Leaving, tries, operation });

@@ -1,4 +1,4 @@
-// What the account shows of itself in a room.
+// The presence that the account shows in a room.
 
 import * as st from "util.stanza";
 import { MUC, VCARD_UPDATE } from "../namespaces";
@@ -15,15 +15,15 @@ import { type Attachment, Phase, type SessionRequest } from "../state/place";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 
 /**
- * Whether the room may be shown another presence. During an operation it may not: to the nick of before it would turn a
- * nick change back. What was not shown meanwhile is shown when the operation ends.
+ * Whether a presence may be sent now. During an operation it may not, because a presence to the old nick would revert a
+ * nick change. It is sent when the operation ends.
  */
 function mayShow(membership: Membership): boolean {
     const place = membership.place;
     return place.phase === Phase.Joined && place.operation === undefined;
 }
 
-/** Shows the room the best presence among the attached sessions. Returns whether that was news to it. */
+/** Shows the room the best presence among the attached sessions. Returns whether it has changed. */
 export function showBest(membership: Membership): boolean {
     const attachment = mayShow(membership) ? chooseShown(membership) : undefined;
     if (attachment === undefined || !noteShown(membership, attachment.presence)) {
@@ -53,7 +53,10 @@ function candidateOf(request: SessionRequest): Candidate | undefined {
         : { session, attachment: { presence: presenceContent(request.stanza), id: undefined } };
 }
 
-/** Our own presence as the room will show it once the session of a join is attached: the one before if it is that. */
+/**
+ * Returns our own presence as the room will show it when the session of a join is attached. It is `before` if nothing
+ * changes.
+ */
 export function selfToBe(
     membership: Membership,
     request: SessionRequest,
@@ -67,7 +70,7 @@ export function selfToBe(
     return withPayload(self, shown === undefined ? undefined : stanzaOf(shown), attachment.presence);
 }
 
-/** A presence of a room with the payload of the occupant's replaced. What the room has added stays. */
+/** Returns a presence of the room with the occupant's payload replaced. Elements that the room has added are kept. */
 function withPayload(self: Stanza, before: Stanza | undefined, after: Stanza): Stanza {
     if (before !== undefined && isSameElement(before, after)) {
         return self;
@@ -87,7 +90,7 @@ function hasChildLike(presence: Stanza, tag: Stanza): boolean {
     return presence.get_child(tag.name, tag.attr.xmlns) !== undefined;
 }
 
-/** Notes a presence as shown to the room. Returns whether it was news. */
+/** Records a presence as shown to the room. Returns whether it has changed. */
 function noteShown(membership: Membership, presence: Stanza): boolean {
     const shown = hold(presence);
     const isNews = membership.shownPresence !== shown;
@@ -98,7 +101,7 @@ function noteShown(membership: Membership, presence: Stanza): boolean {
     return isNews;
 }
 
-/** What the account has to show now, noted as shown: a join carries it. `request` is of the session that asks for it. */
+/** Returns the presence to send with a join, and records it as shown. `request` is that of the session that joins. */
 export function presenceToShow(membership: Membership, request?: SessionRequest): Stanza {
     const attachment = chooseShown(membership, request);
     let presence: Stanza;
@@ -114,8 +117,8 @@ export function presenceToShow(membership: Membership, request?: SessionRequest)
 }
 
 /**
- * A session's join as it is sent while others are in the room. The room's other occupants may take it for a presence
- * update, so it shows what the account shows anyway.
+ * Returns a session's join for a room that the account is in. Other occupants may see it as a presence update, so it
+ * has the presence that the account shows.
  */
 export function joinToShow(membership: Membership, request: SessionRequest): Stanza {
     const presence = presenceToShow(membership, request);
@@ -126,7 +129,7 @@ export function joinToShow(membership: Membership, request: SessionRequest): Sta
     return presence;
 }
 
-/** Shows the room that no session is there, unless it knows. */
+/** Shows the room that no session is attached, unless it knows. */
 export function showDetached(membership: Membership): void {
     if (!mayShow(membership)) {
         return;
@@ -139,14 +142,17 @@ export function showDetached(membership: Membership): void {
     }
 }
 
-/** What the account showed before it was lost, or the server started, until sessions have been away for long. */
+/**
+ * Returns the presence from before the account was lost, or the server started. It applies until minimix_detached_after
+ * has passed.
+ */
 function shownStill(membership: Membership): Stanza | undefined {
     const isOver = membership.shownDetached === true || isDetachedFor(membership, options.detachedAfter);
     const shown = isOver ? undefined : membership.shownPresence;
     return shown === undefined ? undefined : stanzaOf(shown);
 }
 
-/** The avatar stays: others would see it vanish whenever a phone sleeps. */
+/** Keeps the avatar. Otherwise it would vanish whenever a phone sleeps. */
 function detachedPresence(membership: Membership): Stanza {
     const presence = st.presence();
     if (options.detachedShow !== "none") {
@@ -160,7 +166,10 @@ function detachedPresence(membership: Membership): Stanza {
     return presence;
 }
 
-/** A session's directed presence without `<x/>` (XEP-0045 7.7). Each is answered, by the room or with what it shows. */
+/**
+ * Handles a session's directed presence without `<x/>` (XEP-0045 7.7). Each one is answered, by the room or from the
+ * cache.
+ */
 export function updatePresence(membership: Membership, session: string, stanza: Stanza): void {
     attachSession(membership, session, presenceContent(stanza), stanza.attr.id);
     const known = showBest(membership) ? undefined : selfOf(membership.view);

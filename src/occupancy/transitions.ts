@@ -1,5 +1,5 @@
-// The account's way into a room and out of it: in by a session's join or by itself, lost and brought back, out by a leave
-// or by the room. Each change of place sets what ends it before anything is sent.
+// Transitions of the account: joins by a session or by itself, loss and rejoin, leave, removal by the room. Each
+// transition sets its timeout before anything is sent.
 
 import * as id from "util.id";
 import * as st from "util.stanza";
@@ -44,24 +44,24 @@ import {
 import { type Join, type Joining, Phase, requestsOf, type SessionRequest } from "../state/place";
 import { requeue, takeJoin, takeNext } from "../state/queue";
 
-/** Seconds that a join without an answer may delay the next request. */
+/** Seconds for which an unanswered join may delay the next request. */
 export const TURN = 5;
 
-/** Tries after which the account goes back to a room though the room's archive has not answered. */
+/** Attempts after which the account rejoins without an answer of the room's archive. */
 const TRIES_FOR_ARCHIVE = 4;
 
-/** Seconds that the room's archive may take for all that it has, page by page. */
+/** Timeout of the catch-up from the room's archive, over all pages, in seconds. */
 const ARCHIVE_TIMEOUT = 600;
 
-/** Tries after which sessions are told that the account is out: some four minutes. */
+/** Attempts after which sessions are told that the account is out: about four minutes. */
 const TRIES_UNTIL_TOLD = 8;
 
-/** Seconds that the self-ping after a leave may take at most. */
+/** Longest timeout of the self-ping after a leave, in seconds. */
 const PING_TIMEOUT = 60;
 
 /**
- * A session's join goes to the room. `earlier` are joins that the room has not answered; `unconfirmed` is the nick of a
- * leave that may not have arrived, without which an account that is still in would be shown no occupants and no subject.
+ * Sends a session's join to the room. `earlier` are unanswered joins. `unconfirmed` is the nick of a leave that may be
+ * lost: a second leave goes first, or an account that is still in would get no occupants and no subject.
  */
 export function enter(
     membership: Membership,
@@ -108,7 +108,7 @@ function beginJoin(membership: Membership, join: Join, earlier: Join[]): void {
     waitForTurn(membership);
 }
 
-/** A request in the queue has its turn soon, whether the room has answered the join before it or not. */
+/** Serves the next request in the queue soon, even if the room has not answered the join before it. */
 export function waitForTurn(membership: Membership): void {
     const place = membership.place;
     if (place.phase === Phase.Joining && place.turn === undefined && queueOf(membership).length > 0) {
@@ -135,7 +135,7 @@ function takeTurn(membership: Membership, place: Joining): void {
     }
 }
 
-/** A join has reached its time limit. */
+/** A join has timed out. */
 function joinUnanswered(membership: Membership, join: Join): void {
     const place = membership.place;
     if (place.phase !== Phase.Joining) {
@@ -155,7 +155,7 @@ function joinUnanswered(membership: Membership, join: Join): void {
     }
 }
 
-/** Sets the time limit of a join anew. */
+/** Restarts the timeout of a join. */
 export function limitJoin(membership: Membership, join: Join, seconds = options.answerTimeout): void {
     join.timer = after(seconds, () => {
         joinUnanswered(membership, join);
@@ -163,8 +163,8 @@ export function limitJoin(membership: Membership, join: Join, seconds = options.
 }
 
 /**
- * A session's join has failed, and the session has been told. The next in the queue has its own try; without one, a join
- * sent before may still be answered. Returns whether there is either.
+ * Sends the next queued join after a session's join has failed. Without one, an earlier join may still be answered.
+ * Returns whether there is either.
  */
 export function tryNext(membership: Membership, place: Joining): boolean {
     const request = takeNext(membership);
@@ -180,7 +180,7 @@ export function tryNext(membership: Membership, place: Joining): boolean {
     return false;
 }
 
-/** A session's join has failed. Another try follows if the account is to be in the room. */
+/** A session's join has failed. Joins again if the account must be in the room. */
 export function joinFailed(membership: Membership, place: Joining): void {
     if (tryNext(membership, place)) {
         return;
@@ -192,9 +192,9 @@ export function joinFailed(membership: Membership, place: Joining): void {
     }
 }
 
-/** No try is left. If a join was not answered in time, the room may have let the account in, so it is left. */
+/** Ends the attempts. After a timeout the room may still have admitted us, so send a leave. */
 export function giveUp(membership: Membership, place: Joining): void {
-    // A client that was already in the room would read the error as that of a nick change.
+    // A client that was already joined would read the error as a failed nick change.
     fork(membership, technicalRemoval(membership));
     if (place.mayBeIn || place.operation.isOverdue) {
         detachAll(membership);
@@ -205,8 +205,8 @@ export function giveUp(membership: Membership, place: Joining): void {
 }
 
 /**
- * The account is out of the room although it should be in. It will be back. Its sessions learn of it only when that takes
- * too long; then they may try themselves.
+ * The account is out although it should be in, and will rejoin. Sessions are told only if this takes too long, and may
+ * then join by themselves.
  */
 export function lost(membership: Membership): void {
     recall(membership);
@@ -229,7 +229,7 @@ export function lost(membership: Membership): void {
     }
 }
 
-/** The room is out of reach: the account is lost, and no session is let in either. */
+/** The room is unreachable: the account is lost, and pending joins fail. */
 export function unreached(membership: Membership): void {
     lost(membership);
     refuseQueue(membership);
@@ -242,14 +242,14 @@ export function rejoinAfter(membership: Membership, seconds: number): Timer {
     });
 }
 
-/** The answers will not come: what they were for goes back to the front of the queue. */
+/** Returns the requests of operations without an answer to the front of the queue. */
 function recall(membership: Membership): void {
     requeue(membership, requestsOf(membership.place));
 }
 
 /**
- * The account joins by itself, and finds out what was said and what has changed since it was in the room. Until the
- * room's archive has answered the account is still lost: what the room says of it answers no join.
+ * Rejoins, and fetches missed messages first. Until the archive has answered the account is still lost, and a presence
+ * of the room answers no join.
  */
 export function rejoin(membership: Membership): void {
     const before = membership.place;
@@ -278,7 +278,7 @@ export function rejoin(membership: Membership): void {
     });
 }
 
-/** The account's own join. */
+/** Sends the account's own join. */
 export function joinAgain(membership: Membership): void {
     const refusal = refusalOf(membership);
     if (refusal !== undefined) {
@@ -291,7 +291,7 @@ export function joinAgain(membership: Membership): void {
     makeSure(membership, join);
 }
 
-/** This server forbids the account's own join. A client that waits has passed the same rules with its own. */
+/** This server's rules forbid the automatic join. A client's join has passed the same rules. */
 function joinForbidden(membership: Membership, error: Stanza): void {
     const [type, condition] = error.get_error();
     const request = takeNext(membership);
@@ -314,7 +314,10 @@ function joinForbidden(membership: Membership, error: Stanza): void {
     }
 }
 
-/** A ping is answered after all that the room sends on a join. Without a subject by then it has not answered one. */
+/**
+ * Sends a ping after a join. The room answers it after its answer to the join. If no subject has come by then, the room
+ * did not treat our presence as a join.
+ */
 export function makeSure(membership: Membership, join: Join): void {
     selfPing(membership, () => {
         const place = membership.place;
@@ -325,8 +328,8 @@ export function makeSure(membership: Membership, join: Join): void {
 }
 
 /**
- * The room took the join for a presence update, as ejabberd does when the account is in the room still: it has not shown
- * the room, and it will not unless the account leaves first.
+ * The room treated the join as a presence update, as ejabberd does while the account is still in. It will send the
+ * occupants only after a leave.
  */
 function startOver(membership: Membership): void {
     recall(membership);
@@ -336,7 +339,7 @@ function startOver(membership: Membership): void {
     sendOwnJoin(membership, join);
 }
 
-/** The account goes out of the room; `unavailable` may carry a client's parting words. */
+/** Leaves the room. `unavailable` may have a status from the client. */
 export function leave(membership: Membership, unavailable: Stanza): void {
     recall(membership);
     membership.ending = undefined;
@@ -347,7 +350,7 @@ export function leave(membership: Membership, unavailable: Stanza): void {
     sendPresence(membership, unavailable, membership.nick, operation.id);
 }
 
-/** A session waits for the end of a leave, which the room may never confirm. */
+/** Shortens the wait for a leave that the room may never confirm, because a session waits. */
 export function hastenLeave(membership: Membership): void {
     const place = membership.place;
     const isFirst = place.phase === Phase.Leaving && place.tries === 0 && queueOf(membership).length > 0;
@@ -359,7 +362,7 @@ export function hastenLeave(membership: Membership): void {
     }
 }
 
-/** Leaves a blocked room: its answer will not arrive, so pending joins fail now. */
+/** Leaves a blocked room: its answer will not arrive, so fail pending joins now. */
 export function leaveUnheard(membership: Membership): void {
     refuseAll(membership);
     fork(membership, ownUnavailable(membership, undefined));
@@ -369,7 +372,7 @@ export function leaveUnheard(membership: Membership): void {
     save(membership.username);
 }
 
-/** Leaves the room if only sessions keep the account there, and none is. Returns whether it does. */
+/** Leaves the room if only sessions keep the account there, and none is left. Returns whether it does. */
 export function leaveIfUnused(membership: Membership): boolean {
     if (!membership.ending || isUsed(membership)) {
         return false;
@@ -378,7 +381,7 @@ export function leaveIfUnused(membership: Membership): boolean {
     return true;
 }
 
-/** Tells the sessions now, but retries the leave until it is confirmed: a stale occupant is a leak. */
+/** Tells the sessions now, but retries the leave until confirmed: a stale occupant is a leak. */
 export function leaveUnanswered(membership: Membership): void {
     const place = membership.place;
     const leaving = place.phase === Phase.Leaving ? place.operation : undefined;
@@ -392,13 +395,13 @@ export function leaveUnanswered(membership: Membership): void {
     }
 }
 
-/** Leaves again, then self-pings: rooms do not answer the leave of a non-occupant. */
+/** Resends the leave, then self-pings: rooms do not answer a leave from a non-occupant. */
 export function retryLeave(membership: Membership, tries = triesOf(membership) + 1): void {
     const operation = newLeave(membership, PING_TIMEOUT, retryLeave);
     setPlace(membership, { phase: Phase.Leaving, tries, operation });
     const place = membership.place;
     if (membership.established) {
-        // After a start of the server: the account is in the room still, or gets to know that it is not.
+        // After a start of the server the account may still be in the room.
         openPart(membership);
     }
     sendPresence(membership, st.presence({ type: "unavailable" }), membership.nick, operation.id);
@@ -418,7 +421,7 @@ export function retryLeave(membership: Membership, tries = triesOf(membership) +
     selfPing(membership, answered, patience(membership));
 }
 
-/** The account is not in the room (any more). A session that waits to join starts anew; without one nothing is left. */
+/** The account is out. A waiting session starts a new join. Without one the membership is dropped. */
 export function over(membership: Membership): void {
     if (membership.place.phase !== Phase.Leaving) {
         noteRefusal(membership);

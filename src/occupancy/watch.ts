@@ -1,4 +1,4 @@
-// Is the account still in its rooms? Quiet rooms are asked, and those behind a link that broke (XEP-0410).
+// Watches rooms: self-pings (XEP-0410) to quiet rooms, and to rooms behind a broken link.
 
 import * as jids from "util.jid";
 import * as options from "../options";
@@ -21,12 +21,12 @@ import { takeGaps } from "../archive/entries";
 import { lineUp, newLine } from "./pace";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 
-/** Asks the room whether the account is in it, and brings it back if not. */
+/** Sends a self-ping, and rejoins if the account is out. */
 export function check(membership: Membership): void {
     ask(membership, false);
 }
 
-/** After a gap, what the room said may have been lost though the account is in it. */
+/** Asks the room. After a gap, messages may be lost although the account is still in. */
 function ask(membership: Membership, gap: boolean): void {
     if (membership.liveness.checking || membership.place.phase !== Phase.Joined) {
         return;
@@ -59,12 +59,12 @@ function asked(membership: Membership, condition: string | undefined, gap: boole
         liveness.unanswered = liveness.unanswered + 1;
         askAfter(membership, pause(liveness.unanswered), true);
     } else {
-        module.log("info", "%s is out of %s (%s) and goes back", membership.username, membership.room, condition);
+        module.log("info", "%s is no longer in %s (%s), rejoining", membership.username, membership.room, condition);
         lost(membership);
     }
 }
 
-/** Asks later, in place of what was to be asked before. */
+/** Schedules the next self-ping, in place of an earlier one. */
 export function askAfter(membership: Membership, seconds: number, gap: boolean): void {
     stopPing(membership);
     membership.liveness.timer = after(seconds, () => {
@@ -73,7 +73,7 @@ export function askAfter(membership: Membership, seconds: number, gap: boolean):
     });
 }
 
-/** Looks after the rooms that have said nothing since the last call, spread over so many seconds. */
+/** Sends self-pings to the rooms that have been quiet since the last call, spread over a number of seconds. */
 export function checkQuiet(spread: number): void {
     for (const membership of allMemberships()) {
         if (membership.liveness.heard) {
@@ -84,31 +84,31 @@ export function checkQuiet(spread: number): void {
     }
 }
 
-/** Seconds until the rooms of a server are looked after when its link has broken; they are asked within so many more. */
+/** Seconds until the rooms of a server are checked after its link broke, and over which the checks are spread. */
 const SOON = 1;
 const SPREAD = 5;
 
-/** Whether a link to the room's server has broken a moment ago, over which it may have said something. */
+/** Whether a link to the room's server has just broken, so that stanzas may be lost. */
 export function isInDoubt(membership: Membership): boolean {
     return looking && membership.place.phase === Phase.Joined && broken.has(jids.host(membership.room));
 }
 
-/** How often an account has asked or tried in vain that is not to wait for long once there is a link: some 16 s. */
+/** Largest retry counter when a link returns, which gives a back-off of about 16 s. */
 const PATIENT = 5;
 
-/** Servers whose link has broken, or come up, since the last look. */
+/** Servers with a link that has broken, or returned, since the last check. */
 let broken = new LuaSet<string>();
 let mended = new LuaSet<string>();
 let looking = false;
 
-/** `s2sin-destroyed` and `s2sout-destroyed`: the server on the other end may have gone, and the account with it. */
+/** `s2sin-destroyed` and `s2sout-destroyed`: the remote server may have stopped and lost the account. */
 export function onLinkGone(event: { readonly session: S2sSession }): undefined {
     noteHosts(broken, event.session);
 }
 
 /**
- * `s2sin-established` and `s2sout-established`: the server on the other end is there again. If it connects anew, what it
- * sent over a link that it has lost may not have arrived, though that link seems to be well on our side.
+ * `s2sin-established` and `s2sout-established`: the remote server is reachable again. If it opens a new link, stanzas
+ * on its former link may be lost, although that link looks intact here.
  */
 export function onLinkUp(event: { readonly session: S2sSession }): undefined {
     const session = event.session;
@@ -122,7 +122,20 @@ export function onLinkUp(event: { readonly session: S2sSession }): undefined {
     }
 }
 
-/** One link may serve several hosts. A server that stops breaks them all, so that they are looked at together. */
+/** `component-disconnected`: the rooms of an external component are unreachable. */
+export function onComponentGone(event: ComponentEvent): undefined {
+    broken.add(event.session.host);
+    lookSoon();
+}
+
+/** `component-authenticated`: a component that connects again may have restarted and lost its occupants. */
+export function onComponentUp(event: ComponentEvent): undefined {
+    broken.add(event.session.host);
+    mended.add(event.session.host);
+    lookSoon();
+}
+
+/** Collects the hosts of a link. When a server stops, all its links break, so they are handled together. */
 function noteHosts(links: LuaSet<string>, session: S2sSession): void {
     const host = session.direction === "outgoing" ? session.to_host : session.from_host;
     if (host !== undefined) {
@@ -133,6 +146,10 @@ function noteHosts(links: LuaSet<string>, session: S2sSession): void {
             links.add(other);
         }
     }
+    lookSoon();
+}
+
+function lookSoon(): void {
     if (!looking) {
         looking = true;
         after(SOON, () => {
@@ -166,7 +183,7 @@ function askAll(memberships: Membership[]): void {
     }
 }
 
-/** A link that breaks again at once must not make more of the tries: they go on from here as they would. */
+/** Shortens the back-off when a link returns, but does not reset it: the link may be flapping. */
 function hasten(membership: Membership): void {
     const place = membership.place;
     if (place.phase === Phase.Joined && membership.liveness.unanswered > PATIENT) {
@@ -180,7 +197,7 @@ function hasten(membership: Membership): void {
     }
 }
 
-/** Storage works again: what was said meanwhile and not kept is asked for. */
+/** Storage works again. Fetches the messages that could not be stored. */
 export function askForGaps(): void {
     for (const membership of takeGaps()) {
         if (membership.place.phase === Phase.Joined) {
@@ -196,7 +213,7 @@ export function askForGaps(): void {
     askAll(doubtful);
 }
 
-/** Brings accounts back to the rooms they were in when the server stopped, and finishes the leaves under way. */
+/** Returns accounts to their rooms after a start of the server, and completes unfinished leaves. */
 export function bringBack(usernames: string[]): void {
     const memberships: Membership[] = [];
     for (const username of usernames) {
@@ -205,19 +222,57 @@ export function bringBack(usernames: string[]): void {
         }
     }
     if (memberships.length > 0) {
-        module.log("info", "Coming back to %d rooms", memberships.length);
+        module.log("info", "Rejoining %d rooms", memberships.length);
         comeSoon(memberships);
     }
 }
 
-const line = newLine(comeBack);
+/** Memberships on their way back that a service of rooms may leave unanswered before others follow. */
+const MAX_UNANSWERED = 10;
 
-/** The account joins rooms, or leaves them if it was about to, as soon as their turn comes. */
+/** Memberships on their way back, by the service of their rooms. */
+const unanswered = new LuaMap<string, Membership[]>();
+
+const line = newLine(comeBack, mayComeBack);
+
+/** A service that answers slowly is not asked faster: late answers would only be asked for again. */
+function mayComeBack(membership: Membership): boolean {
+    const service = jids.host(membership.room);
+    const asked: Membership[] = [];
+    for (const other of unanswered.get(service) ?? []) {
+        if (isOnItsWay(other)) {
+            asked.push(other);
+        }
+    }
+    if (asked.length === 0) {
+        unanswered.delete(service);
+    } else {
+        unanswered.set(service, asked);
+    }
+    return asked.length < MAX_UNANSWERED;
+}
+
+function isOnItsWay(membership: Membership): boolean {
+    const place = membership.place;
+    const isAsked = place.phase === Phase.Joining || (place.phase === Phase.Lost && place.next.kind === "archive");
+    return isAsked && isCurrent(membership);
+}
+
+function noteOnItsWay(membership: Membership): void {
+    if (isOnItsWay(membership)) {
+        const service = jids.host(membership.room);
+        const asked = unanswered.get(service) ?? [];
+        asked.push(membership);
+        unanswered.set(service, asked);
+    }
+}
+
+/** Queues memberships for a rejoin or a leave at a limited rate. */
 export function comeSoon(memberships: Membership[]): void {
     lineUp(line, memberships);
 }
 
-/** A session's join may have been quicker. */
+/** A session's join may have been faster. */
 function comeBack(membership: Membership): void {
     const place = membership.place;
     if (!isCurrent(membership)) {
@@ -228,6 +283,7 @@ function comeBack(membership: Membership): void {
             leaveUnheard(membership);
         } else {
             rejoin(membership);
+            noteOnItsWay(membership);
         }
     } else if (place.phase === Phase.Leaving && place.operation === undefined) {
         retryLeave(membership);

@@ -1,6 +1,5 @@
-// A service may send the members of a room each message at their bare JID too (mod_muc_offline_delivery does so for
-// members whose reserved nick is not in the room). Where the bare JID is the occupant JID, such a copy looks like the
-// message itself.
+// Drops copies of groupchat messages to bare JIDs. mod_muc_offline_delivery, for example, sends them to members with a
+// reserved nick outside of the room. If the occupant JID is the bare JID, a copy looks like the message itself.
 
 import { monotonic } from "../state/clock";
 import type { Membership } from "../state/memberships";
@@ -12,14 +11,14 @@ interface Copy {
     readonly when: number;
 }
 
-/** Messages of a room that are remembered, and for how many seconds. Copies follow at once. */
+/** Number of recent messages to remember, and for how many seconds. A copy follows at once. */
 const KEPT = 8;
 const SECONDS = 5;
 
-/** For each membership the latest messages, oldest first. */
+/** The last messages by membership, oldest first. */
 const latest = setmetatable(new LuaMap<Membership, Copy[]>(), { __mode: "k" });
 
-/** Whether a message with this id, sender and text has come a moment ago. If not, it is remembered. */
+/** Whether a message with this id, sender and text has just arrived. Otherwise remembers it. */
 export function hasComeBefore(membership: Membership, stanza: Stanza): boolean {
     const from = stanza.attr.from;
     const id = stanza.attr.id;

@@ -1,5 +1,5 @@
-// What rooms still send to addresses that accounts no longer use (state/former.ts). It is for nobody: mod_presence would
-// hand presence to all sessions, and mod_message would answer groupchat with an error.
+// Drops stanzas of rooms to addresses that accounts no longer use (state/former.ts). mod_presence would deliver
+// presence to all sessions, and mod_message would answer groupchat with an error.
 
 import * as jids from "util.jid";
 import { MUC_USER, Status } from "../namespaces";
@@ -28,13 +28,13 @@ function isNickChange(stanza: Stanza): boolean {
     return x?.get_child_with_attr("status", undefined, "code", Status.NickChange) !== undefined;
 }
 
-/** `message/bare` and `message/full`. Other types are for the account: invitations and private messages. */
+/** `message/bare` and `message/full`. Invitations and private messages still go to the account. */
 export function onFormerMessage(event: StanzaEvent<Origin>): Handled {
     const type = event.stanza.attr.type;
     return (type === "groupchat" || type === "error") && formerOf(event.stanza) !== undefined ? true : undefined;
 }
 
-/** `iq/bare` and `iq/full`: the answer to a self-ping from the former address. */
+/** `iq/bare` and `iq/full`: answers to self-pings from the former address. */
 export function onFormerIq(event: StanzaEvent<Origin>): Handled {
     const stanza = event.stanza;
     const isAnswer = stanza.attr.type === "result" || stanza.attr.type === "error";

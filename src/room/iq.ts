@@ -1,4 +1,4 @@
-// IQs from a room or its occupants to the account.
+// Handles IQs from a room or its occupants to the account.
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
@@ -8,7 +8,7 @@ import { findMembership, type Membership } from "../state/memberships";
 import { takeIq } from "../state/pending";
 import { sendTo } from "../send/fork";
 
-/** `iq/bare` or `iq/full`, by the shape of the occupant JID. */
+/** `iq/bare` or `iq/full`, depending on the form of the occupant JID. */
 export function onIq(event: StanzaEvent<Origin>): Handled {
     const stanza = event.stanza;
     const from = stanza.attr.from;
@@ -25,12 +25,13 @@ export function onIq(event: StanzaEvent<Origin>): Handled {
     if (membership === undefined) {
         return undefined;
     }
-    // Only what clients send is checked before (RFC 6120 8.2.3, stanza_router.lua), and mod_iq trips over some of it.
+    // Prosody checks only clients' IQs (RFC 6120 8.2.3, stanza_router.lua). mod_iq raises an error on some invalid
+    // ones.
     const isRequest = (type === "get" || type === "set") && stanza.attr.id !== undefined;
     return isRequest ? onRequest(membership, event) : true;
 }
 
-/** The answer to a session's IQ goes back under the id the session gave it. */
+/** Returns the answer to a session's IQ, with the id that the session gave it. */
 function onAnswer(room: string, stanza: Stanza): Handled {
     if (takeAnswer(room, stanza)) {
         return true;
@@ -46,14 +47,14 @@ function onAnswer(room: string, stanza: Stanza): Handled {
 }
 
 /**
- * What belongs to the account, the server answers; the rest is for the session that the room sees. Pings are answered
- * here, as there are services that throw out an occupant who fails one.
+ * Handles a request. The server answers requests to the account. Others go to the session that the room shows. Pings
+ * are answered here, because some services remove an occupant that does not answer.
  */
 function onRequest(membership: Membership, event: StanzaEvent<Origin>): Handled {
     const stanza = event.stanza;
     const query = stanza.tags[0];
     if (query === undefined) {
-        // mod_iq trips over this, too.
+        // mod_iq raises an error on this, too.
         event.origin.send(st.error_reply(stanza, "modify", "bad-request"));
         return true;
     }
@@ -68,12 +69,12 @@ function onRequest(membership: Membership, event: StanzaEvent<Origin>): Handled 
     if (session === undefined || membership.attached.get(session) === undefined) {
         return undefined;
     }
-    // The room finds the way back by `from` and `id` (muc.lib.lua, handle_iq_to_occupant): both stay as they are.
+    // The room routes the answer by `from` and `id`, so both are kept (muc.lib.lua, handle_iq_to_occupant).
     sendTo(session, stanza);
     return true;
 }
 
-/** vCard and PEP are the account's: Prosody's rooms ask its bare JID for them in any case. */
+/** Passes requests for vCard and PEP to the account: Prosody's rooms send them to its bare JID anyway. */
 function askAccount(membership: Membership, stanza: Stanza): Handled {
     const account = jids.bare(membership.occupant);
     if (stanza.attr.to === account) {

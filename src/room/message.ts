@@ -1,4 +1,4 @@
-// Messages from a room to the account.
+// Handles messages from a room to the account.
 
 import { wallClock } from "../state/clock";
 import * as jids from "util.jid";
@@ -15,6 +15,7 @@ import { counters, noteDrop } from "../state/counters";
 import {
     askingSession,
     findMembership,
+    isOccupantJid,
     hasAttached,
     isAttached,
     type Membership,
@@ -34,10 +35,7 @@ import { isTooEarly } from "../state/store";
 import { fork, sendTo } from "../send/fork";
 import { hasComeBefore } from "./copies";
 
-/**
- * What is said in rooms, before mod_mam, which keeps none of it but copies it for each account to take off ids in the
- * account's own name (XEP-0359 6).
- */
+/** Handles groupchat before mod_mam, which would clone every copy to strip spoofed stanza-ids (XEP-0359 6). */
 export function onGroupchatMessage(event: StanzaEvent<Origin>): Handled {
     const stanza = event.stanza;
     const attr = stanza.attr;
@@ -47,14 +45,14 @@ export function onGroupchatMessage(event: StanzaEvent<Origin>): Handled {
     lookAt(stanza);
     const membership = findMembership(attr.to ?? "", latestRoom);
     if (membership === undefined) {
-        // mod_message would answer with an error, for which rooms remove an occupant.
+        // mod_message would answer with an error, and rooms remove occupants for that.
         return isTooEarly(attr.to ?? "") ? true : undefined;
     }
     onGroupchat(membership, latestPassed);
     return true;
 }
 
-/** What was said last: a room of this server hands one table to every account (muc.lib.lua, broadcast). */
+/** The last message: a local room passes one table for all accounts (muc.lib.lua, broadcast). */
 let latest: Stanza | undefined;
 let latestPassed = st.message();
 let latestRoom = "";
@@ -72,12 +70,22 @@ function lookAt(stanza: Stanza): void {
         latestDelayed = delayOf(stanza, room);
         latestIsSubject = isSubject(stanza);
         latestWakes = isWorthWaking(stanza, room);
-        // With minimix_archive = "mam" the ids are mod_mam's own.
+        // With minimix_archive = "mam" mod_mam handles the ids.
         latestPassed = options.archive === "mam" ? stanza : withoutOwnIds(stanza);
     }
 }
 
-/** `message/bare` or `message/full`, by the shape of the occupant JID. */
+/**
+ * The same for errors from local rooms, before other modules. Spam filters would drop them, and mod_mam would store
+ * them.
+ */
+export function onLocalError(event: StanzaEvent<Origin>): Handled {
+    const attr = event.stanza.attr;
+    const isLocal = attr.type === "error" && prosody.hosts.has(jids.host(attr.from ?? ""));
+    return isLocal && isOccupantJid(attr.to ?? "") ? onMessage(event) : undefined;
+}
+
+/** `message/bare` or `message/full`, depending on the form of the occupant JID. */
 export function onMessage(event: StanzaEvent<Origin>): Handled {
     const stanza = event.stanza;
     const from = stanza.attr.from;
@@ -101,7 +109,7 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
     }
     noteHeard(membership);
     if (membership.place.phase === Phase.Joining) {
-        // A challenge, for instance (XEP-0158).
+        // For example a challenge (XEP-0158).
         membership.place.operation.isHeard = true;
     }
     if (type === "error") {
@@ -109,7 +117,7 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
         return true;
     }
     if (isResult(stanza)) {
-        // Sessions ask an archive under their own addresses: what answers nothing asked here answers nothing at all.
+        // Sessions query archives from their own addresses. A result without a query of the module is dropped.
         takeResult(membership, nick, stanza);
         return true;
     }
@@ -131,8 +139,8 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
 }
 
 /**
- * `message/offline/handle`, after mod_offline (0): nobody keeps what was said in private to an account without clients.
- * mod_message would make an error of it, for which services throw out the occupant it comes from (XEP-0045 18.1.2).
+ * `message/offline/handle`, after mod_offline (0): a private message to an account without sessions was not stored.
+ * mod_message would return an error, and services remove occupants for that (XEP-0045 18.1.2).
  */
 export function onUnkept(event: { readonly username: string; readonly stanza: Stanza }): Handled {
     const from = event.stanza.attr.from;
@@ -143,7 +151,10 @@ export function onUnkept(event: { readonly username: string; readonly stanza: St
     return true;
 }
 
-/** XEP-0463 5.2.1: the affiliations that answer a join. A change of one, which is for all, also says since when. */
+/**
+ * Whether a message has the affiliations in answer to a join (XEP-0463 5.2.1). A change for all occupants also has a
+ * `since`.
+ */
 function isJoinAffiliations(stanza: Stanza): boolean {
     const x = stanza.get_child("x", MUC_USER);
     const version = x?.get_child("mav", AFFILIATIONS);
@@ -155,7 +166,7 @@ function noteHeard(membership: Membership): void {
     counters.copiesIn = counters.copiesIn + 1;
 }
 
-/** For a stanza that has been looked at. */
+/** Handles a checked groupchat message. */
 function onGroupchat(membership: Membership, stanza: Stanza): void {
     const nick = latestNick;
     const subject = latestIsSubject;
@@ -176,7 +187,7 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
     }
     const before = membership.view.subject;
     if (isOwn && !isPast && membership.sent !== undefined) {
-        // Our own message came back: no error will.
+        // Our own message was reflected, so no error will follow.
         noteReflected(membership.sent, stanza.attr.id);
     }
     if (subject) {
@@ -206,14 +217,14 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
     }
 }
 
-/** The session that the room has let in just now. */
+/** Returns the session that the room has just admitted. */
 function newcomerOf(membership: Membership): string | undefined {
     const place = membership.place;
     const session = place.phase === Phase.Entering ? place.operation.request?.session : undefined;
     return isAttached(membership, session) ? session : undefined;
 }
 
-/** What a room tells of its past to who comes back. */
+/** Handles a message of the room's history after a rejoin. */
 function takePast(membership: Membership, stanza: Stanza): void {
     if (membership.catchUp === undefined && !canRecordPast(membership)) {
         holdBack(membership);
@@ -227,7 +238,7 @@ function takePast(membership: Membership, stanza: Stanza): void {
 
 function takeLive(membership: Membership, stanza: Stanza): void {
     if (membership.place.phase === Phase.Lost) {
-        // The room has it in still, and what was said before is yet to be asked for.
+        // The account is still in, and earlier messages have not been fetched.
         holdBack(membership);
     }
     if (membership.catchUp === undefined) {
@@ -237,7 +248,7 @@ function takeLive(membership: Membership, stanza: Stanza): void {
     }
 }
 
-/** For those who join later it is of the past, and stamped so (XEP-0045 7.2.15). */
+/** Caches the subject with a delay, as later joins receive it (XEP-0045 7.2.15). */
 function keepSubject(membership: Membership, stanza: Stanza, isLive: boolean): void {
     if (!mayKeep(stanza)) {
         noteOver("minimix_max_cached_size", membership.username, membership.room);
@@ -258,7 +269,7 @@ function isSameSubject(before: Held | undefined, stanza: Stanza): boolean {
     return known !== undefined && known.get_child_text("subject") === stanza.get_child_text("subject");
 }
 
-/** XEP-0045 8.1: a subject change has a subject and nothing to say. */
+/** Whether a message changes the subject: it has a subject and no body (XEP-0045 8.1). */
 function isSubject(stanza: Stanza): boolean {
     return (
         stanza.get_child("body") === undefined &&
@@ -267,7 +278,9 @@ function isSubject(stanza: Stanza): boolean {
     );
 }
 
-/** XEP-0045 10.2.1: what a join's status codes said may change while the account is in the room. */
+/**
+ * Updates the status codes of the configuration, which may change while the account is in the room (XEP-0045 10.2.1).
+ */
 function noteConfiguration(membership: Membership, stanza: Stanza): void {
     const x = stanza.get_child("x", MUC_USER);
     if (x === undefined) {
@@ -290,26 +303,31 @@ function noteConfiguration(membership: Membership, stanza: Stanza): void {
     }
 }
 
-/** The error of a message is for the session that sent it, and for no other. */
+/** Returns the error of a message to the session that sent it, and to no other. */
 function onError(membership: Membership, stanza: Stanza): void {
     const [, condition] = stanza.get_error();
     if (condition === "not-acceptable") {
-        // What a room says to those who are not in it (XEP-0045 7.4).
+        // The answer of a room to a non-occupant (XEP-0045 7.4).
         check(membership);
     }
     if (membership.sent === undefined || !returnToSender(membership.sent, stanza)) {
         noteDrop("unclaimed");
-        module.log("debug", "Message error from %s to %s answers nothing", membership.room, membership.username);
+        module.log(
+            "debug",
+            "Dropping a message error from %s to %s: it answers no message",
+            membership.room,
+            membership.username,
+        );
     }
 }
 
-/** An error for a message of an account that is not in the room any more. */
+/** Returns the error of a message when the account is no longer in the room. */
 function onLateError(stanza: Stanza, from: string, to: string): Handled {
     const sent = retiredSent(to, jids.bare(from));
     return sent !== undefined && returnToSender(sent, stanza) ? true : undefined;
 }
 
-/** Returns whether the error is that of a message. It carries the id that the session gave the message. */
+/** Sends the error of a message to its session, with the session's id. Returns whether there is such a message. */
 function returnToSender(sent: SentMessages, stanza: Stanza): boolean {
     const message = takeRefused(sent, stanza.attr.from ?? "", stanza.attr.id);
     if (message === undefined) {
@@ -325,12 +343,15 @@ function returnToSender(sent: SentMessages, stanza: Stanza): boolean {
     return true;
 }
 
-/** What a room tells its occupants in passing is not to be kept for later, as a message is that somebody wrote. */
+/** Whether a message is a notification without a body. These are not stored offline. */
 function isNotice(stanza: Stanza): boolean {
     return jids.resource(stanza.attr.from ?? "") === undefined && stanza.get_child("body") === undefined;
 }
 
-/** Invitations and their refusals (XEP-0045 7.8.2, XEP-0249) are for the account, in the room or not. */
+/**
+ * Whether a message is an invitation or a declined one (XEP-0045 7.8.2, XEP-0249). These go to the account, in the room
+ * or not.
+ */
 function isInvitation(stanza: Stanza): boolean {
     const x = stanza.get_child("x", MUC_USER);
     if (x !== undefined && (x.get_child("invite") !== undefined || x.get_child("decline") !== undefined)) {

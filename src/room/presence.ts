@@ -1,4 +1,4 @@
-// Presence from a room to the account: others coming, going and changing, the account itself let in, renamed or put out.
+// Handles presence from a room to the account: other occupants, and the account itself admitted, renamed or removed.
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
@@ -18,14 +18,14 @@ import { Phase } from "../state/place";
 import { saveOften } from "../state/store";
 import { after, post } from "../turn";
 
-/** Of contacts; a gateway may be one. */
+/** Types for contacts. A gateway may be a contact. */
 const subscriptions = new LuaSet<string>();
 subscriptions.add("subscribe");
 subscriptions.add("subscribed");
 subscriptions.add("unsubscribe");
 subscriptions.add("unsubscribed");
 
-/** `presence/bare` or `presence/full`, by the shape of the occupant JID. */
+/** `presence/bare` or `presence/full`, depending on the form of the occupant JID. */
 export function onPresence(event: StanzaEvent<Origin>): Handled {
     const stanza = event.stanza;
     const from = stanza.attr.from;
@@ -46,7 +46,7 @@ export function onPresence(event: StanzaEvent<Origin>): Handled {
         return true;
     }
     if (type !== undefined && type !== "unavailable") {
-        // Of types that it does not know, mod_presence makes errors, for which services throw out occupants.
+        // mod_presence answers unknown types with errors, and services remove occupants for that.
         return subscriptions.has(type) ? undefined : true;
     }
     if (nick === undefined) {
@@ -60,8 +60,8 @@ export function onPresence(event: StanzaEvent<Origin>): Handled {
 }
 
 /**
- * Late presence from a room that the account is not in. Drop it; mod_presence would deliver it to every session. A room
- * that takes the account for an occupant is told otherwise.
+ * Late presence from a room that the account is not in. Drop it; mod_presence would deliver it to every session. If the
+ * room shows the account as an occupant, send a leave.
  */
 function onStray(stanza: Stanza, from: string, to: string): Handled {
     if (stanza.attr.type !== "error" && stanza.get_child("x", MUC_USER) === undefined) {
@@ -89,8 +89,8 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
 }
 
 /**
- * A room may choose our nick when we join (XEP-0045 7.2.2), and says so with 110; later on the nick is known, and a 110 on
- * somebody else's presence is not believed. Without 110 the nick alone says nothing yet.
+ * Handles presence while a join is pending. The room may assign another nick, with 110 (XEP-0045 7.2.2). Later the nick
+ * is known, and a 110 on another occupant's presence is ignored. Without 110 the nick alone proves nothing.
  */
 function onPresenceWhileJoining(membership: Membership, nick: string, stanza: Stanza): void {
     if (hasStatus(stanza, Status.Self)) {
@@ -127,8 +127,8 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
     if (!isOwnNick(membership, nick) && !isLeaveAnswer(membership, stanza)) {
         onOccupantGone(membership, nick, stanza);
         if (nick === membership.wantedNick && membership.place.phase === Phase.Joined) {
-            // It was taken when the account came back. A room of this server is in the middle of telling its occupants,
-            // and trips over a new one (muc.lib.lua, publicise_occupant_status).
+            // The nick was taken when the account rejoined. Wait: a local room is still sending this presence to its
+            // occupants, and fails if a new one enters (muc.lib.lua, publicise_occupant_status).
             after(0, () => {
                 if (isCurrent(membership)) {
                     regainNick(membership);
@@ -145,21 +145,24 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
     }
 }
 
-/** Whether the room confirms a leave, be it under a nick of before, or one that the account has not heard of. */
+/** Whether the room confirms a leave, also under an earlier nick, or a nick that the account does not know. */
 function isLeaveAnswer(membership: Membership, stanza: Stanza): boolean {
     const phase = membership.place.phase;
     const isAwaited = phase === Phase.Leaving || phase === Phase.Joining;
     return isAwaited && hasStatus(stanza, Status.Self) && !hasStatus(stanza, Status.NickChange);
 }
 
-/** Older services leave out 110, so the nick alone decides; before the account was let in it may be another's. */
+/**
+ * Our own unavailable presence. Older services omit 110, so the nick decides. Before the account is admitted it may
+ * belong to another occupant.
+ */
 function onOwnUnavailable(membership: Membership, stanza: Stanza): void {
     if (membership.place.phase !== Phase.Joining || hasStatus(stanza, Status.Self) || isExpulsion(stanza)) {
         onRemoved(membership, stanza);
     }
 }
 
-/** The nick that a nick change leads to, unless it is none (RFC 7622 3.4). */
+/** Returns the new nick of a nick change. Undefined if it is invalid (RFC 7622 3.4). */
 function newNickIn(membership: Membership, stanza: Stanza): string | undefined {
     const nick = itemOf(stanza).nick;
     const address = nick === undefined ? undefined : jids.prep(`${membership.room}/${nick}`);

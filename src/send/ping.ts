@@ -1,5 +1,6 @@
 // Sends self-pings (XEP-0410) from the occupant JID, to see whether the account is still in the room.
 
+import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { PING } from "../namespaces";
 import type { Membership } from "../state/memberships";
@@ -31,11 +32,22 @@ export function selfPing(membership: Membership, pinged: Pinged, limit?: number)
                 const [, condition] = answer.get_error();
                 // The ping may cross a nick change. Otherwise the occupant or the room does not exist.
                 const crossed = condition === "item-not-found" && nick !== membership.nick;
-                pinged(crossed ? undefined : (condition ?? "undefined-condition"));
+                pinged(crossed ? undefined : conditionOf(membership, condition));
             }
         },
         limit,
     );
+}
+
+/**
+ * Returns the condition of an error. A gateway of this server that has lost its connection for the account answers
+ * `remote-server-not-found` itself. No server is between, so this proves that the account is out.
+ */
+function conditionOf(membership: Membership, condition: string | undefined): string {
+    const isGateway = prosody.hosts.has(jids.host(membership.room));
+    return condition === "remote-server-not-found" && isGateway
+        ? "not-acceptable"
+        : (condition ?? "undefined-condition");
 }
 
 /** Whether the error of a self-ping shows that the account is in the room (XEP-0410 3). */

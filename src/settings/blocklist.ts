@@ -6,15 +6,15 @@ import { openRecords, readRecord } from "../state/records";
 /** The keys are the blocked JIDs. */
 export type Blocklist = LuaMap<string, unknown>;
 
-/** Only read: it is mod_blocklist that writes it. */
+/** Read-only, because mod_blocklist writes it. */
 const records = openRecords<Blocklist>("blocklist", () => undefined);
 
-/** What an account has blocked; undefined if that is nothing, or cannot be read. */
+/** Returns the JIDs that an account has blocked. Undefined if there are none, or they cannot be read. */
 export function blocklistOf(username: string): Blocklist | undefined {
     return readBlocklist(username)[1];
 }
 
-/** Whether the read succeeded, and what an account has blocked; nothing without mod_blocklist. */
+/** Returns whether the read succeeded, and the blocked JIDs. There are none without mod_blocklist. */
 export function readBlocklist(username: string): LuaMultiReturn<[ok: boolean, blocklist: Blocklist | undefined]> {
     const host = prosody.hosts.get(module.host);
     if (!host?.modules.has("blocklist")) {

@@ -106,7 +106,7 @@ export function bookmarkNotify(membership: Membership, setting: Setting): boolea
     return publish(membership, item.attr.id ?? room, edited);
 }
 
-/** Whether the read succeeded, and the item as it stands: what is written is never what was kept from before. */
+/** Returns whether the read succeeded, and the current item. Writing an earlier copy would undo changes of clients. */
 function currentItem(membership: Membership): LuaMultiReturn<[ok: boolean, item: Stanza | undefined]> {
     const items = itemsOf(membership.username, BOOKMARKS);
     for (const id of items ?? []) {
@@ -203,7 +203,7 @@ function markedBy(username: string, room: string): Mark["by"] | undefined {
     return marksOf(username)?.[room]?.by;
 }
 
-/** Undefined if they cannot be read. */
+/** Returns the marks of an account. Undefined if they cannot be read. */
 function marksOf(username: string): Marks | undefined {
     const known = unwritten.get(username);
     if (known !== undefined) {

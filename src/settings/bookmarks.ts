@@ -9,7 +9,7 @@ import type { Bookmark, Bookmarks } from "../state/bookmarks";
 import { openRecords, readRecord } from "../state/records";
 import { readSetting } from "./notify";
 
-/** mod_pep's list of nodes, which only mod_pep writes. */
+/** mod_pep's list of nodes. Read-only. */
 const nodes = openRecords<Record<string, unknown>>("pep", () => undefined);
 
 /** Whether accounts of this host have bookmarks. */
@@ -17,7 +17,7 @@ export function hasPep(): boolean {
     return !options.anonymous && prosody.hosts.get(module.host)?.modules.has("pep") === true;
 }
 
-/** The account's PEP service; undefined without mod_pep, where nothing of an account is kept, or if storage failed. */
+/** Returns the account's PEP service. Undefined without mod_pep, on an anonymous host, or if storage failed. */
 export function pepService(username: string): PepService | undefined {
     if (!hasPep()) {
         return undefined;
@@ -28,7 +28,7 @@ export function pepService(username: string): PepService | undefined {
         module.log("debug", "Could not read the PEP nodes of %s: %s", username, service);
         return undefined;
     }
-    // Without the account, mod_pep gives a service that is nobody's. The account may be there, and storage fail.
+    // For an unknown account mod_pep returns a service without an owner. The account may exist while storage fails.
     return (service as PepService).config.pep_username === username ? (service as PepService) : undefined;
 }
 
@@ -36,7 +36,7 @@ function serviceOf(this: void, pep: PepModule, username: string): PepService {
     return pep.get_pep_service(username);
 }
 
-/** The items of a node, none where there is no such node; undefined if they cannot be read. */
+/** Returns the items of a node, an empty list if the node does not exist. Undefined if they cannot be read. */
 export function itemsOf(username: string, node: string): PepItems | undefined {
     const service = pepService(username);
     if (service === undefined) {
@@ -57,7 +57,7 @@ function getItems(this: void, service: PepService, node: string): LuaMultiReturn
     return service.get_items(node, true);
 }
 
-/** Whether storage may hold a node that mod_pep does not know. What it could not read once it takes for empty for good. */
+/** Whether storage may have a node that mod_pep does not know. After a failed read mod_pep treats a node as empty. */
 function isNode(username: string, node: string): boolean {
     const [done, known] = readRecord(nodes, username);
     return !done || known?.[node] !== undefined;

@@ -1,11 +1,11 @@
-// Which of the attached sessions' presences the account shows to the room.
+// Chooses which session's presence the account shows to the room.
 
 import * as st from "util.stanza";
 import { MUC } from "../namespaces";
 import type { Membership } from "./memberships";
 import type { Attachment } from "./place";
 
-/** Most available first; `dnd` is somebody at the keyboard, `away` nobody. */
+/** Ranks of `<show/>`, most available first. With `dnd` a user is at the keyboard, with `away` not. */
 const ranks = new LuaMap<string, number>();
 ranks.set("chat", 5);
 ranks.set("", 4);
@@ -13,7 +13,7 @@ ranks.set("dnd", 3);
 ranks.set("away", 2);
 ranks.set("xa", 1);
 
-/** A client's presence bare of its addresses and of the join, as the account may show it. */
+/** Returns a client's presence without addresses and `<x/>`, as the account can show it. */
 export function presenceContent(stanza: Stanza): Stanza {
     const content = st.clone(stanza);
     content.attr.from = undefined;
@@ -44,15 +44,15 @@ function isPreferred(membership: Membership, session: string, attachment: Attach
     return isTie || isBetter(attachment, best.attachment);
 }
 
-/** A session and the presence that it shows. */
+/** A session and its presence. */
 export interface Candidate {
     readonly session: string;
     readonly attachment: Attachment;
 }
 
 /**
- * The session to show: highest priority, then most available, then the one already shown. `coming` is about to be
- * attached.
+ * Returns the session to show: highest priority, then most available, then the one already shown. `coming` will be
+ * attached soon.
  */
 export function bestSession(membership: Membership, coming?: Candidate): Candidate | undefined {
     let best = coming;

@@ -1,4 +1,4 @@
-// What an account has bookmarked of a room (XEP-0402), and the rooms that did not want it, bookmarked or not.
+// Bookmarks of an account (XEP-0402), and the rooms that refused it, bookmarked or not.
 
 import { monotonic } from "./clock";
 import * as options from "../options";
@@ -7,36 +7,36 @@ import type { Membership } from "./memberships";
 /** When an account wants a push notification for a message (XEP-0492). */
 export type Setting = "always" | "on-mention" | "never";
 
-/** A bookmark as it stands in the account's PEP node. */
+/** A bookmark as stored in the account's PEP node. */
 export interface Bookmark {
     readonly autojoin: boolean;
     readonly nick: string | undefined;
     readonly password: string | undefined;
     readonly name: string | undefined;
-    /** What it asks to be notified of (XEP-0492). */
+    /** The notification setting (XEP-0492). */
     readonly notify: Setting | undefined;
 }
 
 /** Bookmarks by room. */
 export type Bookmarks = LuaMap<string, Bookmark>;
 
-/** Whether the account is to stay in the room when no session is there. What we bookmarked says nothing of the kind. */
+/** Whether the account stays in the room without a session. Bookmarks written by the module do not count. */
 export function isAutojoin(membership: Membership): boolean {
     const bookmark = membership.bookmark;
     return bookmark !== undefined && bookmark.autojoin && !membership.ownBookmark;
 }
 
-/** Whether the server is to join the room by itself. */
+/** Whether the server joins the room by itself. */
 export function isToJoin(membership: Membership): boolean {
     return options.autojoin && membership.bookmark?.autojoin === true;
 }
 
-/** Whether the account is to be in the room though no session asks for it: brought back when lost. */
+/** Whether the account rejoins when it is lost, without a session. */
 export function isWanted(membership: Membership): boolean {
     return membership.established === true || isToJoin(membership);
 }
 
-/** Whether two bookmarks say the same, or neither is there. */
+/** Whether two bookmarks are equal, or both are missing. */
 export function isSameBookmark(one: Bookmark | undefined, other: Bookmark | undefined): boolean {
     if (one === undefined || other === undefined) {
         return one === other;
@@ -50,19 +50,19 @@ export function isSameBookmark(one: Bookmark | undefined, other: Bookmark | unde
     );
 }
 
-/** A bookmarked room that refused the account or threw it out, or that this server forbids it to join. */
+/** A bookmarked room that refused or removed the account, or that this server's rules forbid. */
 export interface Refusal {
     readonly bookmark: Bookmark;
-    /** The condition of the error with which this server forbids it. */
+    /** The condition of the error by which this server forbids the join. */
     readonly forbidden: string | undefined;
 }
 
 type Refusals = LuaMap<string, Refusal>;
 
-/** By account and room. */
+/** Refusals by account. */
 const refusals = new LuaMap<string, Refusals>();
 
-/** The room is not joined again for this bookmark. */
+/** Records that the room is not joined again by this bookmark. */
 export function noteRefusal(membership: Membership, forbidden?: string): void {
     const bookmark = membership.bookmark;
     if (!bookmark?.autojoin) {
@@ -73,19 +73,19 @@ export function noteRefusal(membership: Membership, forbidden?: string): void {
     refusals.set(membership.username, rooms);
 }
 
-/** Whether the room did not want the account by this very bookmark; under another nick or with another password it may. */
+/** Whether the room refused the account with the same bookmark. With another nick or password it may succeed. */
 export function isRefused(username: string, room: string, bookmark: Bookmark): boolean {
     const rooms = refusals.get(username);
     const refused = rooms?.get(room)?.bookmark;
     return refused !== undefined && refused.nick === bookmark.nick && refused.password === bookmark.password;
 }
 
-/** The rooms that an account is not joined to for their bookmarks. */
+/** Returns the rooms that an account does not join by their bookmarks. */
 export function refusalsOf(username: string): Refusals {
     return refusals.get(username) ?? new LuaMap<string, Refusal>();
 }
 
-/** Forgets the refusal of a room, or of all. */
+/** Removes the refusal of a room, or of all rooms. */
 export function forgetRefusals(username: string, room?: string): void {
     const rooms = refusals.get(username);
     if (rooms !== undefined && room !== undefined) {
@@ -96,13 +96,13 @@ export function forgetRefusals(username: string, room?: string): void {
     }
 }
 
-/** Changes of nick that a bookmark may bring about, or a bookmark be changed by, one after the other; seconds per further one. */
+/** Largest burst of nick changes between bookmark and room, and seconds until one more is allowed. */
 const NICK_CHANGES = 5;
 const NICK_PAUSE = 60;
 
 /**
- * Whether nick and bookmark may follow each other once more. Clients that disagree over the nick would otherwise drive
- * the account from one to the other without end.
+ * Whether nick and bookmark may be synchronised again. Otherwise clients that disagree over the nick would change it in
+ * an endless loop.
  */
 export function mayFollowNick(membership: Membership): boolean {
     const now = monotonic();

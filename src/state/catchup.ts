@@ -1,17 +1,17 @@
-// What an account may have missed in a room, and what the room has said since. Plain data; archive/catchup.ts changes it.
+// Messages that an account may have missed in a room, and messages since. Plain data, changed by archive/catchup.ts.
 
-/** What came from a room while there may be a gap before it. */
+/** A message of the room that arrived after a possible gap. */
 export interface Buffered {
     /** As the room would send it later, with a delay. */
     readonly stanza: Stanza;
     readonly when: number;
-    /** The attached sessions have got it. */
+    /** Whether the attached sessions have received it. */
     readonly seen: boolean;
-    /** About the bytes of memory it occupies. */
+    /** Approximate memory in bytes. */
     readonly weight: number;
 }
 
-/** How a room's archive answers; `unreached`: not at all. */
+/** Result of the query to a room's archive. `unreached`: no answer. */
 export type Outcome = "complete" | "refused" | "unreached";
 
 export interface Asking {
@@ -19,41 +19,41 @@ export interface Asking {
     readonly queryId: string;
     readonly tries: number;
     results: number;
-    /** Storage failed under one of the results: the page has to be asked for again. */
+    /** Whether a result could not be stored. The page is then requested again. */
     failed: boolean;
 }
 
-/** How far the catch-up has come. */
+/** The state of the catch-up. */
 export type Progress =
-    /** The archive is to be asked. */
+    /** The archive will be asked. */
     | { readonly step: "idle" }
-    /** A page has been asked for. */
+    /** A page was requested. */
     | Asking
-    /** The archive was not reached, and is asked again after a while. */
+    /** The archive was not reached, and is asked again later. */
     | { readonly step: "waiting"; readonly tries: number }
     /** The archive has answered. */
     | { readonly step: "done"; readonly outcome: Outcome }
     /** What is buffered goes into the log. With `isFull` that is because it was too much, and the gap is given up. */
     | { readonly step: "draining"; readonly isFull: boolean };
 
-/** A gap in what an account got of a room, until it is filled or given up. */
+/** A gap in an account's messages of a room, until it is filled or given up. */
 export interface CatchUp {
     progress: Progress;
-    /** Since when messages are buffered, in seconds. */
+    /** Start of the buffering, in seconds. */
     readonly since: number;
-    /** The archive's id of the last message that it has given, or of the one to ask from. */
+    /** The archive's id of the last message received, or of the message to start from. */
     position: string | undefined;
-    /** JIDs that the account has blocked, as it was when the archive was asked last. */
+    /** JIDs that the account had blocked when the archive was asked last. */
     blocked: LuaMap<string, unknown> | undefined;
-    /** What came from the room since: it goes into the log once what is missing has its place. */
+    /** Messages since the gap. They go into the log after the missing ones. */
     buffer: Buffered[];
-    /** How many of these are in the log. */
+    /** Number of buffered messages that are in the log. */
     drained: number;
-    /** Bytes of memory of the rest, about. */
+    /** Approximate memory of the others in bytes. */
     weight: number;
-    /** The ids of those that were seen; those that the room has given as of the past too are taken out. */
+    /** Ids of buffered messages that were seen. An id is removed when the room sends the message as history, too. */
     readonly bufferedIds: LuaSet<string>;
-    /** Messages that may still be asked for. */
+    /** Number of messages that may still be requested. */
     left: number;
     /** When the latest message was said that the archive has given, in seconds. */
     latest: number;

@@ -1,13 +1,13 @@
-// Two clocks. Durations are measured by one that cannot be set. The wall clock may jump and is for stamps alone.
+// The two clocks. Durations use a clock that cannot be set. The wall clock may jump, and is used for time stamps only.
 
 import * as time from "util.time";
 
-/** Seconds of a clock that only goes forward, at the speed of time. It goes on over a reload, not over a restart. */
+/** Returns seconds of a clock that only moves forward. It continues over a reload, not over a restart. */
 export function monotonic(): number {
     return time.monotonic();
 }
 
-/** Whole seconds since 1970. */
+/** Returns whole seconds since 1970. */
 export function wallClock(): number {
     return os.time();
 }

@@ -1,37 +1,37 @@
-// What has happened, in plain numbers: some are counted for each stanza.
+// Counters of the module. Plain numbers, because some change with each stanza.
 
-/** Why something was not passed on. */
+/** Reasons for dropping a stanza. */
 export type DropReason =
     /** Presence of a room that the account is not in. */
     | "stray"
-    /** An error that answers nothing a session has sent. */
+    /** An error that belongs to no stanza of a session. */
     | "unclaimed"
-    /** A room's archive spoke for somebody else, or an occupant for the room. */
+    /** An archive result or a message with an invalid sender. */
     | "forged"
-    /** A message that a service has sent to the bare JID as well. */
+    /** A copy of a groupchat message to the bare JID. */
     | "copy"
-    /** A session died before it acknowledged a stanza. */
+    /** A session ended before it acknowledged a stanza. */
     | "undelivered"
-    /** Somebody is over a limit: refused, or not remembered. */
+    /** A limit was exceeded: a request was refused, or a presence was not cached. */
     | "limit"
-    /** A session has too many IQs unanswered. */
+    /** A session has too many pending IQs. */
     | "iq_limit"
     /** A room did not answer an IQ in time. */
     | "iq_timeout";
 
 export interface Counters {
-    /** Messages and presences from rooms. */
+    /** Messages and presence from rooms. */
     copiesIn: number;
-    /** Stanzas of rooms to sessions. */
+    /** Stanzas from rooms sent to sessions. */
     copiesOut: number;
-    /** Of these, what the room would have had to send as well if each session had joined by itself. */
+    /** Stanzas saved compared with one join per session. */
     copiesSaved: number;
-    /** Sessions let in from what was known of the room. */
+    /** Joins of sessions answered from the cache. */
     replays: number;
-    /** Accounts back in a room by themselves. */
+    /** Automatic rejoins of accounts. */
     rejoins: number;
     archiveWrites: number;
-    /** Calls of a storage driver that failed. */
+    /** Failed calls of storage drivers. */
     storageFailures: number;
     readonly drops: LuaMap<DropReason, number>;
 }
@@ -47,12 +47,12 @@ export const counters: Counters = {
     drops: new LuaMap(),
 };
 
-/** Counts what is dropped, or refused for a limit. */
+/** Counts a dropped stanza, or a request over a limit. */
 export function noteDrop(reason: DropReason): void {
     counters.drops.set(reason, (counters.drops.get(reason) ?? 0) + 1);
 }
 
-/** Goes on from what an instance of the module before a reload has counted; it may have counted less. */
+/** Takes over the counters of the previous instance, which may have fewer. */
 export function restoreCounters(saved: Partial<Counters>): void {
     const all = counters as unknown as LuaTable<keyof Counters, unknown>;
     for (const [name, value] of pairs(saved)) {

@@ -1,5 +1,5 @@
-// What each account got of the logs of rooms, those it has left included, in memory and on disk: the store minimix_parts
-// has one record for each account, with its ranges by room.
+// Ranges of room logs that each account got, also of rooms that it has left. In memory and in the store minimix_parts,
+// with one record per account.
 
 import * as options from "../options";
 import { monotonic } from "./clock";
@@ -10,16 +10,16 @@ import { beginOutage, onRetry, type Progress } from "./outage";
 import { pack, type Ranges, unpack } from "./ranges";
 import { forgetRecord, listRecords, openRecords, readRecord, writeRecord } from "./records";
 
-/** As they are stored, by room. */
+/** Stored ranges by room. */
 type Packed = Record<string, number[] | undefined>;
 
 interface Deliveries {
-    /** Without what is on disk while that could not be read. */
+    /** Without the ranges on disk while these could not be read. */
     rooms: LuaMap<string, Ranges>;
     isRead: boolean;
 }
 
-/** Accounts that are in a room, or whose record is to be written. */
+/** Accounts in a room, or with a record to write. */
 let known = new LuaMap<string, Deliveries>();
 
 const records = openRecords<Packed>("minimix_parts", content);
@@ -36,7 +36,7 @@ function content(username: string): Packed | undefined {
     return next(packed)[0] === undefined ? undefined : packed;
 }
 
-/** The ranges of an account in a room, for what it gets from now on; whether they are all there is. */
+/** Returns the ranges of an account in a room for new messages, and whether they include those on disk. */
 export function rangesOf(username: string, room: string): LuaMultiReturn<[Ranges, boolean]> {
     const deliveries = deliveriesOf(username);
     let ranges = deliveries.rooms.get(room);
@@ -57,7 +57,7 @@ function deliveriesOf(username: string): Deliveries {
     return deliveries;
 }
 
-/** The ranges on disk; undefined if they could not be read. */
+/** Reads the ranges on disk. Undefined if they could not be read. */
 function read(username: string): LuaMap<string, Ranges> | undefined {
     const rooms = new LuaMap<string, Ranges>();
     if (options.anonymous) {
@@ -70,7 +70,7 @@ function read(username: string): LuaMap<string, Ranges> | undefined {
     for (const [room, stored] of pairs(packed ?? {})) {
         const ranges = unpack(stored, endOfStart);
         if (ranges === undefined) {
-            module.log("warn", "Ignoring what %s got of %s: malformed record in minimix_parts", username, room);
+            module.log("warn", "Ignoring the archive of %s in %s: malformed record in minimix_parts", username, room);
         } else {
             rooms.set(room, ranges);
         }
@@ -78,7 +78,7 @@ function read(username: string): LuaMap<string, Ranges> | undefined {
     return rooms;
 }
 
-/** All ranges of an account by room; undefined if they could not be read. For looking only. */
+/** Returns all ranges of an account by room, read-only. Undefined if they could not be read. */
 export function allRangesOf(username: string): LuaMap<string, Ranges> | undefined {
     const deliveries = known.get(username);
     if (deliveries === undefined) {
@@ -87,7 +87,9 @@ export function allRangesOf(username: string): LuaMap<string, Ranges> | undefine
     return complete(username, deliveries) ? deliveries.rooms : undefined;
 }
 
-/** Reads what could not be read before, and puts what the account got since behind it; whether nothing is missing. */
+/**
+ * Reads a record that could not be read before, and appends the newer ranges. Returns whether the ranges are complete.
+ */
 function complete(username: string, deliveries: Deliveries): boolean {
     if (deliveries.isRead) {
         return true;
@@ -115,15 +117,15 @@ function complete(username: string, deliveries: Deliveries): boolean {
     return true;
 }
 
-/** Accounts whose record is to be written soon, or could not be read yet. */
+/** Accounts with a record to write, or that could not be read. */
 const changed = new LuaSet<string>();
 
-/** Marks an account's record to be written by saveChanged(). */
+/** Marks an account's record for saveChanged(). */
 export function markChanged(username: string): void {
     changed.add(username);
 }
 
-/** Writes an account's record, or marks it to be written when it has been read. */
+/** Writes an account's record, or marks it for after it has been read. */
 export function saveDeliveries(username: string): void {
     const deliveries = known.get(username);
     if (deliveries === undefined || options.anonymous) {
@@ -139,10 +141,10 @@ export function saveDeliveries(username: string): void {
     writeRecord(records, username);
 }
 
-/** Accounts that have left a room, perhaps their last one. */
+/** Accounts that have left a room, maybe their last one. */
 const released = new LuaSet<string>();
 
-/** Frees the memory of an account soon if it is in no room then. */
+/** Frees the memory of an account soon, if it is in no room then. */
 export function releaseDeliveries(username: string): void {
     released.add(username);
 }
@@ -154,7 +156,7 @@ function forgetUnused(username: string): void {
     }
 }
 
-/** Writes the records of all accounts that are marked. */
+/** Writes the records of all marked accounts. */
 export function saveChanged(): undefined {
     writeChanged(math.huge);
 }
@@ -175,22 +177,19 @@ function writeChanged(deadline: number): Progress {
 
 onRetry(writeChanged);
 
-/** Forgets an account that is deleted. Its record goes with the rest of its data (core/usermanager.lua, delete_user). */
+/** Forgets a deleted account. Its record is deleted with the user (core/usermanager.lua, delete_user). */
 export function forgetDeliveries(username: string): void {
     known.delete(username);
     changed.delete(username);
     forgetRecord(records, username);
 }
 
-/** Accounts with a record; undefined if storage failed. */
+/** Returns the accounts with a record. Undefined if storage failed. */
 export function usersWithDeliveries(): string[] | undefined {
     return listRecords(records);
 }
 
-/**
- * Replaces the ranges of an account by what `edit` leaves of them, and writes them if it says so. Whether they could be
- * read.
- */
+/** Edits the ranges of an account, and writes them if `edit` says so. Returns whether they could be read. */
 export function editDeliveries(
     username: string,
     edit: (this: void, rooms: LuaMap<string, Ranges>) => boolean,
@@ -206,7 +205,7 @@ export function editDeliveries(
     return true;
 }
 
-/** What one instance of the module hands to the next on a reload. */
+/** Data that one instance of the module hands to the next on a reload. */
 export type Known = LuaMap<string, Deliveries>;
 
 export function deliveries(): Known {

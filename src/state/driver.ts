@@ -1,6 +1,6 @@
-// What the stores of records (records.ts) and of messages (messages.ts) have in common: a driver of Prosody's that may fail.
-// Drivers answer `nil, err` or `false, err`, or raise an error. The rest of the module sees three outcomes: a value,
-// nothing there, failed.
+// Common part of stores of records (records.ts) and messages (messages.ts): a driver of Prosody that may fail. Drivers
+// return `nil, err` or `false, err`, or raise an error. The module sees three outcomes: a value, nothing stored,
+// failed.
 
 import { monotonic } from "./clock";
 import { counters } from "./counters";
@@ -8,32 +8,32 @@ import { beginOutage, isOutage } from "./outage";
 
 export interface Store<S> {
     readonly name: string;
-    /** Opened again after a failure: Prosody replaces a driver that does not load by one that fails for ever. */
+    /** Opened again after a failure: Prosody replaces a driver that does not load by one that always fails. */
     handle: S | undefined;
     readonly open: (this: void) => S;
-    /** Reads a key that nothing is stored under, in order to know whether the driver works. */
+    /** Reads an unused key, to find out whether the driver works. */
     readonly tryRead: (this: void, handle: S) => LuaMultiReturn<[unknown, unknown]>;
     /** Whether the driver is not called before the next retry. */
     readsFail: boolean;
     writesFail: boolean;
-    /** The key of the last write, if that failed. If the next one fails under another key, no write is tried. */
+    /** The key of the last write, if that failed. If the next write fails with another key, no write is tried. */
     failedKey: string | undefined;
-    /** Records that cannot be read though others can, and when the next try is. */
+    /** Records that cannot be read although others can, and the time of the next attempt. */
     readonly broken: LuaMap<string, number>;
 }
 
 /** The key of the host's own record. */
 export const HOST = "";
 
-/** A key that no account has, since nodeprep forbids it. */
+/** A key that no account has, because nodeprep forbids it. */
 export const TRIAL = "@";
 
-/** Seconds between two reads of a record that is broken. */
+/** Seconds between two reads of a broken record. */
 const BROKEN_PAUSE = 60;
 
 const stores: Store<unknown>[] = [];
 
-/** A store that is opened when it is first used. */
+/** Declares a store. It is opened at its first use. */
 export function newStore<S>(name: string, open: Store<S>["open"], tryRead: Store<S>["tryRead"]): Store<S> {
     const store: Store<S> = {
         name,
@@ -49,24 +49,24 @@ export function newStore<S>(name: string, open: Store<S>["open"], tryRead: Store
     return store;
 }
 
-/** The driver. */
+/** Returns the driver. */
 export function handleOf<S>(store: Store<S>): S {
     store.handle ??= store.open();
     return store.handle;
 }
 
-/** Whether an answer says that there is nothing, or what there is. */
+/** Whether a driver has returned a value or "nothing stored". */
 export function isAnswer(done: boolean, value: unknown, problem: unknown): boolean {
     return done && value !== false && (value !== undefined || problem === undefined || problem === "item-not-found");
 }
 
-/** Whether reading has failed a moment ago, of this record or of all. */
+/** Whether a read of this record, or of all records, has just failed. */
 export function isUnreadable<S>(store: Store<S>, key: string): boolean {
     const nextTry = store.broken.get(key);
     return store.readsFail || (nextTry !== undefined && monotonic() < nextTry);
 }
 
-/** Without a key, it was the list of all keys that could not be read. */
+/** Records a failed read. Without a key, the list of all keys could not be read. */
 export function readFailed<S>(store: Store<S>, key: string | undefined, problem: unknown): void {
     if (key === undefined || !works(store)) {
         store.readsFail = true;
@@ -80,7 +80,7 @@ export function readFailed<S>(store: Store<S>, key: string | undefined, problem:
     store.broken.set(key, monotonic() + BROKEN_PAUSE);
 }
 
-/** A write failed; the caller keeps what is to be written. */
+/** Records a failed write. The caller keeps the data. */
 export function writeFailed<S>(store: Store<S>, key: string, problem: unknown): void {
     store.writesFail = store.failedKey !== undefined && store.failedKey !== key;
     store.failedKey = key;
@@ -106,7 +106,7 @@ function noteFailure(name: string, key: string | undefined, verb: string, proble
     beginOutage();
 }
 
-/** Lets stores that failed be called again, if they can be read; whether all can. */
+/** Enables failed stores again if they can be read. Returns whether all can. */
 export function reopenStores(): boolean {
     let result = true;
     for (const store of stores) {

@@ -1,5 +1,5 @@
-// Addresses under which accounts may still be in rooms after `minimix_resource` has changed. An entry is kept, across
-// restarts, until the room has shown that the account has left under that address.
+// Addresses under which accounts may still be in rooms after `minimix_resource` has changed. An entry is kept, also
+// across restarts, until the room has confirmed the leave.
 
 import * as jids from "util.jid";
 
@@ -15,7 +15,7 @@ export interface FormerOccupant {
 
 export type FormerOccupants = LuaMap<string, FormerOccupant[]>;
 
-/** By account. */
+/** Former occupants by account. */
 export const formerOccupants: FormerOccupants = new LuaMap();
 
 const none: FormerOccupant[] = [];
@@ -38,7 +38,7 @@ export function allFormerOccupants(): FormerOccupant[] {
     return all;
 }
 
-/** The entry of an occupant JID in a room, both as in a stanza's addresses. */
+/** Finds the entry of an occupant JID in a room. Both are addresses of a stanza. */
 export function findFormerOccupant(occupant: string, room: string): FormerOccupant | undefined {
     for (const former of formerOccupantsOf(jids.node(occupant) ?? "")) {
         if (former.occupant === occupant && former.room === room) {
@@ -56,7 +56,7 @@ export function addFormerOccupant(username: string, room: string, occupant: stri
     }
 }
 
-/** The account is out of the room under that address. */
+/** Drops an entry: the account is out of the room under that address. */
 export function dropFormerOccupant(former: FormerOccupant): void {
     const others: FormerOccupant[] = [];
     for (const other of formerOccupantsOf(former.username)) {
@@ -71,7 +71,7 @@ export function dropFormerOccupant(former: FormerOccupant): void {
     }
 }
 
-/** Takes over what an instance of the module before a reload had. Its questions to rooms have ended with it. */
+/** Takes over the entries of the previous instance. Its open questions to rooms are lost. */
 export function restoreFormerOccupants(saved: FormerOccupants): void {
     for (const [username, list] of saved) {
         for (const former of list) {

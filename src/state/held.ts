@@ -1,6 +1,6 @@
-// Presences of occupants, each held once for all accounts of this host that were shown it. They are told apart by their
-// content alone, so that nothing of one room, or of one account's view of it, can get into another's. They are held as
-// text, which is most often all that is needed, and takes a third of the memory.
+// Presences of occupants. Each is stored once for all accounts of this host that have seen it. Only the content
+// identifies it, so nothing of another room or account's view can leak. Stored as text, which is usually sufficient and
+// takes a third of the memory.
 
 import * as st from "util.stanza";
 import * as xml from "util.xml";
@@ -11,13 +11,13 @@ import { isSameElement } from "../stanzas";
 import { textOf } from "../text";
 
 export interface Held {
-    /** What follows its name in XML, without `to`. */
+    /** The XML after the name, without `to`. */
     readonly text: string;
-    /** A number drawn, the same for the same text: sums of them tell most sets of presences apart. */
+    /** A random number, equal for equal text. Sums of marks distinguish most sets of presences. */
     readonly mark: number;
 }
 
-/** The mark given last. Lehmer's generator: math.random() is for what others are not to foresee. */
+/** The last mark (Lehmer's generator). math.random() is left for numbers that must not be predictable. */
 let lastMark = 1;
 
 function nextMark(): number {
@@ -25,10 +25,10 @@ function nextMark(): number {
     return lastMark;
 }
 
-/** By text. Entries go with the last membership that refers to them. */
+/** Presences by text. An entry ends with the last membership that refers to it. */
 const held = setmetatable(new LuaMap<string, Held>(), { __mode: "v" });
 
-/** The stanza held last and what became of it: a room of this server hands one table to every account. */
+/** The last stanza and its result: a local room passes the same table for all accounts. */
 let source: Stanza | undefined;
 let latest: Held | undefined;
 
@@ -59,7 +59,7 @@ export function hold(presence: Stanza): Held {
     return found;
 }
 
-/** Takes over a presence from the instance of the module before a reload, so that the same text is the same again. */
+/** Takes over a presence of the previous instance, so that equal text is shared again. */
 export function restoreHeld(presence: Held): void {
     const former: { mark?: number } = presence;
     former.mark ??= nextMark();
@@ -74,12 +74,12 @@ export function stanzaOf(presence: Held): Stanza | undefined {
     return xml.parse(`<presence${presence.text}`);
 }
 
-/** The same for a message. */
+/** Returns a message, likewise. */
 export function messageOf(message: Held): Stanza | undefined {
     return xml.parse(`<message${message.text}`);
 }
 
-/** Whether two presences say the same. Which presence an `id` answered does not matter. */
+/** Whether two presences are equal, apart from the `id`. */
 export function isSamePresence(one: Held, other: Held): boolean {
     if (one === other) {
         return true;
@@ -89,7 +89,7 @@ export function isSamePresence(one: Held, other: Held): boolean {
     return stanza !== undefined && counterpart !== undefined && isSameElement(stanza, counterpart, "id");
 }
 
-/** Who changed an occupant, and why, is told once; a room does not repeat it to those who come later. */
+/** Returns a presence without actor and reason, which a room does not repeat to later joins. */
 export function toldAgain(presence: Stanza): Stanza {
     const x = presence.get_child("x", MUC_USER);
     const item = x?.get_child("item");

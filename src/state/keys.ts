@@ -1,6 +1,6 @@
-// Sets and maps as lists, which may change while a list is gone through.
+// Copies of sets and maps as lists, so that they can change during iteration.
 
-/** The members of a set. */
+/** Returns the members of a set. */
 export function membersOf<T extends AnyNotNil>(set: LuaSet<T>): T[] {
     const list: T[] = [];
     for (const member of set) {

@@ -1,16 +1,16 @@
-// What one account may ask for, and how much of it in a time, so that it is nobody else's trouble.
+// Limits of requests per account, so that no account can disturb others.
 
 import { monotonic } from "./clock";
 import * as options from "../options";
 import { type DropReason, noteDrop } from "./counters";
 
-/** Joins that an account has left, and when that was counted; one is added at each turn of `options.joinRate`. */
+/** Remaining joins of an account, and when they were counted. Each 1/`options.joinRate` seconds adds one. */
 interface Allowance {
     left: number;
     at: number;
 }
 
-/** Accounts whose allowance is not full, by user name. */
+/** Allowances that are not full, by username. */
 const allowances = new LuaMap<string, Allowance>();
 
 /** Whether an account may join now. A device that starts joins all its rooms at once. */
@@ -27,7 +27,7 @@ export function mayJoin(username: string): boolean {
     return true;
 }
 
-/** Forgets the accounts that may join as if they never had. */
+/** Drops allowances that are full again. */
 export function forgetAllowances(): void {
     const now = monotonic();
     for (const [username, allowance] of allowances) {
@@ -37,13 +37,13 @@ export function forgetAllowances(): void {
     }
 }
 
-/** When a limit was last named in the log, by its name. */
+/** When each limit was last logged. */
 const logged = new LuaMap<string, number>();
 
-/** Seconds between two lines about one limit. */
+/** Seconds between two log lines about one limit. */
 const PAUSE = 60;
 
-/** Counts that somebody is over a limit, and says so: a limit is named once a minute, whoever is over it. */
+/** Counts a request over a limit, and logs it. Each limit is logged once a minute, for any account. */
 export function noteOver(limit: string, username: string, room: string, reason: DropReason = "limit"): void {
     noteDrop(reason);
     const now = monotonic();

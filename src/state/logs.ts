@@ -1,5 +1,5 @@
-// The log of each room: what was said there, once for all accounts of this host, and which part of it each account got.
-// Entries are numbered in the order they came.
+// The log of each room: its messages, once for all accounts of this host, and the part that each account got. Entries
+// are numbered in order of arrival.
 
 import type { Membership } from "./memberships";
 import { newestNumber, startOfNumbers } from "./numbers";
@@ -8,46 +8,46 @@ import type { Range } from "./ranges";
 
 export interface Entry {
     readonly number: number;
-    /** The number of the entry before that is for all; undefined for an entry of one account alone. */
+    /** The number of the previous shared entry. Undefined for a private entry. */
     readonly before: number | undefined;
-    /** The one account that was shown this. */
+    /** The account of a private entry. */
     readonly owner: string | undefined;
-    /** When it was said, in seconds. */
+    /** Time of the message in seconds. */
     readonly when: number;
-    /** As textOf() writes it, without the delay by which a room marks what is past. */
+    /** As written by textOf(), without the room's delay. */
     readonly text: string;
 }
 
 export interface RoomLog {
     readonly room: string;
-    /** The number of the last entry for all. */
+    /** The number of the last shared entry. */
     last: number;
     /** The newest entries, oldest first. */
     readonly recent: Entry[];
-    /** Bytes of these. */
+    /** Size of these entries in bytes. */
     size: number;
-    /** Whether the entries of before this start of the server have been read, as far as they are held. */
+    /** Whether entries from before this start of the server have been read. */
     filled: boolean;
-    /** Whether `recent` is all there is. */
+    /** Whether `recent` is the complete log. */
     whole: boolean;
-    /** The stanza taken down last, as the room handed it out, and its entry, if it was worth one. */
+    /** The last recorded stanza, as the room passed it, and its entry, if it was archived. */
     source: Stanza | undefined;
     current: Entry | undefined;
-    /** Some entries of before `recent`, while they are needed. */
+    /** Some entries from before `recent`, while they are needed. */
     past: Past | undefined;
-    /** Entries that could not be stored yet, oldest first; undefined if there are none. */
+    /** Entries that could not be stored yet, oldest first. Undefined without such entries. */
     unwritten: Entry[] | undefined;
-    /** Retries in a row in which the first of them was the only one that failed. */
+    /** Consecutive retries in which only the first of them failed. */
     failures: number | undefined;
-    /** Messages were neither stored nor kept to be stored later. */
+    /** Messages were neither stored nor buffered. */
     gap: true | undefined;
-    /** Accounts that are in the room, by user name. */
+    /** Accounts in the room, by username. */
     readonly readers: LuaMap<string, Membership>;
-    /** Whether the accounts that have not got the last entry will be looked for. */
+    /** Whether a search for accounts without the last entry is scheduled. */
     settling: boolean;
 }
 
-/** Entries from one time up to, but not including, another, in seconds. */
+/** Entries from one time up to, not including, another, in seconds. */
 export interface Past {
     readonly from: number;
     to: number;
@@ -58,20 +58,20 @@ export interface Past {
     /** Bytes of the entries. */
     size: number;
     readonly entries: Entry[];
-    /** Those that the room gave an id, by that; and those without. */
+    /** Entries with an id of the room, by id; and those without. */
     readonly ids: LuaMap<string, Entry>;
     readonly others: Entry[];
 }
 
-/** What an account that is in a room, or on its way there, gets of the room's log. */
+/** The part of a room's log for an account in the room, or with a pending join. */
 export interface Part {
-    /** The open range; false after the account missed something, undefined before the room has let it in. */
+    /** The open range. False after a missed message, undefined before the room has admitted the account. */
     range: Range | false | undefined;
-    /** The number of the last entry that the account got, or of the last one there was when the part began. */
+    /** The number of the last entry that the account got, or of the last one when the part began. */
     position: number;
 }
 
-/** Entries of a room held in memory: what is replayed to a client that asks for nothing special, and then some. */
+/** Number of entries of a room in memory: enough for the history of an ordinary join. */
 export const RECENT = 50;
 
 /** Bytes of memory of them. */
@@ -79,7 +79,7 @@ const RECENT_SIZE = 524288;
 
 export const logs = new LuaMap<string, RoomLog>();
 
-/** The highest number in logs that have been dropped: a room's next log cannot tell what was in its last one. */
+/** The highest number in dropped logs. A new log of the same room does not know these entries. */
 let dropped = 0;
 
 export function logOf(room: string): RoomLog {
@@ -106,7 +106,7 @@ export function logOf(room: string): RoomLog {
     return log;
 }
 
-/** Frees the memory of a log that no account of this host reads any more, once all of it is stored. */
+/** Frees the memory of a log without readers, once all entries are stored. */
 export function dropUnread(log: RoomLog): void {
     if (next(log.readers)[0] !== undefined || log.unwritten !== undefined) {
         return;
@@ -121,13 +121,13 @@ export function addRecent(log: RoomLog, entry: Entry): void {
     while (log.recent.length > RECENT || (log.size > RECENT_SIZE && log.recent.length > 1)) {
         const oldest = table.remove<Entry>(log.recent, 1);
         log.size = log.size - string.len(oldest?.text ?? "");
-        // What is not held any more is not to be put in front again.
+        // Entries that were evicted must not be added again.
         log.filled = true;
         log.whole = false;
     }
 }
 
-/** Puts entries of before this start in front of what has come since; `whole`: there are no others. */
+/** Adds entries from before this start before the newer ones. `whole`: there are no others. */
 export function fillRecent(log: RoomLog, entries: Entry[], whole: boolean): void {
     log.filled = true;
     log.whole = whole;
@@ -144,9 +144,9 @@ export function fillRecent(log: RoomLog, entries: Entry[], whole: boolean): void
     }
 }
 
-/** Takes over the logs from the instance of the module before a reload. */
+/** Takes over the logs of the previous instance of the module. */
 export function restoreLogs(saved: LuaMap<string, RoomLog>): void {
-    // What the instance before has dropped is not known here.
+    // The numbers that the previous instance has dropped are unknown.
     dropped = newestNumber();
     for (const [room, log] of saved) {
         logs.set(room, log);

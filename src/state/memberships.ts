@@ -1,5 +1,5 @@
-// The accounts of this host, their memberships, and which sessions are attached to which room.
-// Plain data and the functions that change it; nothing here knows a Prosody event or sends a stanza.
+// The accounts of this host, their memberships, and the attached sessions. Plain data and functions that change it. No
+// code here handles events of Prosody or sends stanzas.
 
 import { monotonic } from "./clock";
 import * as jids from "util.jid";
@@ -15,13 +15,13 @@ import { noteJoined } from "./sessions";
 import { forgetOccupants } from "./occupants";
 import { clearView, newView, type RoomView } from "./view";
 
-/** Whether the room can be heard. */
+/** Whether the room is reachable. */
 export interface Liveness {
-    /** Something came from the room since the last look. */
+    /** A stanza of the room has arrived since the last check. */
     heard?: boolean;
     /** A self-ping is in flight. */
     checking?: boolean;
-    /** Self-pings in a row without an answer: the account may be out of the room, or its server out of reach. */
+    /** Consecutive self-pings without an answer: the account may be out, or the room's server unreachable. */
     unanswered: number;
     /** Sends the next self-ping. */
     timer?: Timer | undefined;
@@ -33,83 +33,83 @@ export interface Membership {
     /** The account's address towards the room. */
     occupant: string;
     readonly room: string;
-    /** Changed by setPlace() alone. */
+    /** Changed by setPlace() only. */
     place: Place;
-    /** Requests that wait for their turn, oldest first. */
+    /** Waiting requests, oldest first. */
     queue?: SessionRequest[] | undefined;
-    /** The session-to-room map: full JIDs of the sessions that are in this room. */
+    /** The session-to-room map: full JIDs of the attached sessions. */
     attached: LuaMap<string, Attachment>;
-    /** Since when no session is attached, in seconds; undefined while there is one. */
+    /** Since when no session is attached, in seconds. Undefined with an attached session. */
     detachedAt?: number | undefined;
-    /** The account has been let in: it is brought back when lost, and its leave is tried until confirmed. */
+    /** The account has been admitted before: it rejoins when lost, and its leave is retried until confirmed. */
     established?: true | undefined;
-    /** When the account was let in first, in seconds. */
+    /** When the account was first admitted, in seconds. */
     since?: number | undefined;
     nick: string;
-    /** What the account would be called if the nick were free. */
+    /** The nick that the account uses when it is free. */
     wantedNick: string;
     password?: string | undefined;
-    /** The session whose presence the room shows, and that presence. */
+    /** The session that the room sees, and its presence. */
     shown?: string | undefined;
     shownPresence?: Held | undefined;
-    /** The room has been shown that no session is there. */
+    /** The room has been shown that no session is attached. */
     shownDetached?: true | undefined;
-    /** The room's bookmark as it was last seen (XEP-0402). */
+    /** The last known bookmark of the room (XEP-0402). */
     bookmark?: Bookmark | undefined;
-    /** Its autojoin is no more than our note that the account is in the room. */
+    /** The module created the bookmark, so its autojoin does not keep the account in the room. */
     ownBookmark?: true | undefined;
-    /** Leave when the last session detaches: the bookmark was removed, or its autojoin turned off. */
+    /** Leave when the last session detaches (bookmark removed or autojoin off). */
     ending?: true | undefined;
-    /** Rate limit: when nick and bookmark may follow each other again, in seconds. */
+    /** Rate limit: earliest time at which nick and bookmark may be synchronised again. */
     nickFree?: number;
-    /** What the room showed the account. */
+    /** The cached stanzas of the room. */
     readonly view: RoomView;
     readonly liveness: Liveness;
     /** Messages that the room has not answered. */
     sent?: SentMessages | undefined;
-    /** The room's log, and what of it the account got, as long as it is in the room. */
+    /** The room's log and the account's part of it, while the account is in the room. */
     log?: RoomLog | undefined;
     part?: Part | undefined;
     catchUp?: CatchUp | undefined;
 }
 
-/** What most memberships have: no session, and no request. Never changed. */
+/** The value for most memberships, without sessions and requests. It is never changed. */
 export const NO_SESSIONS = new LuaMap<string, Attachment>();
 export const NO_REQUESTS: SessionRequest[] = [];
 
-/** Seconds in the room after which the tries of before do not count. */
+/** Seconds in the room after which the retry counter is reset. */
 const STEADY = 60;
 
 export interface Account {
     readonly username: string;
     readonly memberships: LuaMap<string, Membership>;
-    /** Idle seconds as they are on disk, from where the next start of the server goes on. */
+    /** Idle seconds on disk, from which the next start of the server continues. */
     idleOnDisk: number;
-    /** When the account's last session ended, by monotonic(); while there is one, when it came. */
+    /** When the account's last session ended, by monotonic(). With a session online, when that started. */
     seen: number;
 }
 
 export type Accounts = LuaMap<string, Account>;
 
-/** By occupant JID, which is what stanzas from rooms are addressed to. */
+/** Accounts by occupant JID, because stanzas of rooms are addressed to it. */
 export const accounts: Accounts = new LuaMap();
 
-/** The address the account uses towards rooms. Nothing else in the module knows its shape. */
+/** Returns the account's address in rooms. No other function knows its form. */
 export function occupantJid(username: string): string {
     return jids.join(username, module.host, options.resource);
 }
 
-/** Whether rooms know an account by this JID; sessions may have joined some by their own. */
+/** Whether a JID is an occupant JID of the module. Sessions may have joined some rooms by their own JIDs. */
 export function isOccupantJid(jid: string): boolean {
     return occupantJid(jids.node(jid) ?? "") === jid;
 }
 
-/** Whether a client of the account is connected, be it in hibernation. */
+/** Whether a client of the account is connected or hibernating. */
 export function hasSession(username: string): boolean {
     return prosody.hosts.get(module.host)?.sessions?.has(username) === true;
 }
 
-/** Seconds for which no session of the account has been there, while this or an earlier start of the server ran. */
+/** Returns the seconds for which the account had no session, while this or an earlier start of the server ran. */
 export function idleOf(account: Account): number {
     return hasSession(account.username) ? 0 : monotonic() - account.seen;
 }
@@ -118,7 +118,7 @@ export function findAccount(username: string): Account | undefined {
     return accounts.get(occupantJid(username));
 }
 
-/** The membership of the account behind an occupant JID in a room (both as in a stanza's addresses, prepped). */
+/** Finds the membership of an occupant JID in a room. Both are prepared addresses of a stanza. */
 export function findMembership(occupant: string, room: string): Membership | undefined {
     const account = accounts.get(occupant);
     if (account === undefined) {
@@ -127,18 +127,18 @@ export function findMembership(occupant: string, room: string): Membership | und
     return account.memberships.get(room);
 }
 
-/** The membership of a session's account in a room. */
+/** Finds the membership of a session's account in a room. */
 export function membershipOf(session: ClientSession, room: string): Membership | undefined {
     return findMembership(occupantJid(session.username), room);
 }
 
-/** All memberships of an account, as a list: its user may drop memberships while going through it. */
+/** Returns all memberships of an account as a list, so that some may be dropped during iteration. */
 export function membershipsOf(username: string): Membership[] {
     const account = findAccount(username);
     return account === undefined ? [] : membershipList(account);
 }
 
-/** All memberships of this host, as a list. */
+/** Returns all memberships of this host as a list. */
 export function allMemberships(): Membership[] {
     const list: Membership[] = [];
     for (const [, account] of accounts) {
@@ -157,7 +157,10 @@ function membershipList(account: Account): Membership[] {
     return list;
 }
 
-/** A new membership, of an account that is not in the room yet. It is in nobody's line until that is seen to. */
+/**
+ * Creates a membership of an account that is not in the room yet. The caller must give it an operation or a place in a
+ * queue.
+ */
 export function createMembership(username: string, room: string, nick: string): Membership {
     const occupant = occupantJid(username);
     let account = accounts.get(occupant);
@@ -184,7 +187,7 @@ export function createMembership(username: string, room: string, nick: string): 
     return membership;
 }
 
-/** Forgets a membership, and the account when it was the last. Errors of messages still find their senders. */
+/** Drops a membership, and the account with its last one. Errors of messages can still be returned. */
 export function dropMembership(membership: Membership): void {
     for (const timer of timersOf(membership.place)) {
         timer.stop();
@@ -202,29 +205,29 @@ export function dropMembership(membership: Membership): void {
     }
 }
 
-/** The requests of sessions that wait for their turn, oldest first. */
+/** Returns the waiting requests of sessions, oldest first. */
 export function queueOf(membership: Membership): readonly SessionRequest[] {
     return membership.queue ?? NO_REQUESTS;
 }
 
-/** What is empty is the empty one of this instance of the module, after a reload. */
+/** Replaces empty tables by the shared ones of this instance of the module, after a reload. */
 export function restoreEmpty(membership: Membership): void {
     if (isEmpty(membership.attached)) {
         membership.attached = NO_SESSIONS;
     }
 }
 
-/** Whether this is still the account's membership in that room, and not one dropped meanwhile. */
+/** Whether a membership is still current, and has not been dropped meanwhile. */
 export function isCurrent(membership: Membership): boolean {
     return findMembership(membership.occupant, membership.room) === membership;
 }
 
-/** Forgets what the room showed: the next join starts from nothing. */
+/** Drops the cached stanzas of the room: the next join starts from nothing. */
 export function forgetRoom(membership: Membership): void {
     clearView(membership.view);
 }
 
-/** Moves the account to another place. Timers of the place before that do not belong to the new one stop. */
+/** Moves the account to another place, and stops the timers that belong to the earlier place only. */
 export function setPlace(membership: Membership, place: Place): void {
     const kept = timersOf(place);
     for (const timer of timersOf(membership.place)) {
@@ -244,7 +247,7 @@ function includes(timers: Timer[], wanted: Timer): boolean {
     return false;
 }
 
-/** Calls off the next self-ping. */
+/** Cancels the next self-ping. */
 export function stopPing(membership: Membership): void {
     const liveness = membership.liveness;
     if (liveness.timer !== undefined) {
@@ -253,24 +256,24 @@ export function stopPing(membership: Membership): void {
     }
 }
 
-/** Seconds by a clock that nobody sets. */
+/** Returns seconds of a clock that cannot be set. */
 export function now(): number {
     return time.monotonic();
 }
 
-/** Tries in a row that have failed. */
+/** Consecutive failed attempts. */
 export function triesOf(membership: Membership): number {
     const place = membership.place;
     return place.phase === Phase.Joined && now() - place.since >= STEADY ? 0 : place.tries;
 }
 
-/** Whether the account is in the room as far as anybody can tell. */
+/** Whether the account is in the room, as far as is known. */
 export function isReached(membership: Membership): boolean {
     const phase = membership.place.phase;
     return (phase === Phase.Joined || phase === Phase.Entering) && membership.liveness.unanswered === 0;
 }
 
-/** Whether the account is out of the room for now and on its way back, which its sessions do not know. */
+/** Whether the account is lost and rejoins, while its sessions do not know. */
 export function isComingBack(membership: Membership): boolean {
     const phase = membership.place.phase;
     return phase === Phase.Lost || phase === Phase.Joining;
@@ -284,7 +287,7 @@ export function hasAttached(membership: Membership): boolean {
     return !isEmpty(membership.attached);
 }
 
-/** Whether a session is in the room, or about to be. */
+/** Whether a session is attached or has a pending join. */
 export function isUsed(membership: Membership): boolean {
     return hasAttached(membership) || isAsked(queueOf(membership)) || isAsked(requestsOf(membership.place));
 }
@@ -298,7 +301,7 @@ function isAsked(requests: readonly SessionRequest[]): boolean {
     return false;
 }
 
-/** The session whose join the room is answering, and which gets the answer although it may not be attached. */
+/** Returns the session with the join that the room is answering. It gets the answer although it may not be attached. */
 export function askingSession(membership: Membership): string | undefined {
     const place = membership.place;
     if (place.phase === Phase.Joining) {
@@ -323,7 +326,7 @@ export function attachSession(
     membership.shownDetached = undefined;
 }
 
-/** Replaces what an attached session shows. */
+/** Replaces the presence of an attached session. */
 export function setAttachment(membership: Membership, session: string, attachment: Attachment): void {
     if (membership.attached === NO_SESSIONS) {
         membership.attached = new LuaMap();
@@ -339,7 +342,7 @@ export function detachSession(membership: Membership, session: string): void {
     noteDetached(membership);
 }
 
-/** Notes that no session is attached, if that is so. */
+/** Records the time if no session is attached. */
 export function noteDetached(membership: Membership): void {
     if (!hasAttached(membership)) {
         membership.attached = NO_SESSIONS;
@@ -347,7 +350,7 @@ export function noteDetached(membership: Membership): void {
     }
 }
 
-/** Whether no session has been attached for so many seconds. */
+/** Whether no session has been attached for a number of seconds. */
 export function isDetachedFor(membership: Membership, seconds: number): boolean {
     const since = membership.detachedAt;
     return since !== undefined && monotonic() - since >= seconds;

@@ -6,7 +6,7 @@ import { listKeys } from "./records";
 
 export type Messages = Store<ArchiveStore>;
 
-/** A message as it is stored. */
+/** A stored message. */
 export interface Stored {
     readonly id: string;
     readonly stanza: Stanza;
@@ -14,7 +14,7 @@ export interface Stored {
     readonly label: string;
 }
 
-/** A message with more elements in one another is not taken for one that storage can hold if it fails to. */
+/** Deepest nesting of elements that storage is expected to store. */
 const DEEPEST = 50;
 
 function tryRead(this: void, handle: ArchiveStore): LuaMultiReturn<[unknown, unknown]> {
@@ -27,15 +27,15 @@ export function openMessages(name: string): Messages {
     return newStore<ArchiveStore>(name, () => module.open_store(name, "archive"), tryRead);
 }
 
-/** The keys under which there are messages; undefined if the driver failed. */
+/** Returns the keys with messages. Undefined if the driver failed. */
 export function listMessages(messages: Messages): string[] | undefined {
     return listKeys(messages);
 }
 
-/** `refused`: the message is one that the driver cannot store. */
+/** `refused`: the driver cannot store this message. */
 export type Appended = "stored" | "failed" | "refused";
 
-/** Stores a message at the end; the outcome and the id. Where there is no room left, the oldest messages make some. */
+/** Stores a message at the end. Returns the outcome and the id. If the store is full, deletes the oldest messages. */
 export function appendMessage(
     messages: Messages,
     key: string,
@@ -72,7 +72,7 @@ function append(
     return handleOf(messages).append(key, undefined, stanza, when, label);
 }
 
-/** As mod_mam does. More of them at a time, since mod_storage_internal writes all others again. */
+/** Deletes the oldest messages, as mod_mam does. Many at a time, because mod_storage_internal rewrites all others. */
 function truncate(messages: Messages, key: string): boolean {
     const quota = handleOf(messages).caps?.quota;
     return quota !== undefined && deleteMessages(messages, key, { truncate: math.floor(quota * 0.9) });
@@ -132,7 +132,7 @@ function find(
     return $multi(found, undefined);
 }
 
-/** Whether the read succeeded, and the message with an id. */
+/** Returns whether the read succeeded, and the message with an id. */
 export function getMessage(messages: Messages, key: string, id: string): LuaMultiReturn<[boolean, Stored | undefined]> {
     if (isUnreadable(messages, key)) {
         return $multi(false, undefined);
@@ -162,7 +162,7 @@ function getOne(
     return handleOf(messages).get(key, id);
 }
 
-/** Deletes the messages that a query finds, or all of a key; whether that is done. */
+/** Deletes the messages of a query, or all of a key. Returns whether this worked. */
 export function deleteMessages(messages: Messages, key: string, query?: ArchiveQuery): boolean {
     if (messages.writesFail) {
         return false;

@@ -1,40 +1,42 @@
-// Numbers of archive entries. They grow for ever and are never given out twice: what an account got is kept as ranges of
-// them. A lease on disk is ahead of the numbers in use, so that a start of the server goes on behind all earlier ones,
-// whatever the clock says. The record also holds where each start began: a range that was open when the server was killed
-// ends where the next start began.
+// Numbers of archive entries. They only increase and are never reused, because accounts' ranges refer to them. A lease
+// on disk is ahead of the numbers in use. So each start of the server continues after all earlier numbers, whatever the
+// clock says. The record also has the first number of each start: a range that was open at SIGKILL ends at the next
+// start.
 
 import { wallClock } from "./clock";
 import { HOST } from "./driver";
 import { openRecords, readRecord, writeRecord } from "./records";
 
 interface Lease {
-    /** Every number in use is lower. */
+    /** All numbers in use are lower. */
     readonly limit: number;
-    /** The numbers at which starts of the server began, in order, as far as ranges on disk refer to them. */
+    /** First numbers of earlier starts of the server, in order, while ranges on disk refer to them. */
     readonly starts: number[] | undefined;
-    /** When the server was seen alive last, by the wall clock. */
+    /** When the server was last known to run, by the wall clock. */
     readonly alive: number | undefined;
 }
 
-/** Numbers that one write is good for. */
+/** Numbers per write of the lease. */
 const LEASE = 100000;
 
 let startNumber = 0;
 let lastNumber = 0;
-/** What is on disk, or will be when the record is written. */
+/** The limit on disk, or after the pending write. */
 let limit = 0;
 let starts: number[] = [];
 let alive = 0;
 
 const records = openRecords<Lease>("minimix_numbers", () => ({ limit, starts, alive }));
 
-/** Begins a start of the server: what is numbered from now on is higher than all before. Whether the lease could be read. */
+/**
+ * Begins a start of the server: new numbers are higher than all earlier ones. Returns whether the lease could be read.
+ */
 export function startNumbers(): boolean {
     const [done, lease] = readRecord(records, HOST);
     if (!done) {
         return false;
     }
-    // Without a lease there are no entries, or those of a version that numbered them by the clock.
+    // Without a lease there are no entries, or an earlier version numbered them by the clock.
     startNumber = lease === undefined ? (wallClock() + 1) * 1000 : lease.limit;
     lastNumber = startNumber;
     starts = lease?.starts ?? [];
@@ -54,12 +56,12 @@ export function hasNumbers(): boolean {
     return startNumber > 0;
 }
 
-/** What this start of the server found: entries of before are numbered lower, those to come higher. */
+/** Returns the first number of this start of the server. */
 export function startOfNumbers(): number {
     return startNumber;
 }
 
-/** Where a range ends that has been open since the start of the server at this number, which is over. */
+/** Returns the end of a range that was open in an earlier start. `start` is the first number of that start. */
 export function endOfStart(start: number): number {
     for (const other of starts) {
         if (other > start) {
@@ -69,7 +71,7 @@ export function endOfStart(start: number): number {
     return startNumber;
 }
 
-/** No range on disk refers to earlier starts any more. */
+/** Drops the earlier starts, because no range on disk refers to them. */
 export function forgetStarts(): void {
     if (starts.length > 1) {
         starts = [startNumber];
@@ -77,7 +79,7 @@ export function forgetStarts(): void {
     }
 }
 
-/** The next number, higher than all before, those of earlier starts too; undefined while the lease cannot be written. */
+/** Returns the next number, higher than all earlier ones. Undefined while the lease cannot be written. */
 export function nextNumber(): number | undefined {
     if (lastNumber + 1 >= limit) {
         extend();
@@ -89,23 +91,23 @@ export function nextNumber(): number | undefined {
     return lastNumber;
 }
 
-/** The highest number given out. */
+/** Returns the highest number in use. */
 export function newestNumber(): number {
     return lastNumber;
 }
 
-/** When the server was seen alive last, by the wall clock, as this start found it. */
+/** Returns when the server was last known to run before this start, by the wall clock. */
 export function aliveAt(): number {
     return alive;
 }
 
-/** Notes that the server is alive. */
+/** Records that the server is running. */
 export function noteAlive(when: number): void {
     alive = when;
     writeRecord(records, HOST);
 }
 
-/** As one instance of the module hands it to the next on a reload. */
+/** Data that one instance of the module hands to the next on a reload. */
 export interface Numbers {
     readonly start: number;
     readonly last: number;

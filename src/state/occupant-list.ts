@@ -1,49 +1,48 @@
-// Lists of a room's occupants that accounts read together, see occupants.ts: their content at each position, and which
-// lists a room has.
+// Shared lists of a room's occupants, see occupants.ts: the content at each position, and the lists of each room.
 
 import * as options from "../options";
 import type { Held } from "./held";
 
-/** A change of a list: what stood there before, and what the room showed; undefined for an occupant that is not there. */
+/** A change of a list: the entry before and after. Undefined means no occupant. */
 interface Change {
     readonly nick: string;
     readonly before: Held | undefined;
     readonly after: Held | undefined;
 }
 
-/** The occupants that a room has shown, for the accounts that read it. */
+/** A list of occupants that several accounts share. */
 export interface OccupantList {
     readonly room: string;
-    /** After the last change. */
+    /** The content after the last change. */
     readonly occupants: LuaMap<string, Held>;
     count: number;
     /** Bytes of the presences, as XML. */
     size: number;
-    /** Sum of the marks of the presences: equal lists have equal sums. */
+    /** Sum of the presences' marks. Equal lists have equal sums. */
     sum: number;
-    /** Number of the last change, and of the last one that all readers have been shown. */
+    /** The number of the last change, and of the last one that all readers have seen. */
     last: number;
     settled: number;
-    /** The changes after that. */
+    /** The changes after `settled`. */
     readonly log: Change[];
     readonly readers: LuaSet<OccupantReader>;
     readerCount: number;
-    /** Readers that have not been shown the last change. */
+    /** Number of readers that have not seen the last change. */
     behind: number;
 }
 
-/** What one account has been shown of a room's occupants: a list up to a position, without the account's own nick. */
+/** The occupants that one account has seen: a list up to a position, without the account's own nick. */
 export interface OccupantReader {
     list?: OccupantList | undefined;
     position: number;
-    /** The account's own nick. The other accounts of the list are shown it, this one is not. */
+    /** The account's own nick. Other readers of the list see it, this one does not. */
     own?: string | undefined;
 }
 
-/** By room, lists with more readers first. */
+/** Lists by room. Lists with more readers come first. */
 const lists = new LuaMap<string, OccupantList[]>();
 
-/** A list that no account reads yet. */
+/** Creates a list without readers. */
 export function newList(room: string, occupants: LuaMap<string, Held>): OccupantList {
     const list: OccupantList = {
         room,
@@ -65,7 +64,7 @@ export function newList(room: string, occupants: LuaMap<string, Held>): Occupant
     return list;
 }
 
-/** The lists of a room, those with more readers first. */
+/** Returns the lists of a room. Lists with more readers come first. */
 export function listsOf(room: string): OccupantList[] {
     let found = lists.get(room);
     if (found === undefined) {
@@ -75,12 +74,12 @@ export function listsOf(room: string): OccupantList[] {
     return found;
 }
 
-/** Adds a list to those of its room. */
+/** Adds a list to its room. */
 export function register(list: OccupantList): void {
     listsOf(list.room).push(list);
 }
 
-/** Whether a room's lists are those of this instance of the module. */
+/** Whether a list belongs to this instance of the module. */
 export function isRegistered(list: OccupantList): boolean {
     for (const other of lists.get(list.room) ?? []) {
         if (other === list) {
@@ -90,7 +89,7 @@ export function isRegistered(list: OccupantList): boolean {
     return false;
 }
 
-/** Forgets a list that no account reads any more. */
+/** Removes a list without readers. */
 export function remove(list: OccupantList): void {
     const all = listsOf(list.room);
     for (const i of $range(1, all.length)) {
@@ -104,7 +103,7 @@ export function remove(list: OccupantList): void {
     }
 }
 
-/** Keeps lists with more readers before others: those are what new readers most likely are shown. */
+/** Moves a list to its place by number of readers. New readers most likely see a list with many. */
 export function sortIn(list: OccupantList): void {
     const all = listsOf(list.room);
     for (const i of $range(2, all.length)) {
@@ -117,7 +116,7 @@ export function sortIn(list: OccupantList): void {
     }
 }
 
-/** What a list says of a nick at a position. */
+/** Returns the entry for a nick at a position. */
 export function entryAt(list: OccupantList, position: number, nick: string): Held | undefined {
     for (const i of $range(position - list.settled + 1, list.log.length)) {
         const later = list.log[i - 1];
@@ -128,12 +127,12 @@ export function entryAt(list: OccupantList, position: number, nick: string): Hel
     return list.occupants.get(nick);
 }
 
-/** All that a list says at a position: the list's own table if that is the end, otherwise a copy. */
+/** Returns the content at a position: the list's own table at the end, otherwise a copy. */
 export function contentAt(list: OccupantList, position: number): LuaMap<string, Held> {
     return position === list.last ? list.occupants : copyAt(list, position);
 }
 
-/** A copy of all that a list says at a position. */
+/** Returns a copy of the content at a position. */
 export function copyAt(list: OccupantList, position: number): LuaMap<string, Held> {
     const copy = new LuaMap<string, Held>();
     for (const [nick, held] of list.occupants) {
@@ -150,7 +149,7 @@ export function copyAt(list: OccupantList, position: number): LuaMap<string, Hel
     return copy;
 }
 
-/** Number and bytes of the occupants that the account was shown. */
+/** Returns number and bytes of the occupants that the account has seen. */
 export function totalsOf(reader: OccupantReader): LuaMultiReturn<[number, number]> {
     const list = reader.list;
     if (list === undefined) {
@@ -167,7 +166,7 @@ export function totalsOf(reader: OccupantReader): LuaMultiReturn<[number, number
     return $multi(count - countOf(own), size - sizeOf(own));
 }
 
-/** Adds a change at the end of a list. */
+/** Appends a change to a list. */
 export function append(list: OccupantList, nick: string, after: Held | undefined): void {
     const before = list.occupants.get(nick);
     if (after === undefined) {
@@ -186,7 +185,7 @@ function count(list: OccupantList, before: Held | undefined, after: Held | undef
     list.sum = list.sum + markOf(after) - markOf(before);
 }
 
-/** Whether a list that several accounts read stays within the limits, and so each of them. */
+/** Whether a list stays within the limits after a change. */
 export function fits(list: OccupantList, before: Held | undefined, after: Held | undefined): boolean {
     return (
         after === undefined ||
@@ -195,7 +194,7 @@ export function fits(list: OccupantList, before: Held | undefined, after: Held |
     );
 }
 
-/** Whether two lists say the same, but for two nicks. Sums tell most of those apart that do not. */
+/** Whether two lists are equal, ignoring two nicks. Sums rule out most unequal ones. */
 export function isSame(
     one: OccupantList,
     other: OccupantList,
@@ -229,7 +228,7 @@ function countOf(held: Held | undefined): number {
     return held === undefined ? 0 : 1;
 }
 
-/** Bytes of a presence, as XML. */
+/** Returns the bytes of a presence, as XML. */
 export function sizeOf(held: Held | undefined): number {
     return held === undefined ? 0 : string.len(held.text);
 }
@@ -238,7 +237,7 @@ function markOf(held: Held | undefined): number {
     return held === undefined ? 0 : held.mark;
 }
 
-/** Readers that have not been shown the last change. */
+/** Number of readers that have not seen the last change. */
 export function late(list: OccupantList): OccupantReader[] {
     const found: OccupantReader[] = [];
     for (const reader of list.readers) {
@@ -249,7 +248,7 @@ export function late(list: OccupantList): OccupantReader[] {
     return found;
 }
 
-/** Any of the readers. */
+/** Returns any reader. */
 export function firstOf(readers: LuaSet<OccupantReader>): OccupantReader | undefined {
     for (const reader of readers) {
         return reader;

@@ -1,7 +1,7 @@
-// Presences of a room's occupants, stored once for all accounts that the room has shown the same. Such accounts read one
-// list, each up to its own position: a change that another account was shown first costs a comparison and a counter. An
-// account that is shown something else gets a list of its own; lists that become equal are merged. Only the content
-// decides: no account reads an entry that the room has not shown it.
+// Presences of a room's occupants, stored once for all accounts that have seen the same. Such accounts share one list,
+// each up to its own position. A change that another account has already seen costs a comparison and a counter. An
+// account that sees something else gets another list. Lists that become equal are merged. Only the content decides: no
+// account reads an entry that the room has not sent to it.
 
 import * as options from "../options";
 import { type Held, restoreHeld } from "./held";
@@ -26,13 +26,13 @@ import {
     totalsOf,
 } from "./occupant-list";
 
-/** Changes that a reader may be behind. */
+/** Largest number of changes that a reader may be behind. */
 const MAX_BEHIND = 64;
 
-/** Lists of the same room that a list is compared with: those with the most readers. */
+/** Number of lists of the same room to compare with: those with the most readers. */
 const MAX_COMPARED = 4;
 
-/** The presence that the account was shown of an occupant. */
+/** Returns the presence of an occupant that the account has seen. */
 export function findOccupant(reader: OccupantReader, nick: string): Held | undefined {
     const list = reader.list;
     if (list === undefined || nick === reader.own) {
@@ -41,7 +41,9 @@ export function findOccupant(reader: OccupantReader, nick: string): Held | undef
     return entryAt(list, reader.position, nick);
 }
 
-/** All occupants that the account was shown, by nick. The list may be changed meanwhile by forgetOccupant() alone. */
+/**
+ * Iterates over all occupants that the account has seen, by nick. Only forgetOccupant() may change the list meanwhile.
+ */
 export function eachOccupant(reader: OccupantReader): LuaIterable<LuaMultiReturn<[string, Held]>> {
     const list = reader.list;
     const own = reader.own;
@@ -60,14 +62,13 @@ export function eachOccupant(reader: OccupantReader): LuaIterable<LuaMultiReturn
     return step as unknown as LuaIterable<LuaMultiReturn<[string, Held]>>;
 }
 
-/** How many occupants the account was shown. */
+/** Returns the number of occupants that the account has seen. */
 export function countOccupants(reader: OccupantReader): number {
     return totalsOf(reader)[0];
 }
 
 /**
- * Remembers the presence of an occupant. Returns whether there is room for it; if there is none, no presence of the occupant
- * is remembered.
+ * Caches the presence of an occupant. Returns false if there is no space; then no presence of the occupant is cached.
  */
 export function keepOccupant(room: string, reader: OccupantReader, nick: string, held: Held): boolean {
     if (reader.own === nick) {
@@ -88,7 +89,7 @@ export function keepOccupant(room: string, reader: OccupantReader, nick: string,
     return true;
 }
 
-/** Forgets an occupant that is gone. */
+/** Removes an occupant that has left. */
 export function forgetOccupant(reader: OccupantReader, nick: string): void {
     const list = reader.list;
     if (list === undefined || passChange(reader, nick, undefined)) {
@@ -97,12 +98,12 @@ export function forgetOccupant(reader: OccupantReader, nick: string): void {
     change(list.room, reader, nick, findOccupant(reader, nick), undefined);
 }
 
-/** Notes the account's own nick, which is that of no other occupant from now on. */
+/** Sets the account's own nick, which no other occupant has from now on. */
 export function setOwnNick(reader: OccupantReader, nick: string): void {
     const before = reader.own;
     reader.own = nick;
     if (before !== undefined && before !== nick) {
-        // The other accounts of the list have been shown it.
+        // Other readers of the list have seen it.
         forgetOccupant(reader, before);
     }
     skipOwn(reader);
@@ -111,7 +112,7 @@ export function setOwnNick(reader: OccupantReader, nick: string): void {
     }
 }
 
-/** Forgets all that the account was shown. */
+/** Removes all occupants. */
 export function forgetOccupants(reader: OccupantReader): void {
     if (reader.list !== undefined) {
         leave(reader, reader.list);
@@ -120,7 +121,7 @@ export function forgetOccupants(reader: OccupantReader): void {
     reader.own = undefined;
 }
 
-/** Takes over a reader from the instance of the module before a reload. */
+/** Takes over a reader of the previous instance of the module. */
 export function restoreReader(reader: OccupantReader): void {
     const list = reader.list;
     if (list !== undefined && !isRegistered(list)) {
@@ -131,7 +132,7 @@ export function restoreReader(reader: OccupantReader): void {
     }
 }
 
-/** Whether an account with the presence would stay within the limits. */
+/** Whether an account stays within the limits with the presence. */
 function hasSpace(reader: OccupantReader, before: Held | undefined, held: Held): boolean {
     const [count, size] = totalsOf(reader);
     const others = before === undefined ? count : count - 1;
@@ -142,7 +143,7 @@ function hasSpace(reader: OccupantReader, before: Held | undefined, held: Held):
     );
 }
 
-/** Moves a reader on if the room shows it what the list says next. Returns whether it does. */
+/** Moves a reader on if the room sends the list's next change. Returns whether it does. */
 function passChange(reader: OccupantReader, nick: string, held: Held | undefined): boolean {
     skipOwn(reader);
     const list = reader.list;
@@ -180,7 +181,7 @@ function moveOn(reader: OccupantReader, list: OccupantList): void {
     }
 }
 
-/** Once all readers have been shown all changes, the changes are forgotten, and the list may equal another one. */
+/** Drops the changes when all readers have seen them, and merges the list with an equal one. */
 function settleIfDone(list: OccupantList): void {
     if (list.behind > 0) {
         return;
@@ -192,7 +193,7 @@ function settleIfDone(list: OccupantList): void {
     merge(list);
 }
 
-/** The room shows a reader something that its list does not say next. */
+/** Handles a presence that is not the next change of the reader's list. */
 function change(
     room: string,
     reader: OccupantReader,
@@ -226,7 +227,7 @@ function change(
     }
 }
 
-/** Gives readers that are too far behind lists of their own: one for all that are at the same position. */
+/** Gives readers that are too far behind other lists: one for each position. */
 function splitOff(list: OccupantList): void {
     const copies = new LuaMap<number, OccupantList>();
     for (const reader of late(list)) {
@@ -266,7 +267,7 @@ function leave(reader: OccupantReader, list: OccupantList): void {
     }
 }
 
-/** Merges a list that all its readers have been shown to the end with another one of the room that says the same. */
+/** Merges a list with an equal one of the room, if all its readers are at the end. */
 function merge(list: OccupantList): void {
     const all = listsOf(list.room);
     if (all.length < 2) {
@@ -283,7 +284,7 @@ function merge(list: OccupantList): void {
     }
 }
 
-/** Moves the readers of one list to another that says the same to them. Returns whether there were any. */
+/** Moves the readers of one list to another with the same content. Returns whether there were any. */
 function moveReaders(from: OccupantList, to: OccupantList): boolean {
     let moved = false;
     for (const reader of from.readers) {
@@ -296,8 +297,8 @@ function moveReaders(from: OccupantList, to: OccupantList): boolean {
 }
 
 /**
- * A list that only one account reads lacks its own nick, or has what was said of it long ago: what the other account was
- * shown of it is then added.
+ * Moves a reader to another list. A list with one reader may lack that account's nick, or have an old entry for it.
+ * Then the other reader's entry is added.
  */
 function moveReader(reader: OccupantReader, from: OccupantList, to: OccupantList): boolean {
     const only = to.readerCount === 1 ? firstOf(to.readers) : undefined;

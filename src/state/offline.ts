@@ -1,22 +1,22 @@
-// Members that a room shows as offline in its answer to a join (XEP-0045 7.2.3, presence broadcast of role "none").
+// Offline members that a room shows in its answer to a join (XEP-0045 7.2.3, presence broadcast of role "none").
 
 import * as options from "../options";
 import type { Held } from "./held";
 
 export interface OfflineMembers {
-    /** Last presence, of type unavailable, by nick, or by bare JID after `@` where the room names no nick. */
+    /** Last unavailable presence by nick, or by `@` and the bare JID if the room names no nick. */
     readonly presences: LuaMap<string, Held>;
     count: number;
     /** Bytes of these, as XML. */
     size: number;
 }
 
-/** An empty list. */
+/** Creates an empty list. */
 export function noMembers(): OfflineMembers {
     return { presences: new LuaMap(), count: 0, size: 0 };
 }
 
-/** All members, by the keys of `presences`. */
+/** Iterates over all members, by the keys of `presences`. */
 export function eachMember(members: OfflineMembers | undefined): LuaIterable<LuaMultiReturn<[string, Held]>> {
     let key: string | undefined;
     let held: Held | undefined;
@@ -29,7 +29,7 @@ export function eachMember(members: OfflineMembers | undefined): LuaIterable<Lua
     return step as unknown as LuaIterable<LuaMultiReturn<[string, Held]>>;
 }
 
-/** Remembers a member, as far as there is room for it. Returns whether there was. */
+/** Caches a member. Returns false if there is no space. */
 export function keepMember(members: OfflineMembers, key: string, held: Held): boolean {
     const size = string.len(held.text);
     forgetMember(members, key);
@@ -43,7 +43,7 @@ export function keepMember(members: OfflineMembers, key: string, held: Held): bo
     return true;
 }
 
-/** Forgets a member that is online, or is none any more. */
+/** Removes a member that is online, or is no longer a member. */
 export function forgetMember(members: OfflineMembers, key: string): void {
     const held = members.presences.get(key);
     if (held !== undefined) {

@@ -1,14 +1,14 @@
-// Outages of Prosody's storage. One begins with the first failure and ends when nothing is left to be written or read.
-// Meanwhile drivers are called at retries only, since a call may block the server.
+// Outages of Prosody's storage. An outage begins with the first failure and ends when nothing waits to be written or
+// read. Meanwhile drivers are called at retries only, because a call may block the server.
 
 import { inTurn } from "../turn";
 import { monotonic } from "./clock";
 
-/** Seconds until the first retry, and the longest pause between two. */
+/** First and longest pause between retries, in seconds. */
 const FIRST_PAUSE = 1;
 const LONGEST_PAUSE = 10;
 
-/** Seconds of work in one go, and between two of them. */
+/** Seconds of work in one slice, and between two slices. */
 const SLICE = 0.02;
 const SLICE_PAUSE = 0.05;
 
@@ -19,7 +19,7 @@ interface Outage {
 
 let outage: Outage | undefined;
 
-/** Whether something waits to be written or read because storage failed. */
+/** Whether data waits to be written or read because storage failed. */
 export function isOutage(): boolean {
     return outage !== undefined;
 }
@@ -43,21 +43,24 @@ function retryAfter(current: Outage, seconds: number): void {
     });
 }
 
-/** How far a task has come; `more`: the time was up. */
+/** The progress of a task. `more`: the time was up. */
 export type Progress = "done" | "more" | "failing";
 
-/** What is to be done at a retry. It has to stop at the deadline, by monotonic(). */
+/** A task of a retry. It must stop at the deadline, by monotonic(). */
 type Task = (this: void, deadline: number) => Progress;
 
 const tasks: Task[] = [];
 const listeners: ((this: void) => void)[] = [];
 
-/** Has `task` called at each retry until all tasks are done. They are called in the order in which they were added. */
+/**
+ * Registers a task that is called at each retry until all tasks are done. Tasks are called in the order of
+ * registration.
+ */
 export function onRetry(task: Task): void {
     tasks.push(task);
 }
 
-/** Has `listener` called when an outage is over. */
+/** Registers a listener that is called when an outage is over. */
 export function onRecovery(listener: (this: void) => void): void {
     listeners.push(listener);
 }
@@ -99,7 +102,7 @@ function endOutage(current: Outage): void {
     }
 }
 
-/** Tries once more, before the server stops or the module ends. */
+/** Retries now, before the server stops or the module is unloaded. */
 export function retryNow(): undefined {
     if (outage !== undefined) {
         runTasks(math.huge);

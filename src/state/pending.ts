@@ -1,4 +1,4 @@
-// The IQs that rooms still have to answer, and the sessions they were sent for.
+// IQs that rooms have not answered, and the sessions that sent them.
 
 import { monotonic } from "./clock";
 import * as id from "util.id";
@@ -9,17 +9,17 @@ export interface PendingIq {
     readonly session: string;
     readonly room: string;
     readonly expires: number;
-    /** The client's request without its payload: whom to answer, and with which id. */
+    /** The client's request without its payload, to address the answer. */
     readonly request: Stanza;
 }
 
 export type PendingIqs = LuaMap<string, PendingIq>;
 
-/** By the id they were sent with. */
+/** Pending IQs by the id that the module gave them. */
 export const pendingIqs: PendingIqs = new LuaMap();
 const iqsOfSession = new LuaMap<string, number>();
 
-/** Notes an IQ that is about to leave and gives the id to send it with; undefined when the session has too many open. */
+/** Records an IQ before it is sent, and returns its new id. Undefined if the session has too many pending IQs. */
 export function expectIqAnswer(session: string, room: string, request: Stanza): string | undefined {
     const open = iqsOfSession.get(session) ?? 0;
     if (open >= options.maxPendingIqs) {
@@ -31,7 +31,7 @@ export function expectIqAnswer(session: string, room: string, request: Stanza): 
     return key;
 }
 
-/** The IQ that an answer from a room belongs to; it is not pending any more. */
+/** Returns the pending IQ that a room's answer belongs to, and removes it. */
 export function takeIq(key: string, room: string): PendingIq | undefined {
     const pending = pendingIqs.get(key);
     if (pending?.room !== room) {
@@ -51,7 +51,7 @@ function forgetIq(key: string, pending: PendingIq): void {
     }
 }
 
-/** Forgets the IQs whose time is over by then and returns them. */
+/** Removes and returns the IQs that have timed out. */
 export function takeExpiredIqs(now: number): PendingIq[] {
     const expired: PendingIq[] = [];
     for (const [key, pending] of pendingIqs) {
@@ -63,7 +63,7 @@ export function takeExpiredIqs(now: number): PendingIq[] {
     return expired;
 }
 
-/** Forgets the IQs of a session that is gone; late answers are dropped. */
+/** Removes the IQs of a session that has ended. Late answers are dropped. */
 export function forgetIqsOf(session: string): void {
     for (const [key, pending] of pendingIqs) {
         if (pending.session === session) {
@@ -72,7 +72,7 @@ export function forgetIqsOf(session: string): void {
     }
 }
 
-/** Takes over the IQs that an instance of the module before a reload has sent. */
+/** Takes over the pending IQs of the previous instance of the module. */
 export function restorePendingIqs(saved: PendingIqs): void {
     for (const [key, pending] of saved) {
         pendingIqs.set(key, pending);

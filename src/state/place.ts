@@ -1,16 +1,16 @@
-// Where an account stands in a room, and the one presence of its that the room has yet to answer.
+// The place of an account in a room, and the one presence that the room has not answered.
 
 import type { Held } from "./held";
 
 export const enum Phase {
-    /** It was in the room and will be again: the next try is a matter of time. */
+    /** The account was in the room and will rejoin: a retry is scheduled. */
     Lost = "lost",
-    /** A join is in flight; our own presence has not come back. */
+    /** A join is in flight, and our own presence has not arrived. */
     Joining = "joining",
-    /** Our own presence came; history and subject follow (XEP-0045 7.1). */
+    /** Our own presence has arrived. History and subject follow (XEP-0045 7.1). */
     Entering = "entering",
     Joined = "joined",
-    /** A leave is in flight; the room has not confirmed it. */
+    /** A leave is in flight, and the room has not confirmed it. */
     Leaving = "leaving",
 }
 
@@ -19,44 +19,44 @@ for (const phase of [Phase.Lost, Phase.Joining, Phase.Entering, Phase.Joined, Ph
     phases.add(phase);
 }
 
-/** Whether this version knows a phase; another one may have handed it over on a reload. */
+/** Whether this version knows a phase. A reload may hand over a phase of another version. */
 export function isKnownPhase(phase: string): boolean {
     return phases.has(phase);
 }
 
-/** A session asks to be in the room, or for another nick. It waits in the queue or is part of the operation. */
+/** A session asks to attach, or for another nick. The request is queued or part of the operation. */
 export interface SessionRequest {
     readonly kind: "join" | "rename";
-    /** Undefined once the session is gone or has left, so that a new session with its JID does not inherit the request. */
+    /** Cleared when the session ends or leaves. A new session with this full JID must not inherit the request. */
     session: string | undefined;
-    /** The id that the session's presence had. */
+    /** The id of the session's presence. */
     readonly id: string | undefined;
     readonly nick: string;
-    /** A join of a session in the room under the account's nick, whatever that is when its turn comes. */
+    /** A join of an attached session under the current nick, which may change until its turn. */
     isResync: boolean;
-    /** The client's presence as it came. */
+    /** The client's presence as received. */
     readonly stanza: Stanza;
-    /** What the session has sent since, oldest first. It goes out once the session is in. */
+    /** Stanzas that the session has sent since, oldest first. They are sent when it is attached. */
     held: Stanza[];
     /** Bytes of these, as XML. */
     heldSize: number;
 }
 
-/** A session in a room: the presence it last directed there, bare of addresses, and that presence's id. */
+/** An attached session: its last directed presence without addresses, and the id of that presence. */
 export interface Attachment {
     readonly presence: Stanza;
     readonly id: string | undefined;
-    /** Our own presence as the session was shown it with its join, before the room has said so. */
+    /** Our own presence as the session got it with its join, ahead of the room. */
     told?: Stanza | undefined;
 }
 
-/** What an account shows a room, and the session it is of. */
+/** The presence that an account shows in a room, and its session. */
 export interface Shown {
     readonly session: string | undefined;
     readonly presence: Held | undefined;
 }
 
-/** A presence that the room has yet to answer. An error with the id of another one is not the answer. */
+/** A presence that the room has not answered. An error with another id is not its answer. */
 interface Sent {
     readonly id: string;
     readonly nick: string;
@@ -68,34 +68,36 @@ export interface Join extends Sent {
     readonly kind: "join";
     /** Undefined: the account joins by itself. */
     readonly request: SessionRequest | undefined;
-    /** Sessions are attached, or the account joins by itself: what they know of the room is not news. */
+    /** Sessions are attached, or the account joins by itself: known occupants are not new to them. */
     readonly isReturn: boolean;
-    /** Our presence may come back for another reason than this join, in which case no subject follows. */
+    /** Our presence may arrive without relation to this join. Then no subject follows. */
     readonly isDoubtful: boolean;
     /** Nicks that the room has shown since. */
     shown: LuaSet<string>;
-    /** Presence with our nick that came without 110. */
+    /** A presence with our nick that arrived without 110. */
     claimed: Held | undefined;
     /** When it was sent, by the monotonic clock. */
     readonly since: number;
-    /** It was not answered in time. */
+    /** It has timed out. */
     isOverdue: boolean;
-    /** The room has shown an occupant since the last look. */
+    /** The room has shown an occupant since the last check. */
     isShowing: boolean;
     /** The room has sent a message since, such as a challenge (XEP-0158). */
     isHeard: boolean;
-    /** The account was not in the room before, as far as is known: what the room says of it answers this join. */
+    /** The account was not in the room before, as far as is known. So a presence of the room answers this join. */
     readonly isFirst: boolean;
-    /** The room has put the account out since, and is asked whether that was its answer. */
+    /** The room has removed the account since. A self-ping tells whether that was the answer. */
     isRemoved: boolean;
 }
 
-/** A join of an account that is in the room: a full answer for one session alone (XEP-0045 7.2.1). */
+/** A join of an account in the room, for the room's full answer to one session (XEP-0045 7.2.1). */
 export interface Resync extends Sent {
     readonly kind: "resync";
     readonly request: SessionRequest;
     readonly shown: LuaSet<string>;
-    /** `self`: our own presence came, though not all occupants. The room may have taken the join for a presence update. */
+    /**
+     * `self`: our own presence arrived without all occupants. The room may have treated the join as a presence update.
+     */
     stage: "occupants" | "self" | "history";
 }
 
@@ -103,18 +105,18 @@ export interface Rename extends Sent {
     readonly kind: "rename";
     /** Undefined: the account asks by itself. */
     readonly request: SessionRequest | undefined;
-    /** What is restored if the room refuses. */
+    /** The presence to restore if the room refuses. */
     readonly before: Shown;
     readonly attachmentBefore: Attachment | undefined;
 }
 
 export interface Leave extends Sent {
     readonly kind: "leave";
-    /** The id that the session's presence had. */
+    /** The id of the session's presence. */
     readonly answerId: string | undefined;
 }
 
-/** What ends a phase in which the room has been asked nothing: a turn in the line of all accounts, or a timer. */
+/** The end of a phase without an operation: a place in the shared queue, or a timer. */
 export type Next =
     | { readonly kind: "line" }
     | { readonly kind: "pause"; readonly timer: Timer }
@@ -123,7 +125,7 @@ export type Next =
 
 export interface Lost {
     readonly phase: Phase.Lost;
-    /** Tries to join or leave that have failed, one after the other. */
+    /** Consecutive failed attempts to join or leave. */
     readonly tries: number;
     readonly next: Next;
 }
@@ -132,11 +134,11 @@ export interface Joining {
     readonly phase: Phase.Joining;
     readonly tries: number;
     readonly operation: Join;
-    /** Joins sent before, to which the room has said nothing yet. Each has its own time limit. */
+    /** Earlier joins that the room has not answered. Each has its own timeout. */
     readonly earlier: Join[];
-    /** A join before this one was not answered in time: the room may have let the account in. */
+    /** An earlier join has timed out: the room may have admitted the account. */
     readonly mayBeIn: boolean;
-    /** Tries the next in the queue if the room has said nothing by then. */
+    /** Sends the next queued request if the room has not answered by then. */
     turn: Timer | undefined;
 }
 
@@ -144,7 +146,7 @@ export interface Entering {
     readonly phase: Phase.Entering;
     readonly tries: number;
     readonly operation: Join;
-    /** Sent after the join that the room has answered, and not answered yet. */
+    /** A join sent after the one that the room has answered, and not answered yet. */
     readonly later: Join | undefined;
     /** Ends the wait for a subject. */
     timer: Timer;
@@ -153,29 +155,29 @@ export interface Entering {
 export interface Joined {
     readonly phase: Phase.Joined;
     tries: number;
-    /** When the account was let in, by the monotonic clock. */
+    /** When the account was admitted, by the monotonic clock. */
     readonly since: number;
     operation?: Resync | Rename | undefined;
-    /** A nick change that was not answered in time. The room may still do so. */
+    /** A nick change that has timed out. The room may still answer it. */
     late?: Rename | undefined;
 }
 
 export interface Leaving {
     readonly phase: Phase.Leaving;
     readonly tries: number;
-    /** Undefined: after a start of the server, in the line of all accounts. */
+    /** Undefined: after a start of the server, in the shared queue. */
     readonly operation: Leave | undefined;
 }
 
-/** Replaced as a whole: what belongs to one phase ends with it. */
+/** Replaced as a whole, so that data of a phase ends with it. */
 export type Place = Lost | Joining | Entering | Joined | Leaving;
 
-/** A place in the line of all accounts: the account is lost, or about to leave, and has its turn to come. */
+/** Returns a place in the shared queue: the account is lost, or will leave. */
 export function inLine(phase: Phase.Lost | Phase.Leaving, tries = 0): Place {
     return phase === Phase.Lost ? { phase, tries, next: { kind: "line" } } : { phase, tries, operation: undefined };
 }
 
-/** The timers that go on as long as the place is the account's. */
+/** Returns the timers of a place. */
 export function timersOf(place: Place): Timer[] {
     if (place.phase === Phase.Lost) {
         return place.next.kind === "line" ? [] : [place.next.timer];
@@ -200,7 +202,7 @@ export function timersOf(place: Place): Timer[] {
     return timers;
 }
 
-/** The requests of sessions whose presence the room has yet to answer, oldest first. */
+/** Returns the requests of sessions that the room has not answered, oldest first. */
 export function requestsOf(place: Place): SessionRequest[] {
     const requests: SessionRequest[] = [];
     const add = (operation: Join | Resync | Rename | undefined) => {

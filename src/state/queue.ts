@@ -1,13 +1,13 @@
-// Requests of sessions that wait for their turn, and what the sessions have sent meanwhile.
+// Queued requests of sessions, and the stanzas that the sessions have sent meanwhile.
 
 import { requestsOf, type SessionRequest } from "./place";
 import { type Membership, queueOf } from "./memberships";
 
-/** Stanzas that are held for one session, and their bytes as XML. */
+/** Largest number of stanzas queued for one session, and of their bytes as XML. */
 const MAX_HELD = 100;
 const MAX_HELD_SIZE = 262144;
 
-/** A request with nothing held yet. */
+/** Creates a request without queued stanzas. */
 export function newRequest(
     kind: SessionRequest["kind"],
     session: string | undefined,
@@ -18,7 +18,7 @@ export function newRequest(
     return { kind, session, id, nick, isResync: false, stanza, held: [], heldSize: 0 };
 }
 
-/** Puts a request at the end of the queue. A join replaces an earlier one of its session, which may be in flight. */
+/** Adds a request to the queue. A join replaces an earlier one of its session, which may be in flight. */
 export function enqueue(membership: Membership, request: SessionRequest): void {
     if (request.kind === "join" && request.session !== undefined) {
         for (const stanza of takeHeld(membership, request.session)) {
@@ -30,7 +30,7 @@ export function enqueue(membership: Membership, request: SessionRequest): void {
     membership.queue.push(request);
 }
 
-/** Puts requests whose answers will not come back to the front of the queue, unless the session has a newer one. */
+/** Returns requests without an answer to the front of the queue, unless the session has a newer one. */
 export function requeue(membership: Membership, requests: SessionRequest[]): void {
     const queue: SessionRequest[] = [];
     for (const request of requests) {
@@ -44,17 +44,17 @@ export function requeue(membership: Membership, requests: SessionRequest[]): voi
     setQueue(membership, queue);
 }
 
-/** An empty queue takes no memory. */
+/** Sets the queue. An empty queue takes no memory. */
 function setQueue(membership: Membership, requests: SessionRequest[]): void {
     membership.queue = requests.length === 0 ? undefined : requests;
 }
 
-/** Whether a request still matters: its session waits, or has sent something before it ended. */
+/** Whether a request still matters: its session waits, or has sent stanzas before it ended. */
 function isAlive(request: SessionRequest): boolean {
     return request.session !== undefined || request.held.length > 0;
 }
 
-/** The first request in the queue, which is not in it any more. */
+/** Removes and returns the first request in the queue. */
 export function takeNext(membership: Membership): SessionRequest | undefined {
     const queue = membership.queue;
     if (queue === undefined) {
@@ -65,7 +65,9 @@ export function takeNext(membership: Membership): SessionRequest | undefined {
     return request;
 }
 
-/** The first join in the queue. Nick changes before it were of sessions that are not in the room any more. */
+/**
+ * Removes and returns the first join in the queue. Earlier nick changes belong to sessions that are no longer attached.
+ */
 export function takeJoin(membership: Membership): SessionRequest | undefined {
     let request = takeNext(membership);
     while (request !== undefined && request.kind !== "join") {
@@ -74,14 +76,14 @@ export function takeJoin(membership: Membership): SessionRequest | undefined {
     return request;
 }
 
-/** All requests in the queue, which is empty then. */
+/** Removes and returns all requests. */
 export function takeAll(membership: Membership): readonly SessionRequest[] {
     const requests = queueOf(membership);
     membership.queue = undefined;
     return requests;
 }
 
-/** The newest join of a session that has not been answered. */
+/** Returns the newest unanswered join of a session. */
 export function pendingJoin(membership: Membership, session: string): SessionRequest | undefined {
     return newestOf(queueOf(membership), session) ?? newestOf(requestsOf(membership.place), session);
 }
@@ -96,13 +98,13 @@ function newestOf(requests: readonly SessionRequest[], session: string): Session
     return found;
 }
 
-/** Whether the session has asked for something else since: the answer to this request does not count. */
+/** Whether the session has sent a newer request, so that the answer to this one does not count. */
 export function isSuperseded(membership: Membership, request: SessionRequest): boolean {
     const newer = request.session === undefined ? undefined : newestOf(queueOf(membership), request.session);
     return request.kind === "join" && newer !== undefined && newer !== request;
 }
 
-/** Whether a session waits to be let in, other than this one. */
+/** Whether another session than `except` has a pending join. */
 export function hasPending(membership: Membership, except?: string): boolean {
     for (const requests of [queueOf(membership), requestsOf(membership.place)]) {
         for (const request of requests) {
@@ -114,7 +116,7 @@ export function hasPending(membership: Membership, except?: string): boolean {
     return false;
 }
 
-/** Forgets what a session has asked for. Returns what was held for it. */
+/** Removes the requests of a session. Returns its queued stanzas. */
 export function withdraw(membership: Membership, session: string): Stanza[] {
     const held = takeHeld(membership, session);
     removeFromQueue(membership, session);
@@ -122,7 +124,7 @@ export function withdraw(membership: Membership, session: string): Stanza[] {
     return held;
 }
 
-/** The session is gone. What it has sent goes out still, if the room lets the account in. */
+/** A session has ended. Its queued stanzas are still sent if the room admits the account. */
 export function abandon(membership: Membership, session: string): void {
     const others: SessionRequest[] = [];
     for (const request of queueOf(membership)) {
@@ -156,7 +158,7 @@ function removeFromQueue(membership: Membership, session: string): void {
     setQueue(membership, others);
 }
 
-/** What is held for a session, which is held no longer. */
+/** Removes and returns the queued stanzas of a session. */
 function takeHeld(membership: Membership, session: string): Stanza[] {
     const request = pendingJoin(membership, session);
     if (request === undefined) {
@@ -168,7 +170,7 @@ function takeHeld(membership: Membership, session: string): Stanza[] {
     return held;
 }
 
-/** Holds a stanza until the session is in. Returns false if there is no room for it. */
+/** Queues a stanza until the session is attached. Returns false if there is no space. */
 export function holdStanza(request: SessionRequest, stanza: Stanza): boolean {
     const size = request.heldSize + string.len(tostring(stanza));
     if (request.held.length >= MAX_HELD || size > MAX_HELD_SIZE) {

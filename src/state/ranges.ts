@@ -1,11 +1,11 @@
-// Which entries of a room's log an account got, as ranges of their numbers.
+// Entries of a room's log that an account got, as ranges of their numbers.
 //
-// Invariants: ranges of one room are in ascending order and do not overlap. Only the last one may be open, and only while
-// the account is in the room: all entries for everyone get into it as they are delivered. In memory an open range ends at
-// the last entry that the account got (Part.position). On disk it has the negative number of the start of the server at
-// which it was open, since the account got everything until that start was over.
+// Invariants: the ranges of a room are in ascending order and do not overlap. Only the last range may be open, and only
+// while the account is in the room: then it gets all shared entries. In memory an open range ends at the last entry
+// that the account got (Part.position). On disk it has the negative first number of the server's start: the account got
+// all entries until that start ended.
 
-/** Both ends inclusive; without a last one the range is open. */
+/** Both ends are inclusive. Without a last number the range is open. */
 export interface Range {
     first: number;
     last: number | undefined;
@@ -14,10 +14,10 @@ export interface Range {
 /** Oldest first. */
 export type Ranges = Range[];
 
-/** Ranges that one account keeps of one room; the oldest are given up. */
+/** Largest number of ranges per account and room. The oldest are dropped. */
 const MOST = 500;
 
-/** Whether a number is in the ranges, of which an open one goes up to `end`. */
+/** Whether a number is in the ranges. An open range ends at `end`. */
 export function includes(ranges: Ranges, end: number, number: number): boolean {
     for (const i of $range(ranges.length, 1, -1)) {
         const range = ranges[i - 1];
@@ -28,7 +28,7 @@ export function includes(ranges: Ranges, end: number, number: number): boolean {
     return false;
 }
 
-/** Adds a number: to the range that ends with the number `before` it, or as a range of its own. */
+/** Inserts a number: into the range that ends with `before`, or as another range. */
 export function insert(ranges: Ranges, number: number, before: number | undefined): void {
     let at = ranges.length;
     while (at > 0 && (ranges[at - 1]?.first ?? 0) > number) {
@@ -43,7 +43,7 @@ export function insert(ranges: Ranges, number: number, before: number | undefine
     }
 }
 
-/** Opens a range for what comes, or the last one again if there is nothing between that and `first`. */
+/** Opens a range for new entries, or reopens the last one if no entry is between it and `first`. */
 export function open(ranges: Ranges, first: number): Range {
     const last = ranges[ranges.length - 1];
     if (last?.last !== undefined && last.last >= first - 1) {
@@ -56,7 +56,7 @@ export function open(ranges: Ranges, first: number): Range {
     return range;
 }
 
-/** Ends an open range at a number. A range without entries is dropped. */
+/** Closes an open range at a number. A range without entries is dropped. */
 export function close(ranges: Ranges, end: number): void {
     const last = ranges[ranges.length - 1];
     if (last === undefined || last.last !== undefined) {
@@ -84,7 +84,7 @@ export function prune(ranges: Ranges, least: number): boolean {
     return pruned;
 }
 
-/** As they are stored: first and last of each; `start` is where this start of the server began. */
+/** Returns the stored form: first and last of each. `start` is the first number of this start of the server. */
 export function pack(ranges: Ranges, start: number): number[] {
     const packed: number[] = [];
     for (const range of ranges) {
@@ -94,7 +94,9 @@ export function pack(ranges: Ranges, start: number): number[] {
     return packed;
 }
 
-/** Reads stored ranges. `endOf` gives the end of a range that was open at a start. Undefined if they are malformed. */
+/**
+ * Reads stored ranges. `endOf` returns the end of a range that was open in an earlier start. Undefined if malformed.
+ */
 export function unpack(packed: unknown, endOf: (this: void, start: number) => number): Ranges | undefined {
     if (typeof packed !== "object") {
         return undefined;

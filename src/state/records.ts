@@ -1,5 +1,5 @@
-// Records of accounts in Prosody's storage. A record that could not be written is written again until that succeeds, with
-// what it has to hold then. Nothing is written over a record that could not be read.
+// Records of accounts in Prosody's storage. A failed write is repeated with the latest content until it succeeds. A
+// record that could not be read is not overwritten.
 
 import { monotonic } from "./clock";
 import {
@@ -17,10 +17,10 @@ import {
 import { membersOf } from "./keys";
 import { beginOutage, onRetry, type Progress } from "./outage";
 
-/** A store with one record for each account, or one of the host under the key HOST. */
+/** A store with one record for each account, or with one of the host under the key HOST. */
 export interface Records<V> {
     readonly store: Store<KeyValueStore<V>>;
-    /** The record as it has to be; undefined deletes it. */
+    /** Returns the current record. Undefined deletes it. */
     readonly content: (this: void, key: string) => V | undefined;
     /** Keys of records whose last write failed. */
     readonly dirty: LuaSet<string>;
@@ -40,12 +40,12 @@ export function openRecords<V>(name: string, content: (this: void, key: string) 
     return records;
 }
 
-/** Forgets that a record has to be written. */
+/** Cancels the pending write of a record. */
 export function forgetRecord<V>(records: Records<V>, key: string): void {
     records.dirty.delete(key);
 }
 
-/** Whether the read succeeded, and the record. */
+/** Returns whether the read succeeded, and the record. */
 export function readRecord<V>(records: Records<V>, key: string): LuaMultiReturn<[boolean, V | undefined]> {
     const store = records.store;
     if (isUnreadable(store, key)) {
@@ -68,7 +68,7 @@ function get(
     return handleOf(store).get(key === HOST ? undefined : key);
 }
 
-/** Writes a record as it is now, or marks it to be written later; whether it is written. */
+/** Writes a record, or marks it to be written later. Returns whether it is written. */
 export function writeRecord<V>(records: Records<V>, key: string): boolean {
     if (records.store.writesFail || records.dirty.has(key)) {
         records.dirty.add(key);
@@ -99,21 +99,24 @@ function set(
 }
 
 /**
- * The accounts that have a record; undefined if the driver failed. Some drivers list the host's own record too:
+ * Returns the accounts with a record. Undefined if the driver failed. Some drivers list the host's own record too:
  * mod_storage_sql as "", mod_storage_memory as a function.
  */
 export function listRecords<V>(records: Records<V>): string[] | undefined {
     return listKeys(records.store);
 }
 
-/** The keys of a store; undefined if the driver failed. As a list: mod_storage_internal reads the folder as it goes. */
+/**
+ * Returns the keys of a store as a list, because mod_storage_internal reads the folder as it iterates. Undefined if the
+ * driver failed.
+ */
 export function listKeys<S extends { users(): LuaIterable<unknown> }>(store: Store<S>): string[] | undefined {
     if (store.readsFail) {
         return undefined;
     }
     const keys: string[] = [];
     const collect = () => {
-        // mod_storage_memory's iterator has a state of its own, which only a loop takes along.
+        // The iterator of mod_storage_memory has a state that only a loop passes along.
         for (const key of handleOf(store).users()) {
             if (typeof key === "string" && key !== HOST) {
                 keys.push(key);
@@ -152,7 +155,7 @@ onRetry((deadline) => {
     return result;
 });
 
-/** How many records wait to be written. */
+/** Counts the records that wait to be written. */
 export function countDirty(): number {
     let count = 0;
     for (const records of all) {

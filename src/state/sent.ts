@@ -1,4 +1,5 @@
-// Which session sent a message that the room has not answered: its error is for that session and no other.
+// Senders of messages that the room has not answered. An error goes to the session that sent the message, and to no
+// other.
 
 import { monotonic } from "./clock";
 import * as cache from "util.cache";
@@ -6,40 +7,40 @@ import * as jids from "util.jid";
 
 interface SentMessage {
     readonly id: string | undefined;
-    /** The address it was sent to. */
+    /** The address of the message. */
     readonly to: string;
-    /** Undefined once the session is gone. */
+    /** Cleared when the session ends. */
     session: string | undefined;
     /** In seconds. */
     readonly when: number;
 }
 
-/** Messages of one account to one room, in the order in which they were sent. */
+/** Messages of one account to one room, in order of sending. */
 export interface SentMessages {
-    /** To the room, which reflects or refuses each. */
+    /** Messages to the room, which reflects or refuses each. */
     readonly groupchat: SentMessage[];
-    /** To occupants: only an error comes back. */
+    /** Messages to occupants. Only errors come back. */
     readonly private: SentMessage[];
-    /** Ids of the messages answered last: an error may come twice. */
+    /** Ids of the last answered messages, because an error may come twice. */
     readonly answered: string[];
 }
 
-/** Messages that are remembered for one account and room. */
+/** Largest number of messages per account and room. */
 const MAX_GROUPCHAT = 512;
 const MAX_PRIVATE = 64;
 const MAX_ANSWERED = 16;
 
-/** Seconds for which they are. */
+/** Lifetime in seconds. */
 const LIFETIME = 300;
 
-/** Of accounts that are not in the room any more, by occupant JID and room. */
+/** Messages of accounts that have left the room, by occupant JID and room. */
 const retired = cache.new<SentMessages>(256);
 
 export function newSent(): SentMessages {
     return { groupchat: [], private: [], answered: [] };
 }
 
-/** Notes which session sent a message. */
+/** Records the session that sent a message. */
 export function noteSent(sent: SentMessages, stanza: Stanza, session: string | undefined): void {
     const to = stanza.attr.to ?? "";
     const isGroupchat = stanza.attr.type === "groupchat";
@@ -57,7 +58,7 @@ function dropOld(messages: SentMessage[], limit: number): void {
     }
 }
 
-/** The room has reflected a message of the account: no error will come. Some services give it another id. */
+/** The room has reflected a message, so no error will follow. Some services change the id. */
 export function noteReflected(sent: SentMessages, id: string | undefined): void {
     const messages = sent.groupchat;
     const message = takeById(messages, id) ?? table.remove<SentMessage>(messages, 1);
@@ -66,7 +67,7 @@ export function noteReflected(sent: SentMessages, id: string | undefined): void 
     }
 }
 
-/** Whether a message with this id has been sent to the room and not come back. */
+/** Whether a message with this id was sent to the room and has not been reflected. */
 export function awaitsReflection(sent: SentMessages | undefined, id: string | undefined): boolean {
     for (const message of sent?.groupchat ?? []) {
         if (message.id === id) {
@@ -76,7 +77,7 @@ export function awaitsReflection(sent: SentMessages | undefined, id: string | un
     return false;
 }
 
-/** The message that a room refuses. Undefined if none was sent, or it has been answered. */
+/** Returns the message that a room refuses. Undefined if there is none, or it has been answered. */
 export function takeRefused(sent: SentMessages, from: string, id: string | undefined): SentMessage | undefined {
     dropOld(sent.groupchat, math.huge);
     dropOld(sent.private, math.huge);
@@ -87,7 +88,10 @@ export function takeRefused(sent: SentMessages, from: string, id: string | undef
     return message;
 }
 
-/** By id and address; by id alone; else the first that the id or the address does not speak against. */
+/**
+ * Finds a message by id and address, or by id alone. Otherwise takes the first message that id and address do not rule
+ * out.
+ */
 function findRefused(sent: SentMessages, from: string, id: string | undefined): SentMessage | undefined {
     const isPrivate = jids.resource(from) !== undefined;
     const messages = isPrivate ? sent.private : sent.groupchat;
@@ -140,7 +144,7 @@ function noteAnswered(sent: SentMessages, message: SentMessage): void {
     }
 }
 
-/** The session is gone: a new session with its JID has sent none of this. */
+/** Clears an ended session, so that a new session with its JID does not get its errors. */
 export function disownSent(sent: SentMessages | undefined, session: string): void {
     if (sent === undefined) {
         return;
@@ -154,14 +158,14 @@ export function disownSent(sent: SentMessages | undefined, session: string): voi
     }
 }
 
-/** The account is not in the room any more; what it has sent may still be refused. */
+/** Keeps the messages of an account that has left the room, because they may still be refused. */
 export function retireSent(occupant: string, room: string, sent: SentMessages | undefined): void {
     if (sent !== undefined && (sent.groupchat.length > 0 || sent.private.length > 0)) {
         retired.set(`${occupant} ${room}`, sent);
     }
 }
 
-/** What the account sent the last time it was in the room, if that is remembered. */
+/** Returns the messages of the account's last stay in the room, if they are still kept. */
 export function reviveSent(occupant: string, room: string): SentMessages | undefined {
     const key = `${occupant} ${room}`;
     const sent = retired.get(key);
@@ -171,12 +175,12 @@ export function reviveSent(occupant: string, room: string): SentMessages | undef
     return sent;
 }
 
-/** The same, for an error that comes when the account is out of the room. */
+/** Returns the same for an error that arrives when the account is out. */
 export function retiredSent(occupant: string, room: string): SentMessages | undefined {
     return retired.get(`${occupant} ${room}`);
 }
 
-/** A session is gone: see disownSent(). */
+/** Clears an ended session; see disownSent(). */
 export function disownRetired(session: string): void {
     for (const [, sent] of retired.items()) {
         disownSent(sent, session);

@@ -1,4 +1,4 @@
-// Which rooms each session has ever joined through its account. Left or not, no error of its may reach them.
+// Rooms a session has ever joined; its error stanzas are never forwarded to them.
 
 export type Joined = LuaMap<string, LuaSet<string>>;
 
@@ -18,12 +18,12 @@ export function hasJoined(session: string, room: string): boolean {
     return rooms?.has(room) === true;
 }
 
-/** The session is no more. */
+/** The session has ended. */
 export function forgetJoined(session: string): void {
     joined.delete(session);
 }
 
-/** Takes over what an instance of the module before a reload knew. */
+/** Takes over the rooms of the previous instance of the module. */
 export function restoreJoined(saved: Joined): void {
     for (const [session, rooms] of saved) {
         joined.set(session, rooms);

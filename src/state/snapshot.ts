@@ -1,4 +1,4 @@
-// The state as one instance of the module hands it to the next on a reload, which may be of another version.
+// The state that one instance of the module hands to the next on a reload. The versions may differ.
 
 import { monotonic } from "./clock";
 import { type Counters, counters, restoreCounters } from "./counters";
@@ -53,12 +53,15 @@ export function snapshot(): Saved {
     };
 }
 
-/** Takes over what the instance before had. Whether it had anything; timers are still as that one set them. */
+/**
+ * Takes over the state of the previous instance. Returns whether there was any. Timers are still those of the previous
+ * instance.
+ */
 export function restore(saved: Partial<Saved>): boolean {
     if (saved.accounts === undefined) {
         return false;
     }
-    // Earlier versions measured durations by the wall clock and kept what accounts got with the account.
+    // Earlier versions used the wall clock for durations, and kept ranges with the account.
     const isOld = saved.logs === undefined;
     if (saved.numbers === undefined || saved.logs === undefined) {
         startNumbers();
@@ -126,7 +129,7 @@ function restoreMembership(membership: Membership, isOld: boolean): void {
     }
 }
 
-/** Adds what the version before did not know of. */
+/** Adds fields that an earlier version did not have. */
 function complete<T extends object>(old: T, fresh: Partial<T>): T {
     const target = old as LuaTable<keyof T, unknown>;
     for (const [key, value] of pairs(fresh)) {

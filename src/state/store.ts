@@ -1,5 +1,5 @@
-// Memberships on disk: one record for each account in the store "minimix", written whenever one begins, changes or ends.
-// Until an account's record has been read nothing is known of its rooms, and nothing is written.
+// Memberships on disk: one record per account in the store "minimix". It is written when a membership begins, changes
+// or ends. Until an account's record has been read, its rooms are unknown and nothing is written.
 
 import * as jids from "util.jid";
 import * as xml from "util.xml";
@@ -31,13 +31,13 @@ interface RoomRecord {
     readonly ownBookmark: true | undefined;
     readonly ending: true | undefined;
     readonly since: number | undefined;
-    /** What the account shows the room, as XML. */
+    /** The presence that the account shows, as XML. */
     readonly shown: string | undefined;
-    /** `joining`: asked to join, not let in as far as is known. `leaving`: the room has not confirmed it. */
+    /** `joining`: the join was pending. `leaving`: the room has not confirmed the leave. */
     readonly state: "in" | "joining" | "leaving";
 }
 
-/** An address that may still be in a room, although it is no longer the account's. */
+/** A former address of the account that may still be in a room. */
 interface FormerRecord {
     readonly room: string;
     readonly resource: string | undefined;
@@ -45,11 +45,14 @@ interface FormerRecord {
 }
 
 interface AccountRecord {
-    /** Seconds for which no session was there. */
+    /** Seconds without a session. */
     readonly idle: number | undefined;
-    /** Earlier versions: when the last session ended, by the wall clock. */
+    /** Of earlier versions: when the last session ended, by the wall clock. */
     readonly seen?: number;
-    /** Of the occupant JID in all rooms of this record. Undefined is the bare JID, as in records of versions before. */
+    /**
+     * The resource of the occupant JID in all rooms of this record. Undefined is the bare JID, as in records of earlier
+     * versions.
+     */
     readonly resource: string | undefined;
     readonly rooms: Record<string, RoomRecord | undefined>;
     readonly former: FormerRecord[] | undefined;
@@ -59,15 +62,15 @@ const records = openRecords<AccountRecord>("minimix", recordOf);
 
 let closed = false;
 
-/** Nothing is written any more: what the account does from now on is not its user's doing. */
+/** Stops all writes: the following changes are not the user's. */
 export function close(): void {
     saveLate();
     closed = true;
 }
 
 /**
- * Writes down what an account's memberships are now. The write is done when this returns, so what a client is told
- * afterwards survives a killed server, unless storage fails: then it is repeated until it succeeds.
+ * Writes an account's memberships. When this returns the data is on disk, so it survives SIGKILL before a client is
+ * told. If storage fails, the write is repeated until it succeeds.
  */
 export function save(username: string): void {
     if (options.anonymous || closed || !isKnown(username)) {
@@ -77,13 +80,16 @@ export function save(username: string): void {
     writeRecord(records, username);
 }
 
-/** Accounts whose records are to be written. */
+/** Accounts with a record to write. */
 const late = new LuaSet<string>();
 
-/** Seconds until they are. */
+/** Seconds until it is written. */
 const LATE = 5;
 
-/** Writes down soon what nobody has been told of: an account comes by itself into many rooms, one after the other. */
+/**
+ * Writes an account's memberships soon, for changes that no client was told of. An account that joins many rooms by
+ * itself needs few writes.
+ */
 export function saveSoon(username: string): void {
     if (next(late)[0] === undefined) {
         module.add_timer(LATE, () => {
@@ -94,13 +100,12 @@ export function saveSoon(username: string): void {
     late.add(username);
 }
 
-/** Accounts whose records have been written by saveOften() a moment ago. */
+/** Accounts with a record that saveOften() has just written. */
 const recent = new LuaSet<string>();
 
 /**
- * Writes down what a client may change as fast as it can. The first change is written at once, and those that follow
- * close upon it soon: all others wait while this server writes. A killed server may so forget the latest of several
- * nicks, but no membership.
+ * Writes changes that a client can make at a high rate. The first change is written at once, and the following ones
+ * soon, because a write blocks the server. SIGKILL may lose the latest nick changes, but no membership.
  */
 export function saveOften(username: string): void {
     if (recent.has(username)) {
@@ -119,7 +124,7 @@ export function saveOften(username: string): void {
     save(username);
 }
 
-/** Writes what is to be written soon. */
+/** Writes the pending records. */
 export function saveLate(): undefined {
     for (const username of membersOf(late)) {
         save(username);
@@ -174,30 +179,30 @@ function stateOf(membership: Membership): RoomRecord["state"] {
     return membership.place.phase === Phase.Leaving ? "leaving" : "in";
 }
 
-/** Whether it has been read which accounts there are; on an anonymous host there is nothing to be read. */
+/** Whether the list of accounts has been read. An anonymous host stores none. */
 let isListed = options.anonymous;
 
-/** Accounts whose record could not be read yet. */
+/** Accounts with a record that could not be read yet. */
 const unread = new LuaSet<string>();
 
-/** Whether the rooms of an account are known: its record has been read, or there is none. */
+/** Whether the rooms of an account are known: its record has been read, or it has none. */
 export function isKnown(username: string): boolean {
     return isListed && !unread.has(username);
 }
 
-/** Whether an address is that of an account in its rooms which are not known yet: what rooms send it has to be dropped. */
+/** Whether an address belongs to an account with unknown rooms. Stanzas of rooms to it must be dropped. */
 export function isTooEarly(jid: string): boolean {
     return (!isListed || next(unread)[0] !== undefined) && isOccupantJid(jid) && !isKnown(jids.node(jid) ?? "");
 }
 
 type Listener = (this: void, usernames: string[]) => void;
 
-/** Called with the accounts whose records have been read, in one or more parts. */
+/** Receives the accounts with records that have been read, in one or more calls. */
 let onLoaded: Listener | undefined;
 
 /**
- * Reads all accounts' memberships, each of them lost for now, and goes on with that until storage answers. `loaded` is
- * called with the accounts that have been read: at once, or later with the others.
+ * Reads all memberships, and continues until storage answers. Each is lost at first. `loaded` gets the accounts that
+ * were read, at once and later.
  */
 export function load(loaded: Listener): void {
     onLoaded = loaded;
@@ -209,7 +214,7 @@ export function load(loaded: Listener): void {
     }
 }
 
-/** What one instance of the module hands to the next on a reload. */
+/** Data that one instance of the module hands to the next on a reload. */
 export interface Loading {
     readonly isListed: boolean;
     readonly unread: LuaSet<string>;
@@ -219,7 +224,7 @@ export function loading(): Loading {
     return { isListed, unread };
 }
 
-/** Goes on where the instance before was. */
+/** Continues the loading of the previous instance. */
 export function restoreLoading(saved: Loading | undefined, loaded: Listener): void {
     onLoaded = loaded;
     isListed = saved?.isListed ?? true;
@@ -272,7 +277,7 @@ function readUnread(deadline: number, loaded: Listener): Progress {
 
 onRetry(loadUntil);
 
-/** Whether an account's rooms are known by now, after another try to read its record if that is broken. */
+/** Whether an account's rooms are known, after another attempt to read a broken record. */
 export function isKnownNow(username: string): boolean {
     if (!isKnown(username) && isListed && onLoaded !== undefined) {
         const [isRead, record] = readRecord(records, username);
@@ -285,13 +290,15 @@ export function isKnownNow(username: string): boolean {
     return isKnown(username);
 }
 
-/** Nobody was told that a client's join went through which had not been answered: better out than in. */
+/**
+ * Whether a stored membership is restored. A join that was still pending is dropped: the client never saw it succeed.
+ */
 function mayComeBack(membership: Membership, saved: RoomRecord): boolean {
     const isExcluded = options.excluded.has(jids.host(membership.room));
     return saved.state !== "leaving" && saved.ending !== true && !isExcluded && isWanted(membership);
 }
 
-/** Malformed records concern their account or room alone. */
+/** A malformed record affects its account or room only. */
 function loadAccount(username: string, record: AccountRecord | undefined): void {
     if (record === undefined) {
         return;
@@ -325,8 +332,8 @@ function loadRooms(this: void, username: string, record: AccountRecord): void {
 }
 
 /**
- * The occupant JID has changed since the record was written. Memberships that come back join under the present one;
- * for those that end, the leave under the former one is all that is left to do.
+ * Leaves rooms under the address of the record, if the occupant JID has changed since. Restored memberships join under
+ * the present address. Ended ones only leave.
  */
 function leaveFormerAddress(username: string, record: AccountRecord): void {
     const occupant = jids.join(username, module.host, record.resource);

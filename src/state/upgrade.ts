@@ -1,4 +1,4 @@
-// Memberships as earlier versions handed them over on a reload: one flat record, in which each phase had its fields.
+// Converts memberships of earlier versions at a reload: flat records with the fields of all phases.
 
 import type { CatchUp } from "./catchup";
 import * as jids from "util.jid";
@@ -17,7 +17,7 @@ interface FormerRequest {
     readonly isJoin?: boolean;
 }
 
-/** The fields that were replaced by others. */
+/** Fields that this version has replaced. */
 interface Former {
     phase: Phase;
     request: FormerRequest;
@@ -77,7 +77,7 @@ const replaced: (keyof Former)[] = [
     "outdated",
 ];
 
-/** Brings a membership of an earlier version into the form of this one. Returns whether it was of one. */
+/** Converts a membership of an earlier version. Returns whether it was one. */
 export function convert(membership: Membership): boolean {
     const former = membership as unknown as Partial<Former>;
     if (former.phase === undefined) {

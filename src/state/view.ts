@@ -1,4 +1,4 @@
-// What a room has shown an account, from which sessions are served that join later. What is not there takes no memory.
+// The cache of a room for an account, from which later joins are served. Missing parts take no memory.
 
 import * as xml from "util.xml";
 import type { Held } from "./held";
@@ -7,22 +7,22 @@ import { forgetOccupants, keepOccupant as keep } from "./occupants";
 import type { OfflineMembers } from "./offline";
 import { textOf } from "../text";
 
-/** The other occupants are in the list of the room that the account reads. */
+/** The other occupants are in the room's list that the account reads. */
 export interface RoomView extends OccupantReader {
     /** Members that the room has shown as offline. */
     offline?: OfflineMembers | undefined;
-    /** The account's own presence: what follows its name in XML. */
+    /** The account's own presence: the XML after the name. */
     self?: string | undefined;
-    /** The nick that it was shown under. */
+    /** The nick of that presence. */
     selfNick?: string | undefined;
-    /** Of the room itself: its avatar and capabilities. */
+    /** Presence of the room itself: its avatar and capabilities. */
     room?: Held | undefined;
-    /** The room sends it before the occupants, otherwise after the subject. */
+    /** Whether the room sends it before the occupants. Otherwise it comes after the subject. */
     isRoomFirst?: boolean | undefined;
     subject?: Held | undefined;
     /**
-     * Why a session that joins is answered by the room itself. `incomplete`: the room showed more than is remembered.
-     * `outdated`: it would show its occupants otherwise by now, with their JIDs or without.
+     * Why the room itself must answer a join. `incomplete`: some presence is not cached. `outdated`: the room would
+     * show occupants in another form now, with or without JIDs.
      */
     stale?: "incomplete" | "outdated" | undefined;
     nonAnonymous?: true | undefined;
@@ -33,7 +33,7 @@ export function newView(): RoomView {
     return { position: 0 };
 }
 
-/** Forgets all that the room has shown. */
+/** Empties the cache. */
 export function clearView(view: RoomView): void {
     forgetOccupants(view);
     view.offline = undefined;
@@ -47,7 +47,7 @@ export function clearView(view: RoomView): void {
     view.logged = undefined;
 }
 
-/** Remembers the presence of an occupant, as far as there is room for it. Returns whether there was. */
+/** Caches the presence of an occupant. Returns false if there is no space. */
 export function keepOccupant(room: string, view: RoomView, nick: string, held: Held): boolean {
     const isKept = keep(room, view, nick, held);
     if (!isKept) {
@@ -56,12 +56,12 @@ export function keepOccupant(room: string, view: RoomView, nick: string, held: H
     return isKept;
 }
 
-/** The account's own presence; the caller may change it. */
+/** Returns the account's own presence. The caller may change it. */
 export function selfOf(view: RoomView): Stanza | undefined {
     return view.self === undefined ? undefined : xml.parse(`<presence${view.self}`);
 }
 
-/** Remembers the account's own presence. Returns whether it differs from the one before. */
+/** Caches the account's own presence. Returns whether it has changed. */
 export function setSelf(view: RoomView, nick: string, presence: Stanza): boolean {
     const before = view.self;
     view.self = textOf(presence);
@@ -69,7 +69,7 @@ export function setSelf(view: RoomView, nick: string, presence: Stanza): boolean
     return view.self !== before;
 }
 
-/** Notes that the room would show its occupants otherwise by now. That some are not remembered is the better reason. */
+/** Marks the view as outdated, unless it is incomplete. */
 export function outdate(view: RoomView): void {
     view.stale ??= "outdated";
 }

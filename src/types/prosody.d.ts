@@ -179,10 +179,10 @@ interface ProsodyModule {
     hook<N extends keyof ModuleEvents>(event: N, handler: Handler<ModuleEvents[N]>, priority: number): void;
     hook_global<N extends keyof GlobalEvents>(event: N, handler: Handler<GlobalEvents[N]>, priority?: number): void;
     /** Hooks an event of an object such as a PEP service. */
-    hook_object_event<N extends keyof PepEvents>(
+    hook_object_event<N extends keyof ObjectEvents>(
         object: object,
         event: N,
-        handler: Handler<PepEvents[N]>,
+        handler: Handler<ObjectEvents[N]>,
         priority: number,
     ): void;
     unhook_object_event<N extends keyof PepEvents>(object: object, event: N, handler: Handler<PepEvents[N]>): void;
@@ -211,6 +211,7 @@ interface ProsodyModule {
 
 interface Host {
     readonly type: "local" | "component";
+    readonly events: object;
     /** Accounts with a session, on a host for users. */
     readonly sessions?: LuaMap<string, { readonly sessions: LuaMap<string, ClientSession> }>;
     /** The provider of accounts, on a host for users. */
@@ -219,9 +220,21 @@ interface Host {
     readonly modules: LuaMap<string, unknown>;
 }
 
+/** Events of a PEP service, and of a component's host when the component connects or disconnects. */
+interface ObjectEvents extends PepEvents {
+    "component-authenticated": ComponentEvent;
+    "component-disconnected": ComponentEvent;
+}
+
+interface ComponentEvent {
+    readonly session: { readonly host: string };
+}
+
 /** Events of the whole server. */
 interface GlobalEvents {
     "server-started": Record<string, never>;
+    /** The host's name. */
+    "host-activated": string;
     "server-stopping": Record<string, never>;
     "stats-update": Record<string, never>;
     "user-deleted": { readonly username: string; readonly host: string };

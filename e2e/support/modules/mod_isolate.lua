@@ -1,4 +1,4 @@
--- Lets nothing of its users through to another domain, as mod_isolate_host does.
+-- Blocks all stanzas of local users to other domains, as mod_isolate_host does.
 
 local jid_host = require "util.jid".host;
 local st = require "util.stanza";

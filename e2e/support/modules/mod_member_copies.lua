@@ -1,5 +1,5 @@
--- Sends each message of a room to the bare JIDs of its members as well, as mod_muc_offline_delivery does for members
--- whose reserved nick is not in the room.
+-- Sends each message of a room to the members' bare JIDs as well. mod_muc_offline_delivery does so for members with a
+-- reserved nick outside of the room.
 
 local st = require "util.stanza";
 

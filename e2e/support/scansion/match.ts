@@ -1,8 +1,8 @@
-// Whether a stanza is the one that a script expects.
+// Whether a stanza matches the stanza of a script.
 import type { Element } from "../client.ts";
 
 const strictness = "scansion:strict";
-/** An attribute that only has to be there. */
+/** An attribute with any value. */
 const anyValue = /^\{scansion:(any|capture:.*)\}$/;
 
 /** Attributes and children may be in any order. There may be more of them, unless the script is strict here. */

@@ -1,4 +1,5 @@
-// Reads the scripts of scansion, the client that Prosody tests itself with: who connects, sends and receives what.
+// Reads scripts of scansion, the client with which Prosody is tested. A script says which clients connect, and the
+// stanzas they send and receive.
 
 export interface Actor {
     readonly name: string;

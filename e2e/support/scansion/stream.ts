@@ -1,4 +1,4 @@
-// A client that sends and receives exactly what a script says. It answers nothing by itself, as @xmpp/client would.
+// A client that sends and receives exactly the stanzas of a script. Unlike @xmpp/client it answers nothing by itself.
 import { EventEmitter, once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { type Element, xml } from "../client.ts";
@@ -69,7 +69,7 @@ export class Stream {
         }
     }
 
-    /** Takes the next stanza, whatever it is. */
+    /** Takes the next stanza of any kind. */
     async next(timeout = patience): Promise<Element> {
         const signal = AbortSignal.timeout(timeout);
         for (;;) {

@@ -1,5 +1,5 @@
-// Several clients for each account, on a server with mod_minimix. What a room sends an account is counted in the server,
-// and a model knows which sessions have joined: what each session is to get follows from these two.
+// Several clients for each account, on a server with mod_minimix. The server counts the stanzas from rooms to accounts.
+// A model knows the attached sessions. Both give the expected stanzas of each session.
 import { bare, type Element, statusCodes } from "../client.ts";
 import type { Arrival, Server } from "../prosody.ts";
 import { occupantJid } from "../house.ts";
@@ -80,23 +80,23 @@ export async function checkScenario(server: Server, cast: Cast, seed: number, le
 
 type State = ReadonlyMap<string, Room>;
 
-/** What a session is to get of a room: all of the one, and of the other what it does not know. */
+/** The expected stanzas of a room for a session: all `lines`, and those `optional` ones that are new to it. */
 interface Due {
     readonly lines: string[];
     readonly optional: string[];
 }
 
-/** What waits for those who have lost their connection, by session and room. */
+/** Stanzas that wait for sessions without a connection, by session and room. */
 type Backlog = Map<string, Due>;
 
 interface Moment {
     readonly step: Step;
     readonly number: number;
     readonly id: string;
-    /** Who does it, and the answer. */
+    /** The acting session, and the answer. */
     readonly account: string;
     readonly answer: Answer;
-    /** Whether the answer was to be an error; undefined if only the room can tell. */
+    /** Whether the answer should be an error. Undefined if only the room can decide. */
     readonly isRefused: boolean | undefined;
     readonly domain: string;
     readonly before: State;
@@ -105,14 +105,14 @@ interface Moment {
     readonly arrivals: readonly Arrival[];
     /** Ids of invitations and their refusals, which are for the account and not for those in the room. */
     readonly mail: ReadonlySet<string>;
-    /** What accounts have heard in rooms: account, room and id of each message. */
+    /** Messages of rooms that accounts have received: account, room and id of each message. */
     readonly heard: Set<string>;
     readonly backlog: Backlog;
     readonly withCarbons: ReadonlySet<string>;
     readonly isEnding: boolean;
 }
 
-/** What comes for the occupant JID is the account's. */
+/** Stanzas to the occupant JID are for the account. */
 function toAccount(arrival: Arrival): Arrival {
     const account = bare(arrival.to);
     return arrival.to === occupantJid(account) ? { ...arrival, to: account } : arrival;
@@ -122,7 +122,7 @@ function stateOf({ rooms }: Model): State {
     return structuredClone(rooms);
 }
 
-/** C1, L3, R2: who is in the room of the step, in the eyes of the room. */
+/** C1, L3, R2: the occupants of the room in the step, as the room sees them. */
 async function occupantProblems(server: Server, model: Model, step: Step): Promise<string[]> {
     const room = isConnectionStep(step) ? undefined : model.rooms.get(step.room);
     if (room === undefined) {
@@ -146,7 +146,7 @@ function problemsIn(moment: Moment): string[] {
     ];
 }
 
-/** What a session has got of a room, and what it should have got. */
+/** The stanzas that a session received from a room, and the expected ones. */
 function problemsOf(moment: Moment, session: string, room: string): string[] {
     const { step, id, answer } = moment;
     const { before, after, wasIn, isIn } = placeOf(moment, session, room);
@@ -168,7 +168,7 @@ function problemsOf(moment: Moment, session: string, room: string): string[] {
     }
     const isUpdate = (step.does === "show" || step.does === "rename") && step.room === room && answer !== "error";
     if (session === step.who && isIn && isUpdate && due.lines.length === 0) {
-        // C2: what is no news is answered all the same.
+        // C2: a presence without changes is answered, too.
         return difference([`presence  ${room}/${after?.nick ?? ""} ${id}`], lines, where);
     }
     if (session === step.who && isIn && !wasIn) {
@@ -202,7 +202,7 @@ function placeOf(moment: Moment, session: string, room: string): Place {
     };
 }
 
-/** R1: all that the room has sent the account; J6: but for what is the answer to a join of another session. */
+/** R1: all stanzas of the room to the account, except (J6) the answer to another session's join. */
 function dueOf(moment: Moment, session: string, room: string): Due {
     const account = accountOf(session, moment.domain);
     const { before, after, wasIn, isIn } = placeOf(moment, session, room);
@@ -224,7 +224,7 @@ function dueOf(moment: Moment, session: string, room: string): Due {
 
 function noteHeard({ step, after, arrivals, heard }: Moment): void {
     if (step.does === "restart") {
-        // P3: an account that comes back asks the room's archive what has been said for a while.
+        // P3: an account that rejoins asks the room's archive for some time back.
         const said = [...heard].map((entry) => entry.split(" "));
         for (const [room, { occupants }] of after) {
             const ids = said.filter(([, where]) => where === room).map(([, , id]) => id);
@@ -265,7 +265,7 @@ function compare({ lines, optional }: Due, got: string[], where: string): string
     return difference(lines, without(got, without(optional, lines)), where);
 }
 
-/** J2: occupants, the own presence, history, the subject; then what the account shows anew. */
+/** J2: occupants, the own presence, history, the subject; then a new presence of the account. */
 function replayProblems(moment: Moment, got: Element[], due: string[], before: Occupant, room: string): string[] {
     const { step, id } = moment;
     const occupants = moment.after.get(room)?.occupants ?? new Map<string, Occupant>();
@@ -281,7 +281,7 @@ function replayProblems(moment: Moment, got: Element[], due: string[], before: O
     const ownPresences = got.filter(
         ({ name, attrs }) => name === "presence" && attrs.from === own && attrs.type === undefined,
     );
-    // What the account shows from now on is in the replay.
+    // The replay has the presence that the account shows from now on.
     const isNews = (line: string) => waitingForSource.oneOwnPresence || !line.startsWith(`presence  ${own} `);
     const codes = got.slice(self, self + 1).flatMap(statusCodes);
     return [
@@ -309,7 +309,7 @@ function replayProblems(moment: Moment, got: Element[], due: string[], before: O
     ];
 }
 
-/** R1, J2: what is from a room is addressed to the session that gets it. */
+/** R1, J2: stanzas from a room are addressed to the session that receives them. */
 function straysOf(moment: Moment, session: string): string[] {
     const jid = session.replace("/", `@${moment.domain}/`);
     return (moment.received.get(session) ?? [])
@@ -318,7 +318,7 @@ function straysOf(moment: Moment, session: string): string[] {
         .map((stanza) => `${session} got what is for others: ${stanza.toString()}`);
 }
 
-/** C1, C3: an answer is for who asked, and comes once. */
+/** C1, C3: an answer goes to the session that asked, once. */
 function answerProblems(moment: Moment): string[] {
     const { step, id, received, answer, isRefused, isEnding, before, account } = moment;
     const answers = [...received].flatMap(([session, stanzas]) =>
@@ -348,13 +348,13 @@ function copyProblems({ step, answer, before, arrivals }: Moment): string[] {
         return [];
     }
     const copies = arrivals.filter(({ type, from }) => type === "groupchat" && bare(from) === step.room);
-    // Prosody tells nobody of a subject that is taken away twice.
+    // Prosody does not announce a subject that is removed a second time.
     const isIdle = step.does === "subject" && step.text === "" && copies.length === 0;
     const accounts = answer === "error" || isIdle ? [] : [...(before.get(step.room)?.occupants.keys() ?? [])];
     return difference(accounts.sort(), copies.map(({ to }) => to).sort(), "copies");
 }
 
-/** C6: the sender's other sessions in the room see what it said, and no other does. */
+/** C6: the sender's other attached sessions get a copy, and no other session does. */
 function carbonProblems({ step, id, account, domain, before, received, withCarbons }: Moment): string[] {
     const self = isConnectionStep(step) ? undefined : before.get(step.room)?.occupants.get(account);
     if (step.does !== "whisper" || !self?.sessions.has(step.who)) {
@@ -387,7 +387,7 @@ function isRoom(from: string | undefined, { after }: Moment): boolean {
     return after.has(bare(from ?? ""));
 }
 
-/** What a room says to those who are in it. */
+/** Stanzas of a room to its occupants. */
 function isTraffic(stanza: Element, moment: Moment, room: string): boolean {
     const { name, attrs } = stanza;
     return (
@@ -407,7 +407,7 @@ function isMail(name: string, id: string | undefined, { mail }: Moment): boolean
     return name === "message" && id !== undefined && mail.has(id);
 }
 
-/** What came while the account was away waits for it. */
+/** Stanzas from the time of the lost connection wait for the session. */
 function isComing({ does }: Step): boolean {
     return does === "connect" || does === "resume" || does === "available";
 }
@@ -432,7 +432,7 @@ function isQuestion({ does }: Step): boolean {
     );
 }
 
-/** Of what a session asks for when it connects. */
+/** Requests of a session when it connects. */
 function isOfConnecting({ attrs }: Element): boolean {
     return !attrs.id?.startsWith("step-");
 }
@@ -480,7 +480,7 @@ function difference(due: string[], got: string[], where: string): string[] {
     ];
 }
 
-/** A list without what is in another, as often as it is there. */
+/** Returns a list without the elements of another, each removed as often as it occurs there. */
 function without(list: string[], other: string[]): string[] {
     const rest = [...other];
     return list.filter((item) => {

@@ -1,4 +1,4 @@
-// What a client with mod_minimix gets otherwise than without, by design. All else is a difference.
+// Intended differences between a client with mod_minimix and one without. All other differences are failures.
 import { bare, type Element, xml } from "../client.ts";
 import { idOf } from "./stage.ts";
 import { type Step, waitingForSource } from "./steps.ts";
@@ -8,7 +8,7 @@ const nsMucUser = "http://jabber.org/protocol/muc#user";
 
 export type Side = "plain" | "minimix";
 
-/** What is known of a step before it is made. */
+/** Known facts about a step before it runs. */
 export interface Moment {
     readonly step: Step;
     readonly number: number;
@@ -19,16 +19,16 @@ export interface Moment {
     readonly isAttached: boolean;
     /** Whether it joins under another nick, having joined already. */
     readonly isRename: boolean;
-    /** Whether what the account knows of the room will not do for a replay, so that the room answers the join itself. */
+    /** Whether the account's cache cannot serve a replay, so that the room answers the join itself. */
     readonly isResync: boolean;
-    /** Whether the presence that the step sends says what the room shows already. */
+    /** Whether the step sends a presence that the room shows already. */
     readonly saysNothingNew: boolean;
     /** Occupant addresses of accounts that are in a room without their client. */
     readonly absent: ReadonlySet<string>;
     /** Ids of messages that the account got in the room of the step; and in earlier rooms of the same address. */
     readonly heard: ReadonlySet<string>;
     readonly heardEarlier: ReadonlySet<string>;
-    /** Ids of messages of the room that anybody got before the last restart. */
+    /** Ids of messages of the room that any client got before the last restart. */
     readonly saidBefore: ReadonlySet<string>;
 }
 
@@ -37,7 +37,7 @@ interface Deviation {
     /** The clients of which side get what `undo` takes back. */
     readonly sides: readonly Side[];
     readonly applies: (moment: Moment) => boolean;
-    /** Makes of what a client got what the other side's client is to get. */
+    /** Converts the stanzas of one client to those that the other side's client should get. */
     readonly undo: (stanzas: Element[], moment: Moment, isActor: boolean) => Element[];
 }
 
@@ -156,7 +156,7 @@ const deviations: Deviation[] = [
     },
 ];
 
-/** What a client got, but for what is by design: the same on either side. */
+/** Returns the stanzas of a client without intended differences, which must be equal on both sides. */
 export function comparable(stanzas: Element[], moment: Moment, side: Side, isActor: boolean): Element[] {
     return deviations
         .filter(({ sides, applies }) => sides.includes(side) && applies(moment))
@@ -190,7 +190,7 @@ function idIn({ attrs }: Element): string {
     return attrs.id ?? "";
 }
 
-/** Shows what follows on a replay in the own presence that is part of it. */
+/** Merges a presence update after a replay into the own presence of the replay. */
 function withUpdateInPlace(stanzas: Element[], { own, number }: Moment): Element[] {
     const update = stanzas.at(-1);
     const shown = stanzas.find((stanza) => isFrom(stanza, own) && stanza.attrs.id === idOf(number));
@@ -210,7 +210,7 @@ function withoutStatus(stanza: Element, codes: string[]): Element {
     return stanza;
 }
 
-/** What a client says has the language of its stream. */
+/** Stanzas of a client have the language of its stream. */
 function withoutLanguage(stanza: Element): Element {
     delete stanza.attrs["xml:lang"];
     return stanza;
@@ -228,7 +228,7 @@ function byAddress(one: Element, other: Element): number {
     return (one.attrs.from ?? "") < (other.attrs.from ?? "") ? -1 : 1;
 }
 
-/** Leaves absent occupants out of what a room says of itself. */
+/** Removes absent occupants from a room's disco information. */
 function withoutAbsent(stanza: Element, absent: ReadonlySet<string>): Element {
     const room = bare(stanza.attrs.from ?? "");
     const query = stanza.getChild("query");

@@ -19,7 +19,7 @@ export interface Pair {
 export interface Result {
     /** Steps that were made. */
     readonly steps: Step[];
-    /** What is wrong with the last of them. */
+    /** Describes the last difference. */
     readonly problems: string[];
 }
 
@@ -59,7 +59,7 @@ export async function compareScenario(pair: Pair, cast: Cast, seed: number, leng
     return { steps, problems };
 }
 
-/** What can be seen of one side. */
+/** The visible results of one side. */
 interface View {
     readonly stage: Stage;
     readonly side: Side;
@@ -168,7 +168,7 @@ function isMessageIn({ attrs }: Element, room: Room): boolean {
     return attrs.type === "groupchat" && (attrs.from?.startsWith(`${room.jid}/`) ?? false);
 }
 
-/** What each client got, one line for each stanza, without what is by design or has no meaning. */
+/** Returns the stanzas of each client, one line each, without intended or meaningless differences. */
 function linesOf(received: Received, view: View, moment: Moment): Map<string, string[]> {
     return new Map(
         [...received].map(([name, stanzas]) => {
@@ -200,14 +200,17 @@ function lineOf(stanza: Element, { jids, names }: View, name: string, answeredId
         nameOwnItems(stanza, jids.find((jid) => name.replace(/\/.*/, "") === jid.replace(/@.*/, "")) ?? "");
     }
     let line = sortLists(canonical(stanza, rename)).toString();
-    // But for the address, a session may be known by the account's JID in rooms.
+    // Rooms may show the account's bare JID instead of a session's full JID.
     for (const jid of jids) {
         line = line.replaceAll(jid, bare(jid));
     }
     return `to ${to ?? "nobody"}: ${line}`;
 }
 
-/** What a room says of the session itself has the full JID of the session, whoever else is known by another. */
+/**
+ * In a room's presence about the session itself, the JID is the session's full JID. Presence of others may have another
+ * form.
+ */
 function nameOwnItems(stanza: Element, jid: string): void {
     for (const item of stanza.getChild("x", nsMucUser)?.getChildren("item") ?? []) {
         if (item.attrs.jid === jid) {
@@ -225,7 +228,7 @@ const unordered = new Set([
     "jabber:x:data",
 ]);
 
-/** Lists of members or items, the fields of forms, their values and the parts of an invitation are in no order. */
+/** Lists of members and items have no order. The same holds for fields of forms, values, and parts of an invitation. */
 function sortLists(element: Element): Element {
     const children = element.children.map((child) => (typeof child === "string" ? child : sortLists(child)));
     const isInvitation = element.getChild("x", nsMucUser)?.getChild("invite") !== undefined;

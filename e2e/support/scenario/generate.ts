@@ -1,4 +1,4 @@
-// Chooses what is done next: mostly what people do, now and then what they should not.
+// Chooses the next step: usually ordinary use, now and then a mistake.
 import {
     accountOf,
     affiliationOf,
@@ -34,11 +34,11 @@ export interface Cast extends Wishes {
     /** Whether clients come and go. */
     readonly comeAndGo: boolean;
     /**
-     * Whether to leave alone what is another thing once an account stays in a room without its client: then nobody
-     * does anything to an occupant who is not there, and the host stays.
+     * Whether to avoid steps with another result once an account stays in a room without its client. Then no step
+     * addresses an absent occupant, and the host stays.
      */
     readonly considerate: boolean;
-    /** What is said, in place of a text that is told from others by the number. */
+    /** Text of a message. Ordinary texts differ by their number. */
     readonly text?: (n: number) => string;
 }
 
@@ -159,7 +159,7 @@ function joinOf(who: string, room: Room, nick = ownNick(who)): Step {
     return { does: "join", who, room: room.jid, nick, shows: {}, password: room.password };
 }
 
-/** Everybody connects, and there are rooms to be in. */
+/** All clients connect, and there are rooms to join. */
 function found(scene: Scene): Step | undefined {
     const { model, cast, random, number } = scene;
     const newcomer = cast.sessions[number];
@@ -190,7 +190,7 @@ function accountIn({ domain }: Cast, session: string): string {
     return accountOf(session, domain);
 }
 
-/** Who of these is connected. */
+/** Returns the connected ones of these sessions. */
 function awake({ online }: Model, sessions: Iterable<string>): string[] {
     return [...sessions].filter((session) => online.has(session));
 }
@@ -207,7 +207,7 @@ function insiders({ model }: Scene): { who: string; room: Room; self: Occupant }
     );
 }
 
-/** A session in a room; now and then one that is not. */
+/** Returns a session in a room; now and then one outside. */
 function insider(scene: Scene): { who: string; room: Room; self: Occupant | undefined } {
     const { random, model } = scene;
     const rooms = [...model.rooms.values()];
@@ -232,7 +232,7 @@ function administrator(scene: Scene): { who: string; room: Room } {
     return administrators.length > 0 && !random.chance(15) ? random.pick(administrators) : insider(scene);
 }
 
-/** The nick of somebody in the room; now and then of nobody. */
+/** Returns the nick of an occupant; now and then an unused nick. */
 function someNick(scene: Scene, room: Room): string {
     const occupants = [...room.occupants.values()].filter(
         ({ sessions }) => sessions.size > 0 || !scene.cast.considerate,
@@ -319,7 +319,7 @@ function available(scene: Scene): Step | undefined {
     return who === undefined ? undefined : { does: "available", who };
 }
 
-/** What is not to last would end with its occupants, and who does not know the password could not come back. */
+/** A temporary room would end with its occupants, and a client without the password could not return. */
 function restart({ random, model, cast }: Scene): Step | undefined {
     if (cast.considerate && waitingForSource.presenceAfterRestart) {
         return undefined;
@@ -364,8 +364,8 @@ const boundedByNumber = [
 ];
 
 /**
- * The last few messages of the room are the last few that the account got only if it has got all: where clients come
- * and go it asks for all when it comes in, else it may ask for a few, but not when it is in already.
+ * The last messages of the room equal those of the account only if the account got all. If clients come and go, a join
+ * asks for all messages. Otherwise it may ask for a few, but not when the session is attached already.
  */
 function historyFor({ random, cast }: Scene, isIn: boolean): Record<string, string> | undefined {
     if (cast.considerate && !isIn) {
@@ -377,8 +377,8 @@ function historyFor({ random, cast }: Scene, isIn: boolean): Record<string, stri
 function joinStep(scene: Scene, who: string, room: Room, history: Record<string, string> | undefined): Step {
     const { random, cast } = scene;
     const self = room.occupants.get(account(scene, who));
-    // Who comes back under another nick gets that of the account: without the module, the other.
-    // As in rename().
+    // A session that rejoins under another nick gets the account's nick. Without the module it gets the other nick. As
+    // in rename().
     const mayChange = !self?.sessions.has(who) || room.persistent || room.occupants.size > 1;
     const keeps = cast.considerate ? !self?.sessions.has(who) : random.chance(70);
     const keepsNick = self !== undefined && (keeps || !mayChange);
@@ -432,7 +432,7 @@ function probe(scene: Scene): Step | undefined {
     return waitingForSource.probes ? undefined : { does: "probe", who, room: room.jid, nick: someNick(scene, room) };
 }
 
-/** XEP-0045 7.10, mostly by those who may. */
+/** XEP-0045 7.10, usually by occupants that may do so. */
 function register(scene: Scene): Step | undefined {
     const { random } = scene;
     const members = insiders(scene).filter(({ who, room }) =>
@@ -466,7 +466,7 @@ function kick(scene: Scene): Step {
 
 function setRole(scene: Scene): Step | undefined {
     if (scene.cast.considerate) {
-        // Who comes back has the role it had, where a room would give it the usual one.
+        // A client that rejoins keeps its role, while a room would assign the usual one.
         return undefined;
     }
     const { who, room } = administrator(scene);
@@ -519,7 +519,7 @@ function configure(scene: Scene, room: Room): Step | undefined {
     return { does: "configure", who, room: room.jid, form: { ...form(scene, room), ...persistent } };
 }
 
-/** Registered members are shown to those who join, as unavailable (Prosody). */
+/** Prosody shows registered members to joining occupants, as unavailable. */
 const withOffline = ["moderator", "participant", "visitor", "none"];
 
 function form({ random, cast, number }: Scene, room: Room): Form {
@@ -537,20 +537,20 @@ function form({ random, cast, number }: Scene, room: Room): Form {
         all.persistentroom = yesOrNo();
     }
     if (!cast.comeAndGo) {
-        // Who is in the room but not shown.
+        // Occupants that are in the room but not shown.
         all.presencebroadcast = random.pick([
             ["moderator", "participant", "visitor"],
             ["moderator", "participant"],
             ...(waitingForSource.offlineMembers ? [] : [withOffline, withOffline]),
         ]);
     }
-    // Prosody throws out who is no member and tells nobody else, so that only who joins the room anew would know.
+    // Prosody removes a non-member without telling the others. Only an occupant that rejoins would notice.
     if ((!cast.considerate || !isAnybodyAbsent(room)) && (!cast.comeAndGo || areMembers(room))) {
         all.membersonly = random.pick(["0", "0", "1"]);
     }
     const chosen = Object.entries(all).filter(() => random.chance(35));
     if (chosen.some(([name]) => name === "membersonly")) {
-        // Whether others see who is thrown out depends on the order in which Prosody takes the two fields.
+        // Whether others see the removal depends on the order in which Prosody handles the two fields.
         return roomConfig(chosen.filter(([name]) => name !== "presencebroadcast"));
     }
     return roomConfig(chosen);
@@ -587,7 +587,7 @@ function askOccupant(scene: Scene): Step | undefined {
     return { does: "ask", who, room: room.jid, nick, about };
 }
 
-/** XEP-0410: mostly the own occupant, by those who are in as by those who are not. */
+/** XEP-0410: usually the own occupant, from inside and outside of the room. */
 function ping(scene: Scene): Step {
     const { who, room, self } = insider(scene);
     return { does: "ask", who, room: room.jid, nick: self?.nick ?? ownNick(who), about: "ping" };
@@ -602,7 +602,7 @@ function invite(scene: Scene): Step {
 function voice(scene: Scene): Step | undefined {
     const { who, room, self } = insider(scene);
     if (self === undefined) {
-        // Prosody does not expect that of somebody outside (muc/request.lib.lua).
+        // Prosody does not expect this from a non-occupant (muc/request.lib.lua).
         return undefined;
     }
     return {

@@ -1,16 +1,16 @@
-// A small model of rooms in which accounts are the occupants: who is in, and which sessions are attached. It knows
-// XEP-0045 and nothing of the module's code.
+// A small model of rooms with accounts as occupants and attached sessions. It knows XEP-0045, and not the module's
+// code.
 import { type Affiliation, type Form, isConnectionStep, type Role, type Shows, type Step } from "./steps.ts";
 
 export interface Occupant {
     nick: string;
-    /** The sessions that have joined. Without any the account is in the room all the same. */
+    /** The attached sessions. Without any the account is still in the room. */
     readonly sessions: Set<string>;
     shows: Shows;
     isModerator: boolean;
-    /** Since it was last shown the others, it has come to see their real JIDs, or not to see them any more. */
+    /** Since the account last got the occupant list, real JIDs have become visible or invisible to it. */
     isOutdated: boolean;
-    /** The password that let the account in, and the last one that one of its sessions gave. */
+    /** The password of the account's join, and the last one that a session sent. */
     readonly password: string | undefined;
     lastPassword: string | undefined;
 }
@@ -22,10 +22,10 @@ export interface Room {
     password: string | undefined;
     membersOnly: boolean;
     persistent: boolean;
-    /** Who sees real JIDs. */
+    /** Accounts that see real JIDs. */
     whois: string;
     readonly affiliations: Map<string, Affiliation>;
-    /** Nicks that nobody else can have, by account. */
+    /** Nicks reserved for one account, by account. */
     readonly registered: Map<string, string>;
     /** By account. */
     readonly occupants: Map<string, Occupant>;
@@ -33,12 +33,12 @@ export interface Room {
 
 export interface Model {
     readonly rooms: Map<string, Room>;
-    /** Connected sessions; and those whose connection is lost, but who will be back (XEP-0198). */
+    /** Connected sessions, and those with a lost connection that will resume (XEP-0198). */
     readonly online: Set<string>;
     readonly asleep: Set<string>;
 }
 
-/** What came back to a session that asked for something. */
+/** The answer to a session's request. */
 export type Answer = "result" | "error" | "none";
 
 export function newModel(): Model {
@@ -75,7 +75,7 @@ export function isAttached(room: Room, account: string, session: string): boolea
     return room.occupants.get(account)?.sessions.has(session) ?? false;
 }
 
-/** Whether an account gets into a room; one that is in has all its sessions let in (J2, J3). */
+/** Whether the room admits an account. If the account is in, all its sessions attach (J2, J3). */
 function isLetIn(room: Room, account: string, nick: string, password: string | undefined): boolean {
     if (room.occupants.has(account) || room.state === "none") {
         return true;
@@ -90,7 +90,7 @@ function isLetIn(room: Room, account: string, nick: string, password: string | u
     );
 }
 
-/** Whether a step is to be answered by an error; undefined where that is the room's business alone. */
+/** Whether a step should be answered by an error. Undefined if only the room can decide. */
 export function isRefused(model: Model, step: Step, account: string): boolean | undefined {
     if (isConnectionStep(step)) {
         return false;
@@ -110,7 +110,7 @@ export function isRefused(model: Model, step: Step, account: string): boolean | 
     return undefined;
 }
 
-/** Makes of the model what the step makes of the rooms. `answer` is what the one who did it got. */
+/** Applies a step to the model. `answer` is the answer that the acting session got. */
 export function apply(model: Model, step: Step, account: string, answer: Answer): void {
     if (isConnectionStep(step)) {
         if (step.does === "restart") {
@@ -188,7 +188,7 @@ export function apply(model: Model, step: Step, account: string, answer: Answer)
     }
 }
 
-/** All sessions are gone. Accounts return to their rooms with the role that their affiliation gives them. */
+/** Ends all sessions. Accounts return to their rooms with the role of their affiliation. */
 function restart(model: Model): void {
     model.online.clear();
     model.asleep.clear();
@@ -212,7 +212,7 @@ function join(room: Room, step: Step & { does: "join" }, account: string): void 
     if (occupant === undefined) {
         if (room.state === "none") {
             room.state = "locked";
-            // XEP-0045 10.1: Prosody takes the password that somebody brings to a new room for the room's.
+            // XEP-0045 10.1: Prosody takes the password of the join that creates a room as the room's.
             room.password = step.password;
             room.affiliations.set(account, "owner");
         }
@@ -281,7 +281,7 @@ function setRole(room: Room, target: [account: string, Occupant] | undefined, ro
     }
 }
 
-/** Moderators see real JIDs, whoever else does. */
+/** Moderators always see real JIDs. */
 function setModerator(room: Room, occupant: Occupant, isModerator: boolean): void {
     if (occupant.isModerator !== isModerator && room.whois !== "anyone") {
         occupant.isOutdated = true;

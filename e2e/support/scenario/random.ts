@@ -3,7 +3,7 @@
 export interface Random {
     /** A whole number from 0, below `limit`. */
     below(limit: number): number;
-    /** True in so many of 100 cases. */
+    /** True in this percentage of cases. */
     chance(percent: number): boolean;
     pick<T>(list: readonly T[]): T;
 }

@@ -11,7 +11,7 @@ export interface Stage {
     readonly server: Server;
     /** Connected clients, by session. */
     readonly clients: Map<string, Client>;
-    /** Those who have lost the connection, and how much they had got until then. */
+    /** Clients with a lost connection, and the number of stanzas that they had received until then. */
     readonly asleep: Map<string, { client: Client; count: number }>;
     readonly withSmacks: ReadonlySet<string>;
     /** Sessions that ask for copies of their account's messages (XEP-0280). */
@@ -20,7 +20,7 @@ export interface Stage {
     readonly outlives: boolean;
 }
 
-/** What sessions ask of the server: stream management, copies. */
+/** Requests of sessions to the server: stream management, carbons. */
 export interface Wishes {
     readonly withSmacks?: readonly string[];
     readonly withCarbons?: readonly string[];
@@ -71,7 +71,7 @@ export async function clear({ server, clients, asleep }: Stage): Promise<void> {
     clients.clear();
 }
 
-/** What the one who did a step got in reply. */
+/** The answer that the acting session of a step got. */
 export function answerIn(received: readonly Element[], number: number): Answer {
     const answers = received.filter(({ attrs }) => attrs.id === idOf(number)).map(({ attrs }) => attrs.type);
     return answers.includes("error") ? "error" : answers.includes("result") ? "result" : "none";
@@ -132,7 +132,7 @@ async function wake({ clients, asleep }: Stage, session: string): Promise<void> 
     clients.set(session, client);
 }
 
-/** Ends all sessions, and waits until each account has got its own presence from each of its rooms. */
+/** Ends all sessions. Waits until each account has got its own presence from every room. */
 async function restart(stage: Stage, returning: Record<string, string>): Promise<void> {
     const { server, clients, asleep, outlives } = stage;
     const disconnected = [...clients.values()].map((client) => client.disconnected());
@@ -161,7 +161,7 @@ async function until(server: Server, condition: string): Promise<void> {
     }
 }
 
-/** Returns when all that came of what the actor did has arrived everywhere: rooms of the server answer at once. */
+/** Returns when all results of the actor's step have arrived everywhere: local rooms answer at once. */
 async function settle({ clients }: Stage, actor: string): Promise<void> {
     await clients.get(actor)?.sync();
     await Promise.all([...clients].filter(([name]) => name !== actor).map(([, client]) => client.sync()));
