@@ -197,7 +197,7 @@ for (const version of versions) {
             const phone = await enter("alice/crowd", room);
             const status = `<status>${"x".repeat(4000)}</status><b xmlns='b'>${"<a/>".repeat(2000)}</b>`;
             const item = `<x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='participant'/></x>`;
-            const count = long ? 680 : 300;
+            const count = long ? 680 : 100;
             for (let i = 0; i < count; i++) {
                 await service.say(room, `N${i}`, "presence", "", status + item);
             }

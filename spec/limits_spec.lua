@@ -507,6 +507,33 @@ describe("memory", function ()
 		assert.same({ "Alice" }, other:occupants());
 	end);
 
+	it("P2, B1: an account whose buffer was full before the archive answered comes back all the same", function ()
+		local s, phone = in_room(nil, { remote = true });
+		s.room:say("Bob", "first");
+		s:deliver();
+		local ask;
+		function s.room.on_iq(_, iq)
+			if not iq:get_child("query", "urn:xmpp:mam:2") then return; end
+			ask = iq;
+			return true;
+		end
+		s.room:remove("Alice", "333");
+		s:wait(3);
+		assert(ask);
+		for i = 1, 150 do
+			s:from("Bob", ("<message type='groupchat' id='g%d'><body>%s</body></message>"):format(i, ("x"):rep(6000)));
+		end
+		phone:take();
+		s.room.on_iq = nil;
+		s.room.send(st.reply(ask):tag("fin", { xmlns = "urn:xmpp:mam:2"; complete = "true" }):reset());
+		s:wait(40);
+		assert.same({ "Alice" }, s:occupants());
+		phone:take();
+		s.room:say("Bob", "hi");
+		s:deliver();
+		assert.same({ "message groupchat room/Bob hi" }, seen(phone));
+	end);
+
 	it("B1: a join is sent no more history than minimix_max_history_size", function ()
 		local s = in_room { minimix_max_history_size = 10000 };
 		for i = 1, 20 do s.room:say("Bob", i.." "..("x"):rep(1500)); end

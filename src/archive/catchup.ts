@@ -63,6 +63,10 @@ export function holdBack(membership: Membership): void {
 export function closeGap(membership: Membership): void {
     catchUp(membership, (outcome) => {
         const catching = membership.catchUp;
+        if (catching?.progress.step === "idle" || catching?.progress.step === "asking") {
+            // There has been another gap meanwhile, which has its own question.
+            return;
+        }
         // If the module's own archive cannot be read, wait for it.
         const tries = newestOf(membership)[0] ? triesOf(catching) + 1 : 0;
         if (outcome !== "unreached" || catching === undefined || tries > TRIES) {
@@ -165,12 +169,15 @@ function askPage(membership: Membership, catching: CatchUp, after: string | unde
     catching.blocked = blocklistOf(membership.username);
     catching.appendOutOfOrder = after !== undefined || query.isFirst;
     const answered = (answer: Stanza | undefined) => {
-        if (membership.catchUp === undefined && isCurrent(membership)) {
-            // The buffer overflowed and was flushed.
+        if (!isCurrent(membership)) {
+            return;
+        }
+        if (membership.catchUp !== catching || catching.progress.step === "draining") {
+            // The buffer was full meanwhile.
             query.done("refused");
             return;
         }
-        if (membership.catchUp !== catching || catching.progress !== asking || !isCurrent(membership)) {
+        if (catching.progress !== asking) {
             return;
         }
         if (asking.failed) {
