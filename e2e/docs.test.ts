@@ -107,7 +107,7 @@ test("O2: the metrics of docs/operations.md are the module's", () => {
 });
 
 test("the stores of the documents are the module's", () => {
-    const stores = [...sources.matchAll(/open_store(?:<[^(]*>)?\("(minimix\w*)"/g)]
+    const stores = [...sources.matchAll(/\bopen(?:Records(?:<[^(]*>)?|Messages)\("(minimix\w*)"/g)]
         .map(([, name]) => name ?? "")
         .sort();
     assert.deepEqual(

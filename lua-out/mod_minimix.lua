@@ -296,11 +296,9 @@ minimix_options.history = count("minimix_history", 20, 0)
 minimix_options.maxHistory = count("minimix_max_history", 1000, 0)
 --- Bytes of memory for messages of a room that are buffered while an earlier gap is filled, per account.
 minimix_options.maxGapSize = count("minimix_max_gap_size", 524288, 0)
---- Bytes of the messages of the past that a joining session is sent, as XML.
-minimix_options.maxHistorySize = count("minimix_max_history_size", 1048576, 0)
---- Ranges that are kept of what an account got of a room; there is one for each time that it was in the room.
-minimix_options.maxRanges = count("minimix_max_ranges", 1000, 1)
---- Rooms that one query of an account's archive goes through.
+--- Bytes of memory of history for a joining session.
+minimix_options.maxHistorySize = count("minimix_max_history_size", 2097152, 0)
+--- Largest number of rooms that one query of an archive reads.
 minimix_options.maxQueryRooms = count("minimix_max_query_rooms", 200, 1)
 --- Whether a stanza is serialised once for all sessions. Tests turn this off to show that nothing else changes.
 minimix_options.readyText = valueOf("minimix_ready_text") ~= false
@@ -997,6 +995,38 @@ function state_former.restoreFormerOccupants(saved)
 end
 end
 
+-- src/weight.ts
+--
+-- Work and memory that a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
+local minimix_weight = {}
+do
+local weigh, ELEMENT, ATTRIBUTE, MAX_DEPTH
+
+function weigh(element, depth)
+    if depth > MAX_DEPTH then
+        return math.huge
+    end
+    local weight = ELEMENT
+    for _, value in pairs(element.attr) do
+        weight = weight + ATTRIBUTE + string.len(value)
+    end
+    local children = element
+    for _, child in ipairs(children) do
+        weight = weight + (type(child) == "string" and string.len(child) or weigh(child, depth + 1))
+    end
+    return weight
+end
+
+ELEMENT = 320
+ATTRIBUTE = 64
+MAX_DEPTH = 100
+
+--- Returns the approximate bytes of a parsed stanza. Infinite if it is nested too deep.
+function minimix_weight.weightOf(stanza)
+    return weigh(stanza, 1)
+end
+end
+
 -- src/stanzas.ts
 --
 -- Tests on stanzas that util.stanza does not have.
@@ -1145,7 +1175,7 @@ end
 -- Serialises stanzas, once for all recipients.
 local minimix_text = {}
 do
-local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names
+local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names, MOST_PIECES
 
 function write(element, outerNamespace, at)
     pieces[at] = "<"
@@ -1260,6 +1290,9 @@ function minimix_text.textOf(stanza)
         source = stanza
         sourceTags = #stanza.tags
         sourceText = table.concat(pieces, "", 1, end_ - 1)
+        if end_ > MOST_PIECES then
+            pieces = {}
+        end
     end
     return sourceText
 end
@@ -1274,6 +1307,8 @@ MEMO_LENGTH = 40
 --- The pieces of the text, and the names of one element's attributes. Reused tables, to avoid garbage.
 pieces = {}
 names = {}
+--- Largest number of pieces for which the table is kept, so that a large stanza does not hold its memory.
+MOST_PIECES = 4096
 end
 
 -- src/state/held.ts
@@ -1284,6 +1319,8 @@ end
 local state_held = {}
 do
 local MUC_USER = namespaces.MUC_USER
+local options = minimix_options
+local weightOf = minimix_weight.weightOf
 local isSameElement = minimix_stanzas.isSameElement
 local textOf = minimix_text.textOf
 
@@ -1323,6 +1360,13 @@ local held = setmetatable({}, {__mode = "v"})
 --- The last stanza and its result: a local room passes the same table for all accounts.
 local source
 local latest
+--- Largest size of a stanza table, as a multiple of its XML. An ordinary presence takes four or five times its XML.
+local TREE = 8
+
+--- Whether a stanza may be kept as a table. minimix_max_cached_size limits its XML, and by this its memory.
+function state_held.mayKeep(stanza)
+    return string.len(textOf(stanza)) <= options.maxCachedSize and weightOf(stanza) <= TREE * math.max(options.maxCachedSize, 1024)
+end
 
 --- Returns a presence in the form that later joins receive.
 function state_held.hold(presence)
@@ -1349,20 +1393,15 @@ function state_held.restoreHeld(presence)
     held[presence.text] = presence
 end
 
---- Returns a presence as a stanza without `to`. It is lent and must not be changed. Undefined for invalid XML.
+--- Returns a presence as a stanza without `to`. Undefined for invalid XML. Parsed each time, because a table takes much
+-- more memory than text.
 function state_held.stanzaOf(presence)
-    if presence.stanza == nil then
-        presence.stanza = xml.parse("<presence" .. presence.text)
-    end
-    return presence.stanza
+    return xml.parse("<presence" .. presence.text)
 end
 
 --- Returns a message, likewise.
 function state_held.messageOf(message)
-    if message.stanza == nil then
-        message.stanza = xml.parse("<message" .. message.text)
-    end
-    return message.stanza
+    return xml.parse("<message" .. message.text)
 end
 
 --- Whether two presences are equal, apart from the `id`.
@@ -3796,6 +3835,232 @@ function settings_blocklist.isBlocked(username, room, nick)
 end
 end
 
+-- src/state/limits.ts
+--
+-- Limits of requests per account, so that no account can disturb others.
+local state_limits = {}
+do
+local monotonic = state_clock.monotonic
+local options = minimix_options
+local noteDrop = state_counters.noteDrop
+--- Allowances that are not full, by username.
+local allowances = {}
+
+--- Whether an account may join now. A device that starts joins all its rooms at once.
+function state_limits.mayJoin(username)
+    local now = monotonic()
+    local allowance = allowances[username] or {left = options.joinBurst, at = now}
+    allowance.left = math.min(options.joinBurst, allowance.left + (now - allowance.at) * options.joinRate)
+    allowance.at = now
+    allowances[username] = allowance
+    if allowance.left < 1 then
+        return false
+    end
+    allowance.left = allowance.left - 1
+    return true
+end
+
+--- Drops allowances that are full again.
+function state_limits.forgetAllowances()
+    local now = monotonic()
+    for username, allowance in pairs(allowances) do
+        if allowance.left + (now - allowance.at) * options.joinRate >= options.joinBurst then
+            allowances[username] = nil
+        end
+    end
+end
+
+--- When each limit was last logged.
+local logged = {}
+--- Seconds between two log lines about one limit.
+local PAUSE = 60
+
+--- Counts a request over a limit, and logs it. Each limit is logged once a minute, for any account.
+function state_limits.noteOver(limit, username, room, reason)
+    if reason == nil then
+        reason = "limit"
+    end
+    noteDrop(reason)
+    local now = monotonic()
+    if now - (logged[limit] or -PAUSE) >= PAUSE then
+        logged[limit] = now
+        module:log("warn", "%s is over the limit %s with %s", username, limit, room)
+    end
+end
+end
+
+-- src/slices.ts
+--
+-- Runs long work in slices of some milliseconds, so that the server handles other events in between.
+local slices = {}
+do
+local slice, takeStep, SLICE, BREAK, work, scheduled, slicing
+local inTurn = minimix_turn.inTurn
+
+function slice()
+    local started = time.monotonic()
+    slicing = true
+    local step = table.remove(work, 1)
+    while step ~= nil do
+        takeStep(step)
+        if time.monotonic() - started < SLICE then
+            step = table.remove(work, 1)
+        else
+            step = nil
+        end
+    end
+    slicing = false
+    if #work > 0 then
+        scheduled = true
+        module:add_timer(BREAK, function()
+            scheduled = false
+            slice()
+            return nil
+        end)
+    end
+end
+
+function takeStep(step)
+    local outcome = {done = true}
+    inTurn(function()
+        outcome.done = step()
+    end)
+    if not outcome.done then
+        work[#work + 1] = step
+    end
+end
+
+SLICE = 0.01
+BREAK = 0
+work = {}
+scheduled = false
+slicing = false
+
+--- Starts some work. One slice runs at once, the rest later, in turn with other work.
+function slices.inSlices(step)
+    work[#work + 1] = step
+    if not scheduled and not slicing then
+        slice()
+    end
+end
+
+--- Finishes all work at once, before the module is unloaded.
+function slices.finishSlices()
+    local step = table.remove(work, 1)
+    while step ~= nil do
+        takeStep(step)
+        step = table.remove(work, 1)
+    end
+end
+
+--- Runs a task for each item of a list, one step per item.
+function slices.forEachInSlices(items, task)
+    local at = 0
+    slices.inSlices(function()
+        local item = items[at + 1]
+        at = at + 1
+        if item ~= nil then
+            task(item)
+        end
+        return at >= #items
+    end)
+end
+
+function slices.newQueues()
+    local queues = {}
+    return {
+        add = function(key, step)
+            local queue = queues[key]
+            if queue ~= nil then
+                queue[#queue + 1] = step
+                return
+            end
+            local added = {step}
+            queues[key] = added
+            slices.inSlices(function()
+                local first = added[1]
+                if queues[key] ~= added or first == nil then
+                    return true
+                end
+                if first() then
+                    table.remove(added, 1)
+                end
+                if added[1] ~= nil then
+                    return false
+                end
+                queues[key] = nil
+                return true
+            end)
+        end,
+        length = function(key)
+            local opt_1 = queues[key]
+            return opt_1 and #opt_1 or 0
+        end,
+        drop = function(key)
+            queues[key] = nil
+        end
+    }
+end
+end
+
+-- src/send/outlet.ts
+--
+-- Stanzas that a session receives in slices. All later stanzas of the module to the session wait behind them, so the
+-- order is kept.
+local send_outlet = {}
+do
+local newQueues = slices.newQueues
+local weightOf = minimix_weight.weightOf
+--- Approximate limit of the memory of waiting stanzas per session, in bytes.
+local MAX_WAITING = 4194304
+local outlets = newQueues()
+--- Bytes of memory of waiting stanzas, by session.
+local waiting = {}
+--- The session that receives a slice right now.
+local sending
+
+--- Whether a stanza to a session must wait now.
+function send_outlet.mustWait(fullJid)
+    return sending ~= fullJid and outlets.length(fullJid) > 0
+end
+
+--- Whether too many stanzas wait for a session, so that further ones of the room are dropped.
+function send_outlet.isFull(fullJid)
+    return (waiting[fullJid] or 0) > MAX_WAITING and send_outlet.mustWait(fullJid)
+end
+
+--- Sends stanzas to a session step by step.
+function send_outlet.sendInSlices(fullJid, step)
+    outlets.add(fullJid, function()
+        sending = fullJid
+        local done = step()
+        sending = nil
+        if done and outlets.length(fullJid) <= 1 then
+            waiting[fullJid] = nil
+        end
+        return done
+    end)
+end
+
+--- Sends a lent stanza after all earlier ones. It is cloned.
+function send_outlet.sendBehind(fullJid, stanza, send)
+    local copy = st.clone(stanza)
+    local weight = weightOf(copy)
+    waiting[fullJid] = (waiting[fullJid] or 0) + weight
+    send_outlet.sendInSlices(fullJid, function()
+        waiting[fullJid] = (waiting[fullJid] or 0) - weight
+        send(copy)
+        return true
+    end)
+end
+
+--- Drops the waiting stanzas of a session that has ended.
+function send_outlet.dropOutlet(fullJid)
+    outlets.drop(fullJid)
+    waiting[fullJid] = nil
+end
+end
+
 -- src/send/fork.ts
 --
 -- Sends stanzas of a room to the attached sessions.
@@ -3805,17 +4070,43 @@ end
 -- once, and each session gets it with its own `to`.
 local send_fork = {}
 do
-local passHeld, isFiltered, findSession, pass, addressOf, isPlainStream, passesFilters, addresses, plainSends
+local isOverfull, sendNow, writeBatch, passHeld, isFiltered, findSession, pass, addressOf, isPlainStream, passesFilters, BATCH, addresses, plainSends
 local options = minimix_options
 local counters = state_counters.counters
 local noteDrop = state_counters.noteDrop
 local stanzaOf = state_held.stanzaOf
 local membershipOf = state_memberships.membershipOf
 local hasJoined = state_sessions.hasJoined
+local noteOver = state_limits.noteOver
 local textOf = minimix_text.textOf
+local isFull = send_outlet.isFull
+local mustWait = send_outlet.mustWait
+local sendBehind = send_outlet.sendBehind
+local sendInSlices = send_outlet.sendInSlices
 
---- Sends a stanza to one session, if it is there still.
+function isOverfull(membership, fullJid)
+    local isOver = isFull(fullJid)
+    if isOver then
+        noteOver("stanzas that wait for a session", membership.username, membership.room)
+    end
+    return isOver
+end
+
+--- Sends a stanza to one session, if it still exists. During a replay in slices the stanza waits behind it.
 function send_fork.sendTo(fullJid, stanza)
+    if fullJid == nil then
+        return
+    end
+    if not mustWait(fullJid) then
+        sendNow(fullJid, stanza)
+    elseif findSession(fullJid) ~= nil then
+        sendBehind(fullJid, stanza, function(copy)
+            sendNow(fullJid, copy)
+        end)
+    end
+end
+
+function sendNow(fullJid, stanza)
     local session = findSession(fullJid)
     local stream
     if session ~= nil then
@@ -3829,12 +4120,36 @@ function send_fork.sendTo(fullJid, stanza)
     end
 end
 
-function passHeld(session, held)
-    local stanza = stanzaOf(held)
-    return stanza ~= nil and pass(session, stanza) ~= nil
+function writeBatch(session, list, from)
+    local start = "<presence" .. addressOf(session)
+    local texts = {}
+    local size = 0
+    local at = from
+    local held = list[at + 1]
+    while held ~= nil and size < BATCH do
+        texts[#texts + 1] = start
+        texts[#texts + 1] = held.text
+        size = size + string.len(held.text)
+        at = at + 1
+        held = list[at + 1]
+    end
+    counters.copiesOut = counters.copiesOut + at - from
+    session.log("debug", "Sending[%s]: %d times %s>", session.type, at - from, start)
+    session.rawsend(table.concat(texts))
+    return at
 end
 
---- Whether nobody but the stream itself wants to see what a session is sent.
+function passHeld(session, held)
+    local stanza
+    if held ~= nil then
+        stanza = stanzaOf(held)
+    end
+    if stanza ~= nil then
+        sendNow(session.full_jid, stanza)
+    end
+end
+
+--- Whether a session has a plain stream without filters, so that stanzas can be written as text.
 function send_fork.takesText(fullJid)
     local session = findSession(fullJid)
     return session ~= nil and isPlainStream(session) and not isFiltered(session)
@@ -3914,7 +4229,7 @@ function send_fork.fork(membership, stanza, except)
     end
     local before = counters.copiesOut
     for fullJid in pairs(membership.attached) do
-        if fullJid ~= except then
+        if fullJid ~= except and not isOverfull(membership, fullJid) then
             send_fork.sendTo(fullJid, stanza)
         end
     end
@@ -3924,28 +4239,35 @@ function send_fork.fork(membership, stanza, except)
     end
 end
 
---- Sends a session presences that are held as text already; a plain stream gets them in one go.
+BATCH = 65536
+
+--- Sends presences that are stored as text to a session. A plain stream gets many in one write.
 function send_fork.sendHeld(fullJid, presences)
-    local session = findSession(fullJid)
-    if session == nil then
+    if fullJid == nil then
         return
     end
-    local start = "<presence" .. addressOf(session)
-    local free = send_fork.takesText(fullJid)
-    local texts = {}
+    local list = {}
     for _, held in presences do
-        if free or passHeld(session, held) then
-            texts[#texts + 1] = start
-            texts[#texts + 1] = held.text
+        list[#list + 1] = held
+    end
+    if #list == 0 then
+        return
+    end
+    local sent = 0
+    sendInSlices(fullJid, function()
+        local session = findSession(fullJid)
+        if session == nil then
+            return true
         end
-    end
-    if free then
-        counters.copiesOut = counters.copiesOut + #texts / 2
-    end
-    if session.rawsend ~= nil and #texts > 0 then
-        session.log("debug", "Sending[%s]: %d times %s>", session.type, #texts / 2, start)
-        session.rawsend(table.concat(texts))
-    end
+        if send_fork.takesText(fullJid) then
+            sent = writeBatch(session, list, sent)
+        else
+            local held = list[sent + 1]
+            sent = sent + 1
+            passHeld(session, held)
+        end
+        return sent >= #list
+    end)
 end
 
 addresses = setmetatable({}, {__mode = "k"})
@@ -4274,349 +4596,547 @@ function state_offline.keepMember(members, key, held)
 end
 end
 
--- src/state/limits.ts
+-- src/state/logs.ts
 --
--- Limits of requests per account, so that no account can disturb others.
-local state_limits = {}
+-- The log of each room: its messages, once for all accounts of this host, and the part that each account got. Entries
+-- are numbered in order of arrival.
+local state_logs = {}
 do
-local monotonic = state_clock.monotonic
-local options = minimix_options
-local noteDrop = state_counters.noteDrop
---- Allowances that are not full, by username.
-local allowances = {}
+local newestNumber = state_numbers.newestNumber
+local startOfNumbers = state_numbers.startOfNumbers
+local beginOutage = state_outage.beginOutage
+--- Number of entries of a room in memory: enough for the history of an ordinary join.
+state_logs.RECENT = 50
+--- Memory limit of these entries, in bytes.
+local RECENT_SIZE = 524288
+state_logs.logs = {}
+--- The highest number in dropped logs. A new log of the same room does not know these entries.
+local dropped = 0
 
---- Whether an account may join now. A device that starts joins all its rooms at once.
-function state_limits.mayJoin(username)
-    local now = monotonic()
-    local allowance = allowances[username] or {left = options.joinBurst, at = now}
-    allowance.left = math.min(options.joinBurst, allowance.left + (now - allowance.at) * options.joinRate)
-    allowance.at = now
-    allowances[username] = allowance
-    if allowance.left < 1 then
+function state_logs.logOf(room)
+    local log = state_logs.logs[room]
+    if log == nil then
+        log = {
+            room = room,
+            last = math.max(startOfNumbers(), dropped),
+            recent = {},
+            size = 0,
+            filled = false,
+            whole = false,
+            source = nil,
+            current = nil,
+            past = nil,
+            unwritten = nil,
+            failures = nil,
+            gap = nil,
+            readers = {},
+            settling = false
+        }
+        state_logs.logs[room] = log
+    end
+    return log
+end
+
+--- Frees the memory of a log without readers, once all entries are stored.
+function state_logs.dropUnread(log)
+    if (next(log.readers)) ~= nil or log.unwritten ~= nil then
+        return
+    end
+    state_logs.logs[log.room] = nil
+    dropped = math.max(dropped, log.last)
+end
+
+function state_logs.addRecent(log, entry)
+    local recent = log.recent
+    recent[#recent + 1] = entry
+    log.size = log.size + string.len(entry.text)
+    while #log.recent > state_logs.RECENT or log.size > RECENT_SIZE and #log.recent > 1 do
+        local oldest = table.remove(log.recent, 1)
+        log.size = log.size - string.len(oldest and oldest.text or "")
+        log.filled = true
+        log.whole = false
+    end
+end
+
+--- Adds entries from before this start before the newer ones. `whole`: there are no others.
+function state_logs.fillRecent(log, entries, whole)
+    log.filled = true
+    log.whole = whole
+    for i = #entries, 1, -1 do
+        local entry = entries[i]
+        if entry ~= nil then
+            if #log.recent >= state_logs.RECENT or log.size + string.len(entry.text) > RECENT_SIZE then
+                log.whole = false
+                return
+            end
+            table.insert(log.recent, 1, entry)
+            log.size = log.size + string.len(entry.text)
+        end
+    end
+end
+
+--- Takes over the logs of the previous instance of the module.
+function state_logs.restoreLogs(saved)
+    dropped = newestNumber()
+    for room, log in pairs(saved) do
+        state_logs.logs[room] = log
+        log.settling = false
+        log.past = nil
+        if log.unwritten ~= nil then
+            beginOutage()
+        end
+    end
+end
+end
+
+-- src/state/messages.ts
+--
+-- Messages in Prosody's archive stores.
+local state_messages = {}
+do
+local append, truncate, depthOf, find, getOne, remove
+local handleOf = state_driver.handleOf
+local isAnswer = state_driver.isAnswer
+local isUnreadable = state_driver.isUnreadable
+local newStore = state_driver.newStore
+local readFailed = state_driver.readFailed
+local TRIAL = state_driver.TRIAL
+local writeFailed = state_driver.writeFailed
+local weightOf = minimix_weight.weightOf
+local listKeys = state_records.listKeys
+
+function append(messages, key, stanza, when, label)
+    return handleOf(messages):append(key, nil, stanza, when, label)
+end
+
+function truncate(messages, key)
+    local caps = handleOf(messages).caps
+    local quota = caps and caps.quota
+    return quota ~= nil and state_messages.deleteMessages(messages, key, {truncate = math.floor(quota * 0.9)})
+end
+
+function depthOf(stanza)
+    local deepest = 0
+    for _, tag in ipairs(stanza.tags) do
+        deepest = math.max(deepest, depthOf(tag))
+    end
+    return deepest + 1
+end
+
+function find(messages, key, query, most)
+    local results, problem = handleOf(messages):find(key, query)
+    if results == nil or results == false then
+        return nil, problem or "no reason given"
+    end
+    local found = {}
+    local weight = 0
+    for id, stanza, when, label in results do
+        found[#found + 1] = {id = id, stanza = stanza, when = tonumber(when) or 0, label = label}
+        weight = weight + weightOf(stanza)
+        if weight >= most then
+            break
+        end
+    end
+    return found, nil
+end
+
+function getOne(messages, key, id)
+    return handleOf(messages):get(key, id)
+end
+
+--- Deletes the messages of a query, or all of a key. Returns whether this worked.
+function state_messages.deleteMessages(messages, key, query)
+    if messages.writesFail then
         return false
     end
-    allowance.left = allowance.left - 1
+    local done, result, problem = pcall(remove, messages, key, query)
+    local done_15 = done
+    local temp_14
+    if result ~= false then
+        temp_14 = result
+    end
+    if not isAnswer(done_15, temp_14, problem) then
+        local done_17
+        if done then
+            done_17 = problem
+        else
+            done_17 = result
+        end
+        writeFailed(messages, key, done_17)
+        return false
+    end
     return true
 end
 
---- Drops allowances that are full again.
-function state_limits.forgetAllowances()
-    local now = monotonic()
-    for username, allowance in pairs(allowances) do
-        if allowance.left + (now - allowance.at) * options.joinRate >= options.joinBurst then
-            allowances[username] = nil
-        end
-    end
+function remove(messages, key, query)
+    return handleOf(messages):delete(key, query)
 end
 
---- When each limit was last logged.
-local logged = {}
---- Seconds between two log lines about one limit.
-local PAUSE = 60
+--- Deepest nesting of elements that storage is expected to store.
+local DEEPEST = 50
 
---- Counts a request over a limit, and logs it. Each limit is logged once a minute, for any account.
-function state_limits.noteOver(limit, username, room, reason)
-    if reason == nil then
-        reason = "limit"
-    end
-    noteDrop(reason)
-    local now = monotonic()
-    if now - (logged[limit] or -PAUSE) >= PAUSE then
-        logged[limit] = now
-        module:log("warn", "%s is over the limit %s with %s", username, limit, room)
-    end
-end
+local function tryRead(handle)
+    local stanza, problem = handle:get(TRIAL, TRIAL)
+    return stanza, problem
 end
 
--- src/slices.ts
---
--- Runs long work in slices of some milliseconds, so that the server handles other events in between.
-local slices = {}
-do
-local slice, takeStep, SLICE, BREAK, work, scheduled, slicing
-local inTurn = minimix_turn.inTurn
+--- Declares a store of messages.
+function state_messages.openMessages(name)
+    return newStore(name, function() return module:open_store(name, "archive") end, tryRead)
+end
 
-function slice()
-    local started = time.monotonic()
-    slicing = true
-    local step = table.remove(work, 1)
-    while step ~= nil do
-        takeStep(step)
-        if time.monotonic() - started < SLICE then
-            step = table.remove(work, 1)
+--- Returns the keys with messages. Undefined if the driver failed.
+function state_messages.listMessages(messages)
+    return listKeys(messages)
+end
+
+--- Stores a message at the end. Returns the outcome and the id. If the store is full, deletes the oldest messages.
+function state_messages.appendMessage(messages, key, stanza, when, label)
+    if messages.writesFail then
+        return "failed", nil
+    end
+    local done, id, problem = pcall(append, messages, key, stanza, when, label)
+    if done and problem == "quota-limit" and truncate(messages, key) then
+        done, id, problem = pcall(append, messages, key, stanza, when, label)
+    end
+    if done and type(id) == "string" then
+        messages.failedKey = nil
+        return "stored", id
+    end
+    if depthOf(stanza) > DEEPEST then
+        return "refused", nil
+    end
+    local done_0
+    if done then
+        done_0 = problem
+    else
+        done_0 = id
+    end
+    writeFailed(messages, key, done_0)
+    return "failed", nil
+end
+
+--- Returns the messages of a query. Undefined if the driver failed. Reads all at once: mod_storage_sql prepares a query
+-- once, and another one would end the first (util/sql.lua, execute). Stops after `most` bytes of memory.
+function state_messages.findMessages(messages, key, query, most)
+    if most == nil then
+        most = math.huge
+    end
+    if isUnreadable(messages, key) then
+        return nil
+    end
+    local done, found, problem = pcall(find, messages, key, query, most)
+    if not isAnswer(done, found, problem) then
+        local done_6
+        if done then
+            done_6 = problem
         else
-            step = nil
+            done_6 = found
         end
+        readFailed(messages, key, done_6)
+        return nil
     end
-    slicing = false
-    if #work > 0 then
-        scheduled = true
-        module:add_timer(BREAK, function()
-            scheduled = false
-            slice()
-            return nil
-        end)
-    end
+    messages.broken[key] = nil
+    return found or {}
 end
 
-function takeStep(step)
-    local outcome = {done = true}
-    inTurn(function()
-        outcome.done = step()
-    end)
-    if not outcome.done then
-        work[#work + 1] = step
+--- Returns whether the read succeeded, and the message with an id.
+function state_messages.getMessage(messages, key, id)
+    if isUnreadable(messages, key) then
+        return false, nil
     end
-end
-
-SLICE = 0.01
-BREAK = 0
-work = {}
-scheduled = false
-slicing = false
-
---- Starts some work. One slice runs at once, the rest later, in turn with other work.
-function slices.inSlices(step)
-    work[#work + 1] = step
-    if not scheduled and not slicing then
-        slice()
-    end
-end
-
---- Finishes all work at once, before the module is unloaded.
-function slices.finishSlices()
-    local step = table.remove(work, 1)
-    while step ~= nil do
-        takeStep(step)
-        step = table.remove(work, 1)
-    end
-end
-
---- Runs a task for each item of a list, one step per item.
-function slices.forEachInSlices(items, task)
-    local at = 0
-    slices.inSlices(function()
-        local item = items[at + 1]
-        at = at + 1
-        if item ~= nil then
-            task(item)
+    local done, stanza, when, label = pcall(getOne, messages, key, id)
+    if not isAnswer(done, stanza, when) then
+        local done_10
+        if done then
+            done_10 = when
+        else
+            done_10 = stanza
         end
-        return at >= #items
-    end)
+        readFailed(messages, key, done_10)
+        return false, nil
+    end
+    if stanza == nil then
+        return true, nil
+    end
+    return true, {
+        id = id,
+        stanza = stanza,
+        when = tonumber(when) or 0,
+        label = type(label) == "string" and label or ""
+    }
 end
 end
 
--- src/weight.ts
+-- src/archive/entries.ts
 --
--- Work and memory that a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
-local minimix_weight = {}
+-- Entries of the archive. Each message of a room is stored once for this host, in a Prosody archive store under the
+-- room's JID. The label of an entry has its number. If the entry is private to an account, the label has the account
+-- too: "1700000001000 alice".
+local archive_entries = {}
 do
-local weigh, ELEMENT, ATTRIBUTE, MAX_DEPTH
+local labelOf, write, storeEntry, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
+local options = minimix_options
+local monotonic = state_clock.monotonic
+local counters = state_counters.counters
+local addRecent = state_logs.addRecent
+local dropUnread = state_logs.dropUnread
+local fillRecent = state_logs.fillRecent
+local logs = state_logs.logs
+local RECENT = state_logs.RECENT
+local appendMessage = state_messages.appendMessage
+local findMessages = state_messages.findMessages
+local openMessages = state_messages.openMessages
+local nextNumber = state_numbers.nextNumber
+local onRetry = state_outage.onRetry
+local textOf = minimix_text.textOf
 
-function weigh(element, depth)
-    if depth > MAX_DEPTH then
-        return math.huge
-    end
-    local weight = ELEMENT
-    for _, value in pairs(element.attr) do
-        weight = weight + ATTRIBUTE + string.len(value)
-    end
-    local children = element
-    for _, child in ipairs(children) do
-        weight = weight + (type(child) == "string" and string.len(child) or weigh(child, depth + 1))
-    end
-    return weight
+--- Storage drivers use the key as a file name, which has a maximum length.
+function archive_entries.keyOf(room)
+    return string.len(room) <= 80 and room or hashes.sha1(room, true)
 end
 
-ELEMENT = 320
-ATTRIBUTE = 64
-MAX_DEPTH = 100
-
---- Returns the approximate bytes of a parsed stanza. Infinite if it is nested too deep.
-function minimix_weight.weightOf(stanza)
-    return weigh(stanza, 1)
+--- Returns the number of an entry and, if the entry is private, its account.
+function archive_entries.parseLabel(label)
+    local digits, owner = string.match(label, "^(%d+) ?(.*)$")
+    local temp_1 = tonumber(digits) or 0
+    local temp_0
+    if owner ~= "" then
+        temp_0 = owner
+    end
+    return temp_1, temp_0
 end
+
+function labelOf(entry)
+    local label = string.format("%d", entry.number)
+    return entry.owner == nil and label or label .. " " .. entry.owner
 end
 
--- src/archive/gate.ts
---
--- The gate: checks stanzas of rooms, occupants and archives. Servers guarantee only the `from` of a stanza (RFC 6120
--- 8.1.2.1). A room speaks for itself and its occupants. A stanza inside another is no more trustworthy than the outer
--- one. See docs/security.md.
-local archive_gate = {}
-do
-local isOwnId, isUnnamedDelay, named, takeArchived, isOfAccount
-local CARBONS = namespaces.CARBONS
-local DELAY = namespaces.DELAY
-local FORWARD = namespaces.FORWARD
-local MAM = namespaces.MAM
-local MUC_USER = namespaces.MUC_USER
-local STANZA_ID = namespaces.STANZA_ID
-local noteDrop = state_counters.noteDrop
-local findMembership = state_memberships.findMembership
-local isDelayBy = minimix_stanzas.isDelayBy
-local stanzaIdBy = minimix_stanzas.stanzaIdBy
-local weightOf = minimix_weight.weightOf
+--- Returns an entry's message.
+function archive_entries.stanzaOf(entry)
+    return xml.parse("<message" .. entry.text)
+end
 
-function isOwnId(tag)
-    if tag.name ~= "stanza-id" or tag.attr.xmlns ~= STANZA_ID then
+function write(log, entry, stanza)
+    local outcome = log.unwritten ~= nil and "failed" or storeEntry(log, entry, stanza)
+    if outcome == "refused" then
+        module:log("debug", "Not archiving a message of %s: storage cannot hold it", log.room)
         return false
     end
-    local by = jids.prep(tag.attr.by or "")
-    return by ~= nil and jids.host(by) == module.host
+    if outcome == "failed" then
+        return keep(log, entry)
+    end
+    return true
 end
 
-function isUnnamedDelay(tag)
-    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == nil
+function storeEntry(log, entry, stanza)
+    local to = stanza.attr.to
+    stanza.attr.to = nil
+    local outcome = appendMessage(
+        archive_entries.store,
+        archive_entries.keyOf(log.room),
+        stanza,
+        entry.when,
+        labelOf(entry)
+    )
+    stanza.attr.to = to
+    if outcome == "stored" then
+        counters.archiveWrites = counters.archiveWrites + 1
+    end
+    return outcome
 end
 
-function named(delay, room)
-    delay.attr.from = room
-    return delay
+function keep(log, entry)
+    local size = string.len(entry.text)
+    if unwrittenSize + size > UNWRITTEN_SIZE then
+        log.gap = true
+        return false
+    end
+    if log.unwritten == nil then
+        log.unwritten = {}
+    end
+    local unwritten = log.unwritten
+    unwritten[#unwritten + 1] = entry
+    unwrittenSize = unwrittenSize + size
+    return true
 end
 
-function takeArchived(membership, tag)
-    local xmlns = tag.attr.xmlns
-    if xmlns == "jabber:client" or xmlns == nil then
-        tag.attr.xmlns = nil
-        if tag.name == "error" then
-            return nil
-        else
-            return tag
+function writeLog(log, deadline)
+    local unwritten = log.unwritten
+    local first = unwritten and unwritten[1]
+    local newest = findMessages(archive_entries.store, archive_entries.keyOf(log.room), {reverse = true, limit = 1})
+    if first == nil or newest == nil then
+        return "failing"
+    end
+    if newest[1] ~= nil and (archive_entries.parseLabel(newest[1].label)) >= first.number then
+        drop(log, first)
+    end
+    local opt_6 = log.unwritten
+    local entry = opt_6 and opt_6[1]
+    while entry ~= nil do
+        if monotonic() > deadline then
+            return "more"
+        end
+        local stanza = archive_entries.stanzaOf(entry)
+        local outcome = stanza == nil and "refused" or storeEntry(log, entry, stanza)
+        if outcome == "failed" and not isGivenUp(log) then
+            return "failing"
+        end
+        drop(log, entry)
+        local opt_8 = log.unwritten
+        entry = opt_8 and opt_8[1]
+    end
+    return "done"
+end
+
+function isGivenUp(log)
+    log.failures = archive_entries.store.writesFail and 0 or (log.failures or 0) + 1
+    if log.failures < MOST_FAILURES then
+        return false
+    end
+    module:log("warn", "Dropping a message of %s: it cannot be stored", log.room)
+    return true
+end
+
+function drop(log, entry)
+    if log.unwritten ~= nil then
+        table.remove(log.unwritten, 1)
+        if #log.unwritten == 0 then
+            log.unwritten = nil
         end
     end
-    if xmlns == CARBONS or xmlns == MAM or xmlns == FORWARD and isOfAccount(membership, tag) then
+    log.failures = nil
+    unwrittenSize = unwrittenSize - string.len(entry.text)
+end
+
+--- Converts a stored message to an entry.
+function archive_entries.entryOf(stored, before)
+    local number, owner = archive_entries.parseLabel(stored.label)
+    return {
+        number = number,
+        before = before,
+        owner = owner,
+        when = stored.when,
+        text = textOf(stored.stanza)
+    }
+end
+
+--- The store with the messages of all rooms.
+archive_entries.store = openMessages("minimix_archive")
+UNWRITTEN_SIZE = 4194304
+MOST_FAILURES = 20
+unwrittenSize = 0
+
+--- Adds a message to the log. Returns undefined if it cannot be kept. `stanza` is lent and is not changed.
+function archive_entries.append(log, stanza, when, owner)
+    local text = textOf(stanza)
+    if string.len(text) > options.maxKeptSize then
+        module:log(
+            "debug",
+            "Not archiving a message of %s: %d bytes is too large",
+            log.room,
+            string.len(text)
+        )
         return nil
     end
-    if xmlns == MUC_USER then
-        return tag:maptags(function(child) return child.name == "item" and child or nil end)
+    local number
+    if log.gap ~= true then
+        number = nextNumber()
     end
-    local isForeignId = tag.name == "stanza-id" and xmlns == STANZA_ID and tag.attr.by ~= membership.room
-    if isForeignId or isDelayBy(tag, membership.room) then
+    if number == nil then
+        log.gap = true
         return nil
-    else
-        return tag
+    end
+    local entry = {
+        number = number,
+        before = owner == nil and log.last or nil,
+        owner = owner,
+        when = when,
+        text = text
+    }
+    if not write(log, entry, stanza) then
+        return nil
+    end
+    addRecent(log, entry)
+    if owner == nil then
+        log.last = number
+    end
+    return entry
+end
+
+--- Takes over the unwritten entries of the previous instance of the module.
+function archive_entries.restoreUnwritten()
+    for _, log in pairs(logs) do
+        for _, entry in ipairs(log.unwritten or {}) do
+            unwrittenSize = unwrittenSize + string.len(entry.text)
+        end
     end
 end
 
-function isOfAccount(membership, forwarded)
-    local account = jids.bare(membership.occupant)
-    for _, tag in ipairs(forwarded.tags) do
-        if jids.bare(tag.attr.from or "") == account or jids.bare(tag.attr.to or "") == account then
-            return true
+local function writeUnwritten(deadline)
+    local result = "done"
+    for _, log in pairs(logs) do
+        if log.unwritten ~= nil then
+            local progress = writeLog(log, deadline)
+            if progress ~= "done" then
+                result = progress
+            end
+            dropUnread(log)
         end
     end
-    return false
+    return result
 end
 
---- Largest weight of messages and presences of rooms, and of IQs, as returned by weightOf().
-local MAX_WEIGHT = 2 * 1024 * 1024
-local MAX_IQ_WEIGHT = 8 * 1024 * 1024
---- The last stanza that was weighed: a local room passes the same table for every account (muc.lib.lua, broadcast).
-local weighed
-local isTooBig = false
+onRetry(writeUnwritten)
 
---- Wraps a hook's handler. Drops stanzas that are too large, or nested too deep, to be handled quickly.
-function archive_gate.fromRoom(handler)
-    return function(event)
-        local stanza = event.stanza
-        if stanza ~= weighed then
-            weighed = stanza
-            isTooBig = weightOf(stanza) > (stanza.name == "iq" and MAX_IQ_WEIGHT or MAX_WEIGHT)
+--- Counts the messages that wait to be stored.
+function archive_entries.countUnwritten()
+    local count = 0
+    for _, log in pairs(logs) do
+        local count_12 = count
+        local unwritten = log.unwritten
+        count = count_12 + (unwritten and #unwritten or 0)
+    end
+    return count
+end
+
+--- Returns the accounts in rooms with lost messages, which must be fetched. Messages are kept again afterwards.
+function archive_entries.takeGaps()
+    local memberships = {}
+    for _, log in pairs(logs) do
+        if log.gap == true then
+            log.gap = nil
+            for _, membership in pairs(log.readers) do
+                memberships[#memberships + 1] = membership
+            end
         end
-        if not isTooBig then
-            return handler(event)
-        end
-        local room = jids.bare(stanza.attr.from or "")
-        if findMembership(stanza.attr.to or "", room) == nil then
-            return nil
-        end
-        noteDrop("limit")
-        module:log("debug", "Dropping a %s of %s: too many elements or too deep", stanza.name, room)
+    end
+    return memberships
+end
+
+--- Reads the newest entries from before this start of the server, when they are needed. Returns whether this worked.
+function archive_entries.fill(log)
+    if log.filled then
         return true
     end
-end
-
---- Returns a live message without stanza-ids in the name of local accounts. Clients use these ids for their own archive
--- (XEP-0359 6). Without such ids it is the same table.
-function archive_gate.withoutOwnIds(stanza)
-    for _, tag in ipairs(stanza.tags) do
-        if isOwnId(tag) then
-            return st.clone(stanza):maptags(function(child)
-                if isOwnId(child) then
-                    return nil
-                else
-                    return child
-                end
-            end)
+    local found = findMessages(
+        archive_entries.store,
+        archive_entries.keyOf(log.room),
+        {reverse = true, limit = RECENT}
+    )
+    if found == nil then
+        return false
+    end
+    local first = log.recent[1]
+    local entries = {}
+    for _, stored in ipairs(found) do
+        local entry = archive_entries.entryOf(stored, nil)
+        if first == nil or entry.number < first.number then
+            table.insert(entries, 1, entry)
         end
     end
-    return stanza
-end
-
---- Returns the sender of a message's delay. It is trustworthy only while a room answers a join.
-function archive_gate.delayOf(stanza, room)
-    local delayed
-    for _, tag in ipairs(stanza.tags) do
-        if isDelayBy(tag, room) then
-            return "by room"
-        end
-        if isUnnamedDelay(tag) then
-            delayed = "unnamed"
-        end
-    end
-    return delayed
-end
-
---- Whether the room is answering a join of the account. Then its history arrives (XEP-0045 7.2.14).
-function archive_gate.isAnswering(membership)
-    local place = membership.place
-    if place.phase == "joined" then
-        local operation = place.operation
-        return (operation and operation.kind) == "resync"
-    end
-    return place.phase == "joining" or place.phase == "entering"
-end
-
---- Returns the form in which a message is stored: with the room's delay if it is history, and otherwise without a delay.
-function archive_gate.keptForm(stanza, room, delayed, isPast)
-    if isPast and delayed == "unnamed" then
-        return st.clone(stanza):maptags(function(tag) return isUnnamedDelay(tag) and named(tag, room) or tag end)
-    end
-    if not isPast and delayed == "by room" then
-        return st.clone(stanza):maptags(function(tag)
-            if isDelayBy(tag, room) then
-                return nil
-            else
-                return tag
-            end
-        end)
-    end
-    return stanza
-end
-
---- Returns a message of a room's archive without content that the room may not assert. Undefined, and counted, if the
--- sender is not the room or an occupant.
-function archive_gate.fromArchive(membership, message)
-    local from = jids.prep(message.attr.from or "")
-    if message.attr.type ~= "groupchat" or from == nil or jids.bare(from) ~= membership.room then
-        noteDrop("forged")
-        module:log("debug", "Dropping an archived message of %s: it is not from the room", membership.room)
-        return nil
-    end
-    local copy = st.clone(message)
-    copy.attr.xmlns = nil
-    copy.attr.from = from
-    copy.attr.to = membership.occupant
-    copy:maptags(function(tag) return takeArchived(membership, tag) end)
-    return copy
-end
-
---- Adds the archive's id of a message, if the message has no id by the room.
-function archive_gate.addArchiveId(message, room, id)
-    if id ~= nil and stanzaIdBy(message, room) == nil then
-        message:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = room, id = id}))
-    end
+    fillRecent(log, entries, #found < RECENT)
+    return true
 end
 end
 
@@ -4961,99 +5481,6 @@ function state_deliveries.restoreDeliveries(saved)
 end
 end
 
--- src/state/logs.ts
---
--- The log of each room: its messages, once for all accounts of this host, and the part that each account got. Entries
--- are numbered in order of arrival.
-local state_logs = {}
-do
-local newestNumber = state_numbers.newestNumber
-local startOfNumbers = state_numbers.startOfNumbers
-local beginOutage = state_outage.beginOutage
---- Number of entries of a room in memory: enough for the history of an ordinary join.
-state_logs.RECENT = 50
---- Size limit of these entries, in bytes of XML.
-local RECENT_SIZE = 262144
-state_logs.logs = {}
---- The highest number in dropped logs. A new log of the same room does not know these entries.
-local dropped = 0
-
-function state_logs.logOf(room)
-    local log = state_logs.logs[room]
-    if log == nil then
-        log = {
-            room = room,
-            last = math.max(startOfNumbers(), dropped),
-            recent = {},
-            size = 0,
-            filled = false,
-            whole = false,
-            source = nil,
-            current = nil,
-            past = nil,
-            unwritten = nil,
-            failures = nil,
-            gap = nil,
-            readers = {},
-            settling = false
-        }
-        state_logs.logs[room] = log
-    end
-    return log
-end
-
---- Frees the memory of a log without readers, once all entries are stored.
-function state_logs.dropUnread(log)
-    if (next(log.readers)) ~= nil or log.unwritten ~= nil then
-        return
-    end
-    state_logs.logs[log.room] = nil
-    dropped = math.max(dropped, log.last)
-end
-
-function state_logs.addRecent(log, entry)
-    local recent = log.recent
-    recent[#recent + 1] = entry
-    log.size = log.size + string.len(entry.text)
-    while #log.recent > state_logs.RECENT or log.size > RECENT_SIZE and #log.recent > 1 do
-        local oldest = table.remove(log.recent, 1)
-        log.size = log.size - string.len(oldest and oldest.text or "")
-        log.filled = true
-        log.whole = false
-    end
-end
-
---- Adds entries from before this start before the newer ones. `whole`: there are no others.
-function state_logs.fillRecent(log, entries, whole)
-    log.filled = true
-    log.whole = whole
-    for i = #entries, 1, -1 do
-        local entry = entries[i]
-        if entry ~= nil then
-            if #log.recent >= state_logs.RECENT or log.size + string.len(entry.text) > RECENT_SIZE then
-                log.whole = false
-                return
-            end
-            table.insert(log.recent, 1, entry)
-            log.size = log.size + string.len(entry.text)
-        end
-    end
-end
-
---- Takes over the logs of the previous instance of the module.
-function state_logs.restoreLogs(saved)
-    dropped = newestNumber()
-    for room, log in pairs(saved) do
-        state_logs.logs[room] = log
-        log.settling = false
-        log.past = nil
-        if log.unwritten ~= nil then
-            beginOutage()
-        end
-    end
-end
-end
-
 -- src/archive/delivered.ts
 --
 -- Records which entries of a room's log an account got. The ranges are in state/deliveries.ts. They are written when an
@@ -5250,636 +5677,248 @@ function archive_delivered.positionOf(part)
 end
 end
 
--- src/state/messages.ts
+-- src/archive/gate.ts
 --
--- Messages in Prosody's archive stores.
-local state_messages = {}
+-- The gate: checks stanzas of rooms, occupants and archives. Servers guarantee only the `from` of a stanza (RFC 6120
+-- 8.1.2.1). A room speaks for itself and its occupants. A stanza inside another is no more trustworthy than the outer
+-- one. See docs/security.md.
+local archive_gate = {}
 do
-local append, truncate, depthOf, find, getOne, remove
-local handleOf = state_driver.handleOf
-local isAnswer = state_driver.isAnswer
-local isUnreadable = state_driver.isUnreadable
-local newStore = state_driver.newStore
-local readFailed = state_driver.readFailed
-local TRIAL = state_driver.TRIAL
-local writeFailed = state_driver.writeFailed
-local listKeys = state_records.listKeys
+local isOwnId, isUnnamedDelay, named, takeArchived, isOfAccount
+local CARBONS = namespaces.CARBONS
+local DELAY = namespaces.DELAY
+local FORWARD = namespaces.FORWARD
+local MAM = namespaces.MAM
+local MUC_USER = namespaces.MUC_USER
+local STANZA_ID = namespaces.STANZA_ID
+local noteDrop = state_counters.noteDrop
+local findMembership = state_memberships.findMembership
+local isDelayBy = minimix_stanzas.isDelayBy
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local weightOf = minimix_weight.weightOf
 
-function append(messages, key, stanza, when, label)
-    return handleOf(messages):append(key, nil, stanza, when, label)
-end
-
-function truncate(messages, key)
-    local caps = handleOf(messages).caps
-    local quota = caps and caps.quota
-    return quota ~= nil and state_messages.deleteMessages(messages, key, {truncate = math.floor(quota * 0.9)})
-end
-
-function depthOf(stanza)
-    local deepest = 0
-    for _, tag in ipairs(stanza.tags) do
-        deepest = math.max(deepest, depthOf(tag))
-    end
-    return deepest + 1
-end
-
-function find(messages, key, query)
-    local results, problem = handleOf(messages):find(key, query)
-    if results == nil or results == false then
-        return nil, problem or "no reason given"
-    end
-    local found = {}
-    for id, stanza, when, label in results do
-        found[#found + 1] = {id = id, stanza = stanza, when = tonumber(when) or 0, label = label}
-    end
-    return found, nil
-end
-
-function getOne(messages, key, id)
-    return handleOf(messages):get(key, id)
-end
-
---- Deletes the messages of a query, or all of a key. Returns whether this worked.
-function state_messages.deleteMessages(messages, key, query)
-    if messages.writesFail then
+function isOwnId(tag)
+    if tag.name ~= "stanza-id" or tag.attr.xmlns ~= STANZA_ID then
         return false
     end
-    local done, result, problem = pcall(remove, messages, key, query)
-    local done_15 = done
-    local temp_14
-    if result ~= false then
-        temp_14 = result
-    end
-    if not isAnswer(done_15, temp_14, problem) then
-        local done_17
-        if done then
-            done_17 = problem
+    local by = jids.prep(tag.attr.by or "")
+    return by ~= nil and jids.host(by) == module.host
+end
+
+function isUnnamedDelay(tag)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == nil
+end
+
+function named(delay, room)
+    delay.attr.from = room
+    return delay
+end
+
+function takeArchived(membership, tag)
+    local xmlns = tag.attr.xmlns
+    if xmlns == "jabber:client" or xmlns == nil then
+        tag.attr.xmlns = nil
+        if tag.name == "error" then
+            return nil
         else
-            done_17 = result
+            return tag
         end
-        writeFailed(messages, key, done_17)
-        return false
     end
-    return true
-end
-
-function remove(messages, key, query)
-    return handleOf(messages):delete(key, query)
-end
-
---- Deepest nesting of elements that storage is expected to store.
-local DEEPEST = 50
-
-local function tryRead(handle)
-    local stanza, problem = handle:get(TRIAL, TRIAL)
-    return stanza, problem
-end
-
---- Declares a store of messages.
-function state_messages.openMessages(name)
-    return newStore(name, function() return module:open_store(name, "archive") end, tryRead)
-end
-
---- Returns the keys with messages. Undefined if the driver failed.
-function state_messages.listMessages(messages)
-    return listKeys(messages)
-end
-
---- Stores a message at the end. Returns the outcome and the id. If the store is full, deletes the oldest messages.
-function state_messages.appendMessage(messages, key, stanza, when, label)
-    if messages.writesFail then
-        return "failed", nil
+    if xmlns == CARBONS or xmlns == MAM or xmlns == FORWARD and isOfAccount(membership, tag) then
+        return nil
     end
-    local done, id, problem = pcall(append, messages, key, stanza, when, label)
-    if done and problem == "quota-limit" and truncate(messages, key) then
-        done, id, problem = pcall(append, messages, key, stanza, when, label)
+    if xmlns == MUC_USER then
+        return tag:maptags(function(child) return child.name == "item" and child or nil end)
     end
-    if done and type(id) == "string" then
-        messages.failedKey = nil
-        return "stored", id
-    end
-    if depthOf(stanza) > DEEPEST then
-        return "refused", nil
-    end
-    local done_0
-    if done then
-        done_0 = problem
+    local isForeignId = tag.name == "stanza-id" and xmlns == STANZA_ID and tag.attr.by ~= membership.room
+    if isForeignId or isDelayBy(tag, membership.room) then
+        return nil
     else
-        done_0 = id
-    end
-    writeFailed(messages, key, done_0)
-    return "failed", nil
-end
-
---- Returns the messages of a query. Undefined if the driver failed. Reads all at once: mod_storage_sql prepares a query
--- once, and another one would end the first (util/sql.lua, execute).
-function state_messages.findMessages(messages, key, query)
-    if isUnreadable(messages, key) then
-        return nil
-    end
-    local done, found, problem = pcall(find, messages, key, query)
-    if not isAnswer(done, found, problem) then
-        local done_6
-        if done then
-            done_6 = problem
-        else
-            done_6 = found
-        end
-        readFailed(messages, key, done_6)
-        return nil
-    end
-    messages.broken[key] = nil
-    return found or {}
-end
-
---- Returns whether the read succeeded, and the message with an id.
-function state_messages.getMessage(messages, key, id)
-    if isUnreadable(messages, key) then
-        return false, nil
-    end
-    local done, stanza, when, label = pcall(getOne, messages, key, id)
-    if not isAnswer(done, stanza, when) then
-        local done_10
-        if done then
-            done_10 = when
-        else
-            done_10 = stanza
-        end
-        readFailed(messages, key, done_10)
-        return false, nil
-    end
-    if stanza == nil then
-        return true, nil
-    end
-    return true, {
-        id = id,
-        stanza = stanza,
-        when = tonumber(when) or 0,
-        label = type(label) == "string" and label or ""
-    }
-end
-end
-
--- src/archive/entries.ts
---
--- Entries of the archive. Each message of a room is stored once for this host, in a Prosody archive store under the
--- room's JID. The label of an entry has its number. If the entry is private to an account, the label has the account
--- too: "1700000001000 alice".
-local archive_entries = {}
-do
-local labelOf, write, storeEntry, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
-local options = minimix_options
-local monotonic = state_clock.monotonic
-local counters = state_counters.counters
-local addRecent = state_logs.addRecent
-local dropUnread = state_logs.dropUnread
-local fillRecent = state_logs.fillRecent
-local logs = state_logs.logs
-local RECENT = state_logs.RECENT
-local appendMessage = state_messages.appendMessage
-local findMessages = state_messages.findMessages
-local openMessages = state_messages.openMessages
-local nextNumber = state_numbers.nextNumber
-local onRetry = state_outage.onRetry
-local textOf = minimix_text.textOf
-
---- Storage drivers use the key as a file name, which has a maximum length.
-function archive_entries.keyOf(room)
-    return string.len(room) <= 80 and room or hashes.sha1(room, true)
-end
-
---- Returns the number of an entry and, if the entry is private, its account.
-function archive_entries.parseLabel(label)
-    local digits, owner = string.match(label, "^(%d+) ?(.*)$")
-    local temp_1 = tonumber(digits) or 0
-    local temp_0
-    if owner ~= "" then
-        temp_0 = owner
-    end
-    return temp_1, temp_0
-end
-
-function labelOf(entry)
-    local label = string.format("%d", entry.number)
-    return entry.owner == nil and label or label .. " " .. entry.owner
-end
-
---- Returns an entry's message.
-function archive_entries.stanzaOf(entry)
-    return xml.parse("<message" .. entry.text)
-end
-
-function write(log, entry, stanza)
-    local outcome = log.unwritten ~= nil and "failed" or storeEntry(log, entry, stanza)
-    if outcome == "refused" then
-        module:log("debug", "Not archiving a message of %s: storage cannot hold it", log.room)
-        return false
-    end
-    if outcome == "failed" then
-        return keep(log, entry)
-    end
-    return true
-end
-
-function storeEntry(log, entry, stanza)
-    local to = stanza.attr.to
-    stanza.attr.to = nil
-    local outcome = appendMessage(
-        archive_entries.store,
-        archive_entries.keyOf(log.room),
-        stanza,
-        entry.when,
-        labelOf(entry)
-    )
-    stanza.attr.to = to
-    if outcome == "stored" then
-        counters.archiveWrites = counters.archiveWrites + 1
-    end
-    return outcome
-end
-
-function keep(log, entry)
-    local size = string.len(entry.text)
-    if unwrittenSize + size > UNWRITTEN_SIZE then
-        log.gap = true
-        return false
-    end
-    if log.unwritten == nil then
-        log.unwritten = {}
-    end
-    local unwritten = log.unwritten
-    unwritten[#unwritten + 1] = entry
-    unwrittenSize = unwrittenSize + size
-    return true
-end
-
-function writeLog(log, deadline)
-    local unwritten = log.unwritten
-    local first = unwritten and unwritten[1]
-    local newest = findMessages(archive_entries.store, archive_entries.keyOf(log.room), {reverse = true, limit = 1})
-    if first == nil or newest == nil then
-        return "failing"
-    end
-    if newest[1] ~= nil and (archive_entries.parseLabel(newest[1].label)) >= first.number then
-        drop(log, first)
-    end
-    local opt_6 = log.unwritten
-    local entry = opt_6 and opt_6[1]
-    while entry ~= nil do
-        if monotonic() > deadline then
-            return "more"
-        end
-        local stanza = archive_entries.stanzaOf(entry)
-        local outcome = stanza == nil and "refused" or storeEntry(log, entry, stanza)
-        if outcome == "failed" and not isGivenUp(log) then
-            return "failing"
-        end
-        drop(log, entry)
-        local opt_8 = log.unwritten
-        entry = opt_8 and opt_8[1]
-    end
-    return "done"
-end
-
-function isGivenUp(log)
-    log.failures = archive_entries.store.writesFail and 0 or (log.failures or 0) + 1
-    if log.failures < MOST_FAILURES then
-        return false
-    end
-    module:log("warn", "Dropping a message of %s: it cannot be stored", log.room)
-    return true
-end
-
-function drop(log, entry)
-    if log.unwritten ~= nil then
-        table.remove(log.unwritten, 1)
-        if #log.unwritten == 0 then
-            log.unwritten = nil
-        end
-    end
-    log.failures = nil
-    unwrittenSize = unwrittenSize - string.len(entry.text)
-end
-
---- Converts a stored message to an entry.
-function archive_entries.entryOf(stored, before)
-    local number, owner = archive_entries.parseLabel(stored.label)
-    return {
-        number = number,
-        before = before,
-        owner = owner,
-        when = stored.when,
-        text = textOf(stored.stanza)
-    }
-end
-
---- The store with the messages of all rooms.
-archive_entries.store = openMessages("minimix_archive")
-UNWRITTEN_SIZE = 4194304
-MOST_FAILURES = 20
-unwrittenSize = 0
-
---- Adds a message to the log. Returns undefined if it cannot be kept. `stanza` is lent and is not changed.
-function archive_entries.append(log, stanza, when, owner)
-    local text = textOf(stanza)
-    if string.len(text) > options.maxKeptSize then
-        module:log(
-            "debug",
-            "Not archiving a message of %s: %d bytes is too large",
-            log.room,
-            string.len(text)
-        )
-        return nil
-    end
-    local number
-    if log.gap ~= true then
-        number = nextNumber()
-    end
-    if number == nil then
-        log.gap = true
-        return nil
-    end
-    local entry = {
-        number = number,
-        before = owner == nil and log.last or nil,
-        owner = owner,
-        when = when,
-        text = text
-    }
-    if not write(log, entry, stanza) then
-        return nil
-    end
-    addRecent(log, entry)
-    if owner == nil then
-        log.last = number
-    end
-    return entry
-end
-
---- Takes over the unwritten entries of the previous instance of the module.
-function archive_entries.restoreUnwritten()
-    for _, log in pairs(logs) do
-        for _, entry in ipairs(log.unwritten or {}) do
-            unwrittenSize = unwrittenSize + string.len(entry.text)
-        end
+        return tag
     end
 end
 
-local function writeUnwritten(deadline)
-    local result = "done"
-    for _, log in pairs(logs) do
-        if log.unwritten ~= nil then
-            local progress = writeLog(log, deadline)
-            if progress ~= "done" then
-                result = progress
-            end
-            dropUnread(log)
-        end
-    end
-    return result
-end
-
-onRetry(writeUnwritten)
-
---- Counts the messages that wait to be stored.
-function archive_entries.countUnwritten()
-    local count = 0
-    for _, log in pairs(logs) do
-        local count_12 = count
-        local unwritten = log.unwritten
-        count = count_12 + (unwritten and #unwritten or 0)
-    end
-    return count
-end
-
---- Returns the accounts in rooms with lost messages, which must be fetched. Messages are kept again afterwards.
-function archive_entries.takeGaps()
-    local memberships = {}
-    for _, log in pairs(logs) do
-        if log.gap == true then
-            log.gap = nil
-            for _, membership in pairs(log.readers) do
-                memberships[#memberships + 1] = membership
-            end
-        end
-    end
-    return memberships
-end
-
---- Reads the newest entries from before this start of the server, when they are needed. Returns whether this worked.
-function archive_entries.fill(log)
-    if log.filled then
-        return true
-    end
-    local found = findMessages(
-        archive_entries.store,
-        archive_entries.keyOf(log.room),
-        {reverse = true, limit = RECENT}
-    )
-    if found == nil then
-        return false
-    end
-    local first = log.recent[1]
-    local entries = {}
-    for _, stored in ipairs(found) do
-        local entry = archive_entries.entryOf(stored, nil)
-        if first == nil or entry.number < first.number then
-            table.insert(entries, 1, entry)
-        end
-    end
-    fillRecent(log, entries, #found < RECENT)
-    return true
-end
-end
-
--- src/archive/page.ts
---
--- Pages of one archive, or of several merged by time (XEP-0313 4.2, 4.3). Storage drivers treat queries with several
--- conditions differently. So they are only asked for an approximate range, chunk by chunk.
-local archive_page = {}
-do
-local noteEnd, findPlace, openCursors, readIds, isFailed, takePage, countItems, nextItem, peek, readOn, read, rangeQuery, roughly, consider, isPast, isAtOrPast, isAhead, LARGEST_CHUNK, ends, COUNTED
-local findMessages = state_messages.findMessages
-local getMessage = state_messages.getMessage
-
-function noteEnd(archives, item)
-    local archive
-    if item ~= nil then
-        archive = archives[item.rank]
-    end
-    if item ~= nil and archive ~= nil then
-        ends:set(archive.key .. " " .. item.id, {id = item.id, when = item.when, rank = item.rank, label = item.label})
-    end
-end
-
-function findPlace(archives, id)
-    if id == nil then
-        return true, nil
-    end
-    local rank = 0
-    for _, archive in ipairs(archives) do
-        rank = rank + 1
-        local end_ = ends:get(archive.key .. " " .. id)
-        if (end_ and end_.rank) == rank and archive.holds(end_.label) then
-            return true, end_
-        end
-    end
-    rank = 0
-    for _, archive in ipairs(archives) do
-        rank = rank + 1
-        local done, message = getMessage(archive.store, archive.key, id)
-        if not done then
-            return false, nil
-        end
-        if message ~= nil and archive.holds(message.label) then
-            return true, {id = id, when = message.when, rank = rank, label = message.label}
-        end
-    end
-    return true, nil
-end
-
-function openCursors(archives, max)
-    local cursors = {}
-    local chunk = max == 0 and LARGEST_CHUNK or math.min(max + 1, LARGEST_CHUNK)
-    local rank = 0
-    for _, archive in ipairs(archives) do
-        rank = rank + 1
-        cursors[#cursors + 1] = {
-            archive = archive,
-            rank = rank,
-            items = {},
-            passed = 0,
-            chunk = chunk,
-            last = nil,
-            ended = false,
-            lost = false,
-            failed = false
-        }
-    end
-    return cursors
-end
-
-function readIds(archives, walk, ids)
-    local missing = {}
-    for _, id in ipairs(ids) do
-        missing[id] = true
-    end
-    local cursors = openCursors(archives, #ids)
-    for _, cursor in ipairs(cursors) do
-        for _, item in ipairs(read(cursor, {ids = ids, reverse = walk.query.reverse})) do
-            if cursor.archive.holds(item.label) then
-                missing[item.id] = nil
-                consider(cursor, walk, item)
-            end
-            local from = walk.from
-            if (from and from.id) == item.id then
-                cursor.items = {}
-            end
-        end
-        cursor.ended = true
-    end
-    return ((next(missing)) == nil or isFailed(cursors)) and cursors or nil
-end
-
-function isFailed(cursors)
-    for _, cursor in ipairs(cursors) do
-        if cursor.failed then
+function isOfAccount(membership, forwarded)
+    local account = jids.bare(membership.occupant)
+    for _, tag in ipairs(forwarded.tags) do
+        if jids.bare(tag.attr.from or "") == account or jids.bare(tag.attr.to or "") == account then
             return true
         end
     end
     return false
 end
 
-function takePage(cursors, walk)
-    local max = walk.query.max
-    local reverse = walk.query.reverse
-    local items = {}
-    local item = nextItem(cursors, walk)
-    while item ~= nil and #items < max do
-        if reverse then
-            table.insert(items, 1, item)
-        else
-            items[#items + 1] = item
+--- Largest weight of messages and presences of rooms, and of IQs, as returned by weightOf().
+local MAX_WEIGHT = 2 * 1024 * 1024
+local MAX_IQ_WEIGHT = 8 * 1024 * 1024
+--- The last stanza that was weighed: a local room passes the same table for every account (muc.lib.lua, broadcast).
+local weighed
+local isTooBig = false
+
+--- Wraps a hook's handler. Drops stanzas that are too large, or nested too deep, to be handled quickly.
+function archive_gate.fromRoom(handler)
+    return function(event)
+        local stanza = event.stanza
+        if stanza ~= weighed then
+            weighed = stanza
+            isTooBig = weightOf(stanza) > (stanza.name == "iq" and MAX_IQ_WEIGHT or MAX_WEIGHT)
         end
-        item = nextItem(cursors, walk)
+        if not isTooBig then
+            return handler(event)
+        end
+        local room = jids.bare(stanza.attr.from or "")
+        if findMembership(stanza.attr.to or "", room) == nil then
+            return nil
+        end
+        noteDrop("limit")
+        module:log("debug", "Dropping a %s of %s: too many elements or too deep", stanza.name, room)
+        return true
     end
-    local complete = item == nil
-    local isAll = complete and walk.from == nil and walk.to == nil
-    return {items = items, complete = complete, count = isAll and #items or nil}
 end
 
-function countItems(cursors, walk)
-    local count = 0
-    while count <= COUNTED and nextItem(cursors, walk) ~= nil do
-        count = count + 1
-    end
-    local complete = count == 0
-    local temp_5
-    if count > COUNTED then
-        temp_5 = nil
-    else
-        temp_5 = count
-    end
-    return {items = {}, complete = complete, count = temp_5}
-end
-
-function nextItem(cursors, walk)
-    local best
-    local cursorOfBest
-    for _, cursor in ipairs(cursors) do
-        local item = peek(cursor, walk)
-        if item ~= nil and (best == nil or isAhead(best, item, walk.query.reverse)) then
-            best = item
-            cursorOfBest = cursor
+--- Returns a live message without stanza-ids in the name of local accounts. Clients use these ids for their own archive
+-- (XEP-0359 6). Without such ids it is the same table.
+function archive_gate.withoutOwnIds(stanza)
+    for _, tag in ipairs(stanza.tags) do
+        if isOwnId(tag) then
+            return st.clone(stanza):maptags(function(child)
+                if isOwnId(child) then
+                    return nil
+                else
+                    return child
+                end
+            end)
         end
     end
-    if cursorOfBest ~= nil then
-        cursorOfBest.passed = cursorOfBest.passed + 1
-    end
-    return best
+    return stanza
 end
 
-function peek(cursor, walk)
-    while cursor.passed == #cursor.items and not cursor.ended do
-        readOn(cursor, walk)
+--- Returns the sender of a message's delay. It is trustworthy only while a room answers a join.
+function archive_gate.delayOf(stanza, room)
+    local delayed
+    for _, tag in ipairs(stanza.tags) do
+        if isDelayBy(tag, room) then
+            return "by room"
+        end
+        if isUnnamedDelay(tag) then
+            delayed = "unnamed"
+        end
     end
-    return cursor.items[cursor.passed + 1]
+    return delayed
 end
 
-function readOn(cursor, walk)
-    local items = read(cursor, rangeQuery(cursor, walk))
-    for _, item in ipairs(items) do
-        consider(cursor, walk, item)
-        cursor.last = item
+--- Whether the room is answering a join of the account. Then its history arrives (XEP-0045 7.2.14).
+function archive_gate.isAnswering(membership)
+    local place = membership.place
+    if place.phase == "joined" then
+        local operation = place.operation
+        return (operation and operation.kind) == "resync"
     end
-    if #items < cursor.chunk then
-        cursor.ended = true
-    end
-    cursor.chunk = math.min(cursor.chunk * 2, LARGEST_CHUNK)
+    return place.phase == "joining" or place.phase == "entering"
 end
 
-function read(cursor, query)
+--- Returns the form in which a message is stored: with the room's delay if it is history, and otherwise without a delay.
+function archive_gate.keptForm(stanza, room, delayed, isPast)
+    if isPast and delayed == "unnamed" then
+        return st.clone(stanza):maptags(function(tag) return isUnnamedDelay(tag) and named(tag, room) or tag end)
+    end
+    if not isPast and delayed == "by room" then
+        return st.clone(stanza):maptags(function(tag)
+            if isDelayBy(tag, room) then
+                return nil
+            else
+                return tag
+            end
+        end)
+    end
+    return stanza
+end
+
+--- Returns a message of a room's archive without content that the room may not assert. Undefined, and counted, if the
+-- sender is not the room or an occupant.
+function archive_gate.fromArchive(membership, message)
+    local from = jids.prep(message.attr.from or "")
+    if message.attr.type ~= "groupchat" or from == nil or jids.bare(from) ~= membership.room then
+        noteDrop("forged")
+        module:log("debug", "Dropping an archived message of %s: it is not from the room", membership.room)
+        return nil
+    end
+    local copy = st.clone(message)
+    copy.attr.xmlns = nil
+    copy.attr.from = from
+    copy.attr.to = membership.occupant
+    copy:maptags(function(tag) return takeArchived(membership, tag) end)
+    return copy
+end
+
+--- Adds the archive's id of a message, if the message has no id by the room.
+function archive_gate.addArchiveId(message, room, id)
+    if id ~= nil and stanzaIdBy(message, room) == nil then
+        message:add_direct_child(st.stanza("stanza-id", {xmlns = STANZA_ID, by = room, id = id}))
+    end
+end
+end
+
+-- src/archive/cursor.ts
+--
+-- Reads one archive for a query. Storage drivers treat queries with several conditions differently. So they are only
+-- asked for an approximate range, chunk by chunk.
+local archive_cursor = {}
+do
+local readIds, read, rangeQuery, roughly, consider, isPast, isAtOrPast
+local findMessages = state_messages.findMessages
+local getMessage = state_messages.getMessage
+local weightOf = minimix_weight.weightOf
+
+function readIds(cursor, walk, ids, missing)
+    for _, item in ipairs(read(cursor, {ids = ids, reverse = walk.query.reverse}, math.huge).items) do
+        if cursor.archive.holds(item.label) then
+            if missing ~= nil then
+                missing[item.id] = nil
+            end
+            consider(cursor, walk, item)
+        end
+        local from = walk.from
+        if (from and from.id) == item.id then
+            cursor.items = {}
+        end
+    end
+    cursor.ended = true
+end
+
+function read(cursor, query, most)
     local archive = cursor.archive
     local items = {}
-    local found = findMessages(archive.store, archive.key, query)
+    local found = findMessages(archive.store, archive.key, query, most)
     if found == nil then
         cursor.failed = true
-        return items
+        cursor.ended = true
+        return {items = items, isAll = true}
     end
+    local weight = 0
     for _, value_ in ipairs(found) do
         local id = value_.id
         local stanza = value_.stanza
         local when = value_.when
         local label = value_.label
-        items[#items + 1] = {id = id, stanza = stanza, when = when, label = label, rank = cursor.rank}
+        local item = {
+            id = id,
+            stanza = stanza,
+            when = when,
+            label = label,
+            rank = cursor.rank,
+            weight = weightOf(stanza)
+        }
+        items[#items + 1] = item
+        weight = weight + item.weight
     end
     local start = query.after or query.before
     if #items == 0 and start ~= nil then
         local done, message = getMessage(archive.store, archive.key, start)
         cursor.failed = not done
-        cursor.lost = message == nil
+        cursor.lost = done and message == nil
     end
-    return items
+    return {items = items, isAll = weight < most}
 end
 
 function rangeQuery(cursor, walk)
@@ -5890,20 +5929,20 @@ function rangeQuery(cursor, walk)
     local from = cursor.last or walk.from
     local id = (from and from.rank) == cursor.rank and (label or from.label) == from.label and from.id or nil
     local limit = cursor.chunk
-    local temp_10
-    if reverse or from == nil or id ~= nil then
-        temp_10 = start
+    local temp_7
+    if reverse or from == nil then
+        temp_7 = start
     else
-        temp_10 = math.max(start or 0, from.when)
+        temp_7 = math.max(start or 0, from.when)
     end
-    local roughly_11_result_18 = roughly(temp_10, -1)
-    local temp_12
-    if not reverse or from == nil or id ~= nil then
-        temp_12 = end_
+    local roughly_8_result_15 = roughly(temp_7, -1)
+    local temp_9
+    if not reverse or from == nil then
+        temp_9 = end_
     else
-        temp_12 = math.min(end_ or math.huge, from.when)
+        temp_9 = math.min(end_ or math.huge, from.when)
     end
-    local roughly_13_result_19 = roughly(temp_12, 1)
+    local roughly_10_result_16 = roughly(temp_9, 1)
     local after
     if not reverse then
         after = id
@@ -5916,8 +5955,8 @@ function rangeQuery(cursor, walk)
         with = label,
         limit = limit,
         reverse = reverse,
-        start = roughly_11_result_18,
-        ["end"] = roughly_13_result_19,
+        start = roughly_8_result_15,
+        ["end"] = roughly_10_result_16,
         after = after,
         before = before
     }
@@ -5953,13 +5992,13 @@ function isPast(place, item, reverse)
     if place.rank == item.rank then
         return place.id ~= item.id
     else
-        return isAhead(item, place, reverse)
+        return archive_cursor.isAhead(item, place, reverse)
     end
 end
 
 function isAtOrPast(place, item, reverse)
     if place.rank ~= item.rank then
-        return isAhead(item, place, reverse)
+        return archive_cursor.isAhead(item, place, reverse)
     end
     local id = place.id == item.id
     if not id then
@@ -5972,40 +6011,289 @@ function isAtOrPast(place, item, reverse)
     return id
 end
 
-function isAhead(one, other, reverse)
+--- Whether `one` is further in the direction of a walk than `other`, which is in another archive.
+function archive_cursor.isAhead(one, other, reverse)
     local isLater = one.when > other.when or one.when == other.when and one.rank > other.rank
     return isLater ~= reverse
 end
 
-LARGEST_CHUNK = 1000
-ends = cache.new(256)
-COUNTED = 10000
+local LARGEST_CHUNK = 256
+--- Bytes of memory to read of one archive at a time.
+local READ_WEIGHT = 524288
 
---- Returns a page of these archives. Undefined if an id of the query is not in them. The first value is false if storage
--- failed.
-function archive_page.readPage(archives, query)
-    local afterRead, after = findPlace(archives, query.after)
-    local beforeRead, before = findPlace(archives, query.before)
-    if not afterRead or not beforeRead then
-        return false, nil
+function archive_cursor.openCursors(archives, max)
+    local cursors = {}
+    local share = math.ceil(4 * (max + 1) / #archives)
+    local chunk = max == 0 and LARGEST_CHUNK or math.min(max + 1, share, LARGEST_CHUNK)
+    local rank = 0
+    for _, archive in ipairs(archives) do
+        rank = rank + 1
+        cursors[#cursors + 1] = {
+            archive = archive,
+            rank = rank,
+            items = {},
+            passed = 0,
+            chunk = chunk,
+            last = nil,
+            ended = false,
+            lost = false,
+            failed = false
+        }
     end
-    if after == nil ~= (query.after == nil) or before == nil ~= (query.before == nil) then
-        return true, nil
+    return cursors
+end
+
+--- Reads the next items of one archive, or the items that the query names.
+function archive_cursor.readOn(cursor, walk, missing)
+    local ids = walk.query.ids
+    cursor.items = {}
+    cursor.passed = 0
+    if ids ~= nil then
+        readIds(cursor, walk, ids, missing)
+        return
     end
-    local walk = query.reverse and {query = query, from = before, to = after} or {query = query, from = after, to = before}
-    local cursors = query.ids == nil and openCursors(archives, query.max) or readIds(archives, walk, query.ids)
-    if cursors == nil then
-        return true, nil
+    local read_result_0 = read(cursor, rangeQuery(cursor, walk), READ_WEIGHT)
+    local items = read_result_0.items
+    local isAll = read_result_0.isAll
+    for _, item in ipairs(items) do
+        consider(cursor, walk, item)
+        cursor.last = item
     end
-    local page = query.max == 0 and countItems(cursors, walk) or takePage(cursors, walk)
+    if isAll and #items < cursor.chunk then
+        cursor.ended = true
+    end
+    cursor.chunk = math.min(cursor.chunk * 2, LARGEST_CHUNK)
+end
+end
+
+-- src/archive/page.ts
+--
+-- Pages of one archive or of several. Merges the items of the cursors by time (XEP-0313 4.2, 4.3).
+local archive_page = {}
+do
+local hasFailed, noteEnd, newSearch, isMissing, knownEnd, newMerge, mergeStep, cursorOfNext, takeItem, pageOf, reversed, ends, COUNTED, PAGE_WEIGHT
+local getMessage = state_messages.getMessage
+local isAhead = archive_cursor.isAhead
+local openCursors = archive_cursor.openCursors
+local readOn = archive_cursor.readOn
+
+--- Starts to read a page. Each step asks the storage once.
+function archive_page.startReading(archives, query)
+    local after = newSearch(archives, query.after)
+    local before = newSearch(archives, query.before)
+    local merge
+    local reading
+    reading = {
+        page = nil,
+        failed = false,
+        step = function()
+            if not after.step() or not before.step() then
+                return false
+            end
+            if isMissing(after) or isMissing(before) then
+                reading.failed = after.failed or before.failed
+                return true
+            end
+            if merge == nil then
+                merge = newMerge(archives, query, after.place, before.place)
+            end
+            if not mergeStep(merge) then
+                return false
+            end
+            reading.failed = hasFailed(merge.cursors)
+            if reading.failed then
+                reading.page = nil
+            else
+                reading.page = pageOf(archives, merge)
+            end
+            return true
+        end
+    }
+    return reading
+end
+
+function hasFailed(cursors)
     for _, cursor in ipairs(cursors) do
-        if cursor.lost or cursor.failed then
-            return not cursor.failed, nil
+        if cursor.failed then
+            return true
         end
     end
-    noteEnd(archives, page.items[1])
-    noteEnd(archives, page.items[#page.items])
-    return true, page
+    return false
+end
+
+function noteEnd(archives, item)
+    local archive
+    if item ~= nil then
+        archive = archives[item.rank]
+    end
+    if item ~= nil and archive ~= nil then
+        ends:set(archive.key .. " " .. item.id, {id = item.id, when = item.when, rank = item.rank, label = item.label})
+    end
+end
+
+function newSearch(archives, id)
+    local rank
+    local search
+    local place
+    if id ~= nil then
+        place = knownEnd(archives, id)
+    end
+    search = {
+        id = id,
+        place = place,
+        failed = false,
+        step = function()
+            local archive = archives[rank + 1]
+            if id == nil or search.place ~= nil or archive == nil then
+                return true
+            end
+            rank = rank + 1
+            local done, message = getMessage(archive.store, archive.key, id)
+            search.failed = search.failed or not done
+            if message ~= nil and archive.holds(message.label) then
+                search.place = {id = id, when = message.when, rank = rank, label = message.label}
+            end
+            return search.place ~= nil or archives[rank + 1] == nil
+        end
+    }
+    rank = 0
+    return search
+end
+
+function isMissing(search)
+    return search.id ~= nil and search.place == nil
+end
+
+function knownEnd(archives, id)
+    local rank = 0
+    for _, archive in ipairs(archives) do
+        rank = rank + 1
+        local end_ = ends:get(archive.key .. " " .. id)
+        if (end_ and end_.rank) == rank and archive.holds(end_.label) then
+            return end_
+        end
+    end
+    return nil
+end
+
+function newMerge(archives, query, after, before)
+    local missing
+    if query.ids ~= nil then
+        missing = {}
+        for _, id in ipairs(query.ids) do
+            missing[id] = true
+        end
+    end
+    return {
+        walk = query.reverse and {query = query, from = before, to = after} or {query = query, from = after, to = before},
+        cursors = openCursors(archives, query.ids == nil and query.max or #query.ids),
+        items = {},
+        weight = 0,
+        count = 0,
+        complete = false,
+        missing = missing
+    }
+end
+
+function mergeStep(merge)
+    local walk = merge.walk
+    for _, cursor in ipairs(merge.cursors) do
+        if cursor.passed == #cursor.items and not cursor.ended then
+            readOn(cursor, walk, merge.missing)
+            return false
+        end
+    end
+    local most = walk.query.max == 0 and COUNTED + 1 or walk.query.max
+    while merge.count < most and merge.weight < PAGE_WEIGHT do
+        local cursor = cursorOfNext(merge)
+        if cursor == nil then
+            merge.complete = true
+            return true
+        end
+        takeItem(merge, cursor)
+        if cursor.passed == #cursor.items and not cursor.ended then
+            return false
+        end
+    end
+    merge.complete = cursorOfNext(merge) == nil
+    return true
+end
+
+function cursorOfNext(merge)
+    local best
+    local cursorOfBest
+    for _, cursor in ipairs(merge.cursors) do
+        local item = cursor.items[cursor.passed + 1]
+        if item ~= nil and (best == nil or isAhead(best, item, merge.walk.query.reverse)) then
+            best = item
+            cursorOfBest = cursor
+        end
+    end
+    return cursorOfBest
+end
+
+function takeItem(merge, cursor)
+    local item = cursor.items[cursor.passed + 1]
+    cursor.passed = cursor.passed + 1
+    merge.count = merge.count + 1
+    if item ~= nil and merge.walk.query.max ~= 0 then
+        local items = merge.items
+        items[#items + 1] = item
+        merge.weight = merge.weight + item.weight
+    end
+end
+
+function pageOf(archives, merge)
+    for _, cursor in ipairs(merge.cursors) do
+        if cursor.lost then
+            return nil
+        end
+    end
+    if merge.missing ~= nil and (next(merge.missing)) ~= nil then
+        return nil
+    end
+    local walk = merge.walk
+    local query = walk.query
+    local from = walk.from
+    local to = walk.to
+    if query.max == 0 then
+        local complete = merge.count == 0
+        local count
+        if merge.count > COUNTED then
+            count = nil
+        else
+            count = merge.count
+        end
+        return {items = {}, complete = complete, count = count}
+    end
+    local items = query.reverse and reversed(merge.items) or merge.items
+    noteEnd(archives, items[1])
+    noteEnd(archives, items[#items])
+    local isAll = merge.complete and from == nil and to == nil
+    return {items = items, complete = merge.complete, count = isAll and #items or nil}
+end
+
+function reversed(items)
+    local list = {}
+    for i = #items, 1, -1 do
+        local item = items[i]
+        if item ~= nil then
+            list[#list + 1] = item
+        end
+    end
+    return list
+end
+
+ends = cache.new(256)
+COUNTED = 10000
+PAGE_WEIGHT = 4194304
+
+--- Returns a page of these archives. Undefined if an id of the query is not in them.
+function archive_page.readPage(archives, query)
+    local reading = archive_page.startReading(archives, query)
+    while not reading.step() do
+    end
+    return reading.page
 end
 end
 
@@ -6018,7 +6306,7 @@ do
 local recentOf, nameOf, store, RECENT, recent
 local delayOf = archive_gate.delayOf
 local isAnswering = archive_gate.isAnswering
-local readPage = archive_page.readPage
+local startReading = archive_page.startReading
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local appendMessage = state_messages.appendMessage
@@ -6032,9 +6320,9 @@ function archive_personal.personalArchive(username, other)
     return {store = store, key = username, label = other, holds = function() return true end}
 end
 
---- Returns the last messages of a room, oldest first. Undefined if storage failed.
-function archive_personal.readRoom(membership, most, since)
-    local done, page = readPage(
+--- Starts to read the last messages of a room.
+function archive_personal.startReadingRoom(membership, most, since)
+    return startReading(
         {archive_personal.personalArchive(membership.username, membership.room)},
         {
             wants = function(stanza) return stanza.attr.type == "groupchat" end,
@@ -6043,7 +6331,6 @@ function archive_personal.readRoom(membership, most, since)
             max = most
         }
     )
-    return done and (page and page.items or {}) or nil
 end
 
 function recentOf(membership)
@@ -6053,9 +6340,12 @@ function recentOf(membership)
         recent[membership] = known
     end
     if not known.isRead then
-        local items = archive_personal.readRoom(membership, RECENT, 0)
-        known.isRead = items ~= nil
-        for _, item in ipairs(items or {}) do
+        local reading = archive_personal.startReadingRoom(membership, RECENT, 0)
+        while not reading.step() do
+        end
+        known.isRead = not reading.failed
+        local page = reading.page
+        for _, item in ipairs(page and page.items or {}) do
             known.names:set(nameOf(membership, item.stanza), true)
         end
     end
@@ -6133,7 +6423,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, pastAround, findPast, readPast, addPast, withoutDelay, PAST, PAST_KEPT, added, SKEW
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, pastAround, findPast, readPast, addPast, withoutDelay, PAST, PAST_SIZE, PAST_KEPT, STEPS_BACK, added, SKEW
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local fill = archive_entries.fill
@@ -6147,7 +6437,9 @@ local MUC_USER = namespaces.MUC_USER
 local OCCUPANT_ID = namespaces.OCCUPANT_ID
 local STANZA_ID = namespaces.STANZA_ID
 local options = minimix_options
+local monotonic = state_clock.monotonic
 local wallClock = state_clock.wallClock
+local weightOf = minimix_weight.weightOf
 local rangesOf = state_deliveries.rangesOf
 local findMessages = state_messages.findMessages
 local delayBy = minimix_stanzas.delayBy
@@ -6235,7 +6527,7 @@ function pastEntry(log, membership, part, stanza, when)
     local entry = findEntry(log.recent, isWanted)
     local past
     if entry == nil then
-        past = pastAround(log, when)
+        past = pastAround(log, membership, when)
     end
     if past == "failed" then
         notPlaced(membership)
@@ -6281,6 +6573,9 @@ function add(log, stanza, when, owner)
         local past = log.past
         if (past and past.to) == math.huge then
             addPast(log, log.past, entry, stanza)
+            if log.past.size > 2 * PAST_SIZE then
+                log.past = nil
+            end
         end
         if owner == nil then
             settleSoon(log)
@@ -6322,16 +6617,24 @@ function findEntry(entries, isWanted)
     return nil
 end
 
-function pastAround(log, when)
+function pastAround(log, membership, when)
     local oldest = log.recent[1]
     if oldest == nil or log.whole or when > oldest.when + SKEW then
         return nil
     end
-    if log.past == nil or when < log.past.from or when >= log.past.to then
-        log.past = readPast(log, when)
-        return log.past or "failed"
+    local catchUp = membership.catchUp
+    local from = math.max(when, catchUp and catchUp.latest or 0)
+    local past = log.past
+    if past ~= nil and from >= past.from and from < past.to then
+        return past
     end
-    return log.past
+    local isBack = past ~= nil and from < past.from
+    local stepsBack = (past and past.stepsBack or 0) + (isBack and 1 or 0)
+    if stepsBack > STEPS_BACK and membership.catchUp == nil then
+        return nil
+    end
+    log.past = readPast(log, from, stepsBack)
+    return log.past or "failed"
 end
 
 function findPast(past, archiveId, isWanted)
@@ -6345,31 +6648,44 @@ function findPast(past, archiveId, isWanted)
     return findEntry((archiveId == nil or entry ~= nil) and past.entries or past.others, isWanted)
 end
 
-function readPast(log, from)
-    local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = PAST})
+function readPast(log, from, stepsBack)
+    local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = PAST}, PAST_SIZE)
     if found == nil then
         return nil
     end
-    local past = {from = from, to = math.huge, entries = {}, others = {}, ids = {}}
+    local until_ = monotonic() + PAST_KEPT
+    local past = {
+        from = from,
+        to = math.huge,
+        stepsBack = stepsBack,
+        ["until"] = until_,
+        size = 0,
+        entries = {},
+        others = {},
+        ids = {}
+    }
     local before
+    local weight = 0
     for _, stored in ipairs(found) do
         local entry = entryOf(stored, before)
         addPast(log, past, entry, stored.stanza)
+        weight = weight + weightOf(stored.stanza)
         if entry.owner == nil then
             before = entry.number
         end
     end
+    local isAll = #past.entries < PAST and weight < PAST_SIZE
     local last
-    if #past.entries < PAST then
-        last = nil
-    else
+    if not isAll then
         last = past.entries[#past.entries]
     end
     if last ~= nil then
-        past.to = last.when - SKEW
+        past.to = math.max(last.when - SKEW, from + 1)
     end
     module:add_timer(PAST_KEPT, function()
-        log.past = nil
+        if log.past ~= nil and monotonic() >= log.past["until"] then
+            log.past = nil
+        end
         return nil
     end)
     return past
@@ -6382,6 +6698,7 @@ function addPast(log, past, entry, stanza)
     end
     local entries = past.entries
     entries[#entries + 1] = entry
+    past.size = past.size + string.len(entry.text)
     if archiveId == nil then
         local others = past.others
         others[#others + 1] = entry
@@ -6403,8 +6720,10 @@ function withoutDelay(log, stanza)
     return content
 end
 
-PAST = 1000
+PAST = 200
+PAST_SIZE = 524288
 PAST_KEPT = 60
+STEPS_BACK = 10
 added = {}
 added[MUC_USER] = true
 added[OCCUPANT_ID] = true
@@ -6434,6 +6753,163 @@ function archive_log.record(membership, stanza)
     end
     local entry = log.current
     return entry ~= nil and deliver(membership, log, part, entry)
+end
+end
+
+-- src/archive/buffer.ts
+--
+-- Buffers messages of a room while messages before them may be missing. They go into the log when the gap is closed or
+-- given up.
+local archive_buffer = {}
+do
+local takeBufferedId, messageIdOf, drain, unseenFirst, forgetDrained, drainOne
+local options = minimix_options
+local fork = send_fork.fork
+local inSlices = slices.inSlices
+local wallClock = state_clock.wallClock
+local noteOver = state_limits.noteOver
+local addDelay = minimix_stanzas.addDelay
+local delayBy = minimix_stanzas.delayBy
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local weightOf = minimix_weight.weightOf
+local record = archive_log.record
+
+--- Archives a missed message, and sends it to the sessions that were attached all the time, if it is new.
+function archive_buffer.missed(membership, delayed)
+    local isSeen = takeBufferedId(membership, delayed)
+    if record(membership, delayed) and not isSeen then
+        fork(membership, delayed)
+    end
+end
+
+function takeBufferedId(membership, delayed)
+    local catching = membership.catchUp
+    local messageId = messageIdOf(membership, delayed)
+    if catching == nil or messageId == nil or catching.bufferedIds[messageId] == nil then
+        return false
+    end
+    catching.bufferedIds[messageId] = nil
+    return true
+end
+
+function messageIdOf(membership, stanza)
+    local own
+    if stanza.attr.id ~= nil then
+        own = (stanza.attr.from or "") .. " " .. stanza.attr.id
+    end
+    return stanzaIdBy(stanza, membership.room) or own
+end
+
+function drain(membership, catching, isFull)
+    if catching.progress.step ~= "draining" then
+        catching.progress = {step = "draining", isFull = isFull}
+        catching.appendOutOfOrder = true
+        catching.buffer = unseenFirst(catching.buffer)
+        inSlices(function() return membership.catchUp ~= catching or drainOne(membership, catching) end)
+    end
+end
+
+function unseenFirst(buffer)
+    local ordered = {}
+    for _, seen in ipairs({false, true}) do
+        for _, buffered in ipairs(buffer) do
+            if buffered.seen == seen then
+                ordered[#ordered + 1] = buffered
+            end
+        end
+    end
+    return ordered
+end
+
+function forgetDrained(catching)
+    local rest = {}
+    for i = catching.drained + 1, #catching.buffer do
+        local buffered = catching.buffer[i]
+        if buffered ~= nil then
+            rest[#rest + 1] = buffered
+        end
+    end
+    catching.buffer = rest
+    catching.drained = 0
+end
+
+function drainOne(membership, catching)
+    local buffered = catching.buffer[catching.drained + 1]
+    if buffered == nil then
+        membership.catchUp = nil
+        return true
+    end
+    catching.drained = catching.drained + 1
+    catching.weight = catching.weight - buffered.weight
+    if 2 * catching.drained > #catching.buffer then
+        forgetDrained(catching)
+    end
+    if buffered.seen then
+        record(membership, buffered.stanza)
+    else
+        archive_buffer.missed(membership, buffered.stanza)
+    end
+    return false
+end
+
+--- Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too.
+function archive_buffer.hold(membership, catching, stanza, seen)
+    local when = wallClock()
+    local copy = st.clone(stanza)
+    if delayBy(copy, membership.room) == nil then
+        addDelay(copy, membership.room, when)
+    end
+    local messageId = messageIdOf(membership, copy)
+    if messageId ~= nil and seen then
+        catching.bufferedIds[messageId] = true
+    end
+    local weight = weightOf(copy)
+    local buffer = catching.buffer
+    buffer[#buffer + 1] = {stanza = copy, when = when, seen = seen, weight = weight}
+    catching.weight = catching.weight + weight
+    local isOver = #catching.buffer - catching.drained > options.maxHistory or catching.weight > options.maxGapSize
+    if isOver and catching.progress.step == "draining" then
+        drainOne(membership, catching)
+        drainOne(membership, catching)
+    elseif isOver then
+        noteOver("minimix_max_gap_size", membership.username, membership.room)
+        drain(membership, catching, true)
+    end
+end
+
+--- Visits the buffered messages that are not in the log, newest first, until `visit` returns true.
+function archive_buffer.readHeld(membership, visit)
+    local catching = membership.catchUp
+    if catching == nil then
+        return
+    end
+    for i = #catching.buffer, catching.drained + 1, -1 do
+        local buffered = catching.buffer[i]
+        local messageId
+        if buffered ~= nil then
+            messageId = messageIdOf(membership, buffered.stanza)
+        end
+        local isPlaced = messageId ~= nil and catching.bufferedIds[messageId] == nil
+        if (buffered and buffered.seen) == true and not isPlaced and visit(buffered) then
+            return
+        end
+    end
+end
+
+--- Moves the buffered messages into the log, after the missed messages that the room sent.
+function archive_buffer.endCatchUp(membership)
+    if membership.catchUp ~= nil then
+        drain(membership, membership.catchUp, false)
+    end
+end
+
+--- Does the same at once. The account is out of the room, and its messages must be in the log by then.
+function archive_buffer.flush(membership)
+    archive_buffer.endCatchUp(membership)
+    local catching = membership.catchUp
+    while catching ~= nil and membership.catchUp == catching do
+        drainOne(membership, catching)
+    end
 end
 end
 
@@ -6489,8 +6965,8 @@ end
 -- Reads the messages that an account got of a room's log.
 local archive_read = {}
 do
-local readBefore, visitBack
-local readPage = archive_page.readPage
+local lastOf, startReadingBefore, readLater, visitBack
+local startReading = archive_page.startReading
 local fill = archive_entries.fill
 local keyOf = archive_entries.keyOf
 local parseLabel = archive_entries.parseLabel
@@ -6499,7 +6975,7 @@ local store = archive_entries.store
 local isFor = archive_delivered.isFor
 local positionOf = archive_delivered.positionOf
 local hasPersonalArchive = archive_personal.hasPersonalArchive
-local readRoom = archive_personal.readRoom
+local startReadingRoom = archive_personal.startReadingRoom
 local expiryTime = archive_retention.expiryTime
 local options = minimix_options
 local allRangesOf = state_deliveries.allRangesOf
@@ -6508,35 +6984,54 @@ local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
 local includes = state_ranges.includes
 
-function readBefore(archive, number, when, most, since)
+function lastOf(ranges)
+    local last = ranges and ranges[#ranges]
+    return last == nil and 0 or (last.last or math.huge)
+end
+
+function startReadingBefore(archive, number, when, most, since)
     local earlier = {
         store = store,
         key = archive.key,
         label = nil,
         holds = function(label) return (parseLabel(label)) < number and archive.holds(label) end
     }
-    local query = {
-        wants = function() return true end,
-        start = since,
-        ["end"] = when,
-        reverse = true,
-        max = most
+    return startReading(
+        {earlier},
+        {
+            wants = function() return true end,
+            start = since,
+            ["end"] = when,
+            reverse = true,
+            max = most
+        }
+    )
+end
+
+function readLater(reading, visit)
+    local rest
+    rest = {
+        failed = false,
+        step = function()
+            if not reading.step() then
+                return false
+            end
+            rest.failed = reading.failed
+            local page = reading.page
+            visitBack(page and page.items or {}, visit)
+            return true
+        end
     }
-    local done, page = readPage({earlier}, query)
-    return done and (page and page.items or {}) or nil
+    return rest
 end
 
 function visitBack(messages, visit)
-    if messages == nil then
-        return false
-    end
     for i = #messages, 1, -1 do
         local message = messages[i]
         if message ~= nil and visit(message) then
-            return true
+            return
         end
     end
-    return true
 end
 
 --- Returns the part of a room's log that an account got, also after it left. Undefined if it never was in the room, or
@@ -6569,7 +7064,8 @@ function archive_read.archiveOf(username, room)
     return true, archive
 end
 
---- Returns the rooms with messages for an account, also those that it has left. Undefined if storage failed.
+--- Returns the rooms with messages for an account, also those that it has left. The room with the latest message comes
+-- first. Undefined if storage failed.
 function archive_read.roomsRead(username)
     local ranges = allRangesOf(username)
     if ranges == nil then
@@ -6579,22 +7075,29 @@ function archive_read.roomsRead(username)
     for room in pairs(ranges) do
         rooms[#rooms + 1] = room
     end
-    table.sort(rooms)
+    table.sort(rooms, function(one, other)
+        local last = lastOf(ranges[one])
+        local lastOfOther = lastOf(ranges[other])
+        if last == lastOfOther then
+            return one < other
+        else
+            return last > lastOfOther
+        end
+    end)
     return rooms
 end
 
 --- Visits the last messages that an account received in its room, newest first: at most `most`, and none from before
--- `since`. `visit` returns true to stop. Reads from disk only messages that are not in memory. Returns whether this
--- worked.
+-- `since`. `visit` returns true to stop. Returns the rest, which is on disk. Undefined if there is none.
 function archive_read.readBack(membership, most, since, visit)
     if options.archive == "mam" then
-        return visitBack(readRoom(membership, most, since), visit)
+        return readLater(startReadingRoom(membership, most, since), visit)
     end
     local log = membership.log
     local part = membership.part
     local username = membership.username
     if log == nil or part == nil then
-        return true
+        return nil
     end
     local ranges, isKnown = rangesOf(username, membership.room)
     local isFilled = fill(log) and isKnown
@@ -6604,34 +7107,39 @@ function archive_read.readBack(membership, most, since, visit)
         local entry = log.recent[i]
         if entry ~= nil and isFor(username, ranges, part.position, entry) then
             if left == 0 or entry.when < earliest then
-                return true
+                return nil
             end
             local stanza = stanzaOf(entry)
             if stanza ~= nil and visit({when = entry.when, stanza = stanza}) then
-                return true
+                return nil
             end
             left = left - 1
         end
     end
     local oldest = log.recent[1]
-    if not isFilled or oldest == nil or log.whole or left == 0 then
-        return isFilled
+    if not isFilled then
+        return {step = function() return true end, failed = true}
+    end
+    if oldest == nil or log.whole or left == 0 then
+        return nil
     end
     local done, archive = archive_read.archiveOf(username, membership.room)
     if not done or archive == nil then
-        return false
+        return {step = function() return true end, failed = true}
     end
-    return visitBack(readBefore(archive, oldest.number, oldest.when, left, earliest), visit)
+    return readLater(startReadingBefore(archive, oldest.number, oldest.when, left, earliest), visit)
 end
 
 --- Returns the last message that an account received in its room, since it joined, and whether it could be read.
 function archive_read.newestOf(membership)
     local newest
-    local done = archive_read.readBack(membership, 1, membership.since or 0, function(said)
+    local rest = archive_read.readBack(membership, 1, membership.since or 0, function(said)
         newest = said
         return true
     end)
-    return done, newest
+    while (rest and rest.step()) == false do
+    end
+    return (rest and rest.failed) ~= true, newest
 end
 
 --- Whether missed messages of the room can be fetched and stored.
@@ -6644,494 +7152,62 @@ function archive_read.isKept(membership)
 end
 end
 
--- src/archive/catchup.ts
---
--- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
-local archive_catchup = {}
-do
-local triesOf, knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, takeBufferedId, messageIdOf, unseenFirst, drainOne, PAGE, UNNOTICED, LONGEST_ID
-local wallClock = state_clock.wallClock
-local id = require("util.id")
-local DATAFORM = namespaces.DATAFORM
-local DELAY = namespaces.DELAY
-local FORWARD = namespaces.FORWARD
-local MAM = namespaces.MAM
-local RSM = namespaces.RSM
-local options = minimix_options
-local fork = send_fork.fork
-local noteDrop = state_counters.noteDrop
-local noteOver = state_limits.noteOver
-local isCurrent = state_memberships.isCurrent
-local addDelay = minimix_stanzas.addDelay
-local delayBy = minimix_stanzas.delayBy
-local splitOccupant = minimix_stanzas.splitOccupant
-local stanzaIdBy = minimix_stanzas.stanzaIdBy
-local inSlices = slices.inSlices
-local weightOf = minimix_weight.weightOf
-local ask = send_ask.ask
-local patience = send_ask.patience
-local blocklistOf = settings_blocklist.blocklistOf
-local readBlocklist = settings_blocklist.readBlocklist
-local silences = settings_blocklist.silences
-local addArchiveId = archive_gate.addArchiveId
-local fromArchive = archive_gate.fromArchive
-local openPart = archive_delivered.openPart
-local record = archive_log.record
-local isKept = archive_read.isKept
-local newestOf = archive_read.newestOf
-
---- Starts to buffer, because messages of the room may have been lost. Buffering ends when the archive has been asked.
--- The log is in order of time, and the last message before a gap tells where the gap begins.
-function archive_catchup.holdBack(membership)
-    local catchUp = membership.catchUp
-    if (catchUp and catchUp.progress.step) == "draining" then
-        archive_catchup.flush(membership)
-    end
-    openPart(membership)
-    if membership.catchUp == nil and isKept(membership) then
-        membership.catchUp = {
-            progress = {step = "idle"},
-            since = wallClock(),
-            position = nil,
-            blocked = nil,
-            buffer = {},
-            drained = 0,
-            weight = 0,
-            bufferedIds = {},
-            left = options.maxHistory,
-            appendOutOfOrder = false
-        }
-    end
-end
-
-function triesOf(catching)
-    local progress = catching and catching.progress
-    return ((progress and progress.step) == "asking" or (progress and progress.step) == "waiting") and progress.tries or 0
-end
-
---- Queries the room's archive, page by page, for messages after the last one that the account has. Then calls `done`.
--- Messages of the room are buffered until endCatchUp().
-function archive_catchup.catchUp(membership, done)
-    local isBuffering = membership.catchUp ~= nil and membership.catchUp.progress.step ~= "draining"
-    archive_catchup.holdBack(membership)
-    local isRead, newest = newestOf(membership)
-    local catching = membership.catchUp
-    if catching == nil then
-        done("refused")
-        return
-    end
-    if not isRead or not (readBlocklist(membership.username)) then
-        catching.progress = {step = "waiting", tries = triesOf(catching)}
-        done("unreached")
-        return
-    end
-    if newest == nil and membership.since == nil then
-        catching.progress = {step = "done", outcome = "refused"}
-        done("refused")
-        return
-    end
-    catching.left = options.maxHistory
-    local query = {start = knownUntil(membership, newest), isFirst = newest == nil, done = done}
-    if catching.position ~= nil then
-        askPage(membership, catching, catching.position, query)
-    elseif isBuffering and options.archive == "mam" then
-        local start = math.max(membership.since or 0, catching.since - UNNOTICED)
-        askPage(membership, catching, nil, {start = start, isFirst = newest == nil, done = done})
-    else
-        local after
-        if newest ~= nil then
-            after = stanzaIdBy(newest.stanza, membership.room)
-        end
-        askPage(membership, catching, after, query)
-    end
-end
-
-function knownUntil(membership, newest)
-    return newest == nil and (membership.since or wallClock()) or newest.when
-end
-
-function askPage(membership, catching, after, query)
-    local left = catching.left
-    local queryId = id.medium()
-    local asking = {
-        step = "asking",
-        queryId = queryId,
-        tries = triesOf(catching),
-        results = 0,
-        failed = false
-    }
-    catching.progress = asking
-    catching.position = after
-    catching.blocked = blocklistOf(membership.username)
-    catching.appendOutOfOrder = after ~= nil or query.isFirst
-    local function answered(answer)
-        if membership.catchUp == nil and isCurrent(membership) then
-            query.done("refused")
-            return
-        end
-        if membership.catchUp ~= catching or catching.progress ~= asking or not isCurrent(membership) then
-            return
-        end
-        if asking.failed then
-            finish(catching, "unreached", query)
-            return
-        end
-        local fin = answer and answer:get_child("fin", MAM)
-        local next
-        if fin ~= nil then
-            next = lastOfPage(fin)
-        end
-        catching.position = next or catching.position
-        if (answer and answer.attr.type) == "error" and after ~= nil and isUnknownId(answer) then
-            askPage(membership, catching, nil, query)
-        elseif fin == nil then
-            finish(catching, isUnreached(answer) and "unreached" or "refused", query)
-        elseif fin.attr.complete == "true" or next == nil or isEnough(catching, left) then
-            finish(catching, "complete", query)
-        else
-            askPage(membership, catching, next, query)
-        end
-    end
-    ask(
-        membership,
-        membership.room,
-        "set",
-        pageQuery(queryId, after, query.start),
-        answered,
-        patience(membership)
-    )
-end
-
-function finish(catching, outcome, query)
-    if outcome == "unreached" then
-        catching.progress = {step = "waiting", tries = triesOf(catching)}
-    else
-        catching.progress = {step = "done", outcome = outcome}
-    end
-    query.done(outcome)
-end
-
-function isEnough(catching, before)
-    return catching.left <= 0 or catching.left == before
-end
-
-function isUnreached(answer)
-    if answer == nil then
-        return true
-    end
-    local _, condition = answer:get_error()
-    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
-end
-
-function isUnknownId(answer)
-    local _, condition = answer:get_error()
-    return condition == "item-not-found"
-end
-
-function pageQuery(queryId, after, start)
-    local query = st.stanza("query", {xmlns = MAM, queryid = queryId})
-    query:tag("x", {xmlns = DATAFORM, type = "submit"})
-    query:tag("field", {var = "FORM_TYPE", type = "hidden"}):tag("value"):text(MAM):up():up()
-    if after == nil then
-        query:tag("field", {var = "start"}):tag("value"):text(datetime.datetime(start)):up():up()
-    end
-    query:up()
-    query:tag("set", {xmlns = RSM}):tag("max"):text(tostring(PAGE)):up()
-    if after ~= nil then
-        query:tag("after"):text(after):up()
-    end
-    return query:reset()
-end
-
-function lastOfPage(fin)
-    local opt_16 = fin:get_child("set", RSM)
-    local last = opt_16 and opt_16:get_child_text("last")
-    if last == nil or string.len(last) > LONGEST_ID then
-        return nil
-    else
-        return last
-    end
-end
-
-function isSilenced(membership, catching, message)
-    local _, nick = splitOccupant(message.attr.from or "")
-    return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
-end
-
---- Archives a missed message, and sends it to the sessions that were attached all the time, if it is new.
-function archive_catchup.missed(membership, delayed)
-    local isSeen = takeBufferedId(membership, delayed)
-    if record(membership, delayed) and not isSeen then
-        fork(membership, delayed)
-    end
-end
-
-function takeBufferedId(membership, delayed)
-    local catching = membership.catchUp
-    local messageId = messageIdOf(membership, delayed)
-    if catching == nil or messageId == nil or catching.bufferedIds[messageId] == nil then
-        return false
-    end
-    catching.bufferedIds[messageId] = nil
-    return true
-end
-
-function messageIdOf(membership, stanza)
-    local own
-    if stanza.attr.id ~= nil then
-        own = (stanza.attr.from or "") .. " " .. stanza.attr.id
-    end
-    return stanzaIdBy(stanza, membership.room) or own
-end
-
---- Moves the buffered messages into the log, after the missed messages that the room sent.
-function archive_catchup.endCatchUp(membership)
-    local catching = membership.catchUp
-    if catching ~= nil and catching.progress.step ~= "draining" then
-        catching.progress = {step = "draining"}
-        catching.appendOutOfOrder = true
-        catching.buffer = unseenFirst(catching.buffer)
-        inSlices(function() return membership.catchUp ~= catching or drainOne(membership, catching) end)
-    end
-end
-
---- Does the same at once. The account is out of the room, and its messages must be in the log by then.
-function archive_catchup.flush(membership)
-    archive_catchup.endCatchUp(membership)
-    local catching = membership.catchUp
-    while catching ~= nil and membership.catchUp == catching do
-        drainOne(membership, catching)
-    end
-end
-
-function unseenFirst(buffer)
-    local ordered = {}
-    for _, seen in ipairs({false, true}) do
-        for _, buffered in ipairs(buffer) do
-            if buffered.seen == seen then
-                ordered[#ordered + 1] = buffered
-            end
-        end
-    end
-    return ordered
-end
-
-function drainOne(membership, catching)
-    local buffered = catching.buffer[catching.drained + 1]
-    if buffered == nil then
-        membership.catchUp = nil
-        return true
-    end
-    catching.drained = catching.drained + 1
-    catching.weight = catching.weight - buffered.weight
-    if buffered.seen then
-        record(membership, buffered.stanza)
-    else
-        archive_catchup.missed(membership, buffered.stanza)
-    end
-    return false
-end
-
-PAGE = 50
---- Seconds between attempts to query the archive while the account is in the room, and the number of attempts.
-local PAUSE = 5
-local TRIES = 6
-UNNOTICED = 60
-LONGEST_ID = 1024
-
---- Queries the archive for missed messages while the account is in the room, until it answers. Then stops buffering.
-function archive_catchup.closeGap(membership)
-    archive_catchup.catchUp(membership, function(outcome)
-        local catching = membership.catchUp
-        local tries = (newestOf(membership)) and triesOf(catching) + 1 or 0
-        if outcome ~= "unreached" or catching == nil or tries > TRIES then
-            archive_catchup.endCatchUp(membership)
-            return
-        end
-        local waiting = {step = "waiting", tries = tries}
-        catching.progress = waiting
-        module:add_timer(PAUSE, function()
-            local isDue = membership.catchUp == catching and catching.progress == waiting
-            if isDue and isCurrent(membership) and membership.place.phase == "joined" then
-                archive_catchup.closeGap(membership)
-            end
-            return nil
-        end)
-    end)
-end
-
---- Whether a page of the room's archive is in flight.
-function archive_catchup.isAsking(membership)
-    local catchUp = membership.catchUp
-    return (catchUp and catchUp.progress.step) == "asking"
-end
-
---- Drops a query that was sent while the account was in the room. The archive is asked again before the account rejoins.
-function archive_catchup.dropQuestion(membership)
-    if membership.catchUp ~= nil and archive_catchup.isAsking(membership) then
-        membership.catchUp.progress = {step = "idle"}
-    end
-end
-
---- Whether a message is a result of an archive (XEP-0313 4.2).
-function archive_catchup.isResult(stanza)
-    return stanza:get_child("result", MAM) ~= nil
-end
-
---- Handles an archive result. It counts if it comes from the room, and not if it comes from the occupant with this nick.
-function archive_catchup.takeResult(membership, nick, stanza)
-    local catching = membership.catchUp
-    local progress = catching and catching.progress
-    local result = stanza:get_child("result", MAM)
-    if nick ~= nil then
-        noteDrop("forged")
-        return
-    end
-    if result == nil or catching == nil or (progress and progress.step) ~= "asking" or result.attr.queryid ~= progress.queryId then
-        return
-    end
-    progress.results = progress.results + 1
-    if progress.results > PAGE then
-        noteDrop("limit")
-        return
-    end
-    catching.left = catching.left - 1
-    local forwarded = result:get_child("forwarded", FORWARD)
-    local message
-    if forwarded ~= nil then
-        message = forwarded:get_child("message", "jabber:client")
-    end
-    local delay
-    if forwarded ~= nil then
-        delay = forwarded:get_child("delay", DELAY)
-    end
-    local when
-    if delay ~= nil then
-        when = datetime.parse(delay.attr.stamp or "")
-    end
-    local archived
-    if message == nil or when == nil then
-        archived = nil
-    else
-        archived = fromArchive(membership, message)
-    end
-    if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
-        addArchiveId(archived, membership.room, result.attr.id)
-        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
-        archive_catchup.missed(membership, archived)
-    end
-end
-
---- Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too.
-function archive_catchup.hold(membership, catching, stanza, seen)
-    local when = wallClock()
-    local copy = st.clone(stanza)
-    if delayBy(copy, membership.room) == nil then
-        addDelay(copy, membership.room, when)
-    end
-    local messageId = messageIdOf(membership, copy)
-    if messageId ~= nil and seen then
-        catching.bufferedIds[messageId] = true
-    end
-    local weight = weightOf(copy)
-    local buffer = catching.buffer
-    buffer[#buffer + 1] = {stanza = copy, when = when, seen = seen, weight = weight}
-    catching.weight = catching.weight + weight
-    if #catching.buffer - catching.drained > options.maxHistory or catching.weight > options.maxGapSize then
-        noteOver("minimix_max_gap_size", membership.username, membership.room)
-        archive_catchup.endCatchUp(membership)
-    end
-end
-
---- Visits the buffered messages that are not in the log, newest first, until `visit` returns true.
-function archive_catchup.readHeld(membership, visit)
-    local catching = membership.catchUp
-    if catching == nil then
-        return
-    end
-    for i = #catching.buffer, catching.drained + 1, -1 do
-        local buffered = catching.buffer[i]
-        local messageId
-        if buffered ~= nil then
-            messageId = messageIdOf(membership, buffered.stanza)
-        end
-        local isPlaced = messageId ~= nil and catching.bufferedIds[messageId] == nil
-        if (buffered and buffered.seen) == true and not isPlaced and visit(buffered) then
-            return
-        end
-    end
-end
-
---- Returns the result of the catch-up. Undefined without a query, or when all messages are in the log.
-function archive_catchup.outcomeOf(membership)
-    local catchUp = membership.catchUp
-    local progress = catchUp and catchUp.progress
-    return (progress and progress.step) == "done" and progress.outcome or nil
-end
-
---- Returns the start of a join's history, as XEP-0045 7.2.14 writes it, so that no message is missed. Undefined if the
--- archive has answered, and will be asked for the rest.
-function archive_catchup.historySince(membership)
-    if not isKept(membership) or archive_catchup.outcomeOf(membership) == "complete" then
-        return nil
-    end
-    local _, newest = newestOf(membership)
-    if newest == nil and membership.since == nil then
-        return nil
-    else
-        return datetime.datetime(knownUntil(membership, newest))
-    end
-end
-end
-
 -- src/archive/history.ts
 --
 -- Sends history to an attaching session, up to the limits that it asks for (XEP-0045 7.2.14).
 local archive_history = {}
 do
-local select, limitsOf
+local select, lengthOf, limitsOf
 local wallClock = state_clock.wallClock
 local readBlocklist = settings_blocklist.readBlocklist
 local silences = settings_blocklist.silences
-local readHeld = archive_catchup.readHeld
+local readHeld = archive_buffer.readHeld
 local readBack = archive_read.readBack
 local MUC = namespaces.MUC
 local options = minimix_options
 local addDelay = minimix_stanzas.addDelay
 local splitOccupant = minimix_stanzas.splitOccupant
 local sendTo = send_fork.sendTo
+local sendInSlices = send_outlet.sendInSlices
+local noteOver = state_limits.noteOver
+local weightOf = minimix_weight.weightOf
 
-function select(membership, session, limits)
-    local messages = {}
+function select(membership, session, limits, messages)
+    local room = membership.room
     local isRead, blocklist = readBlocklist(membership.username)
     if not isRead then
-        return messages
+        return nil
     end
     local chars = 0
+    local weight = 0
+    local selection = {isEnough = false}
     local function take(said)
-        if #messages >= limits.stanzas or said.when < limits.since then
-            return true
-        end
         local _, nick = splitOccupant(said.stanza.attr.from or "")
-        if blocklist ~= nil and nick ~= nil and silences(blocklist, membership.room, nick) then
+        if blocklist ~= nil and nick ~= nil and silences(blocklist, room, nick) then
             return false
         end
-        local message = archive_history.delayed(membership.room, said)
-        if limits.chars ~= math.huge then
-            message.attr.to = session
-            chars = chars + string.len(tostring(message))
-            if chars > limits.chars then
-                return true
-            end
+        chars = chars + (limits.chars == math.huge and 0 or lengthOf(archive_history.delayed(room, said), session))
+        weight = weight + weightOf(said.stanza)
+        if weight > options.maxHistorySize then
+            noteOver("minimix_max_history_size", membership.username, room)
         end
-        messages[#messages + 1] = message
-        return false
+        selection.isEnough = #messages >= limits.stanzas or said.when < limits.since or chars > limits.chars or weight > options.maxHistorySize
+        if not selection.isEnough then
+            messages[#messages + 1] = said
+        end
+        return selection.isEnough
     end
     readHeld(membership, take)
-    if chars <= limits.chars then
-        readBack(membership, limits.stanzas - #messages, limits.since, take)
+    if selection.isEnough then
+        return nil
+    else
+        return readBack(membership, limits.stanzas - #messages, limits.since, take)
     end
-    return messages
+end
+
+function lengthOf(message, session)
+    message.attr.to = session
+    return string.len(tostring(message))
 end
 
 --- Returns a message of the past as a room sends it, with a delay.
@@ -7160,19 +7236,29 @@ function limitsOf(join)
     }
 end
 
---- Sends the account's history of the room to a session, oldest first.
+--- Sends the account's history of the room to a session, oldest first. Later messages are not part of it: messages in
+-- memory are chosen at once, and the others are older.
 function archive_history.sendHistory(membership, request)
+    local session = request.session
     local limits = limitsOf(request.stanza)
-    if limits.stanzas <= 0 or limits.chars <= 0 then
+    if session == nil or limits.stanzas <= 0 or limits.chars <= 0 then
         return
     end
-    local messages = select(membership, request.session, limits)
-    for i = #messages, 1, -1 do
-        local message = messages[i]
-        if message ~= nil then
-            sendTo(request.session, message)
+    local messages = {}
+    local rest = select(membership, session, limits, messages)
+    sendInSlices(session, function()
+        if rest ~= nil then
+            if rest.step() then
+                rest = nil
+            end
+            return false
         end
-    end
+        local said = table.remove(messages)
+        if said ~= nil then
+            sendTo(session, archive_history.delayed(membership.room, said))
+        end
+        return #messages == 0
+    end)
 end
 end
 
@@ -7346,7 +7432,7 @@ end
 -- gets it all at once with our own presence. Other sessions get only changes.
 local occupancy_burst = {}
 do
-local shownSince, isAnswering, onOffline, keyOfJid, forgetOffline, isKnown, hasOffline, areShown, toldLater, isModerator
+local shownSince, isAnswering, onOffline, keyOfJid, forgetOffline, isKnown, hasOffline, areShown, toldLater, reducedSelf, shortened, isModerator, LONGEST_ROLE
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
@@ -7358,6 +7444,7 @@ local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local hold = state_held.hold
 local isSamePresence = state_held.isSamePresence
+local mayKeep = state_held.mayKeep
 local toldAgain = state_held.toldAgain
 local noteOver = state_limits.noteOver
 local askingSession = state_memberships.askingSession
@@ -7475,6 +7562,21 @@ function toldLater(stanza)
     return copy
 end
 
+function reducedSelf(stanza)
+    local itemOf_result_13 = itemOf(stanza)
+    local affiliation = itemOf_result_13.affiliation
+    local role = itemOf_result_13.role
+    return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = shortened(affiliation), role = shortened(role)}):up():tag("status", {code = "110"}):reset()
+end
+
+function shortened(value)
+    if value == nil then
+        return nil
+    else
+        return string.sub(value, 1, LONGEST_ROLE)
+    end
+end
+
 function isModerator(presence)
     return itemOf(presence).role == "moderator"
 end
@@ -7512,7 +7614,12 @@ function occupancy_burst.onRoomPresence(membership, stanza)
     end
     local view = membership.view
     local before = view.room
-    local held = stanza.attr.type == nil and hold(stanza) or nil
+    local isKept = mayKeep(stanza)
+    if not isKept then
+        noteOver("minimix_max_cached_size", membership.username, membership.room)
+        view.stale = "incomplete"
+    end
+    local held = stanza.attr.type == nil and isKept and hold(stanza) or nil
     view.room = held
     if isAnswering(membership) then
         view.isRoomFirst = true
@@ -7610,7 +7717,8 @@ end
 --- Caches our own presence. Returns whether it has changed.
 function occupancy_burst.keepSelf(membership, nick, stanza)
     local view = membership.view
-    local now = toldLater(stanza)
+    local isKept = mayKeep(stanza)
+    local now = isKept and toldLater(stanza) or reducedSelf(stanza)
     membership.nick = nick
     setOwnNick(view, nick)
     if hasStatus(stanza, "100") then
@@ -7623,8 +7731,14 @@ function occupancy_burst.keepSelf(membership, nick, stanza)
     if before ~= nil and isModerator(before) ~= isModerator(now) and not view.nonAnonymous then
         outdate(view)
     end
+    if not isKept then
+        noteOver("minimix_max_cached_size", membership.username, membership.room)
+        view.stale = "incomplete"
+    end
     return setSelf(view, nick, now)
 end
+
+LONGEST_ROLE = 16
 
 --- Whether a nick is the account's, also in another normalisation, and belongs to no other occupant.
 function occupancy_burst.isOwnNick(membership, nick)
@@ -7750,6 +7864,335 @@ function state_availability.bestSession(membership, coming)
         end
     end
     return best
+end
+end
+
+-- src/archive/catchup.ts
+--
+-- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
+local archive_catchup = {}
+do
+local triesOf, knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, PAGE, UNNOTICED, LONGEST_ID
+local wallClock = state_clock.wallClock
+local id = require("util.id")
+local DATAFORM = namespaces.DATAFORM
+local DELAY = namespaces.DELAY
+local FORWARD = namespaces.FORWARD
+local MAM = namespaces.MAM
+local RSM = namespaces.RSM
+local options = minimix_options
+local noteDrop = state_counters.noteDrop
+local isCurrent = state_memberships.isCurrent
+local splitOccupant = minimix_stanzas.splitOccupant
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local ask = send_ask.ask
+local patience = send_ask.patience
+local blocklistOf = settings_blocklist.blocklistOf
+local readBlocklist = settings_blocklist.readBlocklist
+local silences = settings_blocklist.silences
+local endCatchUp = archive_buffer.endCatchUp
+local flush = archive_buffer.flush
+local missed = archive_buffer.missed
+local addArchiveId = archive_gate.addArchiveId
+local fromArchive = archive_gate.fromArchive
+local openPart = archive_delivered.openPart
+local isKept = archive_read.isKept
+local newestOf = archive_read.newestOf
+
+--- Starts to buffer, because messages of the room may have been lost. Buffering ends when the archive has been asked.
+-- The log is in order of time, and the last message before a gap tells where the gap begins.
+function archive_catchup.holdBack(membership)
+    local catchUp = membership.catchUp
+    local progress = catchUp and catchUp.progress
+    if (progress and progress.step) == "draining" and not progress.isFull then
+        flush(membership)
+    end
+    openPart(membership)
+    if membership.catchUp == nil and isKept(membership) then
+        membership.catchUp = {
+            progress = {step = "idle"},
+            since = wallClock(),
+            position = nil,
+            blocked = nil,
+            buffer = {},
+            drained = 0,
+            weight = 0,
+            bufferedIds = {},
+            left = options.maxHistory,
+            latest = 0,
+            appendOutOfOrder = false
+        }
+    end
+end
+
+function triesOf(catching)
+    local progress = catching and catching.progress
+    return ((progress and progress.step) == "asking" or (progress and progress.step) == "waiting") and progress.tries or 0
+end
+
+--- Queries the room's archive, page by page, for messages after the last one that the account has. Then calls `done`.
+-- Messages of the room are buffered until endCatchUp().
+function archive_catchup.catchUp(membership, done)
+    local catchUp = membership.catchUp
+    if (catchUp and catchUp.progress.step) == "draining" then
+        flush(membership)
+    end
+    local isBuffering = membership.catchUp ~= nil
+    archive_catchup.holdBack(membership)
+    local isRead, newest = newestOf(membership)
+    local catching = membership.catchUp
+    if catching == nil then
+        done("refused")
+        return
+    end
+    if not isRead or not (readBlocklist(membership.username)) then
+        catching.progress = {step = "waiting", tries = triesOf(catching)}
+        done("unreached")
+        return
+    end
+    if newest == nil and membership.since == nil then
+        catching.progress = {step = "done", outcome = "refused"}
+        done("refused")
+        return
+    end
+    catching.left = options.maxHistory
+    local query = {start = knownUntil(membership, newest), isFirst = newest == nil, done = done}
+    if catching.position ~= nil then
+        askPage(membership, catching, catching.position, query)
+    elseif isBuffering and options.archive == "mam" then
+        local start = math.max(membership.since or 0, catching.since - UNNOTICED)
+        askPage(membership, catching, nil, {start = start, isFirst = newest == nil, done = done})
+    else
+        local after
+        if newest ~= nil then
+            after = stanzaIdBy(newest.stanza, membership.room)
+        end
+        askPage(membership, catching, after, query)
+    end
+end
+
+function knownUntil(membership, newest)
+    return newest == nil and (membership.since or wallClock()) or newest.when
+end
+
+function askPage(membership, catching, after, query)
+    local left = catching.left
+    local queryId = id.medium()
+    local asking = {
+        step = "asking",
+        queryId = queryId,
+        tries = triesOf(catching),
+        results = 0,
+        failed = false
+    }
+    catching.progress = asking
+    catching.position = after
+    catching.blocked = blocklistOf(membership.username)
+    catching.appendOutOfOrder = after ~= nil or query.isFirst
+    local function answered(answer)
+        if membership.catchUp == nil and isCurrent(membership) then
+            query.done("refused")
+            return
+        end
+        if membership.catchUp ~= catching or catching.progress ~= asking or not isCurrent(membership) then
+            return
+        end
+        if asking.failed then
+            finish(catching, "unreached", query)
+            return
+        end
+        local fin = answer and answer:get_child("fin", MAM)
+        local next
+        if fin ~= nil then
+            next = lastOfPage(fin)
+        end
+        catching.position = next or catching.position
+        if (answer and answer.attr.type) == "error" and after ~= nil and isUnknownId(answer) then
+            askPage(membership, catching, nil, query)
+        elseif fin == nil then
+            finish(catching, isUnreached(answer) and "unreached" or "refused", query)
+        elseif fin.attr.complete == "true" or next == nil or isEnough(catching, left) then
+            finish(catching, "complete", query)
+        else
+            askPage(membership, catching, next, query)
+        end
+    end
+    ask(
+        membership,
+        membership.room,
+        "set",
+        pageQuery(queryId, after, query.start),
+        answered,
+        patience(membership)
+    )
+end
+
+function finish(catching, outcome, query)
+    if outcome == "unreached" then
+        catching.progress = {step = "waiting", tries = triesOf(catching)}
+    else
+        catching.progress = {step = "done", outcome = outcome}
+    end
+    query.done(outcome)
+end
+
+function isEnough(catching, before)
+    return catching.left <= 0 or catching.left == before
+end
+
+function isUnreached(answer)
+    if answer == nil then
+        return true
+    end
+    local _, condition = answer:get_error()
+    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
+end
+
+function isUnknownId(answer)
+    local _, condition = answer:get_error()
+    return condition == "item-not-found"
+end
+
+function pageQuery(queryId, after, start)
+    local query = st.stanza("query", {xmlns = MAM, queryid = queryId})
+    query:tag("x", {xmlns = DATAFORM, type = "submit"})
+    query:tag("field", {var = "FORM_TYPE", type = "hidden"}):tag("value"):text(MAM):up():up()
+    if after == nil then
+        query:tag("field", {var = "start"}):tag("value"):text(datetime.datetime(start)):up():up()
+    end
+    query:up()
+    query:tag("set", {xmlns = RSM}):tag("max"):text(tostring(PAGE)):up()
+    if after ~= nil then
+        query:tag("after"):text(after):up()
+    end
+    return query:reset()
+end
+
+function lastOfPage(fin)
+    local opt_20 = fin:get_child("set", RSM)
+    local last = opt_20 and opt_20:get_child_text("last")
+    if last == nil or string.len(last) > LONGEST_ID then
+        return nil
+    else
+        return last
+    end
+end
+
+function isSilenced(membership, catching, message)
+    local _, nick = splitOccupant(message.attr.from or "")
+    return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
+end
+
+PAGE = 50
+--- Seconds between attempts to query the archive while the account is in the room, and the number of attempts.
+local PAUSE = 5
+local TRIES = 6
+UNNOTICED = 60
+LONGEST_ID = 1024
+
+--- Queries the archive for missed messages while the account is in the room, until it answers. Then stops buffering.
+function archive_catchup.closeGap(membership)
+    archive_catchup.catchUp(membership, function(outcome)
+        local catching = membership.catchUp
+        local tries = (newestOf(membership)) and triesOf(catching) + 1 or 0
+        if outcome ~= "unreached" or catching == nil or tries > TRIES then
+            endCatchUp(membership)
+            return
+        end
+        local waiting = {step = "waiting", tries = tries}
+        catching.progress = waiting
+        module:add_timer(PAUSE, function()
+            local isDue = membership.catchUp == catching and catching.progress == waiting
+            if isDue and isCurrent(membership) and membership.place.phase == "joined" then
+                archive_catchup.closeGap(membership)
+            end
+            return nil
+        end)
+    end)
+end
+
+--- Whether a page of the room's archive is in flight.
+function archive_catchup.isAsking(membership)
+    local catchUp = membership.catchUp
+    return (catchUp and catchUp.progress.step) == "asking"
+end
+
+--- Drops a query that was sent while the account was in the room. The archive is asked again before the account rejoins.
+function archive_catchup.dropQuestion(membership)
+    if membership.catchUp ~= nil and archive_catchup.isAsking(membership) then
+        membership.catchUp.progress = {step = "idle"}
+    end
+end
+
+--- Whether a message is a result of an archive (XEP-0313 4.2).
+function archive_catchup.isResult(stanza)
+    return stanza:get_child("result", MAM) ~= nil
+end
+
+--- Handles an archive result. It counts if it comes from the room, and not if it comes from the occupant with this nick.
+function archive_catchup.takeResult(membership, nick, stanza)
+    local catching = membership.catchUp
+    local progress = catching and catching.progress
+    local result = stanza:get_child("result", MAM)
+    if nick ~= nil then
+        noteDrop("forged")
+        return
+    end
+    if result == nil or catching == nil or (progress and progress.step) ~= "asking" or result.attr.queryid ~= progress.queryId then
+        return
+    end
+    progress.results = progress.results + 1
+    if progress.results > PAGE then
+        noteDrop("limit")
+        return
+    end
+    catching.left = catching.left - 1
+    local forwarded = result:get_child("forwarded", FORWARD)
+    local message
+    if forwarded ~= nil then
+        message = forwarded:get_child("message", "jabber:client")
+    end
+    local delay
+    if forwarded ~= nil then
+        delay = forwarded:get_child("delay", DELAY)
+    end
+    local when
+    if delay ~= nil then
+        when = datetime.parse(delay.attr.stamp or "")
+    end
+    local archived
+    if message == nil or when == nil then
+        archived = nil
+    else
+        archived = fromArchive(membership, message)
+    end
+    if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
+        catching.latest = math.max(catching.latest, math.min(math.floor(when or 0), wallClock()))
+        addArchiveId(archived, membership.room, result.attr.id)
+        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
+        missed(membership, archived)
+    end
+end
+
+--- Returns the result of the catch-up. Undefined without a query, or when all messages are in the log.
+function archive_catchup.outcomeOf(membership)
+    local catchUp = membership.catchUp
+    local progress = catchUp and catchUp.progress
+    return (progress and progress.step) == "done" and progress.outcome or nil
+end
+
+--- Returns the start of a join's history, as XEP-0045 7.2.14 writes it, so that no message is missed. Undefined if the
+-- archive has answered, and will be asked for the rest.
+function archive_catchup.historySince(membership)
+    if not isKept(membership) or archive_catchup.outcomeOf(membership) == "complete" then
+        return nil
+    end
+    local _, newest = newestOf(membership)
+    if newest == nil and membership.since == nil then
+        return nil
+    else
+        return datetime.datetime(knownUntil(membership, newest))
+    end
 end
 end
 
@@ -7959,7 +8402,7 @@ end
 local occupancy_operations = {}
 do
 local id = require("util.id")
-local flush = archive_catchup.flush
+local flush = archive_buffer.flush
 local historySince = archive_catchup.historySince
 local closePart = archive_delivered.closePart
 local MUC = namespaces.MUC
@@ -9411,8 +9854,8 @@ do
 local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
 local wallClock = state_clock.wallClock
 local bookmarkJoined = settings_bookmark_write.bookmarkJoined
+local endCatchUp = archive_buffer.endCatchUp
 local closeGap = archive_catchup.closeGap
-local endCatchUp = archive_catchup.endCatchUp
 local outcomeOf = archive_catchup.outcomeOf
 local beginRange = archive_delivered.letIn
 local saysJoined = send_ping.saysJoined
@@ -9844,7 +10287,7 @@ function occupancy_pace.newLine(serve)
     return {items = {}, serve = serve, moving = false}
 end
 
---- Adds items to a queue in random order. LIFO, so that a user who just logged in is served first.
+--- Adds items to a queue in random order. LIFO, so that the latest login is served first.
 function occupancy_pace.lineUp(line, items)
     for _, item in ipairs(shuffled(items)) do
         local line_items_0 = line.items
@@ -11302,9 +11745,11 @@ end
 -- treat unexpected messages of rooms as forged.
 local archive_query = {}
 do
-local scopeOf, scopeOfAll, scopeWithoutRooms, isWanted, sendPage, result
+local scopeOf, scopeOfAll, scopeWithoutRooms, isWanted, refuse, sendPage, endOf, result
 local archiveOf = archive_read.archiveOf
 local roomsRead = archive_read.roomsRead
+local newQueues = slices.newQueues
+local noteOver = state_limits.noteOver
 local hasPersonalArchive = archive_personal.hasPersonalArchive
 local personalArchive = archive_personal.personalArchive
 local DELAY = namespaces.DELAY
@@ -11314,7 +11759,7 @@ local options = minimix_options
 local queryForm = archive_form.queryForm
 local readRequest = archive_form.readRequest
 local readScope = archive_form.readScope
-local readPage = archive_page.readPage
+local startReading = archive_page.startReading
 
 function scopeOf(session, query)
     local jid, includeGroupchat = readScope(query)
@@ -11352,7 +11797,11 @@ function scopeOfAll(session)
     if rooms == nil then
         return false, nil
     end
-    for _, room in ipairs(rooms) do
+    if #rooms > options.maxQueryRooms then
+        noteOver("minimix_max_query_rooms", session.username, "its archive")
+    end
+    for i = 1, math.min(#rooms, options.maxQueryRooms) do
+        local room = rooms[i] or ""
         local _, log = archiveOf(session.username, room)
         if log ~= nil then
             archives[#archives + 1] = log
@@ -11386,20 +11835,49 @@ function isWanted(scope, message)
     return isBetween and (scope.groupchat or message.attr.type ~= "groupchat")
 end
 
-function sendPage(session, stanza, queryId, request, page)
-    local items = page.items
-    local count = #items
-    for i = 1, count do
-        local item = items[(request.flipped and count - i or i - 1) + 1]
-        if item ~= nil then
-            session.send(result(session, queryId, item))
-        end
+function refuse(bindingPattern0_)
+    local stanza
+    local session
+    session = bindingPattern0_.session
+    stanza = bindingPattern0_.stanza
+    return function()
+        session.send(st.error_reply(stanza, "wait", "internal-server-error"))
+        return true
     end
-    local first = items[1]
-    local last = items[count]
+end
+
+function sendPage(bindingPattern0_, page)
+    local flipped
+    local id
+    local stanza
+    local session
+    session = bindingPattern0_.session
+    stanza = bindingPattern0_.stanza
+    id = bindingPattern0_.id
+    flipped = bindingPattern0_.flipped
+    local sent = 0
+    return function()
+        if page == nil then
+            session.send(st.error_reply(stanza, "cancel", "item-not-found"))
+            return true
+        end
+        local item = page.items[(flipped and #page.items - 1 - sent or sent) + 1]
+        if item ~= nil then
+            sent = sent + 1
+            session.send(result(session, id, item))
+            return false
+        end
+        session.send(st.reply(stanza):add_child(endOf(page)))
+        return true
+    end
+end
+
+function endOf(page)
     local fin = st.stanza("fin", {xmlns = MAM, complete = page.complete and "true" or nil})
-    local set = rsm.generate({first = first and first.id, last = last and last.id, count = page.count})
-    session.send(st.reply(stanza):add_child(fin:add_child(set)))
+    local opt_7 = page.items[1]
+    local opt_9 = page.items[#page.items]
+    local set = rsm.generate({first = opt_7 and opt_7.id, last = opt_9 and opt_9.id, count = page.count})
+    return fin:add_child(set)
 end
 
 function result(session, queryId, item)
@@ -11407,6 +11885,9 @@ function result(session, queryId, item)
     message.attr.xmlns = "jabber:client"
     return st.message({from = jids.bare(session.full_jid), to = session.full_jid}):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag("delay", {xmlns = DELAY, stamp = datetime.datetime(item.when)}):up():add_child(message):reset()
 end
+
+--- The queries of one session are answered one after the other.
+local queries = newQueues()
 
 --- `account-disco-info`: XEP-0313 7. Without mod_mam the account has no archive that could include groupchat.
 function archive_query.onAccountInfo(event)
@@ -11427,11 +11908,11 @@ end
 function archive_query.onQuery(event)
     local session = event.origin
     local stanza = event.stanza
-    local query = stanza:get_child("query", MAM)
-    if query == nil then
+    local element = stanza:get_child("query", MAM)
+    if element == nil then
         return nil
     end
-    local isRead, scope = scopeOf(session, query)
+    local isRead, scope = scopeOf(session, element)
     if not isRead then
         session.send(st.error_reply(stanza, "wait", "internal-server-error"))
         return true
@@ -11439,12 +11920,17 @@ function archive_query.onQuery(event)
     if scope == nil then
         return nil
     end
-    local request, refusal = readRequest(query)
+    local request, refusal = readRequest(element)
     if request == nil then
         session.send(st.error_reply(stanza, "modify", refusal))
         return true
     end
-    local done, page = readPage(
+    if queries.length(session.full_jid) >= options.maxPendingIqs then
+        noteOver("minimix_max_pending_iqs", session.username, "its archive", "iq_limit")
+        session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"))
+        return true
+    end
+    local reading = startReading(
         scope.archives,
         {
             wants = function(message) return isWanted(scope, message) end,
@@ -11457,13 +11943,26 @@ function archive_query.onQuery(event)
             max = math.min(request.max or options.maxArchivePage, options.maxArchivePage)
         }
     )
-    if not done then
-        session.send(st.error_reply(stanza, "wait", "internal-server-error"))
-    elseif page == nil then
-        session.send(st.error_reply(stanza, "cancel", "item-not-found"))
-    else
-        sendPage(session, stanza, query.attr.queryid, request, page)
-    end
+    local query = {
+        session = session,
+        stanza = st.clone(stanza),
+        id = element.attr.queryid,
+        flipped = request.flipped
+    }
+    local sending
+    queries.add(session.full_jid, function()
+        if prosody.full_sessions[session.full_jid] ~= session then
+            return true
+        end
+        if sending ~= nil then
+            return sending()
+        end
+        if not reading.step() then
+            return false
+        end
+        sending = reading.failed and refuse(query) or sendPage(query, reading.page)
+        return sending()
+    end)
     return true
 end
 end
@@ -11819,9 +12318,19 @@ function archive_expire.deleteOwn(username)
             label = nil,
             holds = function(label) return select(2, parseLabel(label)) == username end
         }
-        local _, page = readPage({own}, {wants = function() return true end, reverse = false, max = math.huge})
-        for _, item in ipairs(page and page.items or {}) do
-            deleteMessages(store, key, {key = item.id})
+        local page = readPage({own}, {wants = function() return true end, reverse = false, max = math.huge})
+        while (page and page.items[1]) ~= nil do
+            for _, item in ipairs(page.items) do
+                deleteMessages(store, key, {key = item.id})
+            end
+            if page.complete then
+                page = nil
+            else
+                page = readPage(
+                    {own},
+                    {wants = function() return true end, reverse = false, max = math.huge}
+                )
+            end
         end
     end
     forgetDeliveries(username)
@@ -12103,6 +12612,7 @@ local sessionOffline = occupancy_depart.sessionOffline
 local presenceSent = occupancy_joined.presenceSent
 local onRequest = occupancy_phases.onRequest
 local sendTo = send_fork.sendTo
+local dropOutlet = send_outlet.dropOutlet
 local ownUnavailable = occupancy_replay.ownUnavailable
 local options = minimix_options
 local noteOver = state_limits.noteOver
@@ -12116,6 +12626,7 @@ local disownRetired = state_sent.disownRetired
 local forgetJoined = state_sessions.forgetJoined
 local hasJoined = state_sessions.hasJoined
 local noteJoined = state_sessions.noteJoined
+local mayKeep = state_held.mayKeep
 local forgetIqsOf = state_pending.forgetIqsOf
 local passesRules = send_rules.passesRules
 local isKnownNow = state_store.isKnownNow
@@ -12209,6 +12720,11 @@ function client_presence.onPresence(event)
         end
     end
     local membership = membershipOf(session, room)
+    if type_ == nil and (membership ~= nil or stanza:get_child("x", MUC) ~= nil) and not mayKeep(stanza) then
+        noteOver("minimix_max_cached_size", session.username, room)
+        session.send(st.error_reply(stanza, "modify", "policy-violation", "The presence is too big", room))
+        return true
+    end
     if type_ == nil and stanza:get_child("x", MUC) ~= nil then
         return join(session, stanza, room, jids.resource(to), membership)
     end
@@ -12235,6 +12751,7 @@ function client_presence.onSessionGone(event)
     for _, membership in ipairs(membershipsOf(session.username)) do
         sessionGone(membership, session.full_jid)
     end
+    dropOutlet(session.full_jid)
     disownRetired(session.full_jid)
     forgetIqsOf(session.full_jid)
     forgetJoined(session.full_jid)
@@ -13246,10 +13763,10 @@ local room_message = {}
 do
 local lookAt, isJoinAffiliations, noteHeard, onGroupchat, newcomerOf, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, onLateError, returnToSender, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
 local wallClock = state_clock.wallClock
-local hold = archive_catchup.hold
+local hold = archive_buffer.hold
+local missed = archive_buffer.missed
 local holdBack = archive_catchup.holdBack
 local isResult = archive_catchup.isResult
-local missed = archive_catchup.missed
 local takeResult = archive_catchup.takeResult
 local delayOf = archive_gate.delayOf
 local isAnswering = archive_gate.isAnswering
@@ -13286,8 +13803,8 @@ local splitOccupant = minimix_stanzas.splitOccupant
 local intern = state_held.hold
 local messageOf = state_held.messageOf
 local noteOver = state_limits.noteOver
+local mayKeep = state_held.mayKeep
 local isTooEarly = state_store.isTooEarly
-local textOf = minimix_text.textOf
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
 local hasComeBefore = room_copies.hasComeBefore
@@ -13465,7 +13982,7 @@ function takeLive(membership, stanza)
 end
 
 function keepSubject(membership, stanza, isLive)
-    if string.len(textOf(stanza)) > options.maxCachedSize then
+    if not mayKeep(stanza) then
         noteOver("minimix_max_cached_size", membership.username, membership.room)
         membership.view.subject = nil
         membership.view.stale = "incomplete"
@@ -14192,6 +14709,7 @@ local onLocalMessageError = room_message.onLocalError
 local onRoomMessage = room_message.onMessage
 local onUnkept = room_message.onUnkept
 local onRoomPresence = room_presence.onPresence
+local finishSlices = slices.finishSlices
 local inTurn = minimix_turn.inTurn
 local turn = minimix_turn.turn
 local allFormerOccupants = state_former.allFormerOccupants
@@ -14349,6 +14867,7 @@ module.load = function()
 end
 
 module.save = function()
+    finishSlices()
     saveDelivered()
     saveLate()
     retryNow()
@@ -14373,6 +14892,7 @@ module.unload = function()
     for _, timer in ipairs(timers) do
         timer:stop()
     end
+    finishSlices()
     removeShellCommands()
     untrackAll()
     if module.reloading ~= true then

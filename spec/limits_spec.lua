@@ -1,6 +1,8 @@
 -- B1: what a user, a room or a remote server can make grow has an end, and only they notice.
 
 local st = require "util.stanza";
+local clock = require "support.clock";
+local mam = require "support.mam";
 local scene = require "support.scene";
 
 local join, seen = scene.join, scene.seen;
@@ -347,8 +349,8 @@ describe("rooms that accounts come back to", function ()
 end);
 
 -- The account has lost the room and asks its archive, which a spec answers.
-local function asks_archive(answer)
-	local s, phone = in_room(nil, { remote = true });
+local function asks_archive(answer, options)
+	local s, phone = in_room(options, { remote = true });
 	local asked = 0;
 	function s.room.on_iq(_, iq)
 		if iq:get_child("query", "urn:xmpp:mam:2") then
@@ -375,7 +377,7 @@ describe("a room's archive", function ()
 	end);
 
 	it("B1: that does not answer has so much held back that the room says, and no more", function ()
-		local s, phone, asked = asks_archive(function () end);
+		local s, phone, asked = asks_archive(function () return true; end);
 		s:wait(10);
 		assert.equal(1, asked());
 		phone:take();
@@ -387,6 +389,264 @@ describe("a room's archive", function ()
 		local lines = seen(laptop);
 		assert.equal("message groupchat room/Bob flood 1", (lines[3]:gsub(" delay.*", "")));
 		assert.equal(603, #lines);
+	end);
+end);
+
+-- Kilobytes that are in use once all garbage is gone, and what a function leaves behind of them.
+local function used()
+	collectgarbage();
+	collectgarbage();
+	return collectgarbage "count";
+end
+
+local function left_by(f)
+	local before = used();
+	f();
+	local left = used() - before;
+	if os.getenv "SHOW" then print(left); end
+	return left;
+end
+
+-- Elements of four bytes, which take 80 times that in memory.
+local function elements(count)
+	return ("<a/>"):rep(count);
+end
+
+describe("memory", function ()
+	local function in_big_room(options)
+		return scene.in_room { options = options; resource = "minimix" };
+	end
+
+	it("B1: a giant own presence is passed on, and only what is needed of it is kept", function ()
+		local s, phone = in_big_room { minimix_max_cached_size = 16384 };
+		local giant = ("<presence><status>%s</status>%s</presence>"):format(("x"):rep(400000), scene.status "110");
+		assert(left_by(function ()
+			s:from("Alice", giant);
+			assert.equal(400000, #phone:take()[1]:get_child_text "status");
+			s.room.received = {};
+			s:from("Bob", "<presence>"..scene.status().."</presence>");
+			phone:take();
+		end) < 100);
+		assert.equal(1, log_lines(s, "minimix_max_cached_size"));
+		local all, upstream = attach(s, s:client "laptop");
+		assert.equal("presence - room/Alice 110", all[2]);
+		assert.same({ "alice presence - room/Alice join" }, upstream);
+	end);
+
+	it("B1: an own presence, a subject or a presence of the room of many elements is not kept", function ()
+		local s, phone = in_big_room { minimix_max_cached_size = 16384 };
+		local x = scene.status "110";
+		assert(left_by(function ()
+			s:from("Alice", ("<presence>%s<b xmlns='b'>%s</b></presence>"):format(x, elements(3800)));
+			s:from(nil, ("<presence><b xmlns='b'>%s</b></presence>"):format(elements(3800)));
+			s:from("Bob", ("<message type='groupchat'><subject>s</subject><b xmlns='b'>%s</b></message>"):format(elements(3800)));
+			assert.equal(3, #phone:take());
+			s:from("Bob", "<presence>"..scene.status().."</presence>");
+			s:from("Bob", "<message type='groupchat'><body>m</body></message>");
+			s.room.received = {};
+			phone:take();
+		end) < 150);
+	end);
+
+	it("B1: a client's own giant presence is refused", function ()
+		local s, phone = in_big_room { minimix_max_cached_size = 2000 };
+		phone:send(scene.presence("Alice", { content = "<status>"..("x"):rep(3000).."</status>" }));
+		assert.same({ "presence error room/Alice modify policy-violation" }, seen(phone));
+		phone:send(join("Alice", { content = "<status>"..("x"):rep(3000).."</status>" }));
+		assert.same({ "presence error room/Alice modify policy-violation" }, seen(phone));
+		assert.same({}, s:upstream());
+	end);
+
+	it("B3: what is nested too deep or has too many elements is dropped, and what follows is not", function ()
+		local s, phone = in_big_room();
+		local deep = ("<a>"):rep(2000)..("</a>"):rep(2000);
+		for _, content in ipairs { deep, elements(8000) } do
+			s:from("Bob", ("<message type='groupchat'><body>b</body><b xmlns='b'>%s</b></message>"):format(content));
+			s:from("Bob", ("<message type='chat'><body>b</body><b xmlns='b'>%s</b></message>"):format(content));
+			s:from("Bob", ("<presence><b xmlns='b'>%s</b></presence>"):format(content));
+		end
+		s:from("Bob", ("<iq type='get' id='1'><b xmlns='b'>%s</b></iq>"):format(deep));
+		assert.same({}, seen(phone));
+		assert.equal(7, s.host:metric("drops", { "limit" }));
+		s.room:say("Bob", "hi");
+		assert.same({ "message groupchat room/Bob hi" }, seen(phone));
+	end);
+
+	it("B1: cached presence that is shown to a session with stream management is parsed and forgotten", function ()
+		local s = in_big_room { minimix_max_cached_size = 16384 };
+		for i = 1, 30 do
+			s:from("N"..i, ("<presence>%s<b xmlns='b'>%s</b></presence>"):format(scene.status(), elements(1000)));
+		end
+		for _, client in ipairs(s.clients) do client:take(); end
+		local tablet = s:client("tablet", nil, { bosh = true });
+		assert(left_by(function ()
+			tablet:send(join("Alice", { id = "j2" }));
+			s:deliver();
+			assert.equal(33, #tablet:take());
+			s.room:say("Bob", "hi");
+			for _, client in ipairs(s.clients) do client:take(); end
+		end) < 200);
+	end);
+
+	it("B1: messages buffered during a gap take no more than minimix_max_gap_size", function ()
+		local s, phone = asks_archive(function () return true; end, { minimix_max_kept_size = 1000 });
+		s:wait(10);
+		phone:take();
+		s.room.received = {};
+		local before, most = used(), 0;
+		for i = 1, 120 do
+			s:from("Bob", ("<message type='groupchat' id='g%d'><body>%s</body></message>"):format(i, ("x"):rep(6000)));
+			phone:take();
+			if i % 8 == 0 then most = math.max(most, used() - before); end
+		end
+		assert(most > 400 and most < 524288 * 1.1 / 1024 + 60, most);
+		assert.equal(1, log_lines(s, "minimix_max_gap_size"));
+		local other = scene.in_room { options = { minimix_max_gap_size = 0 } };
+		other.room:remove("Alice", "333");
+		other:wait(5);
+		assert.same({ "Alice" }, other:occupants());
+	end);
+
+	it("B1: a join is sent no more history than minimix_max_history_size", function ()
+		local s = in_room { minimix_max_history_size = 10000 };
+		for i = 1, 20 do s.room:say("Bob", i.." "..("x"):rep(1500)); end
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { muc = "<history maxstanzas='1000'/>" }));
+		local lines = seen(laptop);
+		assert.equal("message groupchat room/Bob 20 x", lines[#lines - 1]:sub(1, 31));
+		assert(#lines >= 3 + 2 and #lines <= 3 + 4, #lines);
+		assert.equal(1, log_lines(s, "minimix_max_history_size"));
+	end);
+
+	it("B1: a query goes through minimix_max_query_rooms rooms, those where something was said last", function ()
+		local s, phone = in_room({ minimix_max_query_rooms = 3 }, { modules = { "mam" } });
+		for i = 1, 6 do
+			s:add_room("r"..i):enter "Bob";
+			s:enter(phone, "Alice", { room = "r"..i });
+			s.rooms["r"..i]:say("Bob", "in r"..i);
+			s:wait(2);
+		end
+		for i = 1, 3 do
+			phone:send(scene.leave("Alice", { room = "r"..i }));
+			s:wait(2);
+		end
+		assert.same({ "in r4", "in r5", "in r6" }, (function ()
+			local bodies = mam.page_through(phone, { ["include-groupchat"] = "true"; max = 10 });
+			table.sort(bodies);
+			return bodies;
+		end)());
+		assert.equal(1, log_lines(s, "minimix_max_query_rooms"));
+	end);
+end);
+
+describe("work in slices", function ()
+	scene.everywhere(function (new_scene)
+		local function crowd(count, options)
+			local s, phone = (function ()
+				local s = new_scene { options = options; modules = { "mam" } };
+				return s, s:fill();
+			end)();
+			for i = 1, count do s:from("N"..i, "<presence>"..scene.status().."</presence>"); end
+			for i = 1, 10 do s.room:say("Bob", "before "..i); end
+			s:deliver();
+			phone:take();
+			return s, phone;
+		end
+
+		for _, options in ipairs { {}, { bosh = true } } do
+			it("J2, B4: live stanzas wait until a replay in slices is complete"..(options.bosh and ", over BOSH" or ""), function ()
+				local s, phone = crowd(500);
+				local laptop = s:client("laptop", nil, options);
+				clock.pace = 1;
+				s.host:run(function ()
+					laptop:send(join("Alice", { id = "j2" }));
+					s.room:say("Bob", "live");
+					s:from("N1", "<presence type='unavailable'>"..scene.status().."</presence>");
+				end);
+				s:wait(5);
+				local lines = seen(laptop);
+				local at = {};
+				for i, line in ipairs(lines) do at[line] = i; end
+				assert.equal(501 + 1 + 10 + 1 + 2, #lines);
+				local self, subject = at["presence - room/Alice 110"], at["message groupchat room subject:"];
+				assert(at["presence - room/N1"] < self and at["presence - room/N500"] < self);
+				assert(self < at["message groupchat room/Bob before 1"]);
+				assert(at["message groupchat room/Bob before 10"] < subject);
+				assert(subject < at["message groupchat room/Bob live"]);
+				assert.equal(#lines, at["presence unavailable room/N1"]);
+				local told = seen(phone);
+				assert.equal("message groupchat room/Bob live", told[1]);
+				assert.equal("presence unavailable room/N1", told[#told]);
+			end);
+		end
+
+		it("L1, B4: a session that goes during its replay is sent nothing more, nor is one of its name", function ()
+			local s = crowd(500);
+			local laptop = s:client("laptop", nil, { bosh = true });
+			clock.pace = 1;
+			s.host:run(function ()
+				laptop:send(join("Alice", { id = "j2" }));
+				laptop:lose();
+			end);
+			local again = s:client("laptop", nil, { bosh = true });
+			s:wait(5);
+			assert.same({}, seen(again));
+		end);
+
+		it("H3, B4: a query that is answered in slices is answered whole, one after the other", function ()
+			local s, phone = crowd(1);
+			clock.pace = 1;
+			s.host:run(function ()
+				for n = 1, 2 do
+					local query = mam.query { with = s.room.jid; max = n == 1 and 20 or 3 };
+					query.attr.id = "q"..n;
+					phone:send(query);
+				end
+			end);
+			s:wait(5);
+			local order = {};
+			for _, stanza in ipairs(phone:take()) do
+				table.insert(order, stanza.name == "iq" and stanza.attr.id or mam.message_in(stanza):get_child_text("body"));
+			end
+			assert.equal("q1 before 1", order[11].." "..order[12]);
+			assert.equal(15, #order);
+			assert.equal("q2", order[15]);
+		end);
+
+		it("O5, B4: a reload ends what is done in slices", function ()
+			local s = crowd(500);
+			local laptop = s:client("laptop", nil, { bosh = true });
+			clock.pace = 1;
+			s.host:run(function ()
+				laptop:send(join("Alice", { id = "j2" }));
+			end);
+			s.host:reload();
+			assert.equal("message groupchat room subject:", table.remove((seen(laptop))));
+		end);
+
+		it("P3, B4: what was buffered during a gap has its place before what comes then", function ()
+			local s, phone = crowd(1);
+			local release;
+			function s.room.on_iq(_, iq)
+				if not iq:get_child("query", "urn:xmpp:mam:2") then return; end
+				s.room.on_iq = nil;
+				release = function ()
+					s.room.send(st.reply(iq):tag("fin", { xmlns = "urn:xmpp:mam:2"; complete = "true" }):reset());
+				end
+				return true;
+			end
+			s.room:remove("Alice", "333");
+			s:wait(2);
+			if not release then return; end
+			clock.pace = 1;
+			release();
+			s:wait(5);
+			for i = 1, 3 do s.room:say("Bob", "after "..i); end
+			s:wait(5);
+			phone:take();
+			local bodies = mam.page_through(phone, { with = s.room.jid; max = 50 });
+			assert.equal("after 3", bodies[#bodies]);
+		end);
 	end);
 end);
 

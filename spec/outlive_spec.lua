@@ -2,6 +2,7 @@
 
 local st = require "util.stanza";
 local scene = require "support.scene";
+local xml = require "util.xml";
 
 local join, leave, seen = scene.join, scene.leave, scene.seen;
 local minute, hour, day = 60, 3600, 86400;
@@ -733,12 +734,21 @@ describe("O5: a reload", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
+	-- Earlier versions held stanzas where this one holds text without the element's name.
+	local function as_stanza(name, text)
+		return text and xml.parse("<"..name..text) or nil;
+	end
+
 	-- The record of a membership before it had a place, a queue and a view.
 	local function flatten(membership)
 		local view = membership.view;
+		local subject, shown = view.subject, membership.shownPresence;
 		membership.phase, membership.tries = membership.place.phase, membership.place.tries;
 		membership.occupants, membership.occupantCount, membership.occupantSize = {}, 0, 0;
-		membership.self, membership.subject, membership.incomplete = view.self, view.subject, true;
+		membership.self = as_stanza("presence", view.self);
+		membership.subject = as_stanza("message", subject and subject.text);
+		membership.shownPresence = as_stanza("presence", shown and shown.text);
+		membership.incomplete = true;
 		membership.nonAnonymous, membership.logged, membership.outdated = view.nonAnonymous, view.logged, false;
 		membership.waiting, membership.nickRequests, membership.batched = {}, {}, false;
 		membership.heard, membership.checking, membership.unanswered = false, false, 0;

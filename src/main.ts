@@ -47,6 +47,7 @@ import {
     onUnkept,
 } from "./room/message";
 import { onPresence as onRoomPresence } from "./room/presence";
+import { finishSlices } from "./slices";
 import { inTurn, turn } from "./turn";
 import { allFormerOccupants, formerOccupantsOf, hasFormerOccupants } from "./state/former";
 import { restore, type Saved, snapshot } from "./state/snapshot";
@@ -220,6 +221,7 @@ module.load = () => {
 };
 
 module.save = () => {
+    finishSlices();
     saveDelivered();
     saveLate();
     retryNow();
@@ -244,6 +246,7 @@ module.unload = () => {
     for (const timer of timers) {
         timer.stop();
     }
+    finishSlices();
     removeShellCommands();
     untrackAll();
     if (module.reloading !== true) {

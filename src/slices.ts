@@ -75,3 +75,46 @@ export function forEachInSlices<T>(items: T[], task: (this: void, item: T) => vo
         return at >= items.length;
     });
 }
+
+/** Queues of work by key. Work with the same key runs one after the other. */
+export interface Queues {
+    /** Adds work to a queue. It starts when all earlier work with this key is done. */
+    add(this: void, key: string, step: Step): void;
+    /** Returns the number of unfinished tasks with this key. */
+    length(this: void, key: string): number;
+    /** Drops the work with this key. */
+    drop(this: void, key: string): void;
+}
+
+export function newQueues(): Queues {
+    const queues = new LuaMap<string, Step[]>();
+    return {
+        add: (key, step) => {
+            const queue = queues.get(key);
+            if (queue !== undefined) {
+                queue.push(step);
+                return;
+            }
+            const added = [step];
+            queues.set(key, added);
+            inSlices(() => {
+                const first = added[0];
+                if (queues.get(key) !== added || first === undefined) {
+                    return true;
+                }
+                if (first()) {
+                    table.remove(added, 1);
+                }
+                if (added[0] !== undefined) {
+                    return false;
+                }
+                queues.delete(key);
+                return true;
+            });
+        },
+        length: (key) => queues.get(key)?.length ?? 0,
+        drop: (key) => {
+            queues.delete(key);
+        },
+    };
+}

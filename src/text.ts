@@ -15,6 +15,9 @@ export function textOf(stanza: Stanza): string {
         source = stanza;
         sourceTags = stanza.tags.length;
         sourceText = table.concat(pieces as unknown as string[], "", 1, end - 1);
+        if (end > MOST_PIECES) {
+            pieces = new LuaTable();
+        }
     }
     return sourceText;
 }
@@ -39,8 +42,11 @@ const MEMO_SIZE = 1000;
 const MEMO_LENGTH = 40;
 
 /** The pieces of the text, and the names of one element's attributes. Reused tables, to avoid garbage. */
-const pieces = new LuaTable<number, string>();
+let pieces = new LuaTable<number, string>();
 const names = new LuaTable<number, string>();
+
+/** Largest number of pieces for which the table is kept, so that a large stanza does not hold its memory. */
+const MOST_PIECES = 4096;
 
 /** Writes an element into `pieces`, starting at `at`. Returns the index after it. */
 function write(element: Stanza, outerNamespace: string | undefined, at: number): number {

@@ -18,8 +18,9 @@ export interface EjabberdOptions {
 
 const launcher = "/usr/sbin/ejabberdctl";
 const startedLine = "started";
-const startLimit = 30_000;
-const stopLimit = 20_000;
+// Upper bounds only: a busy machine takes many times as long as an idle one.
+const startLimit = 120_000;
+const stopLimit = 60_000;
 const running = new Set<ChildProcessWithoutNullStreams>();
 const folders: string[] = [];
 

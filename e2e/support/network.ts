@@ -58,10 +58,19 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
     };
     const dns = await startDns(new Map([...domains(ourDomain, toUs.port), ...domains(theirDomain, toThem.port)]));
     await restore();
-    const [ours, theirs] = await Promise.all([
+    const starting = [
         startOurs(options, { port: toUs.target, dns: dns.port }),
         startTheirs(options.room, theirDomain, { port: toThem.target, dns: dns.port }),
-    ]);
+    ] as const;
+    const [ours, theirs] = await Promise.all(starting).catch(async (error: unknown) => {
+        // What runs would keep the process of the test from ending.
+        const started = await Promise.allSettled(starting);
+        const servers = started.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
+        await Promise.allSettled(servers.map((server) => server.stop()));
+        cutLinks();
+        dns.close();
+        throw error;
+    });
     return {
         ours,
         theirs,

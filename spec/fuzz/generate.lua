@@ -15,7 +15,7 @@ local weights = {
 	-- the server
 	reload = 1; restart = 1; kill = 1; unload = 1;
 	-- rooms that lie
-	lie = 30; mood = 3;
+	lie = 30; attack = 12; mood = 3;
 };
 
 local names = {};

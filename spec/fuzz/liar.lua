@@ -21,7 +21,7 @@ liar.__index = liar;
 function liar.new(domain, occupants)
 	return setmetatable({
 		jid = "lies@"..domain; domain = domain; occupants = occupants;
-		lies = true; mood = 1; known_ids = {}; said = 0; left = 0; received = {};
+		lies = true; mood = 1; spoke = {}; asked = 0; known_ids = {}; said = 0; left = 0; received = {};
 	}, liar);
 end
 
@@ -141,21 +141,86 @@ function forms.answers(self, n, m)
 	return iq;
 end
 
+-- What no room has to say in the name of others: in a message, and in the archive.
+local function claim(self, n)
+	local senders = {
+		self.jid.."/Mallory"; self.jid.."/Alice"; self.jid; "other@"..self.domain.."/Bob"; "red@rooms.example.org/Bob"; "carol@elsewhere.example/x";
+		"alice@example.org"; "anna@example.org/minimix"; "example.org"; "@@"; "";
+	};
+	local message = st.message { type = n % 7 ~= 0 and "groupchat" or nil; from = n % 13 ~= 0 and chosen(senders, n) or nil; id = "claim"..n % 5; xmlns = "jabber:client" };
+	message:text_tag("body", "claim "..n % 50);
+	if n % 2 == 0 then message:tag("stanza-id", { xmlns = "urn:xmpp:sid:0"; by = chosen({ self.jid, "alice@example.org" }, n); id = "s"..n % 20 }):up(); end
+	if n % 3 == 0 then message:tag("received", { xmlns = "urn:xmpp:carbons:2" }):up(); end
+	if n % 5 == 0 then message:tag("x", { xmlns = xmlns_user }):tag("status", { code = "110" }):up():up(); end
+	return marks(self, message, n);
+end
+
+local function wrapped(self, n, query_id)
+	local result = st.message { from = self.jid }:tag("result", { xmlns = "urn:xmpp:mam:2"; queryid = query_id; id = n % 6 ~= 0 and "a"..n % 30 or nil });
+	if n % 17 == 0 then return result:reset(); end
+	result:tag("forwarded", { xmlns = "urn:xmpp:forward:0" });
+	if n % 19 ~= 0 then result:tag("delay", { xmlns = "urn:xmpp:delay"; stamp = n % 4 == 0 and chosen(stamps, n) or nil }):up(); end
+	return result:add_child(claim(self, n)):reset();
+end
+
+-- What only an attack draws: the kept lists go on telling the same lies.
+local attacks = {};
+
+function attacks.archives(self, n, m)
+	return wrapped(self, n, m % 2 == 0 and self.query_id or "unheard-of");
+end
+
+function attacks.claims(self, n)
+	local message = claim(self, n);
+	message.attr.xmlns = nil;
+	return st.message { type = n % 2 == 0 and "groupchat" or "chat" }
+		:tag(n % 3 == 0 and "sent" or "received", { xmlns = "urn:xmpp:carbons:2" })
+		:tag("forwarded", { xmlns = "urn:xmpp:forward:0" }):add_child(claim(self, n)):reset();
+end
+
+-- Wide, deep or long: bigger than what is kept, or than what is handled.
+function attacks.giants(_, n, m)
+	local stanza = n % 2 == 0 and st.presence() or st.message { type = "groupchat" };
+	if n % 6 < 2 then
+		stanza:tag("b", { xmlns = "b" });
+		for _ = 1, m % 3 == 0 and 8000 or 300 do stanza:tag("a"):up(); end
+	elseif n % 6 < 4 then
+		for _ = 1, m % 3 == 0 and 300 or 90 do stanza:tag("a", { xmlns = "b" }); end
+	else
+		stanza:text_tag(n % 2 == 0 and "status" or "body", ("x"):rep(m % 3 == 0 and 300000 or 17000));
+	end
+	return stanza:reset();
+end
+
 local form_names = {};
 for name in pairs(forms) do table.insert(form_names, name); end
 table.sort(form_names);
 
-function liar:lie(n, m, o, p)
-	local stanza = forms[chosen(form_names, n)](self, m, o);
+local attack_names = {};
+for name in pairs(attacks) do table.insert(attack_names, name); end
+table.sort(attack_names);
+
+local function tell(self, stanza, o, p)
 	stanza.attr.from = address(self, p);
 	stanza.attr.to = chosen(self.occupants, o);
 	self:say(stanza);
+end
+
+function liar:lie(n, m, o, p)
+	tell(self, forms[chosen(form_names, n)](self, m, o), o, p);
+end
+
+function liar:attack(n, m, o, p)
+	self.has_archive = p % 3 ~= 0;
+	tell(self, attacks[chosen(attack_names, n)](self, m, o), o, p);
 end
 
 -- It is not to go on for ever when the account answers each of its answers.
 function liar:say(stanza)
 	if self.left <= 0 then return; end
 	self.left = self.left - 1;
+	-- From whom a session may get something that the room has sent.
+	self.spoke[jid.bare(stanza.attr.from) or ""] = true;
 	self.send(stanza);
 end
 
@@ -211,6 +276,22 @@ local moods = {
 };
 liar.moods = #moods;
 
+-- Its archive: some results, in no order, from anybody; and now and then no end.
+function liar:answer_query(iq)
+	local query = iq:get_child("query", "urn:xmpp:mam:2");
+	self.asked, self.query_id = self.asked + 1, query.attr.queryid;
+	for i = 1, self.asked % 7 * 12 do
+		local result = wrapped(self, self.asked * 31 + i * 7, self.query_id);
+		result.attr.to = iq.attr.from;
+		self:say(result);
+	end
+	if self.asked % 5 == 0 then return; end
+	local fin = st.reply(iq):tag("fin", { xmlns = "urn:xmpp:mam:2"; complete = self.asked % 3 == 0 and "true" or nil })
+		:tag("set", { xmlns = "http://jabber.org/protocol/rsm" });
+	if self.asked % 4 ~= 0 then fin:text_tag("last", self.asked % 11 == 0 and ("z"):rep(5000) or "a"..self.asked); end
+	self:say(fin:reset());
+end
+
 function liar:receive(stanza)
 	table.insert(self.received, stanza);
 	if stanza.attr.id then
@@ -227,6 +308,8 @@ function liar:receive(stanza)
 		moods[self.mood](self, stanza);
 	elseif stanza.name == "presence" and self.mood % 2 == 0 and stanza.attr.type == "unavailable" and nick then
 		self:say(own("unavailable", stanza, "110"));
+	elseif stanza.name == "iq" and self.has_archive and stanza:get_child("query", "urn:xmpp:mam:2") then
+		self:answer_query(stanza);
 	elseif stanza.name == "iq" and self.mood % 3 == 0 and stanza.attr.type ~= "error" and stanza.attr.type ~= "result" then
 		self:say(st.error_reply(stanza, "cancel", chosen(conditions, self.mood + #self.known_ids)));
 	end

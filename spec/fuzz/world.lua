@@ -356,8 +356,19 @@ local function count_copies(self, session, stanza)
 	end
 end
 
+-- R5: what a session gets, it gets from somebody that has sent something, whatever rooms claim.
+function world:may_speak(session, from)
+	if self.service[from] or from == session.client.bare_jid or from == self.host.name then return true; end
+	for _, room in ipairs(self.liars) do
+		if room.spoke[from] then return true; end
+	end
+end
+
 function world:read_stanza(session, stanza)
 	local from = stanza.attr.from and jid.bare(stanza.attr.from);
+	if from and stanza.attr.type ~= "error" and not self:may_speak(session, from) then
+		violation(self, session.client.jid, "got something from somebody that has said nothing:", tostring(stanza));
+	end
 	local room = self.service[from or ""];
 	if room then
 		count_copies(self, session, stanza);
@@ -929,6 +940,10 @@ function events:lie(n, m, o, p)
 	room:lie(n, m, o, p // 2);
 end
 
+function events:attack(n, m, o, p)
+	chosen(self.liars, p):attack(n, m, o, p // 2);
+end
+
 function events:mood(n, m)
 	local room = chosen(self.liars, n);
 	room.mood = m % liar.moods + 1;
@@ -1114,10 +1129,15 @@ local function step(self, event)
 	check_log(self);
 end
 
+-- B1, B4: kilobytes that a world may take, and seconds of CPU time for one event, in which rooms and time go on as well.
+local most_memory, most_time = 60000, 2;
+
 local function play(self, list)
 	for i, event in ipairs(list) do
+		local started = os.clock();
 		debug.sethook(has_no_end, "", longest_event);
 		local ok, problem = pcall(step, self, event);
+		if ok and os.clock() - started > most_time then violation(self, event[1], "took", os.clock() - started, "seconds"); end
 		problem = self.violation or not ok and tostring(problem) or nil;
 		if problem then return problem, i; end
 	end
@@ -1132,9 +1152,14 @@ end
 -- Returns what is wrong and with which event it showed, or nothing.
 function world.play(list, plant)
 	math.randomseed(list.seed);
+	collectgarbage();
+	local before = collectgarbage "count";
 	local self = world.new(list.setting, plant);
 	local problem, position = play(self, list);
 	debug.sethook();
+	collectgarbage();
+	local size = collectgarbage "count" - before;
+	if not problem and size > most_memory then problem = ("the world takes %d kB"):format(size); end
 	self.host:forget();
 	return problem, position;
 end

@@ -20,8 +20,18 @@ function clock.jump(seconds)
 	clock.offset = clock.offset + seconds;
 end
 
+-- Seconds that seem to pass between one look at the monotonic clock and the next: with some of them all that is done in slices
+-- takes one for each step.
+clock.pace = 0;
+local passed = 0;
+
+function clock.monotonic()
+	passed = passed + clock.pace;
+	return clock.now + passed;
+end
+
 function clock.reset()
-	clock.now, clock.offset = start, 0;
+	clock.now, clock.offset, clock.pace = start, 0, 0;
 	clock.clear();
 end
 

@@ -16,7 +16,7 @@ local clock = require "support.clock";
 
 package.loaded["util.time"] = {
 	now = function () return clock.now + clock.offset; end;
-	monotonic = function () return clock.now; end;
+	monotonic = clock.monotonic;
 };
 package.loaded["net.server"] = { timer = clock.timer; hook_signal = function () end };
 

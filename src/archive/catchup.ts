@@ -6,20 +6,16 @@ import * as id from "util.id";
 import * as st from "util.stanza";
 import { DATAFORM, DELAY, FORWARD, MAM, RSM } from "../namespaces";
 import * as options from "../options";
-import { fork } from "../send/fork";
 import { noteDrop } from "../state/counters";
-import type { Asking, Buffered, CatchUp, Outcome, Progress } from "../state/catchup";
-import { noteOver } from "../state/limits";
+import type { Asking, CatchUp, Outcome, Progress } from "../state/catchup";
 import { isCurrent, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
-import { addDelay, delayBy, splitOccupant, stanzaIdBy } from "../stanzas";
-import { inSlices } from "../slices";
-import { weightOf } from "../weight";
+import { splitOccupant, stanzaIdBy } from "../stanzas";
 import { ask, patience } from "../send/ask";
 import { blocklistOf, readBlocklist, silences } from "../settings/blocklist";
+import { endCatchUp, flush, missed } from "./buffer";
 import { addArchiveId, fromArchive } from "./gate";
 import { openPart } from "./delivered";
-import { record } from "./log";
 import { isKept, newestOf, type Said } from "./read";
 
 /** Messages per page. */
@@ -40,7 +36,8 @@ const LONGEST_ID = 1024;
  * The log is in order of time, and the last message before a gap tells where the gap begins.
  */
 export function holdBack(membership: Membership): void {
-    if (membership.catchUp?.progress.step === "draining") {
+    const progress = membership.catchUp?.progress;
+    if (progress?.step === "draining" && !progress.isFull) {
         // The buffered messages came before the new gap.
         flush(membership);
     }
@@ -56,6 +53,7 @@ export function holdBack(membership: Membership): void {
             weight: 0,
             bufferedIds: new LuaSet(),
             left: options.maxHistory,
+            latest: 0,
             appendOutOfOrder: false,
         };
     }
@@ -94,7 +92,10 @@ function triesOf(catching: CatchUp | undefined): number {
  * Messages of the room are buffered until endCatchUp().
  */
 export function catchUp(membership: Membership, done: Done): void {
-    const isBuffering = membership.catchUp !== undefined && membership.catchUp.progress.step !== "draining";
+    if (membership.catchUp?.progress.step === "draining") {
+        flush(membership);
+    }
+    const isBuffering = membership.catchUp !== undefined;
     holdBack(membership);
     const [isRead, newest] = newestOf(membership);
     const catching = membership.catchUp;
@@ -278,6 +279,7 @@ export function takeResult(membership: Membership, nick: string | undefined, sta
     const when = delay === undefined ? undefined : datetime.parse(delay.attr.stamp ?? "");
     const archived = message === undefined || when === undefined ? undefined : fromArchive(membership, message);
     if (archived !== undefined && delay !== undefined && !isSilenced(membership, catching, archived)) {
+        catching.latest = Math.max(catching.latest, Math.min(math.floor(when ?? 0), wallClock()));
         addArchiveId(archived, membership.room, result.attr.id);
         archived.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: membership.room, stamp: delay.attr.stamp }));
         missed(membership, archived);
@@ -288,117 +290,6 @@ export function takeResult(membership: Membership, nick: string | undefined, sta
 function isSilenced(membership: Membership, catching: CatchUp, message: Stanza): boolean {
     const [, nick] = splitOccupant(message.attr.from ?? "");
     return catching.blocked !== undefined && nick !== undefined && silences(catching.blocked, membership.room, nick);
-}
-
-/** Archives a missed message, and sends it to the sessions that were attached all the time, if it is new. */
-export function missed(membership: Membership, delayed: Stanza): void {
-    const isSeen = takeBufferedId(membership, delayed);
-    if (record(membership, delayed) && !isSeen) {
-        fork(membership, delayed);
-    }
-}
-
-/** Whether a missed message has also arrived live. */
-function takeBufferedId(membership: Membership, delayed: Stanza): boolean {
-    const catching = membership.catchUp;
-    const messageId = messageIdOf(membership, delayed);
-    if (catching === undefined || messageId === undefined || !catching.bufferedIds.has(messageId)) {
-        return false;
-    }
-    catching.bufferedIds.delete(messageId);
-    return true;
-}
-
-/** Returns the id that the room gave a message, or else the sender's. */
-function messageIdOf(membership: Membership, stanza: Stanza): string | undefined {
-    const own = stanza.attr.id === undefined ? undefined : `${stanza.attr.from ?? ""} ${stanza.attr.id}`;
-    return stanzaIdBy(stanza, membership.room) ?? own;
-}
-
-/** Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too. */
-export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, seen: boolean): void {
-    const when = wallClock();
-    const copy = st.clone(stanza);
-    if (delayBy(copy, membership.room) === undefined) {
-        addDelay(copy, membership.room, when);
-    }
-    const messageId = messageIdOf(membership, copy);
-    if (messageId !== undefined && seen) {
-        catching.bufferedIds.add(messageId);
-    }
-    const weight = weightOf(copy);
-    catching.buffer.push({ stanza: copy, when, seen, weight });
-    catching.weight = catching.weight + weight;
-    if (catching.buffer.length - catching.drained > options.maxHistory || catching.weight > options.maxGapSize) {
-        noteOver("minimix_max_gap_size", membership.username, membership.room);
-        endCatchUp(membership);
-    }
-}
-
-/** Visits the buffered messages that are not in the log, newest first, until `visit` returns true. */
-export function readHeld(membership: Membership, visit: (this: void, said: Said) => boolean): void {
-    const catching = membership.catchUp;
-    if (catching === undefined) {
-        return;
-    }
-    for (const i of $range(catching.buffer.length, catching.drained + 1, -1)) {
-        const buffered = catching.buffer[i - 1];
-        const messageId = buffered === undefined ? undefined : messageIdOf(membership, buffered.stanza);
-        const isPlaced = messageId !== undefined && !catching.bufferedIds.has(messageId);
-        if (buffered?.seen === true && !isPlaced && visit(buffered)) {
-            return;
-        }
-    }
-}
-
-/** Moves the buffered messages into the log, after the missed messages that the room sent. */
-export function endCatchUp(membership: Membership): void {
-    const catching = membership.catchUp;
-    if (catching !== undefined && catching.progress.step !== "draining") {
-        catching.progress = { step: "draining" };
-        catching.appendOutOfOrder = true;
-        catching.buffer = unseenFirst(catching.buffer);
-        inSlices(() => membership.catchUp !== catching || drainOne(membership, catching));
-    }
-}
-
-/** Does the same at once. The account is out of the room, and its messages must be in the log by then. */
-export function flush(membership: Membership): void {
-    endCatchUp(membership);
-    const catching = membership.catchUp;
-    while (catching !== undefined && membership.catchUp === catching) {
-        drainOne(membership, catching);
-    }
-}
-
-/** Returns the buffer with the room's history first, because it is older than live messages. */
-function unseenFirst(buffer: Buffered[]): Buffered[] {
-    const ordered: Buffered[] = [];
-    for (const seen of [false, true]) {
-        for (const buffered of buffer) {
-            if (buffered.seen === seen) {
-                ordered.push(buffered);
-            }
-        }
-    }
-    return ordered;
-}
-
-/** Moves one buffered message into the log. Returns whether it was the last. */
-function drainOne(membership: Membership, catching: CatchUp): boolean {
-    const buffered = catching.buffer[catching.drained];
-    if (buffered === undefined) {
-        membership.catchUp = undefined;
-        return true;
-    }
-    catching.drained = catching.drained + 1;
-    catching.weight = catching.weight - buffered.weight;
-    if (buffered.seen) {
-        record(membership, buffered.stanza);
-    } else {
-        missed(membership, buffered.stanza);
-    }
-    return false;
 }
 
 /** Returns the result of the catch-up. Undefined without a query, or when all messages are in the log. */

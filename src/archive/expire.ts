@@ -2,7 +2,8 @@
 
 import { keyOf, parseLabel, store } from "./entries";
 import { saveDelivered } from "./delivered";
-import { type Archive, readPage } from "./page";
+import type { Archive } from "./cursor";
+import { readPage } from "./page";
 import { roomsRead } from "./read";
 import { expiryTime, noteRunning } from "./retention";
 import { editDeliveries, forgetDeliveries, usersWithDeliveries } from "../state/deliveries";
@@ -99,9 +100,12 @@ export function deleteOwn(username: string): void {
     for (const room of roomsRead(username) ?? []) {
         const key = keyOf(room);
         const own: Archive = { store, key, label: undefined, holds: (label) => parseLabel(label)[1] === username };
-        const [, page] = readPage([own], { wants: () => true, reverse: false, max: math.huge });
-        for (const item of page?.items ?? []) {
-            deleteMessages(store, key, { key: item.id });
+        let page = readPage([own], { wants: () => true, reverse: false, max: math.huge });
+        while (page?.items[0] !== undefined) {
+            for (const item of page.items) {
+                deleteMessages(store, key, { key: item.id });
+            }
+            page = page.complete ? undefined : readPage([own], { wants: () => true, reverse: false, max: math.huge });
         }
     }
     forgetDeliveries(username);

@@ -4,14 +4,17 @@ import { wallClock } from "../state/clock";
 import * as datetime from "util.datetime";
 import * as st from "util.stanza";
 import { readBlocklist, silences } from "../settings/blocklist";
-import { readHeld } from "./catchup";
-import { readBack, type Said } from "./read";
+import { readHeld } from "./buffer";
+import { readBack, type Rest, type Said } from "./read";
 import { MUC } from "../namespaces";
 import * as options from "../options";
 import type { Membership } from "../state/memberships";
 import type { SessionRequest } from "../state/place";
 import { addDelay, splitOccupant } from "../stanzas";
 import { sendTo } from "../send/fork";
+import { sendInSlices } from "../send/outlet";
+import { noteOver } from "../state/limits";
+import { weightOf } from "../weight";
 
 /** The limits of a client's request. All of them apply. */
 interface Limits {
@@ -21,54 +24,71 @@ interface Limits {
     readonly since: number;
 }
 
-/** Sends the account's history of the room to a session, oldest first. */
+/**
+ * Sends the account's history of the room to a session, oldest first. Later messages are not part of it: messages in
+ * memory are chosen at once, and the others are older.
+ */
 export function sendHistory(membership: Membership, request: SessionRequest): void {
+    const session = request.session;
     const limits = limitsOf(request.stanza);
-    if (limits.stanzas <= 0 || limits.chars <= 0) {
+    if (session === undefined || limits.stanzas <= 0 || limits.chars <= 0) {
         return;
     }
-    const messages = select(membership, request.session, limits);
-    for (const i of $range(messages.length, 1, -1)) {
-        const message = messages[i - 1];
-        if (message !== undefined) {
-            sendTo(request.session, message);
+    const messages: Said[] = [];
+    let rest = select(membership, session, limits, messages);
+    sendInSlices(session, () => {
+        if (rest !== undefined) {
+            if (rest.step()) {
+                rest = undefined;
+            }
+            return false;
         }
-    }
+        const said = messages.pop();
+        if (said !== undefined) {
+            sendTo(session, delayed(membership.room, said));
+        }
+        return messages.length === 0;
+    });
 }
 
-/** Selects the messages, newest first. */
-function select(membership: Membership, session: string | undefined, limits: Limits): Stanza[] {
-    const messages: Stanza[] = [];
+/** Adds messages to a list, newest first. Returns the rest, which is on disk. */
+function select(membership: Membership, session: string, limits: Limits, messages: Said[]): Rest | undefined {
+    const room = membership.room;
     const [isRead, blocklist] = readBlocklist(membership.username);
     if (!isRead) {
-        return messages;
+        return undefined;
     }
     let chars = 0;
+    let weight = 0;
+    const selection = { isEnough: false };
     const take = (said: Said) => {
-        if (messages.length >= limits.stanzas || said.when < limits.since) {
-            return true;
-        }
         const [, nick] = splitOccupant(said.stanza.attr.from ?? "");
-        if (blocklist !== undefined && nick !== undefined && silences(blocklist, membership.room, nick)) {
+        if (blocklist !== undefined && nick !== undefined && silences(blocklist, room, nick)) {
             // The account has blocked the sender, so it would not receive the message from the room.
             return false;
         }
-        const message = delayed(membership.room, said);
-        if (limits.chars !== math.huge) {
-            message.attr.to = session;
-            chars = chars + string.len(tostring(message));
-            if (chars > limits.chars) {
-                return true;
-            }
+        chars = chars + (limits.chars === math.huge ? 0 : lengthOf(delayed(room, said), session));
+        weight = weight + weightOf(said.stanza);
+        if (weight > options.maxHistorySize) {
+            noteOver("minimix_max_history_size", membership.username, room);
         }
-        messages.push(message);
-        return false;
+        selection.isEnough =
+            messages.length >= limits.stanzas ||
+            said.when < limits.since ||
+            chars > limits.chars ||
+            weight > options.maxHistorySize;
+        if (!selection.isEnough) {
+            messages.push(said);
+        }
+        return selection.isEnough;
     };
     readHeld(membership, take);
-    if (chars <= limits.chars) {
-        readBack(membership, limits.stanzas - messages.length, limits.since, take);
-    }
-    return messages;
+    return selection.isEnough ? undefined : readBack(membership, limits.stanzas - messages.length, limits.since, take);
+}
+
+function lengthOf(message: Stanza, session: string): number {
+    message.attr.to = session;
+    return string.len(tostring(message));
 }
 
 /** Returns a message of the past as a room sends it, with a delay. */

@@ -7,7 +7,8 @@ import { append, entryOf, fill, keyOf, stanzaOf, store } from "./entries";
 import { deliver, isFor, settleSoon } from "./delivered";
 import { MUC_USER, OCCUPANT_ID, STANZA_ID } from "../namespaces";
 import * as options from "../options";
-import { wallClock } from "../state/clock";
+import { monotonic, wallClock } from "../state/clock";
+import { weightOf } from "../weight";
 import { rangesOf } from "../state/deliveries";
 import type { Entry, Part, Past, RoomLog } from "../state/logs";
 import type { Membership } from "../state/memberships";
@@ -17,9 +18,14 @@ import { delayBy, isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
 import { textOf } from "../text";
 import { addMissed } from "./personal";
 
-/** Entries to read at a time when searching for a message of the past, and seconds to keep them. */
-const PAST = 1000;
+/**
+ * Limits for the search for a message of the past: entries to read at a time, bytes of memory to read, and seconds to
+ * keep them. Going back in time reads others, and is limited to a few times.
+ */
+const PAST = 200;
+const PAST_SIZE = 524288;
 const PAST_KEPT = 60;
+const STEPS_BACK = 10;
 
 /** Namespaces that rooms add to messages. Archives may or may not keep these elements. */
 const added = new LuaSet<string>();
@@ -122,7 +128,7 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
     const archiveId = stanzaIdBy(content, log.room);
     const isWanted = (entry: Entry) => isSamePast(log, membership, ranges, part, entry, content);
     let entry = findEntry(log.recent, isWanted);
-    const past = entry === undefined ? pastAround(log, when) : undefined;
+    const past = entry === undefined ? pastAround(log, membership, when) : undefined;
     if (past === "failed") {
         notPlaced(membership);
         return undefined;
@@ -168,6 +174,9 @@ function add(log: RoomLog, stanza: Stanza, when: number, owner: string | undefin
     if (entry !== undefined) {
         if (log.past?.to === math.huge) {
             addPast(log, log.past, entry, stanza);
+            if (log.past.size > 2 * PAST_SIZE) {
+                log.past = undefined;
+            }
         }
         if (owner === undefined) {
             settleSoon(log);
@@ -226,16 +235,24 @@ function findEntry(entries: Entry[], isWanted: IsWanted): Entry | undefined {
  * Returns the entries around a time that are not in `recent`. An account that catches up reads them in order. So
  * several are read at a time, starting at the searched one.
  */
-function pastAround(log: RoomLog, when: number): Past | "failed" | undefined {
+function pastAround(log: RoomLog, membership: Membership, when: number): Past | "failed" | undefined {
     const oldest = log.recent[0];
     if (oldest === undefined || log.whole || when > oldest.when + SKEW) {
         return undefined;
     }
-    if (log.past === undefined || when < log.past.from || when >= log.past.to) {
-        log.past = readPast(log, when);
-        return log.past ?? "failed";
+    // Results of an archive are in order of time (XEP-0313 4.2). A result out of order is not searched.
+    const from = Math.max(when, membership.catchUp?.latest ?? 0);
+    const past = log.past;
+    if (past !== undefined && from >= past.from && from < past.to) {
+        return past;
     }
-    return log.past;
+    const isBack = past !== undefined && from < past.from;
+    const stepsBack = (past?.stepsBack ?? 0) + (isBack ? 1 : 0);
+    if (stepsBack > STEPS_BACK && membership.catchUp === undefined) {
+        return undefined;
+    }
+    log.past = readPast(log, from, stepsBack);
+    return log.past ?? "failed";
 }
 
 function findPast(past: Past, archiveId: string | undefined, isWanted: IsWanted): Entry | undefined {
@@ -246,26 +263,32 @@ function findPast(past: Past, archiveId: string | undefined, isWanted: IsWanted)
     return findEntry(archiveId === undefined || entry !== undefined ? past.entries : past.others, isWanted);
 }
 
-function readPast(log: RoomLog, from: number): Past | undefined {
-    const found = findMessages(store, keyOf(log.room), { start: from - SKEW, limit: PAST });
+function readPast(log: RoomLog, from: number, stepsBack: number): Past | undefined {
+    const found = findMessages(store, keyOf(log.room), { start: from - SKEW, limit: PAST }, PAST_SIZE);
     if (found === undefined) {
         return undefined;
     }
-    const past: Past = { from, to: math.huge, entries: [], others: [], ids: new LuaMap() };
+    const until = monotonic() + PAST_KEPT;
+    const past: Past = { from, to: math.huge, stepsBack, until, size: 0, entries: [], others: [], ids: new LuaMap() };
     let before: number | undefined;
+    let weight = 0;
     for (const stored of found) {
         const entry = entryOf(stored, before);
         addPast(log, past, entry, stored.stanza);
+        weight = weight + weightOf(stored.stanza);
         if (entry.owner === undefined) {
             before = entry.number;
         }
     }
-    const last = past.entries.length < PAST ? undefined : past.entries[past.entries.length - 1];
+    const isAll = past.entries.length < PAST && weight < PAST_SIZE;
+    const last = isAll ? undefined : past.entries[past.entries.length - 1];
     if (last !== undefined) {
-        past.to = last.when - SKEW;
+        past.to = Math.max(last.when - SKEW, from + 1);
     }
     module.add_timer(PAST_KEPT, () => {
-        log.past = undefined;
+        if (log.past !== undefined && monotonic() >= log.past.until) {
+            log.past = undefined;
+        }
         return undefined;
     });
     return past;
@@ -274,6 +297,7 @@ function readPast(log: RoomLog, from: number): Past | undefined {
 function addPast(log: RoomLog, past: Past, entry: Entry, stanza: Stanza): void {
     const archiveId = entry.owner === undefined ? stanzaIdBy(stanza, log.room) : undefined;
     past.entries.push(entry);
+    past.size = past.size + string.len(entry.text);
     if (archiveId === undefined) {
         past.others.push(entry);
     } else {

@@ -1,35 +1,20 @@
-// Pages of one archive, or of several merged by time (XEP-0313 4.2, 4.3). Storage drivers treat queries with several
-// conditions differently. So they are only asked for an approximate range, chunk by chunk.
+// Pages of one archive or of several. Merges the items of the cursors by time (XEP-0313 4.2, 4.3).
 
 import * as cache from "util.cache";
 import type { Cache } from "util.cache";
-import { findMessages, getMessage, type Messages } from "../state/messages";
-
-/** An archive that a query reads. */
-export interface Archive {
-    readonly store: Messages;
-    /** The key in the store. */
-    readonly key: string;
-    /** The label that items must have. Undefined: any label. */
-    readonly label: string | undefined;
-    /** Whether the user may read an item with this label. */
-    holds(this: void, label: string): boolean;
-}
-
-export interface PageQuery {
-    /** Whether the query matches an item, apart from its position. */
-    wants(this: void, stanza: Stanza): boolean;
-    /** In seconds, both inclusive. */
-    readonly start?: number | undefined;
-    readonly end?: number | undefined;
-    /** Ids of items before and after the page. */
-    readonly after?: string | undefined;
-    readonly before?: string | undefined;
-    readonly ids?: string[] | undefined;
-    /** The last items instead of the first. The order is oldest first in both cases. */
-    readonly reverse: boolean;
-    readonly max: number;
-}
+import type { Step } from "../slices";
+import { getMessage } from "../state/messages";
+import {
+    type Archive,
+    type Cursor,
+    isAhead,
+    type Item,
+    openCursors,
+    type PageQuery,
+    type Place,
+    readOn,
+    type Walk,
+} from "./cursor";
 
 export interface Page {
     readonly items: Item[];
@@ -39,45 +24,14 @@ export interface Page {
     readonly count: number | undefined;
 }
 
-/** The position of an item: by time, within a second by archive, and within an archive by id. */
-interface Place {
-    readonly id: string;
-    readonly when: number;
-    /** The index of the archive. */
-    readonly rank: number;
-    readonly label: string;
-}
-
-export interface Item extends Place {
-    readonly stanza: Stanza;
-}
-
-/** A walk through the archives, forward or in reverse. */
-interface Walk {
-    readonly query: PageQuery;
-    /** Exclusive, in the direction of the walk. */
-    readonly from: Place | undefined;
-    readonly to: Place | undefined;
-}
-
-/** The state of a walk in one archive. */
-interface Cursor {
-    readonly archive: Archive;
-    readonly rank: number;
-    items: Item[];
-    /** The number of `items` that the walk has passed. */
-    passed: number;
-    /** Number of items to read next. It grows, because an account may have few items of a long log. */
-    chunk: number;
-    last: Place | undefined;
-    ended: boolean;
-    /** The item at the start of the walk has been deleted. */
-    lost: boolean;
+/** A page that is read step by step. */
+export interface Reading {
+    readonly step: Step;
+    /** The finished page. Undefined if storage failed, or an id of the query is not in the archives. */
+    page: Page | undefined;
     /** Storage failed. */
     failed: boolean;
 }
-
-const LARGEST_CHUNK = 1000;
 
 /**
  * First and last items of pages, where clients continue. mod_storage_internal would read the whole archive to find an
@@ -88,36 +42,53 @@ const ends: Cache<Place> = cache.new(256);
 /** Number of items to count. For longer archives the count is left out (XEP-0059 2.6). */
 const COUNTED = 10000;
 
-/**
- * Returns a page of these archives. Undefined if an id of the query is not in them. The first value is false if storage
- * failed.
- */
-export function readPage(archives: Archive[], query: PageQuery): LuaMultiReturn<[ok: boolean, page: Page | undefined]> {
-    const [afterRead, after] = findPlace(archives, query.after);
-    const [beforeRead, before] = findPlace(archives, query.before);
-    if (!afterRead || !beforeRead) {
-        return $multi(false, undefined);
+/** Bytes of memory after which a page ends. */
+const PAGE_WEIGHT = 4194304;
+
+/** Returns a page of these archives. Undefined if an id of the query is not in them. */
+export function readPage(archives: Archive[], query: PageQuery): Page | undefined {
+    const reading = startReading(archives, query);
+    while (!reading.step()) {
+        // Continues to the end.
     }
-    if (
-        (after === undefined) !== (query.after === undefined) ||
-        (before === undefined) !== (query.before === undefined)
-    ) {
-        return $multi(true, undefined);
-    }
-    const walk: Walk = query.reverse ? { query, from: before, to: after } : { query, from: after, to: before };
-    const cursors = query.ids === undefined ? openCursors(archives, query.max) : readIds(archives, walk, query.ids);
-    if (cursors === undefined) {
-        return $multi(true, undefined);
-    }
-    const page = query.max === 0 ? countItems(cursors, walk) : takePage(cursors, walk);
+    return reading.page;
+}
+
+/** Starts to read a page. Each step asks the storage once. */
+export function startReading(archives: Archive[], query: PageQuery): Reading {
+    const after = newSearch(archives, query.after);
+    const before = newSearch(archives, query.before);
+    let merge: Merge | undefined;
+    const reading: Reading = {
+        page: undefined,
+        failed: false,
+        step: () => {
+            if (!after.step() || !before.step()) {
+                return false;
+            }
+            if (isMissing(after) || isMissing(before)) {
+                reading.failed = after.failed || before.failed;
+                return true;
+            }
+            merge ??= newMerge(archives, query, after.place, before.place);
+            if (!mergeStep(merge)) {
+                return false;
+            }
+            reading.failed = hasFailed(merge.cursors);
+            reading.page = reading.failed ? undefined : pageOf(archives, merge);
+            return true;
+        },
+    };
+    return reading;
+}
+
+function hasFailed(cursors: Cursor[]): boolean {
     for (const cursor of cursors) {
-        if (cursor.lost || cursor.failed) {
-            return $multi(!cursor.failed, undefined);
+        if (cursor.failed) {
+            return true;
         }
     }
-    noteEnd(archives, page.items[0]);
-    noteEnd(archives, page.items[page.items.length - 1]);
-    return $multi(true, page);
+    return false;
 }
 
 function noteEnd(archives: Archive[], item: Item | undefined): void {
@@ -127,235 +98,167 @@ function noteEnd(archives: Archive[], item: Item | undefined): void {
     }
 }
 
-function findPlace(
-    archives: Archive[],
-    id: string | undefined,
-): LuaMultiReturn<[ok: boolean, place: Place | undefined]> {
-    if (id === undefined) {
-        return $multi(true, undefined);
-    }
+/** The search for an item that a query names. */
+interface Search {
+    readonly id: string | undefined;
+    place: Place | undefined;
+    /** Storage failed. */
+    failed: boolean;
+    readonly step: Step;
+}
+
+function newSearch(archives: Archive[], id: string | undefined): Search {
+    const search: Search = {
+        id,
+        place: id === undefined ? undefined : knownEnd(archives, id),
+        failed: false,
+        step: () => {
+            const archive = archives[rank];
+            if (id === undefined || search.place !== undefined || archive === undefined) {
+                return true;
+            }
+            rank = rank + 1;
+            const [done, message] = getMessage(archive.store, archive.key, id);
+            search.failed = search.failed || !done;
+            if (message !== undefined && archive.holds(message.label)) {
+                search.place = { id, when: message.when, rank, label: message.label };
+            }
+            return search.place !== undefined || archives[rank] === undefined;
+        },
+    };
+    let rank = 0;
+    return search;
+}
+
+function isMissing(search: Search): boolean {
+    return search.id !== undefined && search.place === undefined;
+}
+
+function knownEnd(archives: Archive[], id: string): Place | undefined {
     let rank = 0;
     for (const archive of archives) {
         rank = rank + 1;
         const end = ends.get(`${archive.key} ${id}`);
         if (end?.rank === rank && archive.holds(end.label)) {
-            return $multi(true, end);
+            return end;
         }
     }
-    rank = 0;
-    for (const archive of archives) {
-        rank = rank + 1;
-        const [done, message] = getMessage(archive.store, archive.key, id);
-        if (!done) {
-            return $multi(false, undefined);
-        }
-        if (message !== undefined && archive.holds(message.label)) {
-            return $multi(true, { id, when: message.when, rank, label: message.label });
-        }
-    }
-    return $multi(true, undefined);
+    return undefined;
 }
 
-function openCursors(archives: Archive[], max: number): Cursor[] {
-    const cursors: Cursor[] = [];
-    // One item more than requested shows whether there are more.
-    const chunk = max === 0 ? LARGEST_CHUNK : Math.min(max + 1, LARGEST_CHUNK);
-    let rank = 0;
-    for (const archive of archives) {
-        rank = rank + 1;
-        cursors.push({
-            archive,
-            rank,
-            items: [],
-            passed: 0,
-            chunk,
-            last: undefined,
-            ended: false,
-            lost: false,
-            failed: false,
-        });
-    }
-    return cursors;
+/** The walk through the archives of one query, and the items found. */
+interface Merge {
+    readonly walk: Walk;
+    readonly cursors: Cursor[];
+    /** In the direction of the walk. */
+    readonly items: Item[];
+    weight: number;
+    /** Items found, or counted. */
+    count: number;
+    complete: boolean;
+    /** Ids of the query that have not been found. */
+    readonly missing: LuaSet<string> | undefined;
 }
 
-/** Reads single items. Undefined if one of them does not exist. */
-function readIds(archives: Archive[], walk: Walk, ids: string[]): Cursor[] | undefined {
-    const missing = new LuaSet<string>();
-    for (const id of ids) {
-        missing.add(id);
-    }
-    const cursors = openCursors(archives, ids.length);
-    for (const cursor of cursors) {
-        for (const item of read(cursor, { ids, reverse: walk.query.reverse })) {
-            if (cursor.archive.holds(item.label)) {
-                missing.delete(item.id);
-                consider(cursor, walk, item);
-            }
-            if (walk.from?.id === item.id) {
-                cursor.items = [];
-            }
+function newMerge(archives: Archive[], query: PageQuery, after: Place | undefined, before: Place | undefined): Merge {
+    let missing: LuaSet<string> | undefined;
+    if (query.ids !== undefined) {
+        missing = new LuaSet();
+        for (const id of query.ids) {
+            missing.add(id);
         }
-        cursor.ended = true;
     }
-    return next(missing)[0] === undefined || isFailed(cursors) ? cursors : undefined;
+    return {
+        walk: query.reverse ? { query, from: before, to: after } : { query, from: after, to: before },
+        cursors: openCursors(archives, query.ids === undefined ? query.max : query.ids.length),
+        items: [],
+        weight: 0,
+        count: 0,
+        complete: false,
+        missing,
+    };
 }
 
-function isFailed(cursors: Cursor[]): boolean {
-    for (const cursor of cursors) {
-        if (cursor.failed) {
+/**
+ * Reads more of one archive, or takes the next item of all. Returns true when the page is full, or there are no more
+ * items.
+ */
+function mergeStep(merge: Merge): boolean {
+    const walk = merge.walk;
+    for (const cursor of merge.cursors) {
+        if (cursor.passed === cursor.items.length && !cursor.ended) {
+            readOn(cursor, walk, merge.missing);
+            return false;
+        }
+    }
+    const most = walk.query.max === 0 ? COUNTED + 1 : walk.query.max;
+    while (merge.count < most && merge.weight < PAGE_WEIGHT) {
+        const cursor = cursorOfNext(merge);
+        if (cursor === undefined) {
+            merge.complete = true;
             return true;
         }
-    }
-    return false;
-}
-
-function takePage(cursors: Cursor[], walk: Walk): Page {
-    const max = walk.query.max;
-    const reverse = walk.query.reverse;
-    const items: Item[] = [];
-    let item = nextItem(cursors, walk);
-    while (item !== undefined && items.length < max) {
-        if (reverse) {
-            table.insert(items, 1, item);
-        } else {
-            items.push(item);
+        takeItem(merge, cursor);
+        if (cursor.passed === cursor.items.length && !cursor.ended) {
+            return false;
         }
-        item = nextItem(cursors, walk);
     }
-    const complete = item === undefined;
-    const isAll = complete && walk.from === undefined && walk.to === undefined;
-    return { items, complete, count: isAll ? items.length : undefined };
+    merge.complete = cursorOfNext(merge) === undefined;
+    return true;
 }
 
-/** Counts items: an empty page asks for the count (XEP-0059 2.7). */
-function countItems(cursors: Cursor[], walk: Walk): Page {
-    let count = 0;
-    while (count <= COUNTED && nextItem(cursors, walk) !== undefined) {
-        count = count + 1;
-    }
-    return { items: [], complete: count === 0, count: count > COUNTED ? undefined : count };
-}
-
-/** Returns the next item of all archives in the direction of the walk, and moves past it. */
-function nextItem(cursors: Cursor[], walk: Walk): Item | undefined {
+/** Returns the cursor at the next item of all archives, in the direction of the walk. */
+function cursorOfNext(merge: Merge): Cursor | undefined {
     let best: Item | undefined;
     let cursorOfBest: Cursor | undefined;
-    for (const cursor of cursors) {
-        const item = peek(cursor, walk);
-        if (item !== undefined && (best === undefined || isAhead(best, item, walk.query.reverse))) {
+    for (const cursor of merge.cursors) {
+        const item = cursor.items[cursor.passed];
+        if (item !== undefined && (best === undefined || isAhead(best, item, merge.walk.query.reverse))) {
             best = item;
             cursorOfBest = cursor;
         }
     }
-    if (cursorOfBest !== undefined) {
-        cursorOfBest.passed = cursorOfBest.passed + 1;
-    }
-    return best;
+    return cursorOfBest;
 }
 
-function peek(cursor: Cursor, walk: Walk): Item | undefined {
-    while (cursor.passed === cursor.items.length && !cursor.ended) {
-        readOn(cursor, walk);
-    }
-    return cursor.items[cursor.passed];
-}
-
-function readOn(cursor: Cursor, walk: Walk): void {
-    const items = read(cursor, rangeQuery(cursor, walk));
-    for (const item of items) {
-        consider(cursor, walk, item);
-        cursor.last = item;
-    }
-    if (items.length < cursor.chunk) {
-        cursor.ended = true;
-    }
-    cursor.chunk = Math.min(cursor.chunk * 2, LARGEST_CHUNK);
-}
-
-function read(cursor: Cursor, query: ArchiveQuery): Item[] {
-    const archive = cursor.archive;
-    const items: Item[] = [];
-    const found = findMessages(archive.store, archive.key, query);
-    if (found === undefined) {
-        cursor.failed = true;
-        return items;
-    }
-    for (const { id, stanza, when, label } of found) {
-        items.push({ id, stanza, when, label, rank: cursor.rank });
-    }
-    const start = query.after ?? query.before;
-    if (items.length === 0 && start !== undefined) {
-        // mod_storage_internal of 13.0 does not report this.
-        const [done, message] = getMessage(archive.store, archive.key, start);
-        cursor.failed = !done;
-        cursor.lost = message === undefined;
-    }
-    return items;
-}
-
-/** One second more on both sides: mod_storage_internal of 13.0 may start within the requested second. */
-function rangeQuery(cursor: Cursor, walk: Walk): ArchiveQuery {
-    const start = walk.query.start;
-    const end = walk.query.end;
-    const reverse = walk.query.reverse;
-    const label = cursor.archive.label;
-    const from = cursor.last ?? walk.from;
-    // Drivers look for the item only among items with the label.
-    const id = from?.rank === cursor.rank && (label ?? from.label) === from.label ? from.id : undefined;
-    return {
-        with: label,
-        limit: cursor.chunk,
-        reverse,
-        // With an id the time does not limit the start, because the clock may have been set back since.
-        start: roughly(reverse || from === undefined || id !== undefined ? start : Math.max(start ?? 0, from.when), -1),
-        end: roughly(
-            !reverse || from === undefined || id !== undefined ? end : Math.min(end ?? math.huge, from.when),
-            1,
-        ),
-        after: reverse ? undefined : id,
-        before: reverse ? id : undefined,
-    };
-}
-
-function roughly(seconds: number | undefined, more: number): number | undefined {
-    // SQL drivers do not accept infinity.
-    return seconds === undefined || math.abs(seconds) === math.huge ? undefined : math.floor(seconds) + more;
-}
-
-/** Adds an item to the walk, unless it is outside the range or does not match. */
-function consider(cursor: Cursor, walk: Walk, item: Item): void {
-    const query = walk.query;
-    const from = walk.from;
-    const to = walk.to;
-    if (cursor.ended || (from !== undefined && !isPast(from, item, query.reverse))) {
-        return;
-    }
-    if (to !== undefined && isAtOrPast(to, item, query.reverse)) {
-        cursor.ended = true;
-        return;
-    }
-    const inTime = item.when >= (query.start ?? 0) && item.when <= (query.end ?? math.huge);
-    if (inTime && cursor.archive.holds(item.label) && query.wants(item.stanza)) {
-        cursor.items.push(item);
+function takeItem(merge: Merge, cursor: Cursor): void {
+    const item = cursor.items[cursor.passed];
+    cursor.passed = cursor.passed + 1;
+    merge.count = merge.count + 1;
+    // Counts items: an empty page asks for the count (XEP-0059 2.7).
+    if (item !== undefined && merge.walk.query.max !== 0) {
+        merge.items.push(item);
+        merge.weight = merge.weight + item.weight;
     }
 }
 
-/**
- * Whether an item is past a place. In its own archive, the storage has started after the place, or as near as it can.
- */
-function isPast(place: Place, item: Place, reverse: boolean): boolean {
-    return place.rank === item.rank ? place.id !== item.id : isAhead(item, place, reverse);
-}
-
-function isAtOrPast(place: Place, item: Place, reverse: boolean): boolean {
-    if (place.rank !== item.rank) {
-        return isAhead(item, place, reverse);
+function pageOf(archives: Archive[], merge: Merge): Page | undefined {
+    for (const cursor of merge.cursors) {
+        if (cursor.lost) {
+            return undefined;
+        }
     }
-    return place.id === item.id || (reverse ? item.when < place.when : item.when > place.when);
+    if (merge.missing !== undefined && next(merge.missing)[0] !== undefined) {
+        return undefined;
+    }
+    const { query, from, to } = merge.walk;
+    if (query.max === 0) {
+        return { items: [], complete: merge.count === 0, count: merge.count > COUNTED ? undefined : merge.count };
+    }
+    const items = query.reverse ? reversed(merge.items) : merge.items;
+    noteEnd(archives, items[0]);
+    noteEnd(archives, items[items.length - 1]);
+    const isAll = merge.complete && from === undefined && to === undefined;
+    return { items, complete: merge.complete, count: isAll ? items.length : undefined };
 }
 
-/** Whether `one` is further in the direction of a walk than `other`, which is in another archive. */
-function isAhead(one: Place, other: Place, reverse: boolean): boolean {
-    const isLater = one.when > other.when || (one.when === other.when && one.rank > other.rank);
-    return isLater !== reverse;
+function reversed(items: Item[]): Item[] {
+    const list: Item[] = [];
+    for (const i of $range(items.length, 1, -1)) {
+        const item = items[i - 1];
+        if (item !== undefined) {
+            list.push(item);
+        }
+    }
+    return list;
 }

@@ -6,7 +6,8 @@ import type { Cache } from "util.cache";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { delayOf, isAnswering } from "./gate";
-import { type Archive, type Item, readPage } from "./page";
+import type { Archive } from "./cursor";
+import { type Reading, startReading } from "./page";
 import * as options from "../options";
 import { findMembership, type Membership } from "../state/memberships";
 import { appendMessage, openMessages } from "../state/messages";
@@ -76,15 +77,14 @@ export function addMissed(membership: Membership, delayed: Stanza, when: number)
     return outcome === "stored";
 }
 
-/** Returns the last messages of a room, oldest first. Undefined if storage failed. */
-export function readRoom(membership: Membership, most: number, since: number): Item[] | undefined {
-    const [done, page] = readPage([personalArchive(membership.username, membership.room)], {
+/** Starts to read the last messages of a room. */
+export function startReadingRoom(membership: Membership, most: number, since: number): Reading {
+    return startReading([personalArchive(membership.username, membership.room)], {
         wants: (stanza) => stanza.attr.type === "groupchat",
         start: since,
         reverse: true,
         max: most,
     });
-    return done ? (page?.items ?? []) : undefined;
 }
 
 function recentOf(membership: Membership): Recent {
@@ -95,9 +95,12 @@ function recentOf(membership: Membership): Recent {
         recent.set(membership, known);
     }
     if (!known.isRead) {
-        const items = readRoom(membership, RECENT, 0);
-        known.isRead = items !== undefined;
-        for (const item of items ?? []) {
+        const reading = startReadingRoom(membership, RECENT, 0);
+        while (!reading.step()) {
+            // They are few.
+        }
+        known.isRead = !reading.failed;
+        for (const item of reading.page?.items ?? []) {
             known.names.set(nameOf(membership, item.stanza), true);
         }
     }

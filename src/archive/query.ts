@@ -6,11 +6,14 @@ import * as jids from "util.jid";
 import * as rsm from "util.rsm";
 import * as st from "util.stanza";
 import { archiveOf, roomsRead } from "./read";
+import { newQueues, type Step } from "../slices";
+import { noteOver } from "../state/limits";
 import { hasPersonalArchive, personalArchive } from "./personal";
 import { DELAY, FORWARD, MAM } from "../namespaces";
 import * as options from "../options";
-import { type ArchiveRequest, queryForm, readRequest, readScope } from "./form";
-import { type Archive, type Item, type Page, readPage } from "./page";
+import { queryForm, readRequest, readScope } from "./form";
+import type { Archive, Item } from "./cursor";
+import { type Page, startReading } from "./page";
 
 /** The messages that a query asks for. */
 interface Scope {
@@ -19,6 +22,17 @@ interface Scope {
     readonly address: string | undefined;
     readonly groupchat: boolean;
 }
+
+/** A query that is being answered. */
+interface Query {
+    readonly session: ClientSession;
+    readonly stanza: Stanza;
+    readonly id: string | undefined;
+    readonly flipped: boolean;
+}
+
+/** The queries of one session are answered one after the other. */
+const queries = newQueues();
 
 /** `account-disco-info`: XEP-0313 7. Without mod_mam the account has no archive that could include groupchat. */
 export function onAccountInfo(event: { readonly reply: Stanza }): undefined {
@@ -39,11 +53,11 @@ export function onFormRequest(event: StanzaEvent<ClientSession>): Handled {
 export function onQuery(event: StanzaEvent<ClientSession>): Handled {
     const session = event.origin;
     const stanza = event.stanza;
-    const query = stanza.get_child("query", MAM);
-    if (query === undefined) {
+    const element = stanza.get_child("query", MAM);
+    if (element === undefined) {
         return undefined;
     }
-    const [isRead, scope] = scopeOf(session, query);
+    const [isRead, scope] = scopeOf(session, element);
     if (!isRead) {
         session.send(st.error_reply(stanza, "wait", "internal-server-error"));
         return true;
@@ -51,12 +65,17 @@ export function onQuery(event: StanzaEvent<ClientSession>): Handled {
     if (scope === undefined) {
         return undefined;
     }
-    const [request, refusal] = readRequest(query);
+    const [request, refusal] = readRequest(element);
     if (request === undefined) {
         session.send(st.error_reply(stanza, "modify", refusal));
         return true;
     }
-    const [done, page] = readPage(scope.archives, {
+    if (queries.length(session.full_jid) >= options.maxPendingIqs) {
+        noteOver("minimix_max_pending_iqs", session.username, "its archive", "iq_limit");
+        session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"));
+        return true;
+    }
+    const reading = startReading(scope.archives, {
         wants: (message) => isWanted(scope, message),
         start: request.start,
         end: request.end,
@@ -66,13 +85,21 @@ export function onQuery(event: StanzaEvent<ClientSession>): Handled {
         reverse: request.reverse,
         max: Math.min(request.max ?? options.maxArchivePage, options.maxArchivePage),
     });
-    if (!done) {
-        session.send(st.error_reply(stanza, "wait", "internal-server-error"));
-    } else if (page === undefined) {
-        session.send(st.error_reply(stanza, "cancel", "item-not-found"));
-    } else {
-        sendPage(session, stanza, query.attr.queryid, request, page);
-    }
+    const query = { session, stanza: st.clone(stanza), id: element.attr.queryid, flipped: request.flipped };
+    let sending: Step | undefined;
+    queries.add(session.full_jid, () => {
+        if (prosody.full_sessions.get(session.full_jid) !== session) {
+            return true;
+        }
+        if (sending !== undefined) {
+            return sending();
+        }
+        if (!reading.step()) {
+            return false;
+        }
+        sending = reading.failed ? refuse(query) : sendPage(query, reading.page);
+        return sending();
+    });
     return true;
 }
 
@@ -108,7 +135,11 @@ function scopeOfAll(session: ClientSession): LuaMultiReturn<[ok: boolean, scope:
     if (rooms === undefined) {
         return $multi(false, undefined);
     }
-    for (const room of rooms) {
+    if (rooms.length > options.maxQueryRooms) {
+        noteOver("minimix_max_query_rooms", session.username, "its archive");
+    }
+    for (const i of $range(1, Math.min(rooms.length, options.maxQueryRooms))) {
+        const room = rooms[i - 1] ?? "";
         const [, log] = archiveOf(session.username, room);
         if (log !== undefined) {
             archives.push(log);
@@ -144,31 +175,43 @@ function isWanted(scope: Scope, message: Stanza): boolean {
     return isBetween && (scope.groupchat || message.attr.type !== "groupchat");
 }
 
-/** Sends a page (XEP-0313 4.2). Flipping changes the order of sending, not the page (4.3.4). */
-function sendPage(
-    session: ClientSession,
-    stanza: Stanza,
-    queryId: string | undefined,
-    request: ArchiveRequest,
-    page: Page,
-): void {
-    const items = page.items;
-    const count = items.length;
-    for (const i of $range(1, count)) {
-        const item = items[request.flipped ? count - i : i - 1];
-        if (item !== undefined) {
-            session.send(result(session, queryId, item));
+/** Refuses the query: storage failed, so the content is unknown. */
+function refuse({ session, stanza }: Query): Step {
+    return () => {
+        session.send(st.error_reply(stanza, "wait", "internal-server-error"));
+        return true;
+    };
+}
+
+/** Sends the items of a page one by one, and then the end of it. */
+function sendPage({ session, stanza, id, flipped }: Query, page: Page | undefined): Step {
+    let sent = 0;
+    return () => {
+        if (page === undefined) {
+            session.send(st.error_reply(stanza, "cancel", "item-not-found"));
+            return true;
         }
-    }
-    const first = items[0];
-    const last = items[count - 1];
+        // Flipping changes the order of sending, not the page (XEP-0313 4.3.4).
+        const item = page.items[flipped ? page.items.length - 1 - sent : sent];
+        if (item !== undefined) {
+            sent = sent + 1;
+            session.send(result(session, id, item));
+            return false;
+        }
+        session.send(st.reply(stanza).add_child(endOf(page)));
+        return true;
+    };
+}
+
+/** Returns the end of a page (XEP-0313 4.2). */
+function endOf(page: Page): Stanza {
     const fin = st.stanza("fin", { xmlns: MAM, complete: page.complete ? "true" : undefined });
     const set = rsm.generate({
-        first: first?.id,
-        last: last?.id,
+        first: page.items[0]?.id,
+        last: page.items[page.items.length - 1]?.id,
         count: page.count,
     });
-    session.send(st.reply(stanza).add_child(fin.add_child(set)));
+    return fin.add_child(set);
 }
 
 function result(session: ClientSession, queryId: string | undefined, item: Item): Stanza {

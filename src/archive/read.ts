@@ -1,15 +1,16 @@
 // Reads the messages that an account got of a room's log.
 
-import type { Archive } from "./page";
-import { readPage } from "./page";
+import type { Archive } from "./cursor";
+import { type Reading, startReading } from "./page";
 import { fill, keyOf, parseLabel, stanzaOf, store } from "./entries";
 import { isFor, positionOf } from "./delivered";
-import { hasPersonalArchive, readRoom } from "./personal";
+import { hasPersonalArchive, startReadingRoom } from "./personal";
 import { expiryTime } from "./retention";
 import * as options from "../options";
 import { allRangesOf, rangesOf } from "../state/deliveries";
 import { findMembership, type Membership, occupantJid } from "../state/memberships";
-import { includes } from "../state/ranges";
+import { includes, type Ranges } from "../state/ranges";
+import type { Step } from "../slices";
 
 /**
  * Returns the part of a room's log that an account got, also after it left. Undefined if it never was in the room, or
@@ -38,7 +39,10 @@ export function archiveOf(username: string, room: string): LuaMultiReturn<[ok: b
     return $multi(true, archive);
 }
 
-/** Returns the rooms with messages for an account, also those that it has left. Undefined if storage failed. */
+/**
+ * Returns the rooms with messages for an account, also those that it has left. The room with the latest message comes
+ * first. Undefined if storage failed.
+ */
 export function roomsRead(username: string): string[] | undefined {
     const ranges = allRangesOf(username);
     if (ranges === undefined) {
@@ -48,8 +52,18 @@ export function roomsRead(username: string): string[] | undefined {
     for (const [room] of ranges) {
         rooms.push(room);
     }
-    table.sort(rooms);
+    table.sort(rooms, (one, other) => {
+        const last = lastOf(ranges.get(one));
+        const lastOfOther = lastOf(ranges.get(other));
+        return last === lastOfOther ? one < other : last > lastOfOther;
+    });
     return rooms;
+}
+
+/** An open range has no end. */
+function lastOf(ranges: Ranges | undefined): number {
+    const last = ranges?.[ranges.length - 1];
+    return last === undefined ? 0 : (last.last ?? math.huge);
 }
 
 /** A message that an account received. */
@@ -61,20 +75,26 @@ export interface Said {
 
 type Visit = (this: void, said: Said) => boolean;
 
+/** The remaining part of a read. `rest` reads from disk, and returns true when it is finished. */
+export interface Rest {
+    readonly step: Step;
+    /** Storage failed. */
+    failed: boolean;
+}
+
 /**
  * Visits the last messages that an account received in its room, newest first: at most `most`, and none from before
- * `since`. `visit` returns true to stop. Reads from disk only messages that are not in memory. Returns whether this
- * worked.
+ * `since`. `visit` returns true to stop. Returns the rest, which is on disk. Undefined if there is none.
  */
-export function readBack(membership: Membership, most: number, since: number, visit: Visit): boolean {
+export function readBack(membership: Membership, most: number, since: number, visit: Visit): Rest | undefined {
     if (options.archive === "mam") {
-        return visitBack(readRoom(membership, most, since), visit);
+        return readLater(startReadingRoom(membership, most, since), visit);
     }
     const log = membership.log;
     const part = membership.part;
     const username = membership.username;
     if (log === undefined || part === undefined) {
-        return true;
+        return undefined;
     }
     const [ranges, isKnown] = rangesOf(username, membership.room);
     // If earlier messages cannot be read, those in memory are enough for history.
@@ -86,60 +106,75 @@ export function readBack(membership: Membership, most: number, since: number, vi
         const entry = log.recent[i - 1];
         if (entry !== undefined && isFor(username, ranges, part.position, entry)) {
             if (left === 0 || entry.when < earliest) {
-                return true;
+                return undefined;
             }
             const stanza = stanzaOf(entry);
             if (stanza !== undefined && visit({ when: entry.when, stanza })) {
-                return true;
+                return undefined;
             }
             left = left - 1;
         }
     }
     const oldest = log.recent[0];
-    if (!isFilled || oldest === undefined || log.whole || left === 0) {
-        return isFilled;
+    if (!isFilled) {
+        return { step: () => true, failed: true };
+    }
+    if (oldest === undefined || log.whole || left === 0) {
+        return undefined;
     }
     const [done, archive] = archiveOf(username, membership.room);
     if (!done || archive === undefined) {
-        return false;
+        return { step: () => true, failed: true };
     }
-    return visitBack(readBefore(archive, oldest.number, oldest.when, left, earliest), visit);
+    return readLater(startReadingBefore(archive, oldest.number, oldest.when, left, earliest), visit);
 }
 
 /** Reads entries before one that may be private to another account. */
-function readBefore(archive: Archive, number: number, when: number, most: number, since: number): Said[] | undefined {
+function startReadingBefore(archive: Archive, number: number, when: number, most: number, since: number): Reading {
     const earlier: Archive = {
         store,
         key: archive.key,
         label: undefined,
         holds: (label) => parseLabel(label)[0] < number && archive.holds(label),
     };
-    const query = { wants: () => true, start: since, end: when, reverse: true, max: most };
-    const [done, page] = readPage([earlier], query);
-    return done ? (page?.items ?? []) : undefined;
+    return startReading([earlier], { wants: () => true, start: since, end: when, reverse: true, max: most });
 }
 
-function visitBack(messages: Said[] | undefined, visit: Visit): boolean {
-    if (messages === undefined) {
-        return false;
-    }
+function readLater(reading: Reading, visit: Visit): Rest {
+    const rest: Rest = {
+        failed: false,
+        step: () => {
+            if (!reading.step()) {
+                return false;
+            }
+            rest.failed = reading.failed;
+            visitBack(reading.page?.items ?? [], visit);
+            return true;
+        },
+    };
+    return rest;
+}
+
+function visitBack(messages: Said[], visit: Visit): void {
     for (const i of $range(messages.length, 1, -1)) {
         const message = messages[i - 1];
         if (message !== undefined && visit(message)) {
-            return true;
+            return;
         }
     }
-    return true;
 }
 
 /** Returns the last message that an account received in its room, since it joined, and whether it could be read. */
 export function newestOf(membership: Membership): LuaMultiReturn<[ok: boolean, newest: Said | undefined]> {
     let newest: Said | undefined;
-    const done = readBack(membership, 1, membership.since ?? 0, (said) => {
+    const rest = readBack(membership, 1, membership.since ?? 0, (said) => {
         newest = said;
         return true;
     });
-    return $multi(done, newest);
+    while (rest?.step() === false) {
+        // Reading one message is cheap.
+    }
+    return $multi(rest?.failed !== true, newest);
 }
 
 /** Whether missed messages of the room can be fetched and stored. */

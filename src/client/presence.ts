@@ -9,6 +9,7 @@ import { sessionGone, sessionLeaves, sessionOffline } from "../occupancy/depart"
 import { presenceSent } from "../occupancy/joined";
 import { onRequest } from "../occupancy/phases";
 import { sendTo } from "../send/fork";
+import { dropOutlet } from "../send/outlet";
 import { ownUnavailable } from "../occupancy/replay";
 import * as options from "../options";
 import { noteOver, mayJoin } from "../state/limits";
@@ -16,6 +17,7 @@ import { createMembership, isAttached, type Membership, membershipOf, membership
 import { newRequest } from "../state/queue";
 import { disownRetired } from "../state/sent";
 import { forgetJoined, hasJoined, noteJoined } from "../state/sessions";
+import { mayKeep } from "../state/held";
 import { forgetIqsOf } from "../state/pending";
 import { passesRules } from "../send/rules";
 import { isKnownNow } from "../state/store";
@@ -44,6 +46,15 @@ export function onPresence(event: StanzaEvent<ClientSession>): Handled {
         return hasJoined(session.full_jid, room) ? true : undefined;
     }
     const membership = membershipOf(session, room);
+    if (
+        type === undefined &&
+        (membership !== undefined || stanza.get_child("x", MUC) !== undefined) &&
+        !mayKeep(stanza)
+    ) {
+        noteOver("minimix_max_cached_size", session.username, room);
+        session.send(st.error_reply(stanza, "modify", "policy-violation", "The presence is too big", room));
+        return true;
+    }
     if (type === undefined && stanza.get_child("x", MUC) !== undefined) {
         return join(session, stanza, room, jids.resource(to), membership);
     }
@@ -132,6 +143,7 @@ export function onSessionGone(event: { readonly session: ClientSession }): Handl
     for (const membership of membershipsOf(session.username)) {
         sessionGone(membership, session.full_jid);
     }
+    dropOutlet(session.full_jid);
     disownRetired(session.full_jid);
     forgetIqsOf(session.full_jid);
     forgetJoined(session.full_jid);

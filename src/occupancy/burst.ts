@@ -8,7 +8,7 @@ import { MUC_USER, Status } from "../namespaces";
 import { fork, sendTo } from "../send/fork";
 import { forkOwn } from "../send/own";
 import { hasStatus, isSameNick } from "../stanzas";
-import { type Held, hold, isSamePresence, toldAgain } from "../state/held";
+import { type Held, hold, isSamePresence, mayKeep, toldAgain } from "../state/held";
 import { noteOver } from "../state/limits";
 import { askingSession, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
@@ -44,7 +44,12 @@ export function onRoomPresence(membership: Membership, stanza: Stanza): void {
     }
     const view = membership.view;
     const before = view.room;
-    const held = stanza.attr.type === undefined ? hold(stanza) : undefined;
+    const isKept = mayKeep(stanza);
+    if (!isKept) {
+        noteOver("minimix_max_cached_size", membership.username, membership.room);
+        view.stale = "incomplete";
+    }
+    const held = stanza.attr.type === undefined && isKept ? hold(stanza) : undefined;
     view.room = held;
     if (isAnswering(membership)) {
         view.isRoomFirst = true;
@@ -192,7 +197,8 @@ function areShown(presences: LuaIterable<LuaMultiReturn<[string, Held]>>, shown:
 /** Caches our own presence. Returns whether it has changed. */
 export function keepSelf(membership: Membership, nick: string, stanza: Stanza): boolean {
     const view = membership.view;
-    const now = toldLater(stanza);
+    const isKept = mayKeep(stanza);
+    const now = isKept ? toldLater(stanza) : reducedSelf(stanza);
     membership.nick = nick;
     setOwnNick(view, nick);
     if (hasStatus(stanza, Status.NonAnonymous)) {
@@ -205,6 +211,10 @@ export function keepSelf(membership: Membership, nick: string, stanza: Stanza): 
     if (before !== undefined && isModerator(before) !== isModerator(now) && !view.nonAnonymous) {
         // In a semi-anonymous room only moderators see real JIDs (XEP-0045 5.1.1).
         outdate(view);
+    }
+    if (!isKept) {
+        noteOver("minimix_max_cached_size", membership.username, membership.room);
+        view.stale = "incomplete";
     }
     return setSelf(view, nick, now);
 }
@@ -219,6 +229,25 @@ function toldLater(stanza: Stanza): Stanza {
         x.maptags((tag) => (tag.name === "status" && tag.attr.code !== Status.Self ? undefined : tag));
     }
     return copy;
+}
+
+/** The longest affiliation or role is "participant" (XEP-0045 17.3). */
+const LONGEST_ROLE = 16;
+
+/** Returns the needed parts of an own presence that is too large to cache. The room itself answers the next join. */
+function reducedSelf(stanza: Stanza): Stanza {
+    const { affiliation, role } = itemOf(stanza);
+    return st
+        .presence({ from: stanza.attr.from })
+        .tag("x", { xmlns: MUC_USER })
+        .tag("item", { affiliation: shortened(affiliation), role: shortened(role) })
+        .up()
+        .tag("status", { code: Status.Self })
+        .reset();
+}
+
+function shortened(value: string | undefined): string | undefined {
+    return value === undefined ? undefined : string.sub(value, 1, LONGEST_ROLE);
 }
 
 function isModerator(presence: Stanza): boolean {

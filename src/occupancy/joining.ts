@@ -3,7 +3,8 @@
 import { wallClock } from "../state/clock";
 import * as st from "util.stanza";
 import { bookmarkJoined } from "../settings/bookmark-write";
-import { closeGap, endCatchUp, outcomeOf } from "../archive/catchup";
+import { endCatchUp } from "../archive/buffer";
+import { closeGap, outcomeOf } from "../archive/catchup";
 import { letIn as beginRange } from "../archive/delivered";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save, saveSoon } from "../state/store";

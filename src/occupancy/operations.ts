@@ -2,7 +2,8 @@
 
 import * as id from "util.id";
 import * as st from "util.stanza";
-import { flush, historySince } from "../archive/catchup";
+import { flush } from "../archive/buffer";
+import { historySince } from "../archive/catchup";
 import { closePart } from "../archive/delivered";
 import { MUC } from "../namespaces";
 import * as options from "../options";

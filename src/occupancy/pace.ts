@@ -18,7 +18,7 @@ export function newLine<T>(serve: (this: void, item: T) => void): Line<T> {
     return { items: [], serve, moving: false };
 }
 
-/** Adds items to a queue in random order. LIFO, so that a user who just logged in is served first. */
+/** Adds items to a queue in random order. LIFO, so that the latest login is served first. */
 export function lineUp<T>(line: Line<T>, items: T[]): void {
     for (const item of shuffled(items)) {
         line.items.push(item);

@@ -243,7 +243,7 @@ function rejoinFor(this: void, membership: Membership, _: Place, request: Sessio
     }
 }
 
-/** Cancels an unconfirmed leave, or waits for one that is in flight. */
+/** Cancels an unconfirmed leave, or waits for a leave in flight. */
 function enterAfterLeave(this: void, membership: Membership, place: Leaving, request: SessionRequest): void {
     enqueue(membership, request);
     if (place.tries === 0 && place.operation !== undefined) {

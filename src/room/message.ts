@@ -3,7 +3,8 @@
 import { wallClock } from "../state/clock";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { hold, holdBack, isResult, missed, takeResult } from "../archive/catchup";
+import { hold, missed } from "../archive/buffer";
+import { holdBack, isResult, takeResult } from "../archive/catchup";
 import { type Delayed, delayOf, isAnswering, keptForm, withoutOwnIds } from "../archive/gate";
 import { canRecordPast, record } from "../archive/log";
 import { isWorthWaking, notify } from "../push/push";
@@ -29,8 +30,8 @@ import { onSubject } from "../occupancy/phases";
 import { addDelay, splitOccupant } from "../stanzas";
 import { type Held, hold as intern, messageOf } from "../state/held";
 import { noteOver } from "../state/limits";
+import { mayKeep } from "../state/held";
 import { isTooEarly } from "../state/store";
-import { textOf } from "../text";
 import { fork, sendTo } from "../send/fork";
 import { hasComeBefore } from "./copies";
 
@@ -249,7 +250,7 @@ function takeLive(membership: Membership, stanza: Stanza): void {
 
 /** Caches the subject with a delay, as later joins receive it (XEP-0045 7.2.15). */
 function keepSubject(membership: Membership, stanza: Stanza, isLive: boolean): void {
-    if (string.len(textOf(stanza)) > options.maxCachedSize) {
+    if (!mayKeep(stanza)) {
         noteOver("minimix_max_cached_size", membership.username, membership.room);
         membership.view.subject = undefined;
         membership.view.stale = "incomplete";

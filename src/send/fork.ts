@@ -11,7 +11,9 @@ import { counters, noteDrop } from "../state/counters";
 import { type Held, stanzaOf } from "../state/held";
 import { type Membership, membershipOf } from "../state/memberships";
 import { hasJoined } from "../state/sessions";
+import { noteOver } from "../state/limits";
 import { textOf } from "../text";
+import { isFull, mustWait, sendBehind, sendInSlices } from "./outlet";
 
 /** Sends a stanza of the room to every attached session except `except`. */
 export function fork(membership: Membership, stanza: Stanza, except?: string): void {
@@ -20,7 +22,7 @@ export function fork(membership: Membership, stanza: Stanza, except?: string): v
     }
     const before = counters.copiesOut;
     for (const [fullJid] of membership.attached) {
-        if (fullJid !== except) {
+        if (fullJid !== except && !isOverfull(membership, fullJid)) {
             sendTo(fullJid, stanza);
         }
     }
@@ -30,8 +32,30 @@ export function fork(membership: Membership, stanza: Stanza, except?: string): v
     }
 }
 
-/** Sends a stanza to one session, if it is there still. */
+/** Whether too many stanzas wait for a session that still receives a replay. */
+function isOverfull(membership: Membership, fullJid: string): boolean {
+    const isOver = isFull(fullJid);
+    if (isOver) {
+        noteOver("stanzas that wait for a session", membership.username, membership.room);
+    }
+    return isOver;
+}
+
+/** Sends a stanza to one session, if it still exists. During a replay in slices the stanza waits behind it. */
 export function sendTo(fullJid: string | undefined, stanza: Stanza): void {
+    if (fullJid === undefined) {
+        return;
+    }
+    if (!mustWait(fullJid)) {
+        sendNow(fullJid, stanza);
+    } else if (findSession(fullJid) !== undefined) {
+        sendBehind(fullJid, stanza, (copy) => {
+            sendNow(fullJid, copy);
+        });
+    }
+}
+
+function sendNow(fullJid: string, stanza: Stanza): void {
     const session = findSession(fullJid);
     const stream = session === undefined ? undefined : pass(session, stanza);
     if (stream !== undefined) {
@@ -42,37 +66,67 @@ export function sendTo(fullJid: string | undefined, stanza: Stanza): void {
     }
 }
 
-/** Sends a session presences that are held as text already; a plain stream gets them in one go. */
+/** Bytes of presence to write to a stream at once. */
+const BATCH = 65536;
+
+/** Sends presences that are stored as text to a session. A plain stream gets many in one write. */
 export function sendHeld(fullJid: string | undefined, presences: LuaIterable<LuaMultiReturn<[string, Held]>>): void {
-    const session = findSession(fullJid);
-    if (session === undefined) {
+    if (fullJid === undefined) {
         return;
     }
-    const start = `<presence${addressOf(session)}`;
-    const free = takesText(fullJid);
-    const texts: string[] = [];
+    const list: Held[] = [];
     for (const [, held] of presences) {
-        if (free || passHeld(session, held)) {
-            texts.push(start);
-            texts.push(held.text);
+        list.push(held);
+    }
+    if (list.length === 0) {
+        return;
+    }
+    let sent = 0;
+    sendInSlices(fullJid, () => {
+        const session = findSession(fullJid);
+        if (session === undefined) {
+            return true;
         }
+        if (takesText(fullJid)) {
+            sent = writeBatch(session as StreamSession, list, sent);
+        } else {
+            const held = list[sent];
+            sent = sent + 1;
+            passHeld(session, held);
+        }
+        return sent >= list.length;
+    });
+}
+
+/** Writes some presences, starting at `from`. Returns the index after the last one. */
+function writeBatch(session: StreamSession, list: Held[], from: number): number {
+    const start = `<presence${addressOf(session)}`;
+    const texts: string[] = [];
+    let size = 0;
+    let at = from;
+    let held = list[at];
+    while (held !== undefined && size < BATCH) {
+        texts.push(start);
+        texts.push(held.text);
+        size = size + string.len(held.text);
+        at = at + 1;
+        held = list[at];
     }
-    if (free) {
-        counters.copiesOut = counters.copiesOut + texts.length / 2;
-    }
-    if (session.rawsend !== undefined && texts.length > 0) {
-        session.log("debug", "Sending[%s]: %d times %s>", session.type, texts.length / 2, start);
-        session.rawsend(table.concat(texts));
+    counters.copiesOut = counters.copiesOut + at - from;
+    session.log("debug", "Sending[%s]: %d times %s>", session.type, at - from, start);
+    session.rawsend(table.concat(texts));
+    return at;
+}
+
+/** Sends a presence to a session with filters, or without a plain stream. */
+function passHeld(session: ClientSession, held: Held | undefined): void {
+    const stanza = held === undefined ? undefined : stanzaOf(held);
+    if (stanza !== undefined) {
+        sendNow(session.full_jid, stanza);
     }
 }
 
-/** Whether it is left to do to write the presence. */
-function passHeld(session: ClientSession, held: Held): boolean {
-    const stanza = stanzaOf(held);
-    return stanza !== undefined && pass(session, stanza) !== undefined;
-}
-
-/** Whether nobody but the stream itself wants to see what a session is sent. */
+/** Whether a session has a plain stream without filters, so that stanzas can be written as text. */
 export function takesText(fullJid: string | undefined): boolean {
     const session = findSession(fullJid);
     return session !== undefined && isPlainStream(session) && !isFiltered(session);

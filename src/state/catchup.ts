@@ -33,8 +33,8 @@ export type Progress =
     | { readonly step: "waiting"; readonly tries: number }
     /** The archive has answered. */
     | { readonly step: "done"; readonly outcome: Outcome }
-    /** The buffered messages are being moved into the log. */
-    | { readonly step: "draining" };
+    /** The buffered messages are being moved into the log. `isFull`: the buffer overflowed, and the gap is given up. */
+    | { readonly step: "draining"; readonly isFull: boolean };
 
 /** A gap in an account's messages of a room, until it is filled or given up. */
 export interface CatchUp {
@@ -55,6 +55,8 @@ export interface CatchUp {
     readonly bufferedIds: LuaSet<string>;
     /** Number of messages that may still be requested. */
     left: number;
+    /** Time of the latest message from the archive, in seconds. */
+    latest: number;
     /** Whether new messages are appended to the log, whatever the room's clock says. */
     appendOutOfOrder: boolean;
 }

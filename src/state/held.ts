@@ -5,6 +5,8 @@
 import * as st from "util.stanza";
 import * as xml from "util.xml";
 import { MUC_USER } from "../namespaces";
+import * as options from "../options";
+import { weightOf } from "../weight";
 import { isSameElement } from "../stanzas";
 import { textOf } from "../text";
 
@@ -13,8 +15,6 @@ export interface Held {
     readonly text: string;
     /** A random number, equal for equal text. Sums of marks distinguish most sets of presences. */
     readonly mark: number;
-    /** Parsed from the text at first use. */
-    stanza?: Stanza | undefined;
 }
 
 /** The last mark (Lehmer's generator). math.random() is left for numbers that must not be predictable. */
@@ -31,6 +31,17 @@ const held = setmetatable(new LuaMap<string, Held>(), { __mode: "v" });
 /** The last stanza and its result: a local room passes the same table for all accounts. */
 let source: Stanza | undefined;
 let latest: Held | undefined;
+
+/** Largest size of a stanza table, as a multiple of its XML. An ordinary presence takes four or five times its XML. */
+const TREE = 8;
+
+/** Whether a stanza may be kept as a table. minimix_max_cached_size limits its XML, and by this its memory. */
+export function mayKeep(stanza: Stanza): boolean {
+    return (
+        string.len(textOf(stanza)) <= options.maxCachedSize &&
+        weightOf(stanza) <= TREE * Math.max(options.maxCachedSize, 1024)
+    );
+}
 
 /** Returns a presence in the form that later joins receive. */
 export function hold(presence: Stanza): Held {
@@ -55,16 +66,17 @@ export function restoreHeld(presence: Held): void {
     held.set(presence.text, presence);
 }
 
-/** Returns a presence as a stanza without `to`. It is lent and must not be changed. Undefined for invalid XML. */
+/**
+ * Returns a presence as a stanza without `to`. Undefined for invalid XML. Parsed each time, because a table takes much
+ * more memory than text.
+ */
 export function stanzaOf(presence: Held): Stanza | undefined {
-    presence.stanza ??= xml.parse(`<presence${presence.text}`);
-    return presence.stanza;
+    return xml.parse(`<presence${presence.text}`);
 }
 
 /** Returns a message, likewise. */
 export function messageOf(message: Held): Stanza | undefined {
-    message.stanza ??= xml.parse(`<message${message.text}`);
-    return message.stanza;
+    return xml.parse(`<message${message.text}`);
 }
 
 /** Whether two presences are equal, apart from the `id`. */

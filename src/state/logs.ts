@@ -51,6 +51,12 @@ export interface RoomLog {
 export interface Past {
     readonly from: number;
     to: number;
+    /** Number of times that other entries were read because they were older. */
+    readonly stepsBack: number;
+    /** When they are evicted, by the monotonic clock. */
+    readonly until: number;
+    /** Bytes of the entries. */
+    size: number;
     readonly entries: Entry[];
     /** Entries with an id of the room, by id; and those without. */
     readonly ids: LuaMap<string, Entry>;
@@ -68,8 +74,8 @@ export interface Part {
 /** Number of entries of a room in memory: enough for the history of an ordinary join. */
 export const RECENT = 50;
 
-/** Size limit of these entries, in bytes of XML. */
-const RECENT_SIZE = 262144;
+/** Memory limit of these entries, in bytes. */
+const RECENT_SIZE = 524288;
 
 export const logs = new LuaMap<string, RoomLog>();
 

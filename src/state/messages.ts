@@ -1,6 +1,7 @@
 // Messages in Prosody's archive stores.
 
 import { handleOf, isAnswer, isUnreadable, newStore, readFailed, type Store, TRIAL, writeFailed } from "./driver";
+import { weightOf } from "../weight";
 import { listKeys } from "./records";
 
 export type Messages = Store<ArchiveStore>;
@@ -87,13 +88,18 @@ function depthOf(stanza: Stanza): number {
 
 /**
  * Returns the messages of a query. Undefined if the driver failed. Reads all at once: mod_storage_sql prepares a query
- * once, and another one would end the first (util/sql.lua, execute).
+ * once, and another one would end the first (util/sql.lua, execute). Stops after `most` bytes of memory.
  */
-export function findMessages(messages: Messages, key: string, query: ArchiveQuery): Stored[] | undefined {
+export function findMessages(
+    messages: Messages,
+    key: string,
+    query: ArchiveQuery,
+    most: number = math.huge,
+): Stored[] | undefined {
     if (isUnreadable(messages, key)) {
         return undefined;
     }
-    const [done, found, problem] = tryCall(find, messages, key, query);
+    const [done, found, problem] = tryCall(find, messages, key, query, most);
     if (!isAnswer(done, found, problem)) {
         readFailed(messages, key, done ? problem : found);
         return undefined;
@@ -107,14 +113,22 @@ function find(
     messages: Messages,
     key: string,
     query: ArchiveQuery,
+    most: number,
 ): LuaMultiReturn<[Stored[] | undefined, string | undefined]> {
     const [results, problem] = handleOf(messages).find(key, query);
     if (results === undefined || (results as unknown) === false) {
         return $multi(undefined, problem ?? "no reason given");
     }
     const found: Stored[] = [];
+    let weight = 0;
     for (const [id, stanza, when, label] of results) {
         found.push({ id, stanza, when: tonumber(when) ?? 0, label });
+        weight = weight + weightOf(stanza);
+        // Most drivers build a message's stanza when it is requested, so large ones are not read before they are
+        // needed.
+        if (weight >= most) {
+            break;
+        }
     }
     return $multi(found, undefined);
 }

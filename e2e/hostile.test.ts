@@ -1,0 +1,362 @@
+// R5, B1, B4: a service that means harm gets nothing past the account's server, fills no memory and holds nobody else up. It
+// prints how much memory, CPU time in one go and waiting of others each attack has cost.
+import assert from "node:assert/strict";
+import { after, before, describe, test, type TestContext } from "node:test";
+import { type Client, connect, type Element, xml } from "./support/client.ts";
+import { componentConfig, forwarded, HostileService } from "./support/component.ts";
+import { create, groupchat, join } from "./support/muc.ts";
+import { freePort, type Server, startServer, versions } from "./support/prosody.ts";
+
+/** Bytes of a room's latest messages that are held in memory (state/logs.ts), and of the last pages that were looked through. */
+const held = 524_288 + 1_048_576;
+
+const domain = "hostile.lab";
+const long = process.env.MINIMIX_LONG === "1";
+
+/** CPU time in one go, in ms. A machine that does ten things at a time has it take longer, as caches are cold. */
+const longest = 150;
+
+interface Cost {
+    /** The longest that the server did not get round to its timers, in ms of CPU time. */
+    block: number;
+    /** What others waited for their messages, in ms: 95 in 100 of them. */
+    wait: number;
+}
+
+for (const version of versions) {
+    describe(`Prosody ${version}: a hostile service`, () => {
+        let server: Server;
+        let service: HostileService;
+        let carol: Client;
+        let dave: Client;
+        let rooms = 0;
+
+        before(async () => {
+            const port = await freePort();
+            server = await startServer({
+                version,
+                minimix: true,
+                users: ["alice", "carol", "dave", "eve"],
+                logLevel: "info",
+                modules: ["carbons", "disco", "mam", "ping", "roster", "saslauth", "smacks"],
+                globalConfig: `component_ports = { ${port} }; component_interfaces = { "127.0.0.1" }
+                    c2s_stanza_size_limit = 1024 * 1024`,
+                // mod_storage_internal of 0.12 reads all of an archive at each query.
+                hostConfig: `storage = { archive = "memory"; minimix_archive = "${version === "0.12" ? "sql" : "internal"}" }
+                    sql = { driver = "SQLite3"; database = "test.sqlite" }
+                    minimix_max_rooms = 3000
+                    minimix_join_burst = 3000`,
+                roomConfig: componentConfig(domain),
+            });
+            service = await HostileService.start(domain, port);
+            carol = await connect(server, "carol/desk");
+            dave = await connect(server, "dave/desk");
+            await create(dave, "quiet@rooms.a.lab", "Dave");
+            await join(carol, "quiet@rooms.a.lab", "Carol");
+            await server.eval(loopProbe);
+        });
+
+        after(async () => {
+            service.stop();
+            await server.stop();
+        });
+
+        function newRoom(): string {
+            service.onJoin = () => ({});
+            service.onQuery = () => ({ results: [], complete: true });
+            return `r${++rooms}@${domain}`;
+        }
+
+        /** A client of Alice's that is in the room, where something was said. */
+        async function enter(name: string, room: string, smacks = false): Promise<Client> {
+            const client = await connect(server, name, { smacks });
+            await join(client, room, "Alice");
+            await service.say(room, "Bob", "message", "type='groupchat' id='first'", "<body>first</body>");
+            await client.expect({ body: "first" });
+            return client;
+        }
+
+        /** Bytes in use once the garbage is gone. */
+        async function used(): Promise<number> {
+            return Number(await server.eval(`collectgarbage() collectgarbage() return collectgarbage("count") * 1024`));
+        }
+
+        /** What a task costs the server, and others meanwhile. */
+        async function costOf(task: () => Promise<unknown>): Promise<Cost> {
+            const waits: number[] = [];
+            const state = { over: false };
+            await server.eval("prosody.longest_block = 0");
+            const others = (async () => {
+                while (!state.over || waits.length < 20) {
+                    const start = performance.now();
+                    const id = await groupchat(dave, "quiet@rooms.a.lab", "quiet");
+                    await carol.expect({ id });
+                    waits.push(performance.now() - start);
+                    await new Promise((resolve) => setTimeout(resolve, 5));
+                }
+            })();
+            await task().finally(() => {
+                state.over = true;
+            });
+            await others;
+            const block = Number(await server.eval("return prosody.longest_block * 1000"));
+            const wait = waits.sort((a, b) => a - b)[Math.floor(waits.length * 0.95)] ?? NaN;
+            carol.take();
+            dave.take();
+            return { block, wait };
+        }
+
+        function report(t: TestContext, cost: Cost, memory?: number): void {
+            const size = memory === undefined ? "" : `, ${(memory / 1024).toFixed(0)} kB stay`;
+            t.diagnostic(`block ${cost.block.toFixed(0)} ms, others ${cost.wait.toFixed(0)} ms (95 %)${size}`);
+            assert(cost.block < longest, `${cost.block} ms of CPU time in one go`);
+        }
+
+        async function archived(client: Client, room: string): Promise<Element[]> {
+            const id = client.newId();
+            const value = (name: string, text: string) => xml("field", { var: name }, xml("value", {}, text));
+            const form = xml(
+                "x",
+                { xmlns: "jabber:x:data", type: "submit" },
+                value("FORM_TYPE", "urn:xmpp:mam:2"),
+                value("with", room),
+            );
+            await client.send(xml("iq", { type: "set", id }, xml("query", { xmlns: "urn:xmpp:mam:2" }, form)));
+            const all = await client.collect({ child: ["result", "urn:xmpp:mam:2"] }, { name: "iq", id });
+            return all.slice(0, -1);
+        }
+
+        test("R5: its archive speaks for its room only", async (t) => {
+            const room = newRoom();
+            const phone = await enter("alice/lies", room);
+            const body = (text: string) => `<body>${text}</body>`;
+            const message = (from: string, text: string, more = "") =>
+                `<message xmlns='jabber:client' type='groupchat' from='${from}'>${body(text)}${more}</message>`;
+            const carbon = (name: string) =>
+                `<${name} xmlns='urn:xmpp:carbons:2'>${forwarded(message("carol@a.lab/desk", "carbon"), "2026-01-01T00:00:00Z")}</${name}>`;
+            const now = new Date().toISOString();
+            service.onQuery = () => ({
+                results: [
+                    message("other@rooms.a.lab/Bob", "false"),
+                    message("carol@a.lab/desk", "false"),
+                    message("alice@a.lab", "false", carbon("sent")),
+                    message(domain, "false"),
+                    message(
+                        `${room}/Eve`,
+                        "true",
+                        `${carbon("sent")}${carbon("received")}<stanza-id xmlns='urn:xmpp:sid:0' by='alice@a.lab' id='x'/>`,
+                    ),
+                ].map((content) => forwarded(content, now)),
+            });
+            await service.lose(room);
+            const shown = await phone.expect({ body: "true" });
+            await phone.sync();
+            assert.equal(shown.attrs.from, `${room}/Eve`);
+            assert.equal(shown.getChild("sent"), undefined);
+            assert.equal(shown.getChild("received"), undefined);
+            assert.ok(shown.getChildren("stanza-id").every((id) => id.attrs.by === room));
+            phone.take({ name: "presence" });
+            assert.deepEqual(phone.take({ name: "message" }).map(String), []);
+            const kept = await archived(phone, room);
+            assert.equal(kept.length, 2);
+            assert.ok(
+                !kept.some((result) => result.toString().includes("carbons") || result.toString().includes("false")),
+            );
+            await phone.disconnect();
+            t.diagnostic("2 of 6 messages passed");
+        });
+
+        test("R5: a delay that names no sender does not keep a message from the archive", async () => {
+            const room = newRoom();
+            const phone = await enter("alice/delay", room);
+            const delay = "<delay xmlns='urn:xmpp:delay' stamp='2020-01-01T00:00:00Z'/>";
+            await service.say(room, "Bob", "message", "type='groupchat' id='late'", `<body>late</body>${delay}`);
+            await phone.expect({ body: "late" });
+            assert.equal((await archived(phone, room)).length, 2);
+            await phone.disconnect();
+        });
+
+        test("B1: an own presence of 480 kB does not stay", async (t) => {
+            const before = await used();
+            const cost = await costOf(async () => {
+                for (let i = 0; i < (long ? 20 : 5); i++) {
+                    const room = newRoom();
+                    service.onJoin = () => ({ self: `<status>${"x".repeat(480_000)}</status>` });
+                    const phone = await connect(server, `alice/self${i}`);
+                    await join(phone, room, "Alice");
+                    await phone.disconnect();
+                }
+            });
+            const memory = (await used()) - before;
+            report(t, cost, memory);
+            assert(memory < 480_000 + 200_000, `${memory} bytes stay`);
+        });
+
+        test("B1, B4: 8 MB of cached presence are shown to a session with stream management", async (t) => {
+            const room = newRoom();
+            const phone = await enter("alice/crowd", room);
+            const status = `<status>${"x".repeat(4000)}</status><b xmlns='b'>${"<a/>".repeat(2000)}</b>`;
+            const item = `<x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='participant'/></x>`;
+            const count = long ? 680 : 300;
+            for (let i = 0; i < count; i++) {
+                await service.say(room, `N${i}`, "presence", "", status + item);
+            }
+            await phone.expect((stanza) => stanza.attrs.from === `${room}/N${count - 1}`, 60_000);
+            const before = await used();
+            const laptop = await connect(server, "alice/smacks", { smacks: true });
+            const cost = await costOf(async () => {
+                await join(laptop, room, "Alice", { history: { maxstanzas: "0" }, timeout: 60_000 });
+            });
+            assert.equal(
+                laptop.received.filter(({ name, attrs }) => name === "presence" && attrs.from?.includes("/N")).length,
+                count,
+            );
+            await laptop.sync();
+            await laptop.disconnect();
+            await phone.disconnect();
+            const memory = (await used()) - before;
+            report(t, cost, memory);
+            assert(memory < 2_000_000, `${memory} bytes stay`);
+        });
+
+        test("B1: a flood while its archive does not answer is buffered up to minimix_max_gap_size", async (t) => {
+            const room = newRoom();
+            const phone = await enter("alice/gap", room);
+            const before = await used();
+            let asked = false;
+            service.onQuery = () => {
+                asked = true;
+                return undefined;
+            };
+            const cost = await costOf(async () => {
+                await service.lose(room);
+                await service.until(() => asked);
+                for (let i = 0; i < (long ? 4000 : 300); i++) {
+                    await service.say(
+                        room,
+                        "Bob",
+                        "message",
+                        `type='groupchat' id='g${i}'`,
+                        `<body>${"x".repeat(10_000)}</body>`,
+                    );
+                }
+                await service.say(room, "Bob", "message", "type='groupchat' id='end'", "<body>end</body>");
+                await phone.expect({ body: "end" }, 60_000);
+            });
+            phone.received.length = 0;
+            const memory = (await used()) - before;
+            report(t, cost, memory);
+            assert(memory < 524_288 * 1.1 + held, `${memory} bytes stay`);
+            await phone.disconnect();
+        });
+
+        test("B4: results that go back in time, and more of them than were asked for", async (t) => {
+            const room = newRoom();
+            const phone = await enter("alice/past", room);
+            for (let i = 0; i < 1500; i++) {
+                await service.say(room, "Bob", "message", `type='groupchat' id='m${i}'`, `<body>${i}</body>`);
+            }
+            await phone.expect({ body: "1499" }, 60_000);
+            const cost = await costOf(async () => {
+                service.onQuery = () => ({
+                    results: Array.from({ length: 300 }, (_, i) =>
+                        forwarded(
+                            `<message xmlns='jabber:client' type='groupchat' from='${room}/Eve' id='p${i}'><body>past ${i}</body></message>`,
+                            new Date(Date.now() - 3_000_000 - i * 10_000).toISOString(),
+                        ),
+                    ),
+                });
+                await service.lose(room);
+                const joins = service.received.length;
+                await service.until(() => service.received.slice(joins).some(({ name }) => name === "presence"));
+                await phone.sync();
+            });
+            report(t, cost);
+            await phone.disconnect();
+        });
+
+        test("B4: a join that asks for 1,000 messages of 56 kB", async (t) => {
+            const room = newRoom();
+            const phone = await enter("alice/history", room);
+            const count = long ? 1000 : 150;
+            for (let i = 0; i < count; i++) {
+                await service.say(
+                    room,
+                    "Bob",
+                    "message",
+                    `type='groupchat' id='h${i}'`,
+                    `<body>${"x".repeat(56_000)}</body>`,
+                );
+                if (i % 20 === 0) {
+                    await phone.sync();
+                    phone.received.length = 0;
+                    phone.take();
+                }
+            }
+            await phone.expect({ id: `h${count - 1}` }, 60_000);
+            const laptop = await connect(server, "alice/big");
+            const cost = await costOf(async () => {
+                const shown = await join(laptop, room, "Alice", { history: { maxstanzas: "1000" }, timeout: 60_000 });
+                assert(shown.length > 20 && shown.length < 45, String(shown.length));
+            });
+            report(t, cost);
+            await laptop.disconnect();
+            await phone.disconnect();
+        });
+
+        test("B4: an account that has been in 1,500 rooms asks for what was said in all of them", async (t) => {
+            const eve = await connect(server, "eve/desk");
+            const count = long ? 1500 : 300;
+            newRoom();
+            for (let i = 0; i < count; i++) {
+                const room = `many${i}@${domain}`;
+                await eve.send(
+                    xml("presence", { to: `${room}/Eve` }, xml("x", { xmlns: "http://jabber.org/protocol/muc" })),
+                );
+            }
+            await eve.expect({ from: `many${count - 1}@${domain}`, subject: "" }, 60_000);
+            for (let i = 0; i < count; i++) {
+                await service.say(
+                    `many${i}@${domain}`,
+                    "Bob",
+                    "message",
+                    `type='groupchat' id='w${i}'`,
+                    `<body>${i}</body>`,
+                );
+            }
+            await eve.expect({ id: `w${count - 1}` }, 60_000);
+            const cost = await costOf(async () => {
+                const id = eve.newId();
+                const value = (name: string, text: string) => xml("field", { var: name }, xml("value", {}, text));
+                const form = xml(
+                    "x",
+                    { xmlns: "jabber:x:data", type: "submit" },
+                    value("FORM_TYPE", "urn:xmpp:mam:2"),
+                    value("include-groupchat", "true"),
+                );
+                await eve.send(xml("iq", { type: "set", id }, xml("query", { xmlns: "urn:xmpp:mam:2" }, form)));
+                const all = await eve.collect(
+                    { child: ["result", "urn:xmpp:mam:2"] },
+                    { name: "iq", id },
+                    { timeout: 60_000 },
+                );
+                assert.equal(all.length, 51);
+            });
+            report(t, cost);
+            await eve.disconnect();
+        });
+    });
+}
+
+/** Notes the longest CPU time between two looks of a timer. */
+const loopProbe = `
+local timer = require "util.timer";
+local last = os.clock();
+prosody.longest_block = 0;
+timer.add_task(0.002, function ()
+    local now = os.clock();
+    prosody.longest_block = math.max(prosody.longest_block, now - last);
+    last = now;
+    return 0.002;
+end);
+`;

@@ -1,0 +1,153 @@
+// Buffers messages of a room while messages before them may be missing. They go into the log when the gap is closed or
+// given up.
+
+import * as st from "util.stanza";
+import * as options from "../options";
+import { fork } from "../send/fork";
+import { inSlices } from "../slices";
+import { wallClock } from "../state/clock";
+import type { Buffered, CatchUp } from "../state/catchup";
+import { noteOver } from "../state/limits";
+import type { Membership } from "../state/memberships";
+import { addDelay, delayBy, stanzaIdBy } from "../stanzas";
+import { weightOf } from "../weight";
+import { record } from "./log";
+import type { Said } from "./read";
+
+/** Archives a missed message, and sends it to the sessions that were attached all the time, if it is new. */
+export function missed(membership: Membership, delayed: Stanza): void {
+    const isSeen = takeBufferedId(membership, delayed);
+    if (record(membership, delayed) && !isSeen) {
+        fork(membership, delayed);
+    }
+}
+
+/** Whether a missed message has also arrived live. */
+function takeBufferedId(membership: Membership, delayed: Stanza): boolean {
+    const catching = membership.catchUp;
+    const messageId = messageIdOf(membership, delayed);
+    if (catching === undefined || messageId === undefined || !catching.bufferedIds.has(messageId)) {
+        return false;
+    }
+    catching.bufferedIds.delete(messageId);
+    return true;
+}
+
+/** Returns the id that the room gave a message, or else the sender's. */
+function messageIdOf(membership: Membership, stanza: Stanza): string | undefined {
+    const own = stanza.attr.id === undefined ? undefined : `${stanza.attr.from ?? ""} ${stanza.attr.id}`;
+    return stanzaIdBy(stanza, membership.room) ?? own;
+}
+
+/** Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too. */
+export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, seen: boolean): void {
+    const when = wallClock();
+    const copy = st.clone(stanza);
+    if (delayBy(copy, membership.room) === undefined) {
+        addDelay(copy, membership.room, when);
+    }
+    const messageId = messageIdOf(membership, copy);
+    if (messageId !== undefined && seen) {
+        catching.bufferedIds.add(messageId);
+    }
+    const weight = weightOf(copy);
+    catching.buffer.push({ stanza: copy, when, seen, weight });
+    catching.weight = catching.weight + weight;
+    const isOver =
+        catching.buffer.length - catching.drained > options.maxHistory || catching.weight > options.maxGapSize;
+    if (isOver && catching.progress.step === "draining") {
+        // If messages arrive faster than they drain, drain here as well.
+        drainOne(membership, catching);
+        drainOne(membership, catching);
+    } else if (isOver) {
+        noteOver("minimix_max_gap_size", membership.username, membership.room);
+        drain(membership, catching, true);
+    }
+}
+
+/** Visits the buffered messages that are not in the log, newest first, until `visit` returns true. */
+export function readHeld(membership: Membership, visit: (this: void, said: Said) => boolean): void {
+    const catching = membership.catchUp;
+    if (catching === undefined) {
+        return;
+    }
+    for (const i of $range(catching.buffer.length, catching.drained + 1, -1)) {
+        const buffered = catching.buffer[i - 1];
+        const messageId = buffered === undefined ? undefined : messageIdOf(membership, buffered.stanza);
+        const isPlaced = messageId !== undefined && !catching.bufferedIds.has(messageId);
+        if (buffered?.seen === true && !isPlaced && visit(buffered)) {
+            return;
+        }
+    }
+}
+
+/** Moves the buffered messages into the log, after the missed messages that the room sent. */
+export function endCatchUp(membership: Membership): void {
+    if (membership.catchUp !== undefined) {
+        drain(membership, membership.catchUp, false);
+    }
+}
+
+function drain(membership: Membership, catching: CatchUp, isFull: boolean): void {
+    if (catching.progress.step !== "draining") {
+        catching.progress = { step: "draining", isFull };
+        catching.appendOutOfOrder = true;
+        catching.buffer = unseenFirst(catching.buffer);
+        inSlices(() => membership.catchUp !== catching || drainOne(membership, catching));
+    }
+}
+
+/** Does the same at once. The account is out of the room, and its messages must be in the log by then. */
+export function flush(membership: Membership): void {
+    endCatchUp(membership);
+    const catching = membership.catchUp;
+    while (catching !== undefined && membership.catchUp === catching) {
+        drainOne(membership, catching);
+    }
+}
+
+/** Returns the buffer with the room's history first, because it is older than live messages. */
+function unseenFirst(buffer: Buffered[]): Buffered[] {
+    const ordered: Buffered[] = [];
+    for (const seen of [false, true]) {
+        for (const buffered of buffer) {
+            if (buffered.seen === seen) {
+                ordered.push(buffered);
+            }
+        }
+    }
+    return ordered;
+}
+
+/** Frees the memory of messages that are in the log. */
+function forgetDrained(catching: CatchUp): void {
+    const rest: Buffered[] = [];
+    for (const i of $range(catching.drained + 1, catching.buffer.length)) {
+        const buffered = catching.buffer[i - 1];
+        if (buffered !== undefined) {
+            rest.push(buffered);
+        }
+    }
+    catching.buffer = rest;
+    catching.drained = 0;
+}
+
+/** Moves one buffered message into the log. Returns whether it was the last. */
+function drainOne(membership: Membership, catching: CatchUp): boolean {
+    const buffered = catching.buffer[catching.drained];
+    if (buffered === undefined) {
+        membership.catchUp = undefined;
+        return true;
+    }
+    catching.drained = catching.drained + 1;
+    catching.weight = catching.weight - buffered.weight;
+    if (2 * catching.drained > catching.buffer.length) {
+        forgetDrained(catching);
+    }
+    if (buffered.seen) {
+        record(membership, buffered.stanza);
+    } else {
+        missed(membership, buffered.stanza);
+    }
+    return false;
+}
