@@ -10247,27 +10247,44 @@ end
 -- Limits the rate of work for many accounts and rooms, so that no server is overloaded.
 local occupancy_pace = {}
 do
-local move, shuffled, STEP
+local move, look, shuffled, STEP, SLICE, MAX_POSTPONED
 local options = minimix_options
 local inTurn = minimix_turn.inTurn
 
 function move(line)
+    local most = math.max(1, options.rejoinRate * STEP)
     local due = 0
     module:add_timer(STEP, function()
-        due = due + options.rejoinRate * STEP
-        while due >= 1 do
-            local item = table.remove(line.items)
-            if item == nil then
-                line.moving = false
-                return nil
-            end
-            due = due - 1
+        due = math.min(due + options.rejoinRate * STEP, most)
+        local started = time.monotonic()
+        due = due - look(line, due, started)
+        line.moving = #line.items > 0 or #line.postponed > 0
+        return line.moving and math.max(STEP, time.monotonic() - started) or nil
+    end)
+end
+
+function look(line, most, started)
+    local served = 0
+    local postponed = 0
+    while served + 1 <= most and postponed < MAX_POSTPONED and time.monotonic() - started < SLICE do
+        local item = table.remove(line.items)
+        if item == nil then
+            line.items = line.postponed
+            line.postponed = {}
+            break
+        end
+        if line.mayServe(item) then
+            served = served + 1
             inTurn(function()
                 line.serve(item)
             end)
+        else
+            postponed = postponed + 1
+            local line_postponed_1 = line.postponed
+            line_postponed_1[#line_postponed_1 + 1] = item
         end
-        return STEP
-    end)
+    end
+    return served
 end
 
 function shuffled(list)
@@ -10281,10 +10298,15 @@ function shuffled(list)
 end
 
 STEP = 0.1
+SLICE = 0.02
+MAX_POSTPONED = 200
 
 --- Creates an empty queue.
-function occupancy_pace.newLine(serve)
-    return {items = {}, serve = serve, moving = false}
+function occupancy_pace.newLine(serve, mayServe)
+    if mayServe == nil then
+        mayServe = function() return true end
+    end
+    return {items = {}, postponed = {}, serve = serve, mayServe = mayServe, moving = false}
 end
 
 --- Adds items to a queue in random order. LIFO, so that the latest login is served first.
@@ -10305,7 +10327,7 @@ end
 -- Watches rooms: self-pings (XEP-0410) to quiet rooms, and to rooms behind a broken link.
 local occupancy_watch = {}
 do
-local ask, asked, noteHosts, lookSoon, lookAfterLinks, askAll, hasten, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, line
+local ask, asked, noteHosts, lookSoon, lookAfterLinks, askAll, hasten, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, line
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
@@ -10448,6 +10470,37 @@ function hasten(membership)
     end
 end
 
+function mayComeBack(membership)
+    local service = jids.host(membership.room)
+    local asked = {}
+    for _, other in ipairs(unanswered[service] or {}) do
+        if isOnItsWay(other) then
+            asked[#asked + 1] = other
+        end
+    end
+    if #asked == 0 then
+        unanswered[service] = nil
+    else
+        unanswered[service] = asked
+    end
+    return #asked < MAX_UNANSWERED
+end
+
+function isOnItsWay(membership)
+    local place = membership.place
+    local isAsked = place.phase == "joining" or place.phase == "lost" and place.next.kind == "archive"
+    return isAsked and isCurrent(membership)
+end
+
+function noteOnItsWay(membership)
+    if isOnItsWay(membership) then
+        local service = jids.host(membership.room)
+        local asked = unanswered[service] or {}
+        asked[#asked + 1] = membership
+        unanswered[service] = asked
+    end
+end
+
 --- Queues memberships for a rejoin or a leave at a limited rate.
 function occupancy_watch.comeSoon(memberships)
     lineUp(line, memberships)
@@ -10463,6 +10516,7 @@ function comeBack(membership)
             leaveUnheard(membership)
         else
             rejoin(membership)
+            noteOnItsWay(membership)
         end
     elseif place.phase == "leaving" and place.operation == nil then
         retryLeave(membership)
@@ -10566,7 +10620,9 @@ function occupancy_watch.bringBack(usernames)
     end
 end
 
-line = newLine(comeBack)
+MAX_UNANSWERED = 10
+unanswered = {}
+line = newLine(comeBack, mayComeBack)
 end
 
 -- src/occupancy/phases.ts

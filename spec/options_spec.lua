@@ -264,6 +264,9 @@ describe("an invalid value", function ()
 		{ "minimix_max_kept_size", 0, "a whole number from 1, got 0; using 65536" };
 		{ "minimix_history", -1, "a whole number from 0, got %-1; using 20" };
 		{ "minimix_max_history", "all", "a whole number from 0, got all; using 1000" };
+		{ "minimix_max_history_size", -1, "a whole number from 0, got %-1; using 2097152" };
+		{ "minimix_max_gap_size", "much", "a whole number from 0, got much; using 524288" };
+		{ "minimix_max_query_rooms", 0, "a whole number from 1, got 0; using 200" };
 		-- options of mod_mam
 		{ "archive_store", 5, "a string, got 5; using archive" };
 		{ "max_archive_query_results", "all", "a whole number from 0, got all; using 50" };

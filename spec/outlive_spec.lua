@@ -540,6 +540,36 @@ describe("P1: a server that restarts", function ()
 		assert.equal(250, count());
 	end);
 
+	it("asks a service for no more rooms at a time than it answers", function ()
+		local s = scene.new { remote = true; options = { minimix_archive = false } };
+		local phone = s:client "phone";
+		local joins = {};
+		for i = 1, 30 do
+			local room = s:add_room("r"..i);
+			phone:send(join("Alice", { room = "r"..i }));
+			s:deliver();
+			joins[i] = times_of(s, room, is_join);
+		end
+		local function count()
+			local n = 0;
+			for i = 1, 30 do n = n + #joins[i]; end
+			return n;
+		end
+		local before = count();
+		s:restart { killed = true };
+		s.host:tick(5);
+		local asked = 0;
+		for _, stanza in ipairs(s.host.wire) do
+			if is_join(stanza) then asked = asked + 1; end
+		end
+		assert.equal(10, asked);
+		for _ = 1, 5 do
+			s:deliver();
+			s.host:tick(1);
+		end
+		assert.equal(30, count() - before);
+	end);
+
 	it("sends no second join if a session is faster", function ()
 		local s = in_room();
 		s.room:forget "Alice";

@@ -28,7 +28,9 @@ interface World {
 }
 
 interface Costs {
-    /** kB for a membership, with its session and without any. */
+    /** Bytes for an occupant of a room, however many accounts are shown it. */
+    occupant: number;
+    /** kB for a further account in a room, with its session and without any. */
     attached: number;
     detached: number;
     /** CPU for a membership, in µs. */
@@ -42,7 +44,7 @@ interface Costs {
     presences: number;
 }
 
-const none: Costs = { attached: 0, detached: 0, join: 0, back: 0, block: 0, seconds: 0, presences: 0 };
+const none: Costs = { occupant: 0, attached: 0, detached: 0, join: 0, back: 0, block: 0, seconds: 0, presences: 0 };
 
 /** Seconds until all have to be back. */
 const patience = 900;
@@ -139,15 +141,30 @@ async function measure(world: World, minimix: boolean): Promise<Costs> {
     const alone = await inUse(stage.server);
     const clients = await connectAll(world);
     const connected = await inUse(stage.server);
+    // One account in each room: what else it is shown is shared with those that follow.
+    let first = 0;
     const join = await cpu(stage.server, async () => {
-        await joinAll(world, clients);
+        await joinAll(world, clients, (index) => index % roomsEach === 0);
         await untilIdle(stage.server);
     });
-    const attached = (await inUse(stage.server)) - connected;
-    const costs = { ...none, attached: attached / memberships / 1024, join: join / memberships };
+    const shared = (await inUse(stage.server)) - connected;
+    for (let index = 0; index < clients.length; index += roomsEach) {
+        first += roomsOf(world, index).length;
+    }
+    const further = await cpu(stage.server, async () => {
+        await joinAll(world, clients, (index) => index % roomsEach !== 0);
+        await untilIdle(stage.server);
+    });
+    const attached = (await inUse(stage.server)) - connected - shared;
+    const costs = {
+        ...none,
+        occupant: shared / crowdOf(world),
+        attached: attached / (memberships - first) / 1024,
+        join: (join + further) / memberships,
+    };
     if (minimix) {
         await Promise.all(clients.map((client) => client.disconnect()));
-        costs.detached = ((await inUse(stage.server)) - alone) / memberships / 1024;
+        costs.detached = ((await inUse(stage.server)) - alone - shared) / (memberships - first) / 1024;
         Object.assign(costs, await comeBack(world));
     }
     stage.server.checkLog();
@@ -156,12 +173,19 @@ async function measure(world: World, minimix: boolean): Promise<Costs> {
 
 /** Lets each room have its crowd, besides the accounts that will come. */
 async function fill(world: World): Promise<void> {
-    const { rooms, roomNames } = world;
-    const inEach = membershipsOf(world) / roomNames.length;
-    for (const [index, room] of roomNames.entries()) {
-        const size = fewest + Math.round(((most - fewest) * index) / Math.max(1, roomNames.length - 1));
-        await callCrowd(rooms, "enter", room, Math.max(0, size - inEach));
+    for (const [index, room] of world.roomNames.entries()) {
+        await callCrowd(world.rooms, "enter", room, crowdIn(world, index));
     }
+}
+
+function crowdIn(world: World, index: number): number {
+    const count = world.roomNames.length;
+    const size = fewest + Math.round(((most - fewest) * index) / Math.max(1, count - 1));
+    return Math.max(0, Math.round(size - membershipsOf(world) / count));
+}
+
+function crowdOf(world: World): number {
+    return world.roomNames.reduce((sum, _, index) => sum + crowdIn(world, index), 0);
 }
 
 function callCrowd(rooms: Server, name: "enter" | "storm", room: string, count: number): Promise<unknown> {
@@ -176,9 +200,13 @@ async function connectAll({ stage, accounts }: World): Promise<LightClient[]> {
     return clients;
 }
 
-async function joinAll(world: World, clients: readonly LightClient[]): Promise<void> {
+async function joinAll(
+    world: World,
+    clients: readonly LightClient[],
+    isChosen: (index: number) => boolean,
+): Promise<void> {
     for (const [index, client] of clients.entries()) {
-        for (const room of roomsOf(world, index)) {
+        for (const room of isChosen(index) ? roomsOf(world, index) : []) {
             await client.join(room, username(index));
         }
     }
@@ -234,7 +262,8 @@ async function untilIdle(server: Server): Promise<void> {
 function rowsOf(label: string, [plain, module]: readonly Costs[]): Row[] {
     assert(plain && module);
     return [
-        compare(`${label}: a membership with its session`, "kB", [plain.attached], [module.attached]),
+        compare(`${label}: an occupant that is shown`, "bytes", [plain.occupant], [module.occupant]),
+        compare("... a further account with its session", "kB", [plain.attached], [module.attached]),
         figureOf("... without any session, over plain MUC", "kB", module.detached - plain.attached, 2),
         compare("... a session joins", "µs", [plain.join], [module.join]),
         compare("... return ÷ sessions that join plain MUC", "µs", [plain.join], [module.back], 0.8),

@@ -1,21 +1,33 @@
 // Limits the rate of work for many accounts and rooms, so that no server is overloaded.
 
+import * as time from "util.time";
 import * as options from "../options";
 import { inTurn } from "../turn";
 
 /** A queue of items, and the function that handles an item. */
 export interface Line<T> {
-    readonly items: T[];
+    items: T[];
+    /** Postponed items, which could not be served at their turn. They follow the others. */
+    postponed: T[];
     readonly serve: (this: void, item: T) => void;
+    /** Whether an item may be served now. */
+    readonly mayServe: (this: void, item: T) => boolean;
     moving: boolean;
 }
 
-/** Seconds between two runs of a queue. */
+/** Seconds between two runs of a queue, and the time limit of a run. A local room answers during the run. */
 const STEP = 0.1;
+const SLICE = 0.02;
+
+/** Largest number of items that one run postpones. */
+const MAX_POSTPONED = 200;
 
 /** Creates an empty queue. */
-export function newLine<T>(serve: (this: void, item: T) => void): Line<T> {
-    return { items: [], serve, moving: false };
+export function newLine<T>(
+    serve: (this: void, item: T) => void,
+    mayServe: (this: void, item: T) => boolean = () => true,
+): Line<T> {
+    return { items: [], postponed: [], serve, mayServe, moving: false };
 }
 
 /** Adds items to a queue in random order. LIFO, so that the latest login is served first. */
@@ -30,23 +42,40 @@ export function lineUp<T>(line: Line<T>, items: T[]): void {
 }
 
 function move<T>(line: Line<T>): void {
+    const most = Math.max(1, options.rejoinRate * STEP);
     let due = 0;
     module.add_timer(STEP, () => {
-        // An item that fails is logged, and does not stop the others.
-        due = due + options.rejoinRate * STEP;
-        while (due >= 1) {
-            const item = table.remove<T>(line.items);
-            if (item === undefined) {
-                line.moving = false;
-                return undefined;
-            }
-            due = due - 1;
+        // Unused capacity is not carried over.
+        due = Math.min(due + options.rejoinRate * STEP, most);
+        const started = time.monotonic();
+        due = due - look(line, due, started);
+        line.moving = line.items.length > 0 || line.postponed.length > 0;
+        return line.moving ? Math.max(STEP, time.monotonic() - started) : undefined;
+    });
+}
+
+/** Serves a number of items within the time limit. Returns how many were served. */
+function look<T>(line: Line<T>, most: number, started: number): number {
+    let served = 0;
+    let postponed = 0;
+    while (served + 1 <= most && postponed < MAX_POSTPONED && time.monotonic() - started < SLICE) {
+        const item = table.remove<T>(line.items);
+        if (item === undefined) {
+            line.items = line.postponed;
+            line.postponed = [];
+            break;
+        }
+        if (line.mayServe(item)) {
+            served = served + 1;
             inTurn(() => {
                 line.serve(item);
             });
+        } else {
+            postponed = postponed + 1;
+            line.postponed.push(item);
         }
-        return STEP;
-    });
+    }
+    return served;
 }
 
 /** Returns the items in random order (Fisher-Yates). */

@@ -227,7 +227,45 @@ export function bringBack(usernames: string[]): void {
     }
 }
 
-const line = newLine(comeBack);
+/** Memberships on their way back that a service of rooms may leave unanswered before others follow. */
+const MAX_UNANSWERED = 10;
+
+/** Memberships on their way back, by the service of their rooms. */
+const unanswered = new LuaMap<string, Membership[]>();
+
+const line = newLine(comeBack, mayComeBack);
+
+/** A service that answers slowly is not asked faster: late answers would only be asked for again. */
+function mayComeBack(membership: Membership): boolean {
+    const service = jids.host(membership.room);
+    const asked: Membership[] = [];
+    for (const other of unanswered.get(service) ?? []) {
+        if (isOnItsWay(other)) {
+            asked.push(other);
+        }
+    }
+    if (asked.length === 0) {
+        unanswered.delete(service);
+    } else {
+        unanswered.set(service, asked);
+    }
+    return asked.length < MAX_UNANSWERED;
+}
+
+function isOnItsWay(membership: Membership): boolean {
+    const place = membership.place;
+    const isAsked = place.phase === Phase.Joining || (place.phase === Phase.Lost && place.next.kind === "archive");
+    return isAsked && isCurrent(membership);
+}
+
+function noteOnItsWay(membership: Membership): void {
+    if (isOnItsWay(membership)) {
+        const service = jids.host(membership.room);
+        const asked = unanswered.get(service) ?? [];
+        asked.push(membership);
+        unanswered.set(service, asked);
+    }
+}
 
 /** Queues memberships for a rejoin or a leave at a limited rate. */
 export function comeSoon(memberships: Membership[]): void {
@@ -245,6 +283,7 @@ function comeBack(membership: Membership): void {
             leaveUnheard(membership);
         } else {
             rejoin(membership);
+            noteOnItsWay(membership);
         }
     } else if (place.phase === Phase.Leaving && place.operation === undefined) {
         retryLeave(membership);
