@@ -26,10 +26,6 @@ const excluded = [
     "issue978-multi",
     // By design: no error of a client reaches a room, so it throws out no occupant.
     "issue978",
-    // Presence of type `probe` is refused.
-    "muc_presence_probe",
-    // Presence of type `unavailable` in the answer to a join is dropped.
-    "muc_show_offline",
 ];
 
 const modules = [

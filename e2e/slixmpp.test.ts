@@ -63,6 +63,27 @@ atOnce("slixmpp", versions, (version) => {
             assert.deepEqual(await phone.problems(), []);
         });
 
+        test("J2: a session that shows something else joins where the account is in", async () => {
+            const room = await newRoom("show");
+            const laptop = await connectSlixmpp(server, "alice/laptop");
+            await phone.join(room, "Alice", "xa");
+            const { show, codes } = await laptop.join(room, "Alice", "chat");
+            assert.equal(show, "chat");
+            assert(codes.includes(110));
+            await laptop.ping(room, "Alice");
+            assert.deepEqual(await laptop.problems(), []);
+            await laptop.disconnect();
+        });
+
+        test("R1: where the room shows JIDs, each session sees its own", async () => {
+            const room = `whois@${server.rooms}`;
+            await create(bob, room, "Bob", { persistentroom: "1", whois: "anyone" });
+            const laptop = await connectSlixmpp(server, "alice/laptop");
+            assert.equal((await phone.join(room, "Alice")).jid, "alice@a.lab/phone");
+            assert.equal((await laptop.join(room, "Alice")).jid, "alice@a.lab/laptop");
+            await laptop.disconnect();
+        });
+
         test("J2, H2: a session joins again, with history", async () => {
             const room = await newRoom("again");
             await phone.join(room, "Alice");

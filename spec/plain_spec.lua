@@ -1,11 +1,14 @@
 -- What a client or a room could tell from plain MUC: each stanza that it gets once, with the content and in the order that
 -- XEP-0045 gives it.
 
+local st = require "util.stanza";
 local scene = require "support.scene";
 
-local join, leave, presence, seen = scene.join, scene.leave, scene.presence, scene.seen;
+local join, leave, presence, query, seen = scene.join, scene.leave, scene.presence, scene.query, scene.seen;
+local in_room = scene.in_room;
 local minute, hour = 60, 3600;
 local lab = "room@rooms.example.org";
+local ping = "<ping xmlns='urn:xmpp:ping'/>";
 local mav = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>";
 local xmlns_user = "http://jabber.org/protocol/muc#user";
 local caps = "<c xmlns='http://jabber.org/protocol/caps' node='https://client.example' hash='sha-1' ver='abc'/>";
@@ -31,6 +34,26 @@ end
 local function item_jid(stanza)
 	local item = stanza:find("{"..xmlns_user.."}x/item");
 	return item and item.attr.jid;
+end
+
+-- How many stanzas of this kind a room gets from now on: call what is returned.
+local function counting(room, is_wanted)
+	local count, receive = 0, room.receive;
+	function room.receive(self, stanza)
+		if is_wanted(stanza) then count = count + 1; end
+		return receive(self, stanza);
+	end
+	return function () return count; end;
+end
+
+local function is_ping(stanza)
+	return stanza.name == "iq" and stanza:get_child("ping", "urn:xmpp:ping") ~= nil;
+end
+
+local function fire(s, name, event)
+	s.host:run(function ()
+		prosody.hosts["rooms.example.org"].events.fire_event(name, event);
+	end);
 end
 
 describe("a session that joins where the account is in", function ()
@@ -230,6 +253,480 @@ describe("members who are offline", function ()
 	end);
 end);
 
+describe("a presence probe", function ()
+	for _, resource in ipairs { false, "minimix" } do
+		local function room_of_prosody()
+			local s = scene.new { prosody = true; resource = resource };
+			local phone, laptop, bob = s:client "phone", s:client "laptop", s:client("desk", "bob");
+			phone:send(join "Alice");
+			phone:send(query("<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>",
+				{ id = "own"; type = "set" }));
+			laptop:send(join("Alice", { id = "j2" }));
+			bob:send(join "Bob");
+			for _, client in ipairs { phone, laptop, bob } do client:take(); end
+			return s, phone, laptop, bob;
+		end
+
+		it("C2: of an occupant is answered with its presence, to the session that asked", function ()
+			local _, phone, laptop, bob = room_of_prosody();
+			phone:send(presence("Bob", { type = "probe"; id = "p1" }));
+			assert.same({ "presence - room/Bob" }, seen(phone));
+			assert.same({}, seen(laptop));
+			assert.same({}, seen(bob));
+		end);
+
+		it("C2: of the own occupant is answered with the own presence", function ()
+			local _, phone, laptop, bob = room_of_prosody();
+			phone:send(presence("Alice", { type = "probe"; id = "p1" }));
+			assert.equal(1, #shown(scene.take(phone), "Alice"));
+			assert.same({}, seen(laptop));
+			assert.same({}, seen(bob));
+		end);
+
+		it("C2: with <x/> is no join", function ()
+			local _, phone, laptop, bob = room_of_prosody();
+			phone:send(presence("Bob", { type = "probe"; id = "p1"; content = scene.x() }));
+			assert.same({ "presence - room/Bob" }, seen(phone));
+			assert.same({}, seen(laptop));
+			assert.same({}, seen(bob));
+		end);
+
+		it("C2: of an unknown nick is answered as the room does", function ()
+			local _, phone, laptop = room_of_prosody();
+			phone:send(presence("Nobody", { type = "probe"; id = "p1" }));
+			for _, line in ipairs(seen(phone)) do
+				assert.matches("^presence %S+ room/Nobody", line);
+			end
+			assert.same({}, seen(laptop));
+		end);
+
+		it("C2: of a session that has not joined is refused", function ()
+			local s = room_of_prosody();
+			local tablet = s:client "tablet";
+			tablet:send(presence("Bob", { type = "probe"; id = "p1" }));
+			local got = scene.take(tablet);
+			assert.same({ "presence error room/Bob cancel not-acceptable" }, scene.lines(got));
+			assert.equal("p1", got[1].attr.id);
+		end);
+	end
+end);
+
+describe("a self-ping", function ()
+	scene.everywhere(function (everywhere)
+		it("C4: is passed on to a room that has been quiet for a minute, and the truth comes back", function ()
+			local s = everywhere();
+			local phone = s:client "phone";
+			s:enter(phone);
+			s:wait(2 * minute);
+			local pings = counting(s.room, is_ping);
+			phone:send(query(ping, { id = "p1"; to = "Alice" }));
+			s:deliver();
+			assert.equal("p1", phone.inbox[1].attr.id);
+			assert.same({ "iq result room/Alice" }, seen(phone));
+			assert.equal(1, pings());
+		end);
+
+		it("C4: is no result where the room has started again", function ()
+			local s = everywhere();
+			local phone = s:client "phone";
+			s:enter(phone);
+			s:wait(2 * minute);
+			s.room:forget();
+			s.room.refuse = { "wait", "service-unavailable" };
+			phone:send(query(ping, { id = "p1"; to = "Alice" }));
+			s:wait(30);
+			assert.equal("p1", phone.inbox[1].attr.id);
+			assert.matches("^iq error room/Alice", seen(phone)[1]);
+		end);
+
+		it("C4: brings the account back into a room that has started again", function ()
+			local s = everywhere();
+			local phone = s:client "phone";
+			s:enter(phone);
+			s:wait(2 * minute);
+			s.room:forget();
+			phone:send(query(ping, { id = "p1"; to = "Alice" }));
+			s:wait(30);
+			assert.same({ "Alice" }, s:occupants());
+		end);
+
+		it("C4: is no result where the room says nothing", function ()
+			local s = everywhere();
+			local phone = s:client "phone";
+			s:enter(phone);
+			s:wait(2 * minute);
+			s.room.silent = true;
+			phone:send(query(ping, { id = "p1"; to = "Alice" }));
+			s:wait(2 * minute);
+			local lines = seen(phone);
+			assert.equal(1, #lines);
+			assert.matches("^iq error room/Alice", lines[1]);
+		end);
+	end);
+
+	it("C4: shares one question with others", function ()
+		local s, phone = in_room { remote = true };
+		local laptop = s:client "laptop";
+		s:enter(laptop);
+		s:wait(2 * minute);
+		local pings = counting(s.room, is_ping);
+		phone:send(query(ping, { id = "p1"; to = "Alice" }));
+		phone:send(query(ping, { id = "p2"; to = "Alice" }));
+		laptop:send(query(ping, { id = "p3"; to = "Alice" }));
+		assert.same({}, seen(phone));
+		s:deliver();
+		assert.same({ "iq result room/Alice"; "iq result room/Alice" }, seen(phone));
+		assert.same({ "iq result room/Alice" }, seen(laptop));
+		assert.equal(1, pings());
+		laptop:send(query(ping, { id = "p4"; to = "Alice" }));
+		assert.same({ "iq result room/Alice" }, seen(laptop));
+		assert.equal(1, pings());
+	end);
+
+	it("C4: is answered at once where the room has been heard within a minute", function ()
+		local s, phone = in_room { remote = true };
+		s:wait(50);
+		s.room:say("Bob", "hi");
+		s:wait(50);
+		seen(phone);
+		local pings = counting(s.room, is_ping);
+		phone:send(query(ping, { id = "p1"; to = "Alice" }));
+		assert.same({ "iq result room/Alice" }, seen(phone));
+		s:deliver();
+		assert.equal(0, pings());
+	end);
+end);
+
+describe("a component", function ()
+	it("R3: that is gone makes self-pings fail at once", function ()
+		local s, phone = in_room();
+		fire(s, "component-disconnected", { session = {} });
+		phone:send(query(ping, { id = "p1"; to = "Alice" }));
+		s:wait(2);
+		assert.matches("^iq error room/Alice", seen(phone)[1]);
+	end);
+
+	it("R3: that has started again gets the account back within seconds", function ()
+		local s, phone = in_room();
+		s.room:forget();
+		s.room.silent = true;
+		fire(s, "component-disconnected", { session = {} });
+		s:wait(10 * minute);
+		s.room.silent = nil;
+		fire(s, "component-authenticated", { session = {} });
+		s:wait(15);
+		assert.same({ "Alice" }, s:occupants());
+		for _, line in ipairs(seen(phone)) do
+			assert.is_nil(line:find "error");
+		end
+	end);
+
+	it("R3: that has connected again without a word about the end gets the account back", function ()
+		local s = in_room();
+		s.room:forget();
+		fire(s, "component-authenticated", { session = {} });
+		s:wait(15);
+		assert.same({ "Alice" }, s:occupants());
+	end);
+end);
+
+describe("a direct invitation in a private message", function ()
+	local invitation = "<x xmlns='jabber:x:conference' jid='tea@rooms.example.org' reason='tea'/>";
+
+	for _, kind in ipairs { "chat", "normal" } do
+		for name, more in pairs { alone = ""; ["with a body"] = "<body>come</body>"; ["with <x/>"] = "<x xmlns='"..xmlns_user.."'/>" } do
+			it(("C6: goes to the sessions in the room alone: %s, %s"):format(kind, name), function ()
+				local s, phone = in_room();
+				local laptop, tablet = s:client "laptop", s:client "tablet";
+				s:enter(laptop);
+				s:from("Bob", ("<message type='%s' id='i1'>%s%s</message>"):format(kind, more, invitation));
+				for _, client in ipairs { phone, laptop } do
+					local got = client:take();
+					assert.equal(1, #got);
+					assert.equal(client.jid, got[1].attr.to);
+				end
+				assert.same({}, tablet:take());
+			end);
+		end
+	end
+end);
+
+describe("an account that was put out of a room it has bookmarked", function ()
+	local bookmarks = "urn:xmpp:bookmarks:1";
+	local pubsub = "http://jabber.org/protocol/pubsub";
+	local options = "<publish-options><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>"
+		.."<value>http://jabber.org/protocol/pubsub#publish-options</value></field><field var='pubsub#persist_items'>"
+		.."<value>true</value></field><field var='pubsub#max_items'><value>max</value></field>"
+		.."<field var='pubsub#access_model'><value>whitelist</value></field></x></publish-options>";
+
+	local function bookmark(client, name, password)
+		client:send(("<iq type='set' id='b'><pubsub xmlns='%s'><publish node='%s'><item id='%s'><conference xmlns='%s' autojoin='true'"
+			.." name='%s'><nick>Alice</nick>%s</conference></item></publish>%s</pubsub></iq>"):format(pubsub, bookmarks, lab, bookmarks,
+			name or "", password and "<password>"..password.."</password>" or "", options));
+		client:take();
+	end
+
+	local function bookmarked(fields)
+		fields = fields or {};
+		fields.modules, fields.options = { "pep", "bookmarks" }, { minimix_rejoin_rate = 5 };
+		local s = scene.new(fields);
+		s.room:enter "Bob";
+		local tablet = s:client "tablet";
+		bookmark(tablet, "Lab", fields.bookmark_password);
+		s:wait(minute);
+		assert.same({ "Alice" }, s:occupants());
+		return s, tablet;
+	end
+
+	local ends = {
+		["kicked"] = function (s) s.room:kick "Alice"; end;
+		["banned"] = function (s)
+			s.room:ban "Alice";
+			s.room.members["alice@example.org"] = nil;
+		end;
+		["removed as no member"] = function (s) s.room:remove("Alice", "321"); end;
+		["in it when it was destroyed"] = function (s) s.room:destroy(); end;
+	};
+
+	for name, put_out in pairs(ends) do
+		for _, killed in ipairs { false, true } do
+			it(("R2: stays out after a restart: %s%s"):format(name, killed and ", server killed" or ""), function ()
+				local s = bookmarked();
+				put_out(s);
+				s:wait(minute);
+				s:upstream();
+				for _ = 1, 2 do
+					s:restart { killed = killed };
+					s:client "tablet";
+					s:wait(10 * minute);
+					assert.same({}, s:upstream());
+				end
+			end);
+		end
+	end
+
+	it("R2: stays out after a reload", function ()
+		local s = bookmarked();
+		s.room:kick "Alice";
+		s:wait(minute);
+		s.host:reload();
+		s:wait(10 * minute);
+		assert.same({}, s:occupants());
+	end);
+
+	it("R2: returns when the user edits the bookmark", function ()
+		local s = bookmarked();
+		s.room:kick "Alice";
+		s:wait(minute);
+		s:restart();
+		local tablet = s:client "tablet";
+		s:wait(minute);
+		assert.same({}, s:occupants());
+		bookmark(tablet, "Laboratory");
+		s:wait(minute);
+		assert.same({ "Alice" }, s:occupants());
+		s:restart();
+		s.room:forget "Alice";
+		s:wait(minute);
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("R2: returns when a client joins, and after the next restart by itself", function ()
+		local s = bookmarked();
+		s.room:kick "Alice";
+		s:wait(minute);
+		s:restart();
+		local phone = s:client "phone";
+		s:wait(minute);
+		assert.same({}, s:occupants());
+		s:enter(phone);
+		assert.same({ "Alice" }, s:occupants());
+		phone:close();
+		s:restart();
+		s.room:forget "Alice";
+		s:wait(minute);
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("R2: stays out after a kick in a room of Prosody's", function ()
+		local s = scene.new { prosody = true; modules = { "pep", "bookmarks" }; options = { minimix_rejoin_rate = 5 } };
+		local bob, phone = s:client("desk", "bob"), s:client "phone";
+		bob:send(join "Bob");
+		bob:send(query("<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>",
+			{ id = "own"; type = "set" }));
+		bookmark(phone, "Lab");
+		s:wait(minute);
+		assert.equal(1, #shown(scene.take(bob), "Alice"));
+		bob:send(query("<query xmlns='http://jabber.org/protocol/muc#admin'><item nick='Alice' role='none'/></query>",
+			{ id = "kick"; type = "set" }));
+		s:wait(minute);
+		bob:take();
+		s.host:reload();
+		s:wait(10 * minute);
+		assert.same({}, shown(scene.take(bob), "Alice"));
+	end);
+
+	it("P7: comes back with the password that a client has used since", function ()
+		local s, tablet = bookmarked { room = { password = "one" }; bookmark_password = "one" };
+		s.room.password = "two";
+		local phone = s:client "phone";
+		s:enter(phone, "Alice", { muc = "<password>two</password>" });
+		s.room:remove("Alice", "332");
+		s:wait(minute);
+		assert.same({ "Alice" }, s:occupants());
+		tablet:take();
+		s:restart();
+		s.room:forget "Alice";
+		s:wait(5 * minute);
+		assert.same({ "Alice" }, s:occupants());
+	end);
+end);
+
+describe("an account that comes back into a room with a password", function ()
+	local function with_passwords(first, second)
+		local s = scene.new { room = { password = first } };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone, "Alice", { muc = ("<password>%s</password>"):format(first) });
+		s:enter(laptop, "Alice", { muc = ("<password>%s</password>"):format(second) });
+		return s, phone, laptop;
+	end
+
+	it("P7: tries the one that was used last", function ()
+		local s = with_passwords("one", "two");
+		s.room.password = "two";
+		s.room:remove("Alice", "332");
+		s:wait(minute);
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("P7: tries the one that let it in, when a later one was wrong", function ()
+		local s, phone = with_passwords("one", "wrong");
+		s.room:remove("Alice", "332");
+		s:wait(minute);
+		assert.same({ "Alice" }, s:occupants());
+		for _, line in ipairs(seen(phone)) do
+			assert.is_nil(line:find "333", line);
+		end
+	end);
+
+	it("P7: tries both after a restart", function ()
+		for _, password in ipairs { "one", "two" } do
+			local s = with_passwords("one", "two");
+			s.room.password = password;
+			s:restart();
+			s.room:forget "Alice";
+			s:wait(5 * minute);
+			assert.same({ "Alice" }, s:occupants());
+		end
+	end);
+
+	it("P7: tells its sessions when neither is right", function ()
+		local s, phone = with_passwords("one", "two");
+		s.room.password = "three";
+		s.room:remove("Alice", "332");
+		s:wait(20 * minute);
+		local lines = seen(phone);
+		assert.equal(1, #lines);
+		assert.matches("^presence unavailable room/Alice 110", lines[1]);
+	end);
+end);
+
+describe("a leave that the room does not confirm", function ()
+	local conditions = {
+		"bad-request"; "feature-not-implemented"; "forbidden"; "gone"; "internal-server-error"; "not-allowed"; "not-authorized";
+		"payment-required"; "policy-violation"; "recipient-unavailable"; "redirect"; "registration-required"; "remote-server-not-found";
+		"remote-server-timeout"; "resource-constraint"; "service-unavailable"; "undefined-condition"; "unexpected-request";
+	};
+
+	for _, condition in ipairs(conditions) do
+		it("L5: is tried until there is evidence, which "..condition.." is not", function ()
+			local s, phone = in_room { remote = true };
+			local receive = s.room.receive;
+			function s.room.receive(room, stanza)
+				if stanza.name == "iq" then
+					return room.send(st.error_reply(stanza, "cancel", condition));
+				end
+			end
+			phone:send(leave "Alice");
+			s:wait(hour);
+			assert.same({ "Alice" }, s:occupants());
+			s.room.receive = receive;
+			s:wait(hour);
+			assert.same({}, s:occupants());
+			assert.is_true(s:is_forgotten());
+		end);
+	end
+
+	for _, condition in ipairs { "not-acceptable", "item-not-found" } do
+		it("L5: is over with "..condition, function ()
+			local s, phone = in_room();
+			s.room:forget "Alice";
+			function s.room.receive(room, stanza)
+				if stanza.name == "iq" then
+					return room.send(st.error_reply(stanza, "cancel", condition));
+				end
+			end
+			phone:send(leave "Alice");
+			s:wait(hour);
+			assert.is_true(s:is_forgotten());
+		end);
+	end
+end);
+
+describe("two bookmarks of one room that differ in case", function ()
+	local bookmarks = "urn:xmpp:bookmarks:1";
+	local pubsub = "http://jabber.org/protocol/pubsub";
+
+	local function publish(client, id, autojoin)
+		client:send(("<iq type='set' id='b'><pubsub xmlns='%s'><publish node='%s'><item id='%s'><conference xmlns='%s' autojoin='%s'>"
+			.."<nick>Alice</nick></conference></item></publish><publish-options><x xmlns='jabber:x:data' type='submit'>"
+			.."<field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/pubsub#publish-options</value></field>"
+			.."<field var='pubsub#persist_items'><value>true</value></field><field var='pubsub#max_items'><value>max</value></field>"
+			.."</x></publish-options></pubsub></iq>"):format(pubsub, bookmarks, id, bookmarks, autojoin or "true"));
+		client:take();
+	end
+
+	local function retract(client, id)
+		client:send(("<iq type='set' id='b'><pubsub xmlns='%s'><retract node='%s' notify='true'><item id='%s'/></retract></pubsub></iq>")
+			:format(pubsub, bookmarks, id));
+		client:take();
+	end
+
+	local upper = "Room@Rooms.Example.org";
+
+	for _, order in ipairs { { lab, upper }, { upper, lab } } do
+		it("P5, L4: keep the account in until both are gone, first "..order[1], function ()
+			local s = scene.new { modules = { "pep", "bookmarks" } };
+			local tablet = s:client "tablet";
+			publish(tablet, lab);
+			publish(tablet, upper);
+			s:wait(minute);
+			assert.same({ "Alice" }, s:occupants());
+			retract(tablet, order[1]);
+			s:wait(minute);
+			assert.same({ "Alice" }, s:occupants());
+			retract(tablet, order[2]);
+			s:wait(minute);
+			assert.same({}, s:occupants());
+		end);
+
+		it("P5, L4: keep the account in while one has autojoin, without it "..order[1], function ()
+			local s = scene.new { modules = { "pep", "bookmarks" } };
+			local tablet = s:client "tablet";
+			publish(tablet, lab);
+			publish(tablet, upper);
+			s:wait(minute);
+			publish(tablet, order[1], "false");
+			s:wait(minute);
+			assert.same({ "Alice" }, s:occupants());
+			s:restart();
+			s.room:forget "Alice";
+			s:wait(5 * minute);
+			assert.same({ "Alice" }, s:occupants());
+		end);
+	end
+end);
+
 describe("where the room shows JIDs, the own item", function ()
 	scene.everywhere(function (everywhere)
 		local function open_room()
@@ -329,6 +826,17 @@ describe("where the room shows JIDs, the own item", function ()
 			phone:send(join("Alice", { id = "j2"; muc = mav }));
 			s:deliver();
 			assert_own_jids(s, "Alice", phone);
+		end);
+
+		it("R1: names the session as who has changed another occupant", function ()
+			local s, phone, laptop = both_in();
+			s:from("Bob", ("<presence>%s</presence>"):format(scene.status(nil, { jid = "bob@elsewhere.example/client" })
+				:gsub("/></x>", ("><actor nick='Alice' jid='%s'/></item></x>"):format(s:occupant_jid()))));
+			for _, client in ipairs { phone, laptop } do
+				local got = shown(scene.take(client), "Bob")[1];
+				assert.equal(client.jid, got:find("{"..xmlns_user.."}x/item/actor").attr.jid);
+				assert.equal("bob@elsewhere.example/client", item_jid(got));
+			end
 		end);
 
 		it("R1: leaves the items of others alone", function ()

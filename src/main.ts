@@ -24,16 +24,9 @@ import { onPush } from "./push/push";
 import { load, restoreLoading, saveLate } from "./state/store";
 import { onRecovery, retryNow } from "./state/outage";
 import { leaveFormerAddresses } from "./occupancy/former";
+import { watchComponents } from "./occupancy/components";
 import { resumeAll } from "./occupancy/resume";
-import {
-    askForGaps,
-    bringBack,
-    checkQuiet,
-    onComponentGone,
-    onComponentUp,
-    onLinkGone,
-    onLinkUp,
-} from "./occupancy/watch";
+import { askForGaps, bringBack, checkQuiet, onLinkGone, onLinkUp } from "./occupancy/watch";
 import * as options from "./options";
 import { forgetAllowances } from "./state/limits";
 import { onResourceBind } from "./client/resource";
@@ -116,10 +109,6 @@ module.hook("s2sin-destroyed", turn(onLinkGone), 1);
 module.hook("s2sout-destroyed", turn(onLinkGone), 1);
 module.hook("s2sin-established", turn(onLinkUp), 1);
 module.hook("s2sout-established", turn(onLinkUp), 1);
-module.hook_global("host-activated", watchComponent);
-for (const [domain] of prosody.hosts) {
-    watchComponent(domain);
-}
 module.hook_global("server-stopping", saveDelivered);
 module.hook_global("server-stopping", saveLate);
 module.hook_global("server-stopping", retryNow, -1);
@@ -153,16 +142,6 @@ every(Math.min(30, Math.max(1, options.detachedAfter)), showAllDetached);
 every(options.pingAfter, checkQuiet);
 every(6 * 3600, expire);
 every(Math.min(3600, options.inactiveAfter), leaveInactive);
-
-/** Watches an external component, such as a gateway, which may stop and start separately (mod_component). */
-function watchComponent(domain: string): undefined {
-    const host = prosody.hosts.get(domain);
-    if (host?.type === "component") {
-        const events = host.events;
-        module.hook_object_event(events, "component-disconnected", turn(onComponentGone), 1);
-        module.hook_object_event(events, "component-authenticated", turn(onComponentUp), 1);
-    }
-}
 
 /** Calls `task` once all hosts and modules are loaded. */
 function onceStarted(task: (this: void) => void): void {
@@ -215,6 +194,7 @@ module.load = () => {
     addShellCommands();
     offerCommands();
     onceStarted(checkNeighbours);
+    watchComponents();
     if (module.reloading !== true) {
         load(comeBack);
     }

@@ -10,6 +10,7 @@ export class Link {
     #listener: Server | undefined;
     #held = false;
     #carried = "";
+    #swallowed: RegExp | undefined;
 
     constructor(port: number, target: number) {
         this.port = port;
@@ -37,6 +38,11 @@ export class Link {
         }
     }
 
+    /** Loses what matches of all that the dialling server says from now on; `undefined` ends that. */
+    swallow(pattern: RegExp | undefined): void {
+        this.#swallowed = pattern;
+    }
+
     /** Keeps all connections, but forwards nothing until letGo(). */
     hold(): void {
         this.#held = true;
@@ -53,14 +59,19 @@ export class Link {
     }
 
     #join(dialling: Socket, taking: Socket): void {
-        dialling.on("data", (data) => (this.#carried += data.toString("latin1")));
+        dialling.on("data", (data) => {
+            const text = data.toString("latin1");
+            this.#carried += text;
+            taking.write(this.#swallowed === undefined ? text : text.replace(this.#swallowed, ""), "latin1");
+        });
+        dialling.on("end", () => taking.end());
+        taking.pipe(dialling);
         this.#pass(dialling, taking);
         this.#pass(taking, dialling);
     }
 
     #pass(from: Socket, to: Socket): void {
         this.#sockets.add(from);
-        from.pipe(to);
         from.on("error", () => undefined);
         from.on("close", () => {
             this.#sockets.delete(from);

@@ -5,9 +5,12 @@ import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { CAPTCHA, PING } from "../namespaces";
 import { sendIq } from "../occupancy/outgoing";
+import { awaitPong, pong } from "../occupancy/pong";
+import { check, isToBeAsked } from "../occupancy/watch";
 import { sendTo } from "../send/fork";
 import { noteDrop } from "../state/counters";
-import { isAttached, isReached, type Membership, membershipOf } from "../state/memberships";
+import { noteOver } from "../state/limits";
+import { isAttached, type Membership, membershipOf } from "../state/memberships";
 import { takeExpiredIqs } from "../state/pending";
 import { pendingJoin } from "../state/queue";
 import { hold } from "./hold";
@@ -24,7 +27,7 @@ export function onIq(event: StanzaEvent<ClientSession>): Handled {
     const pending = pendingJoin(membership, session.full_jid);
     const attached = isAttached(membership, session.full_jid);
     if (isSelfPing(to, attached || pending === undefined ? membership.nick : pending.nick, stanza)) {
-        session.send(pong(membership, attached, pending !== undefined, stanza));
+        onSelfPing(membership, session, stanza);
         return true;
     }
     if ((!attached && pending === undefined) || isArchiveQuery(stanza)) {
@@ -37,19 +40,20 @@ export function onIq(event: StanzaEvent<ClientSession>): Handled {
     return hold(membership, session, stanza);
 }
 
-/** Answers a self-ping of a session (XEP-0410): the room does not know the session's full JID. */
 function isSelfPing(to: string, nick: string, stanza: Stanza): boolean {
     return stanza.attr.type === "get" && jids.resource(to) === nick && stanza.get_child("ping", PING) !== undefined;
 }
 
-function pong(membership: Membership, attached: boolean, pending: boolean, stanza: Stanza): Stanza {
-    if (!attached && !pending) {
-        return st.error_reply(stanza, "cancel", "not-acceptable", undefined, membership.room);
+/** A room that has been quiet is asked first, once for all sessions that ask meanwhile. */
+function onSelfPing(membership: Membership, session: ClientSession, ping: Stanza): void {
+    if (!isAttached(membership, session.full_jid) || !isToBeAsked(membership)) {
+        session.send(pong(membership, session.full_jid, ping));
+    } else if (awaitPong(membership, session.full_jid, ping)) {
+        check(membership);
+    } else {
+        noteOver("minimix_max_pending_iqs", session.username, membership.room, "iq_limit");
+        session.send(st.error_reply(ping, "wait", "resource-constraint", undefined, membership.room));
     }
-    if (attached && isReached(membership)) {
-        return st.reply(stanza);
-    }
-    return st.error_reply(stanza, "wait", "remote-server-timeout", undefined, membership.room);
 }
 
 /**

@@ -64,7 +64,7 @@ export function onPresence(event: StanzaEvent<ClientSession>): Handled {
     if (type === "unavailable") {
         return sessionLeaves(membership, session.full_jid, st.clone(stanza)) ? true : undefined;
     }
-    return type === undefined ? update(membership, session, stanza) : undefined;
+    return type === undefined || type === "probe" ? update(membership, session, stanza) : undefined;
 }
 
 /** Handles a join: presence with `<x xmlns='http://jabber.org/protocol/muc'/>` (XEP-0045 7.2.2). */
@@ -114,9 +114,7 @@ function mayBeRoom(session: ClientSession, room: string): boolean {
     return mayHaveRooms(jids.host(room)) && (contact === undefined || contact.subscription === "none");
 }
 
-/**
- * Handles presence without `<x/>`. Another nick requests a nick change. The own nick, or none, shows a new presence.
- */
+/** A probe, or a presence without `<x/>`: another nick asks for a nick change, the own nick or none shows a new presence. */
 function update(membership: Membership, session: ClientSession, stanza: Stanza): Handled {
     if (isAttached(membership, session.full_jid)) {
         presenceSent(membership, session.full_jid, stanza);

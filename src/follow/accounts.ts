@@ -66,16 +66,16 @@ function withdraw(membership: Membership): void {
 /** `user-disabled`. */
 export function onAccountDisabled(event: { readonly username: string; readonly host: string }): undefined {
     if (event.host === module.host) {
-        forgetAccount(event.username);
         forgetRefusals(event.username);
+        forgetAccount(event.username);
     }
 }
 
 /** `user-deleted`. */
 export function onAccountDeleted(event: { readonly username: string; readonly host: string }): undefined {
     if (event.host === module.host) {
-        forgetAccount(event.username);
         forgetRefusals(event.username);
+        forgetAccount(event.username);
         deleteOwn(event.username);
     }
 }

@@ -52,7 +52,7 @@ function onPublished(event: PepItemEvent): undefined {
     const room = roomOf(event.id);
     if (room !== undefined && isUsersDoing(event)) {
         noteMade(username, room);
-        bookmarkChanged(username, room, readItem(username, room, event.item));
+        bookmarkChanged(username, room, bookmarkOf(username, room, readItem(username, room, event.item)));
     }
 }
 
@@ -60,16 +60,27 @@ function onRetracted(event: PepItemEvent): undefined {
     const username = event.service.config.pep_username;
     const room = roomOf(event.id);
     if (room !== undefined && isUsersDoing(event)) {
-        noteRemoved(username, room);
-        bookmarkChanged(username, room, undefined);
+        const bookmark = bookmarkOf(username, room, undefined);
+        if (bookmark === undefined) {
+            noteRemoved(username, room);
+        }
+        bookmarkChanged(username, room, bookmark);
     }
+}
+
+/** What all items of a room say now; `changed` is what the one says that was changed, should they not be readable. */
+function bookmarkOf(username: string, room: string, changed: Bookmark | undefined): Bookmark | undefined {
+    const bookmarks = bookmarksOf(username);
+    return bookmarks === undefined ? changed : bookmarks.get(room);
 }
 
 /** `node-purged` and `node-deleted`. */
 function onEmptied(event: PepEvent): undefined {
     const username = event.service.config.pep_username;
     if (isUsersDoing(event)) {
-        forgetRefusals(username);
+        if (forgetRefusals(username)) {
+            save(username);
+        }
         for (const membership of membershipsOf(username)) {
             if (membership.bookmark !== undefined) {
                 noteRemoved(username, membership.room);
@@ -118,7 +129,9 @@ function stay(membership: Membership): void {
 /** Returns a membership to be joined. Undefined if the bookmark does not ask for it, or a join would fail again. */
 function membershipFor(username: string, room: string, bookmark: Bookmark | undefined): Membership | undefined {
     if (!bookmark?.autojoin) {
-        forgetRefusals(username, room);
+        if (forgetRefusals(username, room)) {
+            save(username);
+        }
         return undefined;
     }
     const nick = bookmark.nick ?? defaultNick(username, room);

@@ -6,7 +6,7 @@ import * as st from "util.stanza";
 import { itemOf, nickChange, occupantGone } from "./replay";
 import { MUC_USER, Status } from "../namespaces";
 import { fork, sendTo } from "../send/fork";
-import { forkOwn } from "../send/own";
+import { forkOther, forkOwn } from "../send/own";
 import { hasStatus, isSameNick } from "../stanzas";
 import { type Held, hold, isSamePresence, mayKeep, toldAgain } from "../state/held";
 import { noteOver } from "../state/limits";
@@ -37,8 +37,8 @@ function isAnswering(membership: Membership): boolean {
 
 /** Handles the room's own presence: Prosody 13 and ejabberd show avatar and capabilities of the room by it. */
 export function onRoomPresence(membership: Membership, stanza: Stanza): void {
-    const member = stanza.attr.type === "unavailable" ? itemOf(stanza).jid : undefined;
-    if (member !== undefined) {
+    const member = itemOf(stanza).jid;
+    if (member !== undefined && stanza.attr.type === "unavailable") {
         onOffline(membership, keyOfJid(member), stanza);
         return;
     }
@@ -89,25 +89,33 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
         }
     }
     if (!isDuring || !isKnown(before, held)) {
-        fork(membership, stanza);
+        forkOther(membership, stanza);
     }
 }
 
 /** Another occupant has left, or a room that answers a join shows it as offline. */
 export function onOccupantGone(membership: Membership, nick: string, stanza: Stanza): void {
     const view = membership.view;
-    const isOffline = isAnswering(membership) && shownSince(membership)?.has(nick) !== true;
+    const isShown = shownSince(membership)?.has(nick) === true;
+    const isOffline = isAnswering(membership) && !isShown && isOfMember(stanza);
     const wasThere = isOffline && findOccupant(view, nick) !== undefined;
     forgetOccupant(view, nick);
     if (isOffline) {
         onOffline(membership, nick, stanza, wasThere);
         return;
     }
-    if (hasOffline(view) && itemOf(stanza).affiliation !== "none") {
-        // A room that lists offline members now lists this one, in a form that only the room knows.
+    if (hasOffline(view) && isOfMember(stanza)) {
+        // A room that lists members who are offline lists this one from now on, in a form of its own.
         outdate(view);
     }
-    fork(membership, stanza);
+    forkOther(membership, stanza);
+}
+
+/** An affiliated user who is not there, and is not said to leave for some reason. */
+function isOfMember(stanza: Stanza): boolean {
+    const affiliation = itemOf(stanza).affiliation;
+    const x = stanza.get_child("x", MUC_USER);
+    return affiliation !== undefined && affiliation !== "none" && x?.get_child("status") === undefined;
 }
 
 /**
@@ -116,7 +124,7 @@ export function onOccupantGone(membership: Membership, nick: string, stanza: Sta
  */
 function onOffline(membership: Membership, key: string, stanza: Stanza, wasThere = false): void {
     if (!isAnswering(membership)) {
-        fork(membership, stanza);
+        forkOther(membership, stanza);
         return;
     }
     const view = membership.view;
@@ -130,7 +138,7 @@ function onOffline(membership: Membership, key: string, stanza: Stanza, wasThere
         sendTo(askingSession(membership), stanza);
     }
     if (wasThere || !isKnown(before, held)) {
-        fork(membership, stanza);
+        forkOther(membership, stanza);
     }
 }
 

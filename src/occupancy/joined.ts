@@ -6,7 +6,9 @@ import * as st from "util.stanza";
 import { selfPing, saysJoined, saysNothing } from "../send/ping";
 import { isBlocked } from "../settings/blocklist";
 import { bookmarkRenamed } from "../settings/bookmark-write";
+import { MUC } from "../namespaces";
 import * as options from "../options";
+import { save } from "../state/store";
 import { sendTo } from "../send/fork";
 import { forkOwn, sendOwn } from "../send/own";
 import { presenceIdFor, sendPresence } from "../send/upstream";
@@ -21,6 +23,7 @@ import { enqueue, isSuperseded, newRequest, takeNext } from "../state/queue";
 import { areAllShown, forgetOthers, isRenamed, keepSelf } from "./burst";
 import { endOperation, startRename, startResync } from "./operations";
 import { sendIq, sendMessage } from "./outgoing";
+import { sendProbe } from "./probe";
 import { bounce } from "./refuse";
 import { replay, selfPresence, sendOccupants, sendSubject } from "./replay";
 import { isAnswerTo, isInView, isRename, isServedAtOnce } from "./requests";
@@ -89,6 +92,7 @@ function serveRequest(membership: Membership, place: Joined, request: SessionReq
 
 /** Attaches a session under the account's nick: from the cache, or by a join if the cache cannot serve it. */
 function serve(membership: Membership, place: Joined, request: SessionRequest): void {
+    notePassword(membership, request);
     if (isInView(membership, request)) {
         serveFromView(membership, request);
         showBest(membership);
@@ -102,6 +106,15 @@ function serveFromView(membership: Membership, request: SessionRequest): void {
     const self = selfToBe(membership, request, before);
     replay(membership, request, self);
     letIn(membership, request, self === before ? undefined : self);
+}
+
+/** A room does not say whether a password is right while the account is in it, but it may have changed. */
+function notePassword(membership: Membership, request: SessionRequest): void {
+    const password = request.stanza.get_child("x", MUC)?.get_child_text("password");
+    if (password !== undefined && password !== membership.password && password !== membership.laterPassword) {
+        membership.laterPassword = password;
+        save(membership.username);
+    }
 }
 
 /**
@@ -134,8 +147,15 @@ function release(membership: Membership, request: SessionRequest): void {
     }
 }
 
-/** Handles a presence without `<x/>` of an attached session: a nick change, or a presence update. */
+/**
+ * A presence without `<x/>` of an attached session: a probe; another nick asks for a nick change; else it is a presence
+ * update.
+ */
 export function presenceSent(membership: Membership, session: string, stanza: Stanza): void {
+    if (stanza.attr.type === "probe") {
+        sendProbe(membership, session, stanza);
+        return;
+    }
     const nick = jids.resource(stanza.attr.to ?? "");
     if (nick === undefined || nick === membership.nick) {
         updatePresence(membership, session, stanza);

@@ -165,6 +165,7 @@ function noteAdmitted(membership: Membership, request: SessionRequest | undefine
     }
     const x = request.stanza.get_child("x", MUC);
     membership.password = x === undefined ? undefined : x.get_child_text("password");
+    membership.laterPassword = undefined;
     membership.wantedNick = nick;
     bookmarkJoined(membership);
 }
@@ -281,6 +282,12 @@ function rejoinRefused(membership: Membership, join: Join, error: Stanza): void 
     }
     if (isUnreached(condition)) {
         unreached(membership);
+        return;
+    }
+    if (condition === "not-authorized" && membership.laterPassword !== undefined) {
+        membership.password = membership.laterPassword;
+        membership.laterPassword = undefined;
+        joinAgain(membership);
         return;
     }
     const next = takeNext(membership);

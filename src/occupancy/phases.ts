@@ -23,6 +23,7 @@ import { forgetOccupant } from "../state/occupants";
 import { keepSelf } from "./burst";
 import * as joined from "./joined";
 import * as joining from "./joining";
+import { answerProbe } from "./probe";
 import { isTechnical } from "./refusal";
 import { lateRename } from "./requests";
 import { enter, hastenLeave, leaveUnanswered, lost, over, rejoin, waitForTurn } from "./transitions";
@@ -113,13 +114,10 @@ export function onRemoved(membership: Membership, stanza: Stanza): void {
 /** A presence error arrived. If it answers no operation, it may mean that the account is out. */
 export function onRefused(membership: Membership, nick: string | undefined, error: Stanza): void {
     if (!rulesOf(membership).refused(membership, membership.place, nick, error)) {
-        noteDrop("unclaimed");
-        module.log(
-            "debug",
-            "Ignoring a presence error from %s to %s: it answers no presence",
-            membership.room,
-            membership.username,
-        );
+        if (nick === undefined || !answerProbe(membership, nick, error)) {
+            noteDrop("unclaimed");
+            module.log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username);
+        }
         check(membership);
     }
 }

@@ -9,7 +9,7 @@ import { patience } from "../send/ask";
 import { catchUp, dropQuestion } from "../archive/catchup";
 import { openPart } from "../archive/delivered";
 import { refusalOf } from "../send/rules";
-import { saysJoined, saysNothing, selfPing } from "../send/ping";
+import { saysOut, selfPing } from "../send/ping";
 import { save } from "../state/store";
 import * as options from "../options";
 import { fork } from "../send/fork";
@@ -409,9 +409,8 @@ export function retryLeave(membership: Membership, tries = triesOf(membership) +
         if (membership.place !== place || !isCurrent(membership)) {
             return;
         }
-        const isUnknown = condition === undefined || saysJoined(condition) || saysNothing(condition);
         const mayBeIn = membership.established && !isUnheard(membership);
-        if (isUnknown && (mayBeIn || tries < TRIES_UNTIL_TOLD)) {
+        if (!saysOut(condition) && (mayBeIn || tries < TRIES_UNTIL_TOLD)) {
             const next = newLeave(membership, pause(tries), retryLeave);
             setPlace(membership, { phase: Phase.Leaving, tries, operation: next });
         } else {

@@ -10,6 +10,7 @@ import {
     isCurrent,
     type Membership,
     membershipsOf,
+    now,
     setPlace,
     stopPing,
     triesOf,
@@ -19,6 +20,7 @@ import { patience } from "../send/ask";
 import { closeGap, holdBack } from "../archive/catchup";
 import { takeGaps } from "../archive/entries";
 import { lineUp, newLine } from "./pace";
+import { answerPings } from "./pong";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 
 /** Sends a self-ping, and rejoins if the account is out. */
@@ -37,6 +39,7 @@ function ask(membership: Membership, gap: boolean): void {
         if (isCurrent(membership) && membership.place.phase === Phase.Joined) {
             asked(membership, condition, gap);
         }
+        answerPings(membership);
     };
     selfPing(membership, answered, patience(membership));
 }
@@ -45,6 +48,7 @@ function asked(membership: Membership, condition: string | undefined, gap: boole
     const liveness = membership.liveness;
     if (condition === undefined || saysJoined(condition)) {
         const before = liveness.unanswered;
+        liveness.confirmedAt = now();
         if (membership.place.phase === Phase.Joined) {
             membership.place.tries = 0;
         }
@@ -55,13 +59,32 @@ function asked(membership: Membership, condition: string | undefined, gap: boole
     } else if (saysNothing(condition) && isUnheard(membership)) {
         leaveUnheard(membership);
     } else if (saysNothing(condition)) {
-        holdBack(membership);
-        liveness.unanswered = liveness.unanswered + 1;
-        askAfter(membership, pause(liveness.unanswered), true);
+        unreachable(membership);
     } else {
         module.log("info", "%s is no longer in %s (%s), rejoining", membership.username, membership.room, condition);
         lost(membership);
     }
+}
+
+/** The room was not reached, and may be saying something. */
+function unreachable(membership: Membership): void {
+    const liveness = membership.liveness;
+    holdBack(membership);
+    liveness.unanswered = liveness.unanswered + 1;
+    askAfter(membership, pause(liveness.unanswered), true);
+}
+
+/** Seconds after which a session's self-ping is not answered before the room has been asked. */
+const QUIET = 60;
+
+/** Whether nothing is known of the account's place in the room but from a while ago. */
+export function isToBeAsked(membership: Membership): boolean {
+    const liveness = membership.liveness;
+    if (membership.place.phase !== Phase.Joined || liveness.unanswered > 0) {
+        return false;
+    }
+    const isQuiet = now() - Math.max(liveness.heardAt ?? 0, liveness.confirmedAt ?? 0) > QUIET;
+    return isQuiet || liveness.checking === true || isInDoubt(membership);
 }
 
 /** Schedules the next self-ping, in place of an earlier one. */
@@ -73,13 +96,12 @@ export function askAfter(membership: Membership, seconds: number, gap: boolean):
     });
 }
 
-/** Sends self-pings to the rooms that have been quiet since the last call, spread over a number of seconds. */
-export function checkQuiet(spread: number): void {
+/** Looks after the rooms that have said nothing for so many seconds, spread over as many. */
+export function checkQuiet(seconds: number): void {
     for (const membership of allMemberships()) {
-        if (membership.liveness.heard) {
-            membership.liveness.heard = false;
-        } else if (membership.place.phase === Phase.Joined && membership.liveness.unanswered === 0) {
-            askAfter(membership, math.random() * spread, false);
+        const { heardAt, unanswered } = membership.liveness;
+        if (membership.place.phase === Phase.Joined && unanswered === 0 && now() - (heardAt ?? 0) >= seconds) {
+            askAfter(membership, math.random() * seconds, false);
         }
     }
 }
@@ -120,19 +142,6 @@ export function onLinkUp(event: { readonly session: S2sSession }): undefined {
             }
         }
     }
-}
-
-/** `component-disconnected`: the rooms of an external component are unreachable. */
-export function onComponentGone(event: ComponentEvent): undefined {
-    broken.add(event.session.host);
-    lookSoon();
-}
-
-/** `component-authenticated`: a component that connects again may have restarted and lost its occupants. */
-export function onComponentUp(event: ComponentEvent): undefined {
-    broken.add(event.session.host);
-    mended.add(event.session.host);
-    lookSoon();
 }
 
 /** Collects the hosts of a link. When a server stops, all its links break, so they are handled together. */
@@ -180,6 +189,44 @@ function askAll(memberships: Membership[]): void {
     const spread = Math.min(SPREAD, memberships.length / options.rejoinRate);
     for (const membership of memberships) {
         askAfter(membership, math.random() * spread, true);
+    }
+}
+
+/** A component of this server is gone, and its rooms with it. */
+export function hostGone(host: string): void {
+    for (const membership of allMemberships()) {
+        const isThere = membership.place.phase === Phase.Joined && membership.liveness.unanswered === 0;
+        if (isThere && jids.host(membership.room) === host) {
+            unreachable(membership);
+        }
+    }
+}
+
+/** A component of this server is there again. It may not know who was in its rooms. */
+export function hostBack(host: string): void {
+    const memberships: Membership[] = [];
+    for (const membership of allMemberships()) {
+        if (jids.host(membership.room) === host) {
+            memberships.push(membership);
+        }
+    }
+    const spread = Math.min(SPREAD, memberships.length / options.rejoinRate);
+    for (const membership of memberships) {
+        goBack(membership, math.random() * spread);
+    }
+}
+
+function goBack(membership: Membership, seconds: number): void {
+    const place = membership.place;
+    if (place.phase === Phase.Joined) {
+        holdBack(membership);
+        askAfter(membership, seconds, true);
+    } else if (place.phase === Phase.Lost && place.next.kind === "pause") {
+        const tries = Math.min(place.tries, PATIENT);
+        const timer = rejoinAfter(membership, seconds);
+        setPlace(membership, { phase: Phase.Lost, tries, next: { kind: "pause", timer } });
+    } else if (place.phase === Phase.Leaving && place.operation !== undefined && place.tries > 0) {
+        retryLeave(membership, Math.min(place.tries, PATIENT));
     }
 }
 

@@ -19,6 +19,7 @@ import {
     hasAttached,
     isAttached,
     type Membership,
+    now,
     occupantJid,
 } from "../state/memberships";
 import { Phase } from "../state/place";
@@ -162,7 +163,7 @@ function isJoinAffiliations(stanza: Stanza): boolean {
 }
 
 function noteHeard(membership: Membership): void {
-    membership.liveness.heard = true;
+    membership.liveness.heardAt = now();
     counters.copiesIn = counters.copiesIn + 1;
 }
 

@@ -6,13 +6,14 @@ import { announceIfRenamed, isOwnNick, onOccupant, onOccupantGone, onRoomPresenc
 import { regainNick } from "../occupancy/joined";
 import { selfClaimed } from "../occupancy/joining";
 import { onRefused, onRemoved, onRenamed, onSelf } from "../occupancy/phases";
+import { answerProbe } from "../occupancy/probe";
 import { isExpulsion } from "../occupancy/refusal";
 import { itemOf } from "../occupancy/replay";
 import { isLateNick, renamedUnheard } from "../occupancy/requests";
 import { MUC_USER, Status } from "../namespaces";
 import { hasStatus, isSameNick, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";
-import { findMembership, isCurrent, isOccupantJid, type Membership } from "../state/memberships";
+import { findMembership, isCurrent, isOccupantJid, type Membership, now } from "../state/memberships";
 import { hold } from "../state/held";
 import { Phase } from "../state/place";
 import { saveOften } from "../state/store";
@@ -39,7 +40,7 @@ export function onPresence(event: StanzaEvent<Origin>): Handled {
     if (membership === undefined) {
         return nick === undefined || !isOccupantJid(to) ? undefined : onStray(stanza, from, to);
     }
-    membership.liveness.heard = true;
+    membership.liveness.heardAt = now();
     counters.copiesIn = counters.copiesIn + 1;
     if (type === "error") {
         onRefused(membership, nick, stanza);
@@ -48,6 +49,9 @@ export function onPresence(event: StanzaEvent<Origin>): Handled {
     if (type !== undefined && type !== "unavailable") {
         // mod_presence answers unknown types with errors, and services remove occupants for that.
         return subscriptions.has(type) ? undefined : true;
+    }
+    if (nick !== undefined && answerProbe(membership, nick, stanza)) {
+        return true;
     }
     if (nick === undefined) {
         onRoomPresence(membership, stanza);

@@ -7,7 +7,7 @@ import type { Membership } from "../state/memberships";
 import type { Attachment } from "../state/place";
 import { type RoomView, selfOf } from "../state/view";
 import { isSameContent } from "../stanzas";
-import { sendTo } from "./fork";
+import { fork, sendTo } from "./fork";
 
 /**
  * Sends a presence of the account's own occupant to every attached session except `except`. A session that got the same
@@ -33,22 +33,42 @@ function takeTold(attachment: Attachment, view: RoomView): boolean {
     return true;
 }
 
+/**
+ * Hands a presence of another occupant to every attached session. Where the room shows JIDs, the account may be named as
+ * who changed that occupant.
+ */
+export function forkOther(membership: Membership, presence: Stanza): void {
+    if (!namesOccupant(membership, presence)) {
+        fork(membership, presence);
+        return;
+    }
+    for (const [session] of membership.attached) {
+        sendTo(session, addressed(membership, presence, session));
+    }
+}
+
 /** Sends a presence of the account's own occupant to one session. */
 export function sendOwn(membership: Membership, session: string | undefined, presence: Stanza): void {
-    const isShown = session !== undefined && showsOccupant(membership, presence);
-    sendTo(session, isShown ? addressed(presence, session) : presence);
+    const isNamed = session !== undefined && namesOccupant(membership, presence);
+    sendTo(session, isNamed ? addressed(membership, presence, session) : presence);
 }
 
-function showsOccupant(membership: Membership, presence: Stanza): boolean {
-    const x = presence.get_child("x", MUC_USER);
-    return x?.get_child("item")?.attr.jid === membership.occupant;
+function itemOf(presence: Stanza): Stanza | undefined {
+    return presence.get_child("x", MUC_USER)?.get_child("item");
 }
 
-function addressed(presence: Stanza, session: string): Stanza {
+function namesOccupant(membership: Membership, presence: Stanza): boolean {
+    const item = itemOf(presence);
+    return item?.attr.jid === membership.occupant || item?.get_child("actor")?.attr.jid === membership.occupant;
+}
+
+function addressed(membership: Membership, presence: Stanza, session: string): Stanza {
     const copy = st.clone(presence);
-    const item = copy.get_child("x", MUC_USER)?.get_child("item");
-    if (item !== undefined) {
-        item.attr.jid = session;
+    const item = itemOf(copy);
+    for (const element of [item, item?.get_child("actor")]) {
+        if (element?.attr.jid === membership.occupant) {
+            element.attr.jid = session;
+        }
     }
     return copy;
 }

@@ -55,6 +55,11 @@ export function saysJoined(condition: string): boolean {
     return condition === "service-unavailable" || condition === "feature-not-implemented";
 }
 
+/** Whether the answer to a self-ping is evidence that the account is not in the room; other errors are none. */
+export function saysOut(condition: string | undefined): boolean {
+    return condition === "not-acceptable" || condition === "item-not-found";
+}
+
 /** Whether the error of a self-ping proves nothing, because the room was not reached (XEP-0410 3). */
 export function saysNothing(condition: string): boolean {
     return condition === "remote-server-not-found" || condition === "remote-server-timeout";

@@ -73,11 +73,16 @@ export function bookmarksOf(username: string): Bookmarks | undefined {
     for (const id of items) {
         const room = roomOf(id);
         const bookmark = room === undefined ? undefined : readItem(username, room, items[id]);
-        if (room !== undefined && bookmark !== undefined) {
+        if (room !== undefined && bookmark !== undefined && isToCount(bookmark, bookmarks.get(room), id === room)) {
             bookmarks.set(room, bookmark);
         }
     }
     return bookmarks;
+}
+
+/** Ids may differ in case and be of one room. The account stays in it while one of the items has autojoin. */
+function isToCount(bookmark: Bookmark, other: Bookmark | undefined, isPrepped: boolean): boolean {
+    return bookmark.autojoin === other?.autojoin ? isPrepped : other === undefined || bookmark.autojoin;
 }
 
 /** Reads the current bookmark of a room. The membership has the last known one. */

@@ -55,9 +55,11 @@ export interface Refusal {
     readonly bookmark: Bookmark;
     /** The condition of the error by which this server forbids the join. */
     readonly forbidden: string | undefined;
+    /** The account was in the room: it stays out over a restart, until the bookmark is edited or a client joins. */
+    readonly wasIn: boolean;
 }
 
-type Refusals = LuaMap<string, Refusal>;
+export type Refusals = LuaMap<string, Refusal>;
 
 /** Refusals by account. */
 const refusals = new LuaMap<string, Refusals>();
@@ -68,16 +70,64 @@ export function noteRefusal(membership: Membership, forbidden?: string): void {
     if (!bookmark?.autojoin) {
         return;
     }
-    const rooms: Refusals = refusals.get(membership.username) ?? new LuaMap();
-    rooms.set(membership.room, { bookmark, forbidden });
-    refusals.set(membership.username, rooms);
+    setRefusal(membership.username, membership.room, { bookmark, forbidden, wasIn: membership.established === true });
 }
 
-/** Whether the room refused the account with the same bookmark. With another nick or password it may succeed. */
+function setRefusal(username: string, room: string, refusal: Refusal): void {
+    const rooms: Refusals = refusals.get(username) ?? new LuaMap();
+    rooms.set(room, refusal);
+    refusals.set(username, rooms);
+}
+
+/**
+ * Whether the room does not want the account by this bookmark. After a refusal it may under another nick or with another
+ * password. A user who edits the bookmark of a room that has put the account out wants it back.
+ */
 export function isRefused(username: string, room: string, bookmark: Bookmark): boolean {
-    const rooms = refusals.get(username);
-    const refused = rooms?.get(room)?.bookmark;
+    const refusal = refusals.get(username)?.get(room);
+    const refused = refusal?.bookmark;
+    if (refusal?.wasIn === true && refused !== undefined) {
+        return isSameBookmark(refused, bookmark);
+    }
     return refused !== undefined && refused.nick === bookmark.nick && refused.password === bookmark.password;
+}
+
+/** Bookmarks of rooms that have put the account out, by room, as they are stored. */
+export type Refused = Record<string, Bookmark | undefined>;
+
+/** What a restart must not forget. Rooms that refused a join, or that this server forbids, are tried again then. */
+export function refusedRooms(username: string): Refused | undefined {
+    const refused: Refused = {};
+    for (const [room, { bookmark, forbidden, wasIn }] of refusalsOf(username)) {
+        if (wasIn && forbidden === undefined) {
+            refused[room] = bookmark;
+        }
+    }
+    return next(refused)[0] === undefined ? undefined : refused;
+}
+
+/** Takes over what was stored, as far as it is well formed. */
+export function restoreRefused(username: string, refused: unknown): void {
+    if (typeof refused !== "object") {
+        return;
+    }
+    for (const [room, bookmark] of pairs(refused as Record<string, unknown>)) {
+        if (typeof bookmark === "object") {
+            setRefusal(username, room, { bookmark: bookmark as Bookmark, forbidden: undefined, wasIn: true });
+        }
+    }
+}
+
+/** Hands over all refusals on a reload. */
+export function allRefusals(): LuaMap<string, Refusals> {
+    return refusals;
+}
+
+/** Takes over those of the instance before a reload. */
+export function restoreRefusals(saved: LuaMap<string, Refusals>): void {
+    for (const [username, rooms] of saved) {
+        refusals.set(username, rooms);
+    }
 }
 
 /** Returns the rooms that an account does not join by their bookmarks. */
@@ -85,15 +135,17 @@ export function refusalsOf(username: string): Refusals {
     return refusals.get(username) ?? new LuaMap<string, Refusal>();
 }
 
-/** Removes the refusal of a room, or of all rooms. */
-export function forgetRefusals(username: string, room?: string): void {
+/** Forgets the refusal of a room, or of all. Returns whether there was one. */
+export function forgetRefusals(username: string, room?: string): boolean {
     const rooms = refusals.get(username);
+    const isNews = room === undefined ? rooms !== undefined : rooms?.has(room) === true;
     if (rooms !== undefined && room !== undefined) {
         rooms.delete(room);
     }
     if (room === undefined || (rooms !== undefined && next(rooms)[0] === undefined)) {
         refusals.delete(username);
     }
+    return isNews;
 }
 
 /** Largest burst of nick changes between bookmark and room, and seconds until one more is allowed. */

@@ -17,14 +17,18 @@ import { clearView, newView, type RoomView } from "./view";
 
 /** Whether the room is reachable. */
 export interface Liveness {
-    /** A stanza of the room has arrived since the last check. */
-    heard?: boolean;
+    /** When something came from the room last, by the monotonic clock. */
+    heardAt?: number;
+    /** When the room answered last that the account is in it. */
+    confirmedAt?: number;
     /** A self-ping is in flight. */
     checking?: boolean;
     /** Consecutive self-pings without an answer: the account may be out, or the room's server unreachable. */
     unanswered: number;
     /** Sends the next self-ping. */
     timer?: Timer | undefined;
+    /** Self-pings of sessions that wait for the answer to the account's own, by the ids in state/pending.ts. */
+    waiting?: string[] | undefined;
 }
 
 /** One account in one room. */
@@ -49,6 +53,8 @@ export interface Membership {
     /** The nick that the account uses when it is free. */
     wantedNick: string;
     password?: string | undefined;
+    /** A session has joined with this one since, which the room has not been asked about. */
+    laterPassword?: string | undefined;
     /** The session that the room sees, and its presence. */
     shown?: string | undefined;
     shownPresence?: Held | undefined;

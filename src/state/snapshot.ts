@@ -1,5 +1,6 @@
 // The state that one instance of the module hands to the next on a reload. The versions may differ.
 
+import { allRefusals, type Refusals, restoreRefusals } from "./bookmarks";
 import { monotonic } from "./clock";
 import { type Counters, counters, restoreCounters } from "./counters";
 import {
@@ -27,6 +28,7 @@ import { type Joined, joined, noteJoined, restoreJoined } from "./sessions";
 
 export interface Saved {
     readonly accounts: Accounts;
+    readonly refusals: LuaMap<string, Refusals>;
     readonly pendingIqs: PendingIqs;
     readonly joined: Joined;
     readonly counters: Counters;
@@ -41,6 +43,7 @@ export interface Saved {
 export function snapshot(): Saved {
     return {
         accounts,
+        refusals: allRefusals(),
         pendingIqs,
         joined,
         counters,
@@ -83,6 +86,9 @@ export function restore(saved: Partial<Saved>): boolean {
     if (saved.pendingIqs !== undefined && !isOld) {
         restorePendingIqs(saved.pendingIqs);
     }
+    if (saved.refusals !== undefined) {
+        restoreRefusals(saved.refusals);
+    }
     if (saved.joined !== undefined) {
         restoreJoined(saved.joined);
     }
@@ -102,8 +108,10 @@ function restoreAccount(account: Account, isOld: boolean): Account {
 
 function restoreMembership(membership: Membership, isOld: boolean): void {
     const hadView = (membership as Partial<Membership>).view !== undefined;
-    complete(membership, createMembership(membership.username, membership.room, membership.nick));
+    const fresh = createMembership(membership.username, membership.room, membership.nick);
+    complete(membership, fresh);
     complete(membership.view, newView());
+    complete(membership.liveness, fresh.liveness);
     if (!convert(membership) && !hadView) {
         outdate(membership.view);
     }

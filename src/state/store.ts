@@ -5,7 +5,7 @@ import * as jids from "util.jid";
 import * as xml from "util.xml";
 import { hold } from "./held";
 import * as options from "../options";
-import { type Bookmark, isWanted } from "./bookmarks";
+import { type Bookmark, isWanted, type Refused, refusedRooms, restoreRefused } from "./bookmarks";
 import { monotonic, wallClock } from "./clock";
 import { addFormerOccupant, formerOccupantsOf } from "./former";
 import { membersOf } from "./keys";
@@ -27,6 +27,7 @@ interface RoomRecord {
     readonly nick: string;
     readonly wanted: string | undefined;
     readonly password: string | undefined;
+    readonly laterPassword: string | undefined;
     readonly bookmark: Bookmark | undefined;
     readonly ownBookmark: true | undefined;
     readonly ending: true | undefined;
@@ -56,6 +57,8 @@ interface AccountRecord {
     readonly resource: string | undefined;
     readonly rooms: Record<string, RoomRecord | undefined>;
     readonly former: FormerRecord[] | undefined;
+    /** Bookmarks by which the account is not joined, since the room has put it out. */
+    readonly refused: Refused | undefined;
 }
 
 const records = openRecords<AccountRecord>("minimix", recordOf);
@@ -134,7 +137,8 @@ export function saveLate(): undefined {
 function recordOf(username: string): AccountRecord | undefined {
     const account = findAccount(username);
     const former = formerRecords(username);
-    if (account === undefined && former === undefined) {
+    const refused = refusedRooms(username);
+    if (account === undefined && former === undefined && refused === undefined) {
         return undefined;
     }
     const rooms: Record<string, RoomRecord | undefined> = {};
@@ -143,6 +147,7 @@ function recordOf(username: string): AccountRecord | undefined {
             nick: membership.nick,
             wanted: membership.wantedNick === membership.nick ? undefined : membership.wantedNick,
             password: membership.password,
+            laterPassword: membership.laterPassword,
             bookmark: membership.bookmark,
             ownBookmark: membership.ownBookmark,
             ending: membership.ending,
@@ -155,7 +160,7 @@ function recordOf(username: string): AccountRecord | undefined {
     if (account !== undefined) {
         account.idleOnDisk = idle;
     }
-    return { idle, resource: options.resource, rooms, former };
+    return { idle, resource: options.resource, rooms, former, refused };
 }
 
 function formerRecords(username: string): FormerRecord[] | undefined {
@@ -314,6 +319,7 @@ function loadRooms(this: void, username: string, record: AccountRecord): void {
     for (const { room, resource, nick } of record.former ?? []) {
         addFormerOccupant(username, room, jids.join(username, module.host, resource), nick);
     }
+    restoreRefused(username, record.refused);
     for (const [room, saved] of pairs((record.rooms as AccountRecord["rooms"] | undefined) ?? {})) {
         if (isWellFormed(room, saved)) {
             loadRoom(username, room, saved);
@@ -355,12 +361,13 @@ function isWellFormed(room: unknown, saved: unknown): boolean {
     if (typeof room !== "string" || typeof saved !== "object") {
         return false;
     }
-    const { nick, wanted, password, bookmark, since, shown } = saved as Record<string, unknown>;
+    const { nick, wanted, password, laterPassword, bookmark, since, shown } = saved as Record<string, unknown>;
     return (
         jids.prep(room) === room &&
         typeof nick === "string" &&
         isOptional(wanted, "string") &&
         isOptional(password, "string") &&
+        isOptional(laterPassword, "string") &&
         isOptional(bookmark, "table") &&
         isOptional(since, "number") &&
         isOptional(shown, "string")
@@ -375,6 +382,7 @@ function loadRoom(username: string, room: string, saved: RoomRecord): void {
     const membership = createMembership(username, room, saved.nick);
     membership.wantedNick = saved.wanted ?? saved.nick;
     membership.password = saved.password;
+    membership.laterPassword = saved.laterPassword;
     membership.bookmark = saved.bookmark;
     membership.ownBookmark = saved.ownBookmark;
     membership.since = saved.since;

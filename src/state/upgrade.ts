@@ -90,7 +90,6 @@ export function convert(membership: Membership): boolean {
         // The room is asked whether the account is still in it.
         membership.liveness.checking = true;
     }
-    membership.liveness.heard = former.heard === true;
     membership.liveness.unanswered = former.unanswered ?? 0;
     membership.shownPresence = former.shownPresence === undefined ? undefined : hold(former.shownPresence);
     showFormer(membership.room, membership.view, former);

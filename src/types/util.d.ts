@@ -62,6 +62,7 @@ declare module "util.cache" {
         get(key: string): V | undefined;
         set(key: string, value: V | undefined): boolean;
         items(): LuaIterable<LuaMultiReturn<[string, V]>>;
+        count(): number;
     }
     // `this: void` because the module is imported as a namespace and called with a dot.
     function _new<V>(

@@ -53,7 +53,7 @@ async function act(play: Play, { actor, does, xml: text }: Action): Promise<void
         throw new Error("not connected");
     }
     const stanzas = parseStanzas(fillIn(play, text));
-    await (does === "sends" ? send(stream, stanzas) : receive(stream, withOccupantJids(play, stanzas)));
+    await (does === "sends" ? send(stream, stanzas) : receive(stream, withOccupantJids(play, stanzas, stream.jid)));
 }
 
 async function logIn({ server, script }: Play, name: string): Promise<Stream> {
@@ -106,13 +106,13 @@ function fillIn({ script, streams }: Play, text: string): string {
     });
 }
 
-/** A room shows the occupant JID of an account, where it would show the full JID of a session without the module. */
-function withOccupantJids({ streams, occupantResource }: Play, stanzas: Element[]): Element[] {
+/** A room shows the occupant JID of another account, where it would show the full JID of a session without the module. */
+function withOccupantJids({ streams, occupantResource }: Play, stanzas: Element[], receiver: string): Element[] {
     if (occupantResource !== undefined) {
-        const sessions = [...streams.values()].map(({ jid }) => jid);
+        const others = [...streams.values()].map(({ jid }) => jid).filter((jid) => bare(jid) !== bare(receiver));
         for (const element of stanzas.flatMap(descendants)) {
             const jid = element.attrs.jid ?? "";
-            if (element.getNS() === nsMucUser && sessions.includes(jid)) {
+            if (element.getNS() === nsMucUser && others.includes(jid)) {
                 element.attrs.jid = `${bare(jid)}/${occupantResource}`;
             }
         }
