@@ -313,8 +313,20 @@ end
 -- Bookmarks of an account (XEP-0402), and the rooms that refused it, bookmarked or not.
 local state_bookmarks = {}
 do
+local setRefusal, refusals
 local monotonic = state_clock.monotonic
 local options = minimix_options
+
+function setRefusal(username, room, refusal)
+    local rooms = refusals[username] or {}
+    rooms[room] = refusal
+    refusals[username] = rooms
+end
+
+--- Returns the rooms that an account does not join by their bookmarks.
+function state_bookmarks.refusalsOf(username)
+    return refusals[username] or {}
+end
 
 --- Whether the account stays in the room without a session. Bookmarks written by the module do not count.
 function state_bookmarks.isAutojoin(membership)
@@ -345,8 +357,7 @@ function state_bookmarks.isSameBookmark(one, other)
     return one.autojoin == other.autojoin and one.nick == other.nick and one.password == other.password and one.name == other.name and one.notify == other.notify
 end
 
---- Refusals by account.
-local refusals = {}
+refusals = {}
 
 --- Records that the room is not joined again by this bookmark.
 function state_bookmarks.noteRefusal(membership, forbidden)
@@ -354,33 +365,83 @@ function state_bookmarks.noteRefusal(membership, forbidden)
     if not (bookmark and bookmark.autojoin) then
         return
     end
-    local rooms = refusals[membership.username] or {}
-    rooms[membership.room] = {bookmark = bookmark, forbidden = forbidden}
-    refusals[membership.username] = rooms
+    setRefusal(membership.username, membership.room, {bookmark = bookmark, forbidden = forbidden, wasIn = membership.established == true})
 end
 
---- Whether the room refused the account with the same bookmark. With another nick or password it may succeed.
+--- Whether the room refuses the account with this bookmark. After a refusal, another nick or password may succeed. After
+-- a removal, any edit of the bookmark counts as the user's request to return.
 function state_bookmarks.isRefused(username, room, bookmark)
-    local rooms = refusals[username]
-    local opt_5 = rooms and rooms[room]
-    local refused = opt_5 and opt_5.bookmark
+    local opt_5 = refusals[username]
+    local refusal = opt_5 and opt_5[room]
+    local refused = refusal and refusal.bookmark
+    if (refusal and refusal.wasIn) == true and refused ~= nil then
+        return state_bookmarks.isSameBookmark(refused, bookmark)
+    end
     return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
 end
 
---- Returns the rooms that an account does not join by their bookmarks.
-function state_bookmarks.refusalsOf(username)
-    return refusals[username] or {}
+--- Returns the removals to store. Rooms that refused a join, or that this server forbids, are tried again after a
+-- restart.
+function state_bookmarks.refusedRooms(username)
+    local refused = {}
+    for room, temp_11 in pairs(state_bookmarks.refusalsOf(username)) do
+        local wasIn
+        local forbidden
+        local bookmark
+        bookmark = temp_11.bookmark
+        forbidden = temp_11.forbidden
+        wasIn = temp_11.wasIn
+        if wasIn and forbidden == nil then
+            refused[room] = bookmark
+        end
+    end
+    if (next(refused)) == nil then
+        return nil
+    else
+        return refused
+    end
 end
 
---- Removes the refusal of a room, or of all rooms.
+--- Takes over stored removals. Malformed ones are ignored.
+function state_bookmarks.restoreRefused(username, refused)
+    if type(refused) ~= "table" then
+        return
+    end
+    for room, bookmark in pairs(refused) do
+        if type(bookmark) == "table" then
+            setRefusal(username, room, {bookmark = bookmark, forbidden = nil, wasIn = true})
+        end
+    end
+end
+
+--- Returns all refusals, for a reload.
+function state_bookmarks.allRefusals()
+    return refusals
+end
+
+--- Takes over the refusals of the previous instance of the module.
+function state_bookmarks.restoreRefusals(saved)
+    for username, rooms in pairs(saved) do
+        refusals[username] = rooms
+    end
+end
+
+--- Removes the refusal of a room, or of all rooms. Returns whether there was one.
 function state_bookmarks.forgetRefusals(username, room)
     local rooms = refusals[username]
+    local isNews
+    if room == nil then
+        isNews = rooms ~= nil
+    else
+        isNews = (rooms and rooms[room] ~= nil) == true
+    end
     if rooms ~= nil and room ~= nil then
         rooms[room] = nil
     end
     if room == nil or rooms ~= nil and (next(rooms)) == nil then
         refusals[username] = nil
     end
+    return isNews
 end
 
 --- Largest burst of nick changes between bookmark and room, and seconds until one more is allowed.
@@ -2737,6 +2798,8 @@ local recordOf, formerRecords, shownText, stateOf, loadUntil, readUnread, mayCom
 local hold = state_held.hold
 local options = minimix_options
 local isWanted = state_bookmarks.isWanted
+local refusedRooms = state_bookmarks.refusedRooms
+local restoreRefused = state_bookmarks.restoreRefused
 local monotonic = state_clock.monotonic
 local wallClock = state_clock.wallClock
 local addFormerOccupant = state_former.addFormerOccupant
@@ -2778,7 +2841,8 @@ end
 function recordOf(username)
     local account = findAccount(username)
     local former = formerRecords(username)
-    if account == nil and former == nil then
+    local refused = refusedRooms(username)
+    if account == nil and former == nil and refused == nil then
         return nil
     end
     local rooms = {}
@@ -2792,6 +2856,7 @@ function recordOf(username)
             nick = nick,
             wanted = wanted,
             password = membership.password,
+            laterPassword = membership.laterPassword,
             bookmark = membership.bookmark,
             ownBookmark = membership.ownBookmark,
             ending = membership.ending,
@@ -2804,7 +2869,13 @@ function recordOf(username)
     if account ~= nil then
         account.idleOnDisk = idle
     end
-    return {idle = idle, resource = options.resource, rooms = rooms, former = former}
+    return {
+        idle = idle,
+        resource = options.resource,
+        rooms = rooms,
+        former = former,
+        refused = refused
+    }
 end
 
 function formerRecords(username)
@@ -2905,6 +2976,7 @@ function loadRooms(username, record)
         local nick = value_.nick
         addFormerOccupant(username, room, jids.join(username, module.host, resource), nick)
     end
+    restoreRefused(username, record.refused)
     for room, saved in pairs(record.rooms or {}) do
         if isWellFormed(room, saved) then
             loadRoom(username, room, saved)
@@ -2950,10 +3022,11 @@ function isWellFormed(room, saved)
     local nick = saved.nick
     local wanted = saved.wanted
     local password = saved.password
+    local laterPassword = saved.laterPassword
     local bookmark = saved.bookmark
     local since = saved.since
     local shown = saved.shown
-    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(bookmark, "table") and isOptional(since, "number") and isOptional(shown, "string")
+    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(laterPassword, "string") and isOptional(bookmark, "table") and isOptional(since, "number") and isOptional(shown, "string")
 end
 
 function isOptional(value, kind)
@@ -2964,6 +3037,7 @@ function loadRoom(username, room, saved)
     local membership = createMembership(username, room, saved.nick)
     membership.wantedNick = saved.wanted or saved.nick
     membership.password = saved.password
+    membership.laterPassword = saved.laterPassword
     membership.bookmark = saved.bookmark
     membership.ownBookmark = saved.ownBookmark
     membership.since = saved.since
@@ -3402,7 +3476,7 @@ end
 -- sender and are not trusted. mod_bookmarks keeps the bookmarks of XEP-0048 and XEP-0049 in the same node.
 local settings_bookmarks = {}
 do
-local serviceOf, getItems, isNode, preppedNick, nodes
+local serviceOf, getItems, isNode, isToCount, preppedNick, nodes
 local mayHaveRooms = send_upstream.mayHaveRooms
 local BOOKMARKS = namespaces.BOOKMARKS
 local NICK = namespaces.NICK
@@ -3422,6 +3496,14 @@ end
 function isNode(username, node)
     local done, known = readRecord(nodes, username)
     return not done or (known and known[node]) ~= nil
+end
+
+function isToCount(bookmark, other, isPrepped)
+    if bookmark.autojoin == (other and other.autojoin) then
+        return isPrepped
+    else
+        return other == nil or bookmark.autojoin
+    end
 end
 
 --- Returns the room of an item. The id is the room's JID (XEP-0402 2), in any normalisation.
@@ -3535,7 +3617,7 @@ function settings_bookmarks.bookmarksOf(username)
         if room ~= nil then
             bookmark = settings_bookmarks.readItem(username, room, items[id])
         end
-        if room ~= nil and bookmark ~= nil then
+        if room ~= nil and bookmark ~= nil and isToCount(bookmark, bookmarks[room], id == room) then
             bookmarks[room] = bookmark
         end
     end
@@ -4297,10 +4379,11 @@ end
 -- expects its own full JID, as without this module.
 local send_own = {}
 do
-local takeTold, showsOccupant, addressed
+local takeTold, itemOf, namesOccupant, addressed
 local MUC_USER = namespaces.MUC_USER
 local selfOf = state_view.selfOf
 local isSameContent = minimix_stanzas.isSameContent
+local fork = send_fork.fork
 local sendTo = send_fork.sendTo
 
 function takeTold(attachment, view)
@@ -4318,22 +4401,32 @@ end
 
 --- Sends a presence of the account's own occupant to one session.
 function send_own.sendOwn(membership, session, presence)
-    local isShown = session ~= nil and showsOccupant(membership, presence)
-    sendTo(session, isShown and addressed(presence, session) or presence)
+    local isNamed = session ~= nil and namesOccupant(membership, presence)
+    sendTo(session, isNamed and addressed(membership, presence, session) or presence)
 end
 
-function showsOccupant(membership, presence)
-    local x = presence:get_child("x", MUC_USER)
-    local opt_1 = x and x:get_child("item")
-    return (opt_1 and opt_1.attr.jid) == membership.occupant
+function itemOf(presence)
+    local opt_1 = presence:get_child("x", MUC_USER)
+    return opt_1 and opt_1:get_child("item")
 end
 
-function addressed(presence, session)
+function namesOccupant(membership, presence)
+    local item = itemOf(presence)
+    local occupant = (item and item.attr.jid) == membership.occupant
+    if not occupant then
+        local opt_5 = item and item:get_child("actor")
+        occupant = (opt_5 and opt_5.attr.jid) == membership.occupant
+    end
+    return occupant
+end
+
+function addressed(membership, presence, session)
     local copy = st.clone(presence)
-    local opt_5 = copy:get_child("x", MUC_USER)
-    local item = opt_5 and opt_5:get_child("item")
-    if item ~= nil then
-        item.attr.jid = session
+    local item = itemOf(copy)
+    for _, element in ipairs({item, item and item:get_child("actor")}) do
+        if (element and element.attr.jid) == membership.occupant then
+            element.attr.jid = session
+        end
     end
     return copy
 end
@@ -4346,6 +4439,18 @@ function send_own.forkOwn(membership, presence, except)
         if session ~= except and not wasTold then
             send_own.sendOwn(membership, session, presence)
         end
+    end
+end
+
+--- Sends a presence of another occupant to every attached session. In a room with visible JIDs it may name the account
+-- as actor.
+function send_own.forkOther(membership, presence)
+    if not namesOccupant(membership, presence) then
+        fork(membership, presence)
+        return
+    end
+    for session in pairs(membership.attached) do
+        sendTo(session, addressed(membership, presence, session))
     end
 end
 end
@@ -7432,13 +7537,14 @@ end
 -- gets it all at once with our own presence. Other sessions get only changes.
 local occupancy_burst = {}
 do
-local shownSince, isAnswering, onOffline, keyOfJid, forgetOffline, isKnown, hasOffline, areShown, toldLater, reducedSelf, shortened, isModerator, LONGEST_ROLE
+local shownSince, isAnswering, isOfMember, onOffline, keyOfJid, forgetOffline, isKnown, hasOffline, areShown, toldLater, reducedSelf, shortened, isModerator, LONGEST_ROLE
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
 local MUC_USER = namespaces.MUC_USER
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
+local forkOther = send_own.forkOther
 local forkOwn = send_own.forkOwn
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
@@ -7481,12 +7587,18 @@ function isAnswering(membership)
     return place.phase == "joining"
 end
 
+function isOfMember(stanza)
+    local affiliation = itemOf(stanza).affiliation
+    local x = stanza:get_child("x", MUC_USER)
+    return affiliation ~= nil and affiliation ~= "none" and (x and x:get_child("status")) == nil
+end
+
 function onOffline(membership, key, stanza, wasThere)
     if wasThere == nil then
         wasThere = false
     end
     if not isAnswering(membership) then
-        fork(membership, stanza)
+        forkOther(membership, stanza)
         return
     end
     local view = membership.view
@@ -7505,7 +7617,7 @@ function onOffline(membership, key, stanza, wasThere)
         sendTo(askingSession(membership), stanza)
     end
     if wasThere or not isKnown(before, held) then
-        fork(membership, stanza)
+        forkOther(membership, stanza)
     end
 end
 
@@ -7604,11 +7716,8 @@ end
 
 --- Handles the room's own presence: Prosody 13 and ejabberd show avatar and capabilities of the room by it.
 function occupancy_burst.onRoomPresence(membership, stanza)
-    local member
-    if stanza.attr.type == "unavailable" then
-        member = itemOf(stanza).jid
-    end
-    if member ~= nil then
+    local member = itemOf(stanza).jid
+    if member ~= nil and stanza.attr.type == "unavailable" then
         onOffline(membership, keyOfJid(member), stanza)
         return
     end
@@ -7664,28 +7773,26 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
         end
     end
     if not isDuring or not isKnown(before, held) then
-        fork(membership, stanza)
+        forkOther(membership, stanza)
     end
 end
 
 --- Another occupant has left, or a room that answers a join shows it as offline.
 function occupancy_burst.onOccupantGone(membership, nick, stanza)
     local view = membership.view
-    local isOffline = isAnswering(membership)
-    if isOffline then
-        local opt_6 = shownSince(membership)
-        isOffline = (opt_6 and opt_6[nick] ~= nil) ~= true
-    end
+    local opt_5 = shownSince(membership)
+    local isShown = (opt_5 and opt_5[nick] ~= nil) == true
+    local isOffline = isAnswering(membership) and not isShown and isOfMember(stanza)
     local wasThere = isOffline and findOccupant(view, nick) ~= nil
     forgetOccupant(view, nick)
     if isOffline then
         onOffline(membership, nick, stanza, wasThere)
         return
     end
-    if hasOffline(view) and itemOf(stanza).affiliation ~= "none" then
+    if hasOffline(view) and isOfMember(stanza) then
         outdate(view)
     end
-    fork(membership, stanza)
+    forkOther(membership, stanza)
 end
 
 --- Removes occupants that the answer to a join does not list. They have left; a restarted room lists none.
@@ -7794,6 +7901,11 @@ end
 --- Whether the error of a self-ping shows that the account is in the room (XEP-0410 3).
 function send_ping.saysJoined(condition)
     return condition == "service-unavailable" or condition == "feature-not-implemented"
+end
+
+--- Whether the answer to a self-ping proves that the account is out. Other errors prove nothing.
+function send_ping.saysOut(condition)
+    return condition == "not-acceptable" or condition == "item-not-found"
 end
 
 --- Whether the error of a self-ping proves nothing, because the room was not reached (XEP-0410 3).
@@ -8750,6 +8862,132 @@ function occupancy_outgoing.sendIq(membership, session, stanza)
 end
 end
 
+-- src/state/probes.ts
+--
+-- Presence probes that rooms have not answered. Not all rooms answer them.
+local state_probes = {}
+do
+local keyOf
+
+function keyOf(membership, nick)
+    return membership.occupant .. " " .. membership.room .. "/" .. nick
+end
+
+--- Probes by account, room and nick.
+local probes = cache.new(1024)
+
+--- Records a session's probe of an occupant.
+function state_probes.noteProbe(membership, nick, probe)
+    probes:set(keyOf(membership, nick), probe)
+end
+
+--- Returns the pending probe of a nick.
+function state_probes.findProbe(membership, nick)
+    if probes:count() == 0 then
+        return nil
+    else
+        return probes:get(keyOf(membership, nick))
+    end
+end
+
+--- Ends a probe that is answered or has timed out.
+function state_probes.endProbe(membership, nick, probe)
+    local key = keyOf(membership, nick)
+    if probes:get(key) == probe then
+        probes:set(key, nil)
+    end
+end
+end
+
+-- src/occupancy/probe.ts
+--
+-- Presence probes (XEP-0045 17.3). The room answers the account, and the answer goes to the session that asked.
+local occupancy_probe = {}
+do
+local isAnswer
+local sendTo = send_fork.sendTo
+local sendOwn = send_own.sendOwn
+local presenceIdFor = send_upstream.presenceIdFor
+local sendPresence = send_upstream.sendPresence
+local hasStatus = minimix_stanzas.hasStatus
+local hold = state_held.hold
+local isSamePresence = state_held.isSamePresence
+local isComingBack = state_memberships.isComingBack
+local findOccupant = state_occupants.findOccupant
+local endProbe = state_probes.endProbe
+local findProbe = state_probes.findProbe
+local noteProbe = state_probes.noteProbe
+local after = minimix_turn.after
+
+function isAnswer(membership, nick, stanza)
+    local type_ = stanza.attr.type
+    local place = membership.place
+    if type_ == "error" then
+        return true
+    end
+    local temp_2 = place.phase ~= "joined"
+    if not temp_2 then
+        local operation = place.operation
+        temp_2 = (operation and operation.kind) == "resync"
+    end
+    if temp_2 then
+        return false
+    end
+    if nick == membership.nick then
+        return type_ == nil and not hasStatus(stanza, "110")
+    end
+    local known = findOccupant(membership.view, nick)
+    if type_ == "unavailable" then
+        return known == nil
+    end
+    return known ~= nil and isSamePresence(known, hold(stanza))
+end
+
+--- Timeout of a probe, in seconds.
+local TIME_LIMIT = 30
+
+--- Asks the room for the presence of an occupant.
+function occupancy_probe.sendProbe(membership, session, stanza)
+    if isComingBack(membership) then
+        sendTo(
+            session,
+            st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
+        )
+        return
+    end
+    local nick = jids.resource(stanza.attr.to or "") or membership.nick
+    local probe = {session = session, id = stanza.attr.id}
+    noteProbe(membership, nick, probe)
+    after(TIME_LIMIT, function()
+        endProbe(membership, nick, probe)
+    end)
+    sendPresence(
+        membership,
+        st.presence({type = "probe"}),
+        nick,
+        presenceIdFor(membership, stanza.attr.id)
+    )
+end
+
+--- Sends a presence that answers a probe to the session that asked. Returns whether it does. New presence goes to all
+-- sessions.
+function occupancy_probe.answerProbe(membership, nick, stanza)
+    local probe = findProbe(membership, nick)
+    if probe == nil or not isAnswer(membership, nick, stanza) then
+        return false
+    end
+    endProbe(membership, nick, probe)
+    if stanza.attr.type == "error" then
+        local error_ = st.clone(stanza)
+        error_.attr.id = probe.id
+        sendTo(probe.session, error_)
+    else
+        sendOwn(membership, probe.session, stanza)
+    end
+    return true
+end
+end
+
 -- src/occupancy/refuse.ts
 --
 -- Errors for sessions with failed joins.
@@ -8967,8 +9205,7 @@ local catchUp = archive_catchup.catchUp
 local dropQuestion = archive_catchup.dropQuestion
 local openPart = archive_delivered.openPart
 local refusalOf = send_rules.refusalOf
-local saysJoined = send_ping.saysJoined
-local saysNothing = send_ping.saysNothing
+local saysOut = send_ping.saysOut
 local selfPing = send_ping.selfPing
 local save = state_store.save
 local options = minimix_options
@@ -9370,9 +9607,8 @@ function occupancy_transitions.retryLeave(membership, tries)
         if membership.place ~= place or not isCurrent(membership) then
             return
         end
-        local isUnknown = condition == nil or saysJoined(condition) or saysNothing(condition)
         local mayBeIn = membership.established and not isUnheard(membership)
-        if isUnknown and (mayBeIn or tries < TRIES_UNTIL_TOLD) then
+        if not saysOut(condition) and (mayBeIn or tries < TRIES_UNTIL_TOLD) then
             local next = newLeave(membership, pause(tries), occupancy_transitions.retryLeave)
             setPlace(membership, {phase = "leaving", tries = tries, operation = next})
         else
@@ -9412,13 +9648,15 @@ end
 -- time. Requests that need another one wait in the queue.
 local occupancy_joined = {}
 do
-local serveRequest, serve, serveFromView, release, resync, awaitResync, resyncUnanswered, occupantsShown, rename, renamed, isNickBlocked
+local serveRequest, serve, serveFromView, notePassword, release, resync, awaitResync, resyncUnanswered, occupantsShown, rename, renamed, isNickBlocked
 local selfPing = send_ping.selfPing
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
 local isBlocked = settings_blocklist.isBlocked
 local bookmarkRenamed = settings_bookmark_write.bookmarkRenamed
+local MUC = namespaces.MUC
 local options = minimix_options
+local save = state_store.save
 local sendTo = send_fork.sendTo
 local forkOwn = send_own.forkOwn
 local sendOwn = send_own.sendOwn
@@ -9447,6 +9685,7 @@ local startRename = occupancy_operations.startRename
 local startResync = occupancy_operations.startResync
 local sendIq = occupancy_outgoing.sendIq
 local sendMessage = occupancy_outgoing.sendMessage
+local sendProbe = occupancy_probe.sendProbe
 local bounce = occupancy_refuse.bounce
 local replay = occupancy_replay.replay
 local selfPresence = occupancy_replay.selfPresence
@@ -9523,6 +9762,7 @@ function serveRequest(membership, place, request)
 end
 
 function serve(membership, place, request)
+    notePassword(membership, request)
     if isInView(membership, request) then
         serveFromView(membership, request)
         showBest(membership)
@@ -9540,6 +9780,15 @@ function serveFromView(membership, request)
         temp_0 = self_
     end
     occupancy_joined.letIn(membership, request, temp_0)
+end
+
+function notePassword(membership, request)
+    local opt_4 = request.stanza:get_child("x", MUC)
+    local password = opt_4 and opt_4:get_child_text("password")
+    if password ~= nil and password ~= membership.password and password ~= membership.laterPassword then
+        membership.laterPassword = password
+        save(membership.username)
+    end
 end
 
 --- Attaches a session: it gets the room's traffic from now on, and its queued stanzas are sent. `told` is our own
@@ -9569,8 +9818,12 @@ function release(membership, request)
     end
 end
 
---- Handles a presence without `<x/>` of an attached session: a nick change, or a presence update.
+--- Handles a presence without `<x/>` of an attached session: a probe, a nick change, or a presence update.
 function occupancy_joined.presenceSent(membership, session, stanza)
+    if stanza.attr.type == "probe" then
+        sendProbe(membership, session, stanza)
+        return
+    end
     local nick = jids.resource(stanza.attr.to or "")
     if nick == nil or nick == membership.nick then
         updatePresence(membership, session, stanza)
@@ -10031,6 +10284,7 @@ function noteAdmitted(membership, request, nick)
     else
         membership.password = x:get_child_text("password")
     end
+    membership.laterPassword = nil
     membership.wantedNick = nick
     bookmarkJoined(membership)
 end
@@ -10121,6 +10375,12 @@ function rejoinRefused(membership, join, error_)
     end
     if isUnreached(condition) then
         unreached(membership)
+        return
+    end
+    if condition == "not-authorized" and membership.laterPassword ~= nil then
+        membership.password = membership.laterPassword
+        membership.laterPassword = nil
+        joinAgain(membership)
         return
     end
     local next = takeNext(membership)
@@ -10322,12 +10582,67 @@ function occupancy_pace.lineUp(line, items)
 end
 end
 
+-- src/occupancy/pong.ts
+--
+-- Answers self-pings of sessions (XEP-0410). The room does not know their full JIDs, so the module answers.
+local occupancy_pong = {}
+do
+local sendTo = send_fork.sendTo
+local isAttached = state_memberships.isAttached
+local isReached = state_memberships.isReached
+local expectIqAnswer = state_pending.expectIqAnswer
+local takeIq = state_pending.takeIq
+local pendingJoin = state_queue.pendingJoin
+
+--- Returns the answer to a self-ping from the known state of the account in the room.
+function occupancy_pong.pong(membership, session, ping)
+    local attached = isAttached(membership, session)
+    if attached and isReached(membership) then
+        return st.reply(ping)
+    end
+    if not attached and pendingJoin(membership, session) == nil then
+        return st.error_reply(ping, "cancel", "not-acceptable", nil, membership.room)
+    end
+    return st.error_reply(ping, "wait", "remote-server-timeout", nil, membership.room)
+end
+
+--- Queues a session's self-ping until the account's own is answered. Returns false if the session has too many pending
+-- IQs.
+function occupancy_pong.awaitPong(membership, session, ping)
+    local key = expectIqAnswer(session, membership.room, ping)
+    if key ~= nil then
+        local membership_liveness_0, waiting_1 = membership.liveness, "waiting"
+        if membership_liveness_0[waiting_1] == nil then
+            membership_liveness_0[waiting_1] = {}
+        end
+        local waiting = membership.liveness.waiting
+        waiting[#waiting + 1] = key
+    end
+    return key ~= nil
+end
+
+--- Answers the queued self-pings.
+function occupancy_pong.answerPings(membership)
+    local waiting = membership.liveness.waiting
+    membership.liveness.waiting = nil
+    for _, key in ipairs(waiting or {}) do
+        local pending = takeIq(key, membership.room)
+        if pending ~= nil then
+            sendTo(
+                pending.session,
+                occupancy_pong.pong(membership, pending.session, pending.request)
+            )
+        end
+    end
+end
+end
+
 -- src/occupancy/watch.ts
 --
 -- Watches rooms: self-pings (XEP-0410) to quiet rooms, and to rooms behind a broken link.
 local occupancy_watch = {}
 do
-local ask, asked, noteHosts, lookSoon, lookAfterLinks, askAll, hasten, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, line
+local ask, asked, unreachable, noteHosts, lookSoon, lookAfterLinks, askAll, goBack, hasten, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, line
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
@@ -10340,6 +10655,7 @@ local after = minimix_turn.after
 local allMemberships = state_memberships.allMemberships
 local isCurrent = state_memberships.isCurrent
 local membershipsOf = state_memberships.membershipsOf
+local now = state_memberships.now
 local setPlace = state_memberships.setPlace
 local stopPing = state_memberships.stopPing
 local triesOf = state_memberships.triesOf
@@ -10349,6 +10665,7 @@ local holdBack = archive_catchup.holdBack
 local takeGaps = archive_entries.takeGaps
 local lineUp = occupancy_pace.lineUp
 local newLine = occupancy_pace.newLine
+local answerPings = occupancy_pong.answerPings
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
@@ -10363,6 +10680,7 @@ function ask(membership, gap)
         if isCurrent(membership) and membership.place.phase == "joined" then
             asked(membership, condition, gap)
         end
+        answerPings(membership)
     end
     selfPing(membership, answered, patience(membership))
 end
@@ -10371,6 +10689,7 @@ function asked(membership, condition, gap)
     local liveness = membership.liveness
     if condition == nil or saysJoined(condition) then
         local before = liveness.unanswered
+        liveness.confirmedAt = now()
         if membership.place.phase == "joined" then
             membership.place.tries = 0
         end
@@ -10381,9 +10700,7 @@ function asked(membership, condition, gap)
     elseif saysNothing(condition) and isUnheard(membership) then
         leaveUnheard(membership)
     elseif saysNothing(condition) then
-        holdBack(membership)
-        liveness.unanswered = liveness.unanswered + 1
-        occupancy_watch.askAfter(membership, pause(liveness.unanswered), true)
+        unreachable(membership)
     else
         module:log(
             "info",
@@ -10396,6 +10713,13 @@ function asked(membership, condition, gap)
     end
 end
 
+function unreachable(membership)
+    local liveness = membership.liveness
+    holdBack(membership)
+    liveness.unanswered = liveness.unanswered + 1
+    occupancy_watch.askAfter(membership, pause(liveness.unanswered), true)
+end
+
 --- Schedules the next self-ping, in place of an earlier one.
 function occupancy_watch.askAfter(membership, seconds, gap)
     stopPing(membership)
@@ -10403,6 +10727,11 @@ function occupancy_watch.askAfter(membership, seconds, gap)
         membership.liveness.timer = nil
         ask(membership, gap)
     end)
+end
+
+--- Whether a link to the room's server has just broken, so that stanzas may be lost.
+function occupancy_watch.isInDoubt(membership)
+    return looking and membership.place.phase == "joined" and broken[jids.host(membership.room)] ~= nil
 end
 
 function noteHosts(links, session)
@@ -10454,6 +10783,20 @@ function askAll(memberships)
     local spread = math.min(SPREAD, #memberships / options.rejoinRate)
     for _, membership in ipairs(memberships) do
         occupancy_watch.askAfter(membership, math.random() * spread, true)
+    end
+end
+
+function goBack(membership, seconds)
+    local place = membership.place
+    if place.phase == "joined" then
+        holdBack(membership)
+        occupancy_watch.askAfter(membership, seconds, true)
+    elseif place.phase == "lost" and place.next.kind == "pause" then
+        local tries = math.min(place.tries, PATIENT)
+        local timer = rejoinAfter(membership, seconds)
+        setPlace(membership, {phase = "lost", tries = tries, next = {kind = "pause", timer = timer}})
+    elseif place.phase == "leaving" and place.operation ~= nil and place.tries > 0 then
+        retryLeave(membership, math.min(place.tries, PATIENT))
     end
 end
 
@@ -10528,25 +10871,33 @@ function occupancy_watch.check(membership)
     ask(membership, false)
 end
 
---- Sends self-pings to the rooms that have been quiet since the last call, spread over a number of seconds.
-function occupancy_watch.checkQuiet(spread)
+--- Seconds without a stanza of the room after which a session's self-ping is not answered from the known state.
+local QUIET = 60
+
+--- Whether the state of the account in the room is only known from a while ago.
+function occupancy_watch.isToBeAsked(membership)
+    local liveness = membership.liveness
+    if membership.place.phase ~= "joined" or liveness.unanswered > 0 then
+        return false
+    end
+    local isQuiet = now() - math.max(liveness.heardAt or 0, liveness.confirmedAt or 0) > QUIET
+    return isQuiet or liveness.checking == true or occupancy_watch.isInDoubt(membership)
+end
+
+--- Sends self-pings to the rooms that have been quiet for a number of seconds, spread over the same time.
+function occupancy_watch.checkQuiet(seconds)
     for _, membership in ipairs(allMemberships()) do
-        if membership.liveness.heard then
-            membership.liveness.heard = false
-        elseif membership.place.phase == "joined" and membership.liveness.unanswered == 0 then
-            occupancy_watch.askAfter(membership, math.random() * spread, false)
+        local liveness = membership.liveness
+        local heardAt = liveness.heardAt
+        local unanswered = liveness.unanswered
+        if membership.place.phase == "joined" and unanswered == 0 and now() - (heardAt or 0) >= seconds then
+            occupancy_watch.askAfter(membership, math.random() * seconds, false)
         end
     end
 end
 
 SOON = 1
 SPREAD = 5
-
---- Whether a link to the room's server has just broken, so that stanzas may be lost.
-function occupancy_watch.isInDoubt(membership)
-    return looking and membership.place.phase == "joined" and broken[jids.host(membership.room)] ~= nil
-end
-
 PATIENT = 5
 --- Servers with a link that has broken, or returned, since the last check.
 broken = {}
@@ -10572,17 +10923,28 @@ function occupancy_watch.onLinkUp(event)
     end
 end
 
---- `component-disconnected`: the rooms of an external component are unreachable.
-function occupancy_watch.onComponentGone(event)
-    broken[event.session.host] = true
-    lookSoon()
+--- A component of this server has disconnected, with its rooms.
+function occupancy_watch.hostGone(host)
+    for _, membership in ipairs(allMemberships()) do
+        local isThere = membership.place.phase == "joined" and membership.liveness.unanswered == 0
+        if isThere and jids.host(membership.room) == host then
+            unreachable(membership)
+        end
+    end
 end
 
---- `component-authenticated`: a component that connects again may have restarted and lost its occupants.
-function occupancy_watch.onComponentUp(event)
-    broken[event.session.host] = true
-    mended[event.session.host] = true
-    lookSoon()
+--- A component of this server has connected again. Its rooms may have lost the account.
+function occupancy_watch.hostBack(host)
+    local memberships = {}
+    for _, membership in ipairs(allMemberships()) do
+        if jids.host(membership.room) == host then
+            memberships[#memberships + 1] = membership
+        end
+    end
+    local spread = math.min(SPREAD, #memberships / options.rejoinRate)
+    for _, membership in ipairs(memberships) do
+        goBack(membership, math.random() * spread)
+    end
 end
 
 --- Storage works again. Fetches the messages that could not be stored.
@@ -10594,12 +10956,12 @@ function occupancy_watch.askForGaps()
     end
     local doubtful = {}
     for _, membership in ipairs(allMemberships()) do
-        local temp_3 = membership.place.phase == "joined"
-        if temp_3 then
+        local temp_4 = membership.place.phase == "joined"
+        if temp_4 then
             local catchUp = membership.catchUp
-            temp_3 = (catchUp and catchUp.progress.step) == "idle"
+            temp_4 = (catchUp and catchUp.progress.step) == "idle"
         end
-        if temp_3 then
+        if temp_4 then
             doubtful[#doubtful + 1] = membership
         end
     end
@@ -10651,6 +11013,7 @@ local forgetOccupant = state_occupants.forgetOccupant
 local keepSelf = occupancy_burst.keepSelf
 local joined = occupancy_joined
 local joining = occupancy_joining
+local answerProbe = occupancy_probe.answerProbe
 local isTechnical = occupancy_refusal.isTechnical
 local lateRename = occupancy_requests.lateRename
 local enter = occupancy_transitions.enter
@@ -10822,8 +11185,10 @@ end
 --- A presence error arrived. If it answers no operation, it may mean that the account is out.
 function occupancy_phases.onRefused(membership, nick, error_)
     if not rulesOf(membership).refused(membership, membership.place, nick, error_) then
-        noteDrop("unclaimed")
-        module:log("debug", "Ignoring a presence error from %s to %s: it answers no presence", membership.room, membership.username)
+        if nick == nil or not answerProbe(membership, nick, error_) then
+            noteDrop("unclaimed")
+            module:log("debug", "Ignoring a presence error from %s to %s: it answers no presence", membership.room, membership.username)
+        end
         check(membership)
     end
 end
@@ -12052,15 +12417,19 @@ end
 -- Handles IQs from a session to a room or an occupant.
 local client_iq = {}
 do
-local isSelfPing, pong, isArchiveQuery, isChallengeAnswer, refuseIqs
+local isSelfPing, onSelfPing, isArchiveQuery, isChallengeAnswer, refuseIqs
 local monotonic = state_clock.monotonic
 local CAPTCHA = namespaces.CAPTCHA
 local PING = namespaces.PING
 local sendIq = occupancy_outgoing.sendIq
+local awaitPong = occupancy_pong.awaitPong
+local pong = occupancy_pong.pong
+local check = occupancy_watch.check
+local isToBeAsked = occupancy_watch.isToBeAsked
 local sendTo = send_fork.sendTo
 local noteDrop = state_counters.noteDrop
+local noteOver = state_limits.noteOver
 local isAttached = state_memberships.isAttached
-local isReached = state_memberships.isReached
 local membershipOf = state_memberships.membershipOf
 local takeExpiredIqs = state_pending.takeExpiredIqs
 local pendingJoin = state_queue.pendingJoin
@@ -12070,14 +12439,15 @@ function isSelfPing(to, nick, stanza)
     return stanza.attr.type == "get" and jids.resource(to) == nick and stanza:get_child("ping", PING) ~= nil
 end
 
-function pong(membership, attached, pending, stanza)
-    if not attached and not pending then
-        return st.error_reply(stanza, "cancel", "not-acceptable", nil, membership.room)
+function onSelfPing(membership, session, ping)
+    if not isAttached(membership, session.full_jid) or not isToBeAsked(membership) then
+        session.send(pong(membership, session.full_jid, ping))
+    elseif awaitPong(membership, session.full_jid, ping) then
+        check(membership)
+    else
+        noteOver("minimix_max_pending_iqs", session.username, membership.room, "iq_limit")
+        session.send(st.error_reply(ping, "wait", "resource-constraint", nil, membership.room))
     end
-    if attached and isReached(membership) then
-        return st.reply(stanza)
-    end
-    return st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
 end
 
 function isArchiveQuery(stanza)
@@ -12113,7 +12483,7 @@ function client_iq.onIq(event)
     local pending = pendingJoin(membership, session.full_jid)
     local attached = isAttached(membership, session.full_jid)
     if isSelfPing(to, (attached or pending == nil) and membership.nick or pending.nick, stanza) then
-        session.send(pong(membership, attached, pending ~= nil, stanza))
+        onSelfPing(membership, session, stanza)
         return true
     end
     if not attached and pending == nil or isArchiveQuery(stanza) then
@@ -12482,16 +12852,16 @@ end
 --- `user-disabled`.
 function follow_accounts.onAccountDisabled(event)
     if event.host == module.host then
-        follow_accounts.forgetAccount(event.username)
         forgetRefusals(event.username)
+        follow_accounts.forgetAccount(event.username)
     end
 end
 
 --- `user-deleted`.
 function follow_accounts.onAccountDeleted(event)
     if event.host == module.host then
-        follow_accounts.forgetAccount(event.username)
         forgetRefusals(event.username)
+        follow_accounts.forgetAccount(event.username)
         deleteOwn(event.username)
     end
 end
@@ -12794,7 +13164,7 @@ function client_presence.onPresence(event)
             return nil
         end
     end
-    if type_ == nil then
+    if type_ == nil or type_ == "probe" then
         return update(membership, session, stanza)
     else
         return nil
@@ -12822,7 +13192,7 @@ end
 -- changes the membership.
 local follow_autojoin = {}
 do
-local onPublished, onRetracted, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, line, UNREAD_PAUSE, unread, early
+local onPublished, onRetracted, bookmarkOf, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, line, UNREAD_PAUSE, unread, early
 local takeBack = occupancy_depart.takeBack
 local monotonic = state_clock.monotonic
 local askForNick = occupancy_joined.askForNick
@@ -12866,7 +13236,7 @@ function onPublished(event)
     local room = roomOf(event.id)
     if room ~= nil and isUsersDoing(event) then
         noteMade(username, room)
-        bookmarkChanged(username, room, readItem(username, room, event.item))
+        bookmarkChanged(username, room, bookmarkOf(username, room, readItem(username, room, event.item)))
     end
 end
 
@@ -12874,15 +13244,29 @@ function onRetracted(event)
     local username = event.service.config.pep_username
     local room = roomOf(event.id)
     if room ~= nil and isUsersDoing(event) then
-        noteRemoved(username, room)
-        bookmarkChanged(username, room, nil)
+        local bookmark = bookmarkOf(username, room, nil)
+        if bookmark == nil then
+            noteRemoved(username, room)
+        end
+        bookmarkChanged(username, room, bookmark)
+    end
+end
+
+function bookmarkOf(username, room, changed)
+    local bookmarks = bookmarksOf(username)
+    if bookmarks == nil then
+        return changed
+    else
+        return bookmarks[room]
     end
 end
 
 function onEmptied(event)
     local username = event.service.config.pep_username
     if isUsersDoing(event) then
-        forgetRefusals(username)
+        if forgetRefusals(username) then
+            save(username)
+        end
         for _, membership in ipairs(membershipsOf(username)) do
             if membership.bookmark ~= nil then
                 noteRemoved(username, membership.room)
@@ -12927,7 +13311,9 @@ end
 
 function membershipFor(username, room, bookmark)
     if not (bookmark and bookmark.autojoin) then
-        forgetRefusals(username, room)
+        if forgetRefusals(username, room) then
+            save(username)
+        end
         return nil
     end
     local nick = bookmark.nick or defaultNick(username, room)
@@ -13081,13 +13467,13 @@ function follow_autojoin.followAll(usernames)
     local wanted = {}
     for _, username in ipairs(usernames) do
         local account = findAccount(username)
-        local temp_6
+        local temp_7
         if account == nil then
-            temp_6 = hasSession(username)
+            temp_7 = hasSession(username)
         else
-            temp_6 = not isInactive(account)
+            temp_7 = not isInactive(account)
         end
-        if temp_6 then
+        if temp_7 then
             wanted[#wanted + 1] = username
         end
     end
@@ -13492,6 +13878,50 @@ function occupancy_former.move(membership)
 end
 end
 
+-- src/occupancy/components.ts
+--
+-- Watches components of this server that are connected by a stream (XEP-0114). Their rooms end with the stream.
+local occupancy_components = {}
+do
+local watchComponent
+local inTurn = minimix_turn.inTurn
+local hostBack = occupancy_watch.hostBack
+local hostGone = occupancy_watch.hostGone
+
+function watchComponent(name)
+    local host = prosody.hosts[name]
+    if (host and host.type) ~= "component" then
+        return
+    end
+    local events = host.events
+    local function onGone()
+        inTurn(function()
+            hostGone(name)
+        end)
+        return nil
+    end
+    local function onBack()
+        inTurn(function()
+            hostBack(name)
+        end)
+        return nil
+    end
+    module:hook_object_event(events, "component-disconnected", onGone, 1)
+    module:hook_object_event(events, "component-authenticated", onBack, 1)
+end
+
+--- Watches existing components, and those that are added later.
+function occupancy_components.watchComponents()
+    for host in pairs(prosody.hosts) do
+        watchComponent(host)
+    end
+    module:hook_global("host-activated", function(host)
+        watchComponent(host)
+        return nil
+    end)
+end
+end
+
 -- src/occupancy/resume.ts
 --
 -- Resumes memberships after a reload. The timers of the previous instance have ended, and its pending answers are lost.
@@ -13845,6 +14275,7 @@ local findMembership = state_memberships.findMembership
 local isOccupantJid = state_memberships.isOccupantJid
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
+local now = state_memberships.now
 local occupantJid = state_memberships.occupantJid
 local awaitsReflection = state_sent.awaitsReflection
 local noteReflected = state_sent.noteReflected
@@ -13948,7 +14379,7 @@ function isJoinAffiliations(stanza)
 end
 
 function noteHeard(membership)
-    membership.liveness.heard = true
+    membership.liveness.heardAt = now()
     counters.copiesIn = counters.copiesIn + 1
 end
 
@@ -14202,6 +14633,7 @@ local onRefused = occupancy_phases.onRefused
 local onRemoved = occupancy_phases.onRemoved
 local onRenamed = occupancy_phases.onRenamed
 local onSelf = occupancy_phases.onSelf
+local answerProbe = occupancy_probe.answerProbe
 local isExpulsion = occupancy_refusal.isExpulsion
 local itemOf = occupancy_replay.itemOf
 local isLateNick = occupancy_requests.isLateNick
@@ -14215,6 +14647,7 @@ local noteDrop = state_counters.noteDrop
 local findMembership = state_memberships.findMembership
 local isCurrent = state_memberships.isCurrent
 local isOccupantJid = state_memberships.isOccupantJid
+local now = state_memberships.now
 local hold = state_held.hold
 local saveOften = state_store.saveOften
 local after = minimix_turn.after
@@ -14348,7 +14781,7 @@ function room_presence.onPresence(event)
             return onStray(stanza, from, to)
         end
     end
-    membership.liveness.heard = true
+    membership.liveness.heardAt = now()
     counters.copiesIn = counters.copiesIn + 1
     if type_ == "error" then
         onRefused(membership, nick, stanza)
@@ -14360,6 +14793,9 @@ function room_presence.onPresence(event)
         else
             return true
         end
+    end
+    if nick ~= nil and answerProbe(membership, nick, stanza) then
+        return true
     end
     if nick == nil then
         onRoomPresence(membership, stanza)
@@ -14534,7 +14970,6 @@ function state_upgrade.convert(membership)
     if former.timer ~= nil or former.checking == true then
         membership.liveness.checking = true
     end
-    membership.liveness.heard = former.heard == true
     membership.liveness.unanswered = former.unanswered or 0
     if former.shownPresence == nil then
         membership.shownPresence = nil
@@ -14558,6 +14993,8 @@ end
 local state_snapshot = {}
 do
 local restoreAccount, restoreMembership, complete
+local allRefusals = state_bookmarks.allRefusals
+local restoreRefusals = state_bookmarks.restoreRefusals
 local monotonic = state_clock.monotonic
 local counters = state_counters.counters
 local restoreCounters = state_counters.restoreCounters
@@ -14601,8 +15038,10 @@ end
 
 function restoreMembership(membership, isOld)
     local hadView = membership.view ~= nil
-    complete(membership, createMembership(membership.username, membership.room, membership.nick))
+    local fresh = createMembership(membership.username, membership.room, membership.nick)
+    complete(membership, fresh)
     complete(membership.view, newView())
+    complete(membership.liveness, fresh.liveness)
     if not convert(membership) and not hadView then
         outdate(membership.view)
     end
@@ -14645,6 +15084,7 @@ end
 function state_snapshot.snapshot()
     return {
         accounts = accounts,
+        refusals = allRefusals(),
         pendingIqs = pendingIqs,
         joined = joined,
         counters = counters,
@@ -14684,6 +15124,9 @@ function state_snapshot.restore(saved)
     if saved.pendingIqs ~= nil and not isOld then
         restorePendingIqs(saved.pendingIqs)
     end
+    if saved.refusals ~= nil then
+        restoreRefusals(saved.refusals)
+    end
     if saved.joined ~= nil then
         restoreJoined(saved.joined)
     end
@@ -14699,7 +15142,6 @@ end
 -- Life cycle and the table of hooks: event, handler, priority. Handlers of equal priority run in random order
 -- (util/events.lua). So no hook here uses a priority of a module of Prosody.
 do
-local watchComponent
 local onAnnounce = admin_announce.onAccountInfo
 local offerCommands = admin_commands.offerCommands
 local updateMetrics = admin_metrics.updateMetrics
@@ -14744,12 +15186,11 @@ local saveLate = state_store.saveLate
 local onRecovery = state_outage.onRecovery
 local retryNow = state_outage.retryNow
 local leaveFormerAddresses = occupancy_former.leaveFormerAddresses
+local watchComponents = occupancy_components.watchComponents
 local resumeAll = occupancy_resume.resumeAll
 local askForGaps = occupancy_watch.askForGaps
 local bringBack = occupancy_watch.bringBack
 local checkQuiet = occupancy_watch.checkQuiet
-local onComponentGone = occupancy_watch.onComponentGone
-local onComponentUp = occupancy_watch.onComponentUp
 local onLinkGone = occupancy_watch.onLinkGone
 local onLinkUp = occupancy_watch.onLinkUp
 local options = minimix_options
@@ -14773,16 +15214,6 @@ local formerOccupantsOf = state_former.formerOccupantsOf
 local hasFormerOccupants = state_former.hasFormerOccupants
 local restore = state_snapshot.restore
 local snapshot = state_snapshot.snapshot
-
-function watchComponent(domain)
-    local host = prosody.hosts[domain]
-    if (host and host.type) == "component" then
-        local events = host.events
-        module:hook_object_event(events, "component-disconnected", turn(onComponentGone), 1)
-        module:hook_object_event(events, "component-authenticated", turn(onComponentUp), 1)
-    end
-end
-
 module:hook("pre-presence/full", turn(onClientPresence), 0.05)
 module:hook("pre-presence/bare", turn(onClientPresence), 0.05)
 module:hook("pre-message/full", turn(onClientMessage), -2)
@@ -14836,10 +15267,6 @@ module:hook("s2sin-destroyed", turn(onLinkGone), 1)
 module:hook("s2sout-destroyed", turn(onLinkGone), 1)
 module:hook("s2sin-established", turn(onLinkUp), 1)
 module:hook("s2sout-established", turn(onLinkUp), 1)
-module:hook_global("host-activated", watchComponent)
-for domain in pairs(prosody.hosts) do
-    watchComponent(domain)
-end
 module:hook_global("server-stopping", saveDelivered)
 module:hook_global("server-stopping", saveLate)
 module:hook_global("server-stopping", retryNow, -1)
@@ -14917,6 +15344,7 @@ module.load = function()
     addShellCommands()
     offerCommands()
     onceStarted(checkNeighbours)
+    watchComponents()
     if module.reloading ~= true then
         load(comeBack)
     end

@@ -116,7 +116,12 @@ export function onRefused(membership: Membership, nick: string | undefined, erro
     if (!rulesOf(membership).refused(membership, membership.place, nick, error)) {
         if (nick === undefined || !answerProbe(membership, nick, error)) {
             noteDrop("unclaimed");
-            module.log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username);
+            module.log(
+                "debug",
+                "Ignoring a presence error from %s to %s: it answers no presence",
+                membership.room,
+                membership.username,
+            );
         }
         check(membership);
     }

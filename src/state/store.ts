@@ -57,7 +57,7 @@ interface AccountRecord {
     readonly resource: string | undefined;
     readonly rooms: Record<string, RoomRecord | undefined>;
     readonly former: FormerRecord[] | undefined;
-    /** Bookmarks by which the account is not joined, since the room has put it out. */
+    /** Bookmarks that the account does not join, because the room has removed it. */
     readonly refused: Refused | undefined;
 }
 
