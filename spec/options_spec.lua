@@ -52,11 +52,11 @@ local function is_in(s, room)
 	return s:occupants(room)[1] ~= nil;
 end
 
--- Returns the storage of a server that stopped with the account in a number of rooms.
+-- Returns the storage of a server that stopped with the account in a number of rooms, each of another service.
 local function stopped_in(count)
 	local rooms = {};
 	for i = 1, count do
-		rooms[("room%d@rooms.example.org"):format(i)] = { nick = "Alice", state = "in" };
+		rooms[("room@rooms%d.example.org"):format(i)] = { nick = "Alice", state = "in" };
 	end
 	local function record() return { seen = require "support.clock".now, rooms = rooms }; end
 	return { ["example.org"] = { minimix = { alice = record } } };

@@ -274,15 +274,15 @@ export function bringBack(usernames: string[]): void {
     }
 }
 
-/** Memberships on their way back that a service of rooms may leave unanswered before others follow. */
+/** Largest number of unanswered rejoins per service of rooms. Others wait. */
 const MAX_UNANSWERED = 10;
 
-/** Memberships on their way back, by the service of their rooms. */
+/** Memberships with an unanswered rejoin, by the service of their rooms. */
 const unanswered = new LuaMap<string, Membership[]>();
 
 const line = newLine(comeBack, mayComeBack);
 
-/** A service that answers slowly is not asked faster: late answers would only be asked for again. */
+/** Whether a membership may rejoin now. A slow service gets no more joins until it answers: it would only answer later. */
 function mayComeBack(membership: Membership): boolean {
     const service = jids.host(membership.room);
     const asked: Membership[] = [];
