@@ -296,9 +296,9 @@ minimix_options.history = count("minimix_history", 20, 0)
 minimix_options.maxHistory = count("minimix_max_history", 1000, 0)
 --- Bytes of memory for messages of a room that are buffered while an earlier gap is filled, per account.
 minimix_options.maxGapSize = count("minimix_max_gap_size", 524288, 0)
---- Bytes of memory of the messages of the past that a joining session is sent.
+--- Bytes of memory of history for a joining session.
 minimix_options.maxHistorySize = count("minimix_max_history_size", 2097152, 0)
---- Rooms that one query of an account's archive goes through.
+--- Largest number of rooms that one query of an archive reads.
 minimix_options.maxQueryRooms = count("minimix_max_query_rooms", 200, 1)
 --- Whether a stanza is serialised once for all sessions. Tests turn this off to show that nothing else changes.
 minimix_options.readyText = valueOf("minimix_ready_text") ~= false
@@ -368,8 +368,8 @@ function state_bookmarks.noteRefusal(membership, forbidden)
     setRefusal(membership.username, membership.room, {bookmark = bookmark, forbidden = forbidden, wasIn = membership.established == true})
 end
 
---- Whether the room does not want the account by this bookmark. After a refusal it may under another nick or with another
--- password. A user who edits the bookmark of a room that has put the account out wants it back.
+--- Whether the room refuses the account with this bookmark. After a refusal, another nick or password may succeed. After
+-- a removal, any edit of the bookmark counts as the user's request to return.
 function state_bookmarks.isRefused(username, room, bookmark)
     local opt_5 = refusals[username]
     local refusal = opt_5 and opt_5[room]
@@ -380,7 +380,8 @@ function state_bookmarks.isRefused(username, room, bookmark)
     return refused ~= nil and refused.nick == bookmark.nick and refused.password == bookmark.password
 end
 
---- What a restart must not forget. Rooms that refused a join, or that this server forbids, are tried again then.
+--- Returns the removals to store. Rooms that refused a join, or that this server forbids, are tried again after a
+-- restart.
 function state_bookmarks.refusedRooms(username)
     local refused = {}
     for room, temp_11 in pairs(state_bookmarks.refusalsOf(username)) do
@@ -401,7 +402,7 @@ function state_bookmarks.refusedRooms(username)
     end
 end
 
---- Takes over what was stored, as far as it is well formed.
+--- Takes over stored removals. Malformed ones are ignored.
 function state_bookmarks.restoreRefused(username, refused)
     if type(refused) ~= "table" then
         return
@@ -413,19 +414,19 @@ function state_bookmarks.restoreRefused(username, refused)
     end
 end
 
---- Hands over all refusals on a reload.
+--- Returns all refusals, for a reload.
 function state_bookmarks.allRefusals()
     return refusals
 end
 
---- Takes over those of the instance before a reload.
+--- Takes over the refusals of the previous instance of the module.
 function state_bookmarks.restoreRefusals(saved)
     for username, rooms in pairs(saved) do
         refusals[username] = rooms
     end
 end
 
---- Forgets the refusal of a room, or of all. Returns whether there was one.
+--- Removes the refusal of a room, or of all rooms. Returns whether there was one.
 function state_bookmarks.forgetRefusals(username, room)
     local rooms = refusals[username]
     local isNews
@@ -1364,10 +1365,10 @@ memo = {}
 memoSize = 0
 MEMO_SIZE = 1000
 MEMO_LENGTH = 40
---- The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza.
+--- The pieces of the text, and the names of one element's attributes. Reused tables, to avoid garbage.
 pieces = {}
 names = {}
---- Pieces for which the table is kept: a big stanza must not hold its memory for ever.
+--- Largest number of pieces for which the table is kept, so that a large stanza does not hold its memory.
 MOST_PIECES = 4096
 end
 
@@ -1420,15 +1421,15 @@ local held = setmetatable({}, {__mode = "v"})
 --- The last stanza and its result: a local room passes the same table for all accounts.
 local source
 local latest
---- How many times its XML a stanza may take as a tree to be kept as one: an ordinary presence takes four or five.
+--- Largest size of a stanza table, as a multiple of its XML. An ordinary presence takes four or five times its XML.
 local TREE = 8
 
---- Whether a stanza may be kept as a tree: minimix_max_cached_size bounds its XML, and with it the memory.
+--- Whether a stanza may be kept as a table. minimix_max_cached_size limits its XML, and by this its memory.
 function state_held.mayKeep(stanza)
     return string.len(textOf(stanza)) <= options.maxCachedSize and weightOf(stanza) <= TREE * math.max(options.maxCachedSize, 1024)
 end
 
---- What is to be shown of a presence to those who come later.
+--- Returns a presence in the form that later joins receive.
 function state_held.hold(presence)
     if presence == source and latest ~= nil then
         return latest
@@ -1453,8 +1454,8 @@ function state_held.restoreHeld(presence)
     held[presence.text] = presence
 end
 
---- A presence as a stanza without `to`; undefined for what is no XML. It is parsed each time, as a tree takes many times the
--- memory of its text.
+--- Returns a presence as a stanza without `to`. Undefined for invalid XML. Parsed each time, because a table takes much
+-- more memory than text.
 function state_held.stanzaOf(presence)
     return xml.parse("<presence" .. presence.text)
 end
@@ -4089,31 +4090,31 @@ end
 
 -- src/send/outlet.ts
 --
--- What a session is sent in slices. While some of it is to come, all else that the module sends to the session waits behind it,
--- so that the order is that of one go.
+-- Stanzas that a session receives in slices. All later stanzas of the module to the session wait behind them, so the
+-- order is kept.
 local send_outlet = {}
 do
 local newQueues = slices.newQueues
 local weightOf = minimix_weight.weightOf
---- Bytes of memory of what may wait for one session, about.
+--- Approximate limit of the memory of waiting stanzas per session, in bytes.
 local MAX_WAITING = 4194304
 local outlets = newQueues()
---- Bytes of memory of what waits for each session.
+--- Bytes of memory of waiting stanzas, by session.
 local waiting = {}
---- The session that something is being sent to in slices right now.
+--- The session that receives a slice right now.
 local sending
 
---- Whether what is sent to a session now has to wait.
+--- Whether a stanza to a session must wait now.
 function send_outlet.mustWait(fullJid)
     return sending ~= fullJid and outlets.length(fullJid) > 0
 end
 
---- Whether so much waits for a session that no more of what a room says can.
+--- Whether too many stanzas wait for a session, so that further ones of the room are dropped.
 function send_outlet.isFull(fullJid)
     return (waiting[fullJid] or 0) > MAX_WAITING and send_outlet.mustWait(fullJid)
 end
 
---- Sends something to a session step by step.
+--- Sends stanzas to a session step by step.
 function send_outlet.sendInSlices(fullJid, step)
     outlets.add(fullJid, function()
         sending = fullJid
@@ -4126,7 +4127,7 @@ function send_outlet.sendInSlices(fullJid, step)
     end)
 end
 
---- Sends a stanza that is lent once all before it has been sent.
+--- Sends a lent stanza after all earlier ones. It is cloned.
 function send_outlet.sendBehind(fullJid, stanza, send)
     local copy = st.clone(stanza)
     local weight = weightOf(copy)
@@ -4138,7 +4139,7 @@ function send_outlet.sendBehind(fullJid, stanza, send)
     end)
 end
 
---- Forgets what was to be sent to a session that is gone.
+--- Drops the waiting stanzas of a session that has ended.
 function send_outlet.dropOutlet(fullJid)
     outlets.drop(fullJid)
     waiting[fullJid] = nil
@@ -4176,7 +4177,7 @@ function isOverfull(membership, fullJid)
     return isOver
 end
 
---- Sends a stanza to one session, if it is there still; behind what it is being sent in slices.
+--- Sends a stanza to one session, if it still exists. During a replay in slices the stanza waits behind it.
 function send_fork.sendTo(fullJid, stanza)
     if fullJid == nil then
         return
@@ -4233,7 +4234,7 @@ function passHeld(session, held)
     end
 end
 
---- Whether nobody but the stream itself wants to see what a session is sent.
+--- Whether a session has a plain stream without filters, so that stanzas can be written as text.
 function send_fork.takesText(fullJid)
     local session = findSession(fullJid)
     return session ~= nil and isPlainStream(session) and not isFiltered(session)
@@ -4325,7 +4326,7 @@ end
 
 BATCH = 65536
 
---- Sends a session presences that are held as text already; a plain stream gets many in one go.
+--- Sends presences that are stored as text to a session. A plain stream gets many in one write.
 function send_fork.sendHeld(fullJid, presences)
     if fullJid == nil then
         return
@@ -4444,8 +4445,8 @@ function send_own.forkOwn(membership, presence, except)
     end
 end
 
---- Hands a presence of another occupant to every attached session. Where the room shows JIDs, the account may be named as
--- who changed that occupant.
+--- Sends a presence of another occupant to every attached session. In a room with visible JIDs it may name the account
+-- as actor.
 function send_own.forkOther(membership, presence)
     if not namesOccupant(membership, presence) then
         fork(membership, presence)
@@ -4714,7 +4715,7 @@ local startOfNumbers = state_numbers.startOfNumbers
 local beginOutage = state_outage.beginOutage
 --- Number of entries of a room in memory: enough for the history of an ordinary join.
 state_logs.RECENT = 50
---- Bytes of memory of them.
+--- Memory limit of these entries, in bytes.
 local RECENT_SIZE = 524288
 state_logs.logs = {}
 --- The highest number in dropped logs. A new log of the same room does not know these entries.
@@ -4923,8 +4924,8 @@ function state_messages.appendMessage(messages, key, stanza, when, label)
     return "failed", nil
 end
 
---- The messages that a query finds; undefined if the driver failed. All at once: mod_storage_sql prepares a query once, so
--- that another one ends the first (util/sql.lua, execute). After `most` bytes of memory no more are read.
+--- Returns the messages of a query. Undefined if the driver failed. Reads all at once: mod_storage_sql prepares a query
+-- once, and another one would end the first (util/sql.lua, execute). Stops after `most` bytes of memory.
 function state_messages.findMessages(messages, key, query, most)
     if most == nil then
         most = math.huge
@@ -5968,8 +5969,8 @@ end
 
 -- src/archive/cursor.ts
 --
--- What a query reads of one archive. Storage drivers differ in what they make of a query with several conditions, so that
--- all they are asked for is a rough range, chunk by chunk.
+-- Reads one archive for a query. Storage drivers treat queries with several conditions differently. So they are only
+-- asked for an approximate range, chunk by chunk.
 local archive_cursor = {}
 do
 local readIds, read, rangeQuery, roughly, consider, isPast, isAtOrPast
@@ -6118,14 +6119,14 @@ function isAtOrPast(place, item, reverse)
     return id
 end
 
---- Whether `one` is further on in the direction of a walk than `other`, which is of another archive.
+--- Whether `one` is further in the direction of a walk than `other`, which is in another archive.
 function archive_cursor.isAhead(one, other, reverse)
     local isLater = one.when > other.when or one.when == other.when and one.rank > other.rank
     return isLater ~= reverse
 end
 
 local LARGEST_CHUNK = 256
---- Bytes of memory after which no more is read of an archive at a time.
+--- Bytes of memory to read of one archive at a time.
 local READ_WEIGHT = 524288
 
 function archive_cursor.openCursors(archives, max)
@@ -6150,7 +6151,7 @@ function archive_cursor.openCursors(archives, max)
     return cursors
 end
 
---- Reads the next items of one archive, or the single items that the query names.
+--- Reads the next items of one archive, or the items that the query names.
 function archive_cursor.readOn(cursor, walk, missing)
     local ids = walk.query.ids
     cursor.items = {}
@@ -6175,7 +6176,7 @@ end
 
 -- src/archive/page.ts
 --
--- Pages of an archive, or of several: a merge, in the order of time, of what cursors read (XEP-0313 4.2, 4.3).
+-- Pages of one archive or of several. Merges the items of the cursors by time (XEP-0313 4.2, 4.3).
 local archive_page = {}
 do
 local hasFailed, noteEnd, newSearch, isMissing, knownEnd, newMerge, mergeStep, cursorOfNext, takeItem, pageOf, reversed, ends, COUNTED, PAGE_WEIGHT
@@ -6184,7 +6185,7 @@ local isAhead = archive_cursor.isAhead
 local openCursors = archive_cursor.openCursors
 local readOn = archive_cursor.readOn
 
---- Begins to read a page; each step asks the storage once.
+--- Starts to read a page. Each step asks the storage once.
 function archive_page.startReading(archives, query)
     local after = newSearch(archives, query.after)
     local before = newSearch(archives, query.before)
@@ -6395,7 +6396,7 @@ ends = cache.new(256)
 COUNTED = 10000
 PAGE_WEIGHT = 4194304
 
---- A page of these archives; undefined if an id that the query names is not in them.
+--- Returns a page of these archives. Undefined if an id of the query is not in them.
 function archive_page.readPage(archives, query)
     local reading = archive_page.startReading(archives, query)
     while not reading.step() do
@@ -6427,7 +6428,7 @@ function archive_personal.personalArchive(username, other)
     return {store = store, key = username, label = other, holds = function() return true end}
 end
 
---- Begins to read what was said in a room last.
+--- Starts to read the last messages of a room.
 function archive_personal.startReadingRoom(membership, most, since)
     return startReading(
         {archive_personal.personalArchive(membership.username, membership.room)},
@@ -6866,7 +6867,8 @@ end
 
 -- src/archive/buffer.ts
 --
--- What a room says while there may be a gap before it: buffered, and put into the log once the gap is closed or given up.
+-- Buffers messages of a room while messages before them may be missing. They go into the log when the gap is closed or
+-- given up.
 local archive_buffer = {}
 do
 local takeBufferedId, messageIdOf, drain, unseenFirst, forgetDrained, drainOne
@@ -6881,7 +6883,7 @@ local stanzaIdBy = minimix_stanzas.stanzaIdBy
 local weightOf = minimix_weight.weightOf
 local record = archive_log.record
 
---- A message of the past: into the archive, and to the sessions that were attached all the time, if it is new.
+--- Archives a missed message, and sends it to the sessions that were attached all the time, if it is new.
 function archive_buffer.missed(membership, delayed)
     local isSeen = takeBufferedId(membership, delayed)
     if record(membership, delayed) and not isSeen then
@@ -6959,7 +6961,7 @@ function drainOne(membership, catching)
     return false
 end
 
---- Buffers what the room says: it has its place after what is missing. The room's archive may have it as well.
+--- Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too.
 function archive_buffer.hold(membership, catching, stanza, seen)
     local when = wallClock()
     local copy = st.clone(stanza)
@@ -6984,7 +6986,7 @@ function archive_buffer.hold(membership, catching, stanza, seen)
     end
 end
 
---- Goes through what is buffered and not in the log yet, newest first, until `visit` returns true.
+--- Visits the buffered messages that are not in the log, newest first, until `visit` returns true.
 function archive_buffer.readHeld(membership, visit)
     local catching = membership.catchUp
     if catching == nil then
@@ -7003,14 +7005,14 @@ function archive_buffer.readHeld(membership, visit)
     end
 end
 
---- What is buffered gets its place now, behind the past that the room has shown, whether that was all or not.
+--- Moves the buffered messages into the log, after the missed messages that the room sent.
 function archive_buffer.endCatchUp(membership)
     if membership.catchUp ~= nil then
         drain(membership, membership.catchUp, false)
     end
 end
 
---- The same at once: the account is out of the room, and what was said has to be in the log by then.
+--- Does the same at once. The account is out of the room, and its messages must be in the log by then.
 function archive_buffer.flush(membership)
     archive_buffer.endCatchUp(membership)
     local catching = membership.catchUp
@@ -7165,8 +7167,8 @@ function archive_read.archiveOf(username, room)
     return true, archive
 end
 
---- Rooms of whose log an account got something, the ones it has left included; where it got something last, comes first.
--- Undefined if storage failed.
+--- Returns the rooms with messages for an account, also those that it has left. The room with the latest message comes
+-- first. Undefined if storage failed.
 function archive_read.roomsRead(username)
     local ranges = allRangesOf(username)
     if ranges == nil then
@@ -7349,8 +7351,8 @@ function limitsOf(join)
     }
 end
 
---- Sends a session the account's history of the room, oldest first. What is said from now on is no part of it: what is in
--- memory is chosen at once, and the rest is older.
+--- Sends the account's history of the room to a session, oldest first. Later messages are not part of it: messages in
+-- memory are chosen at once, and the others are older.
 function archive_history.sendHistory(membership, request)
     local session = request.session
     local limits = limitsOf(request.stanza)
@@ -7911,7 +7913,7 @@ function send_ping.saysJoined(condition)
     return condition == "service-unavailable" or condition == "feature-not-implemented"
 end
 
---- Whether the answer to a self-ping is evidence that the account is not in the room; other errors are none.
+--- Whether the answer to a self-ping proves that the account is out. Other errors prove nothing.
 function send_ping.saysOut(condition)
     return condition == "not-acceptable" or condition == "item-not-found"
 end
@@ -8110,11 +8112,14 @@ function askPage(membership, catching, after, query)
     catching.blocked = blocklistOf(membership.username)
     catching.appendOutOfOrder = after ~= nil or query.isFirst
     local function answered(answer)
-        if membership.catchUp == nil and isCurrent(membership) then
+        if not isCurrent(membership) then
+            return
+        end
+        if membership.catchUp ~= catching or catching.progress.step == "draining" then
             query.done("refused")
             return
         end
-        if membership.catchUp ~= catching or catching.progress ~= asking or not isCurrent(membership) then
+        if catching.progress ~= asking then
             return
         end
         if asking.failed then
@@ -8189,8 +8194,8 @@ function pageQuery(queryId, after, start)
 end
 
 function lastOfPage(fin)
-    local opt_20 = fin:get_child("set", RSM)
-    local last = opt_20 and opt_20:get_child_text("last")
+    local opt_24 = fin:get_child("set", RSM)
+    local last = opt_24 and opt_24:get_child_text("last")
     if last == nil or string.len(last) > LONGEST_ID then
         return nil
     else
@@ -8214,6 +8219,9 @@ LONGEST_ID = 1024
 function archive_catchup.closeGap(membership)
     archive_catchup.catchUp(membership, function(outcome)
         local catching = membership.catchUp
+        if (catching and catching.progress.step) == "idle" or (catching and catching.progress.step) == "asking" then
+            return
+        end
         local tries = (newestOf(membership)) and triesOf(catching) + 1 or 0
         if outcome ~= "unreached" or catching == nil or tries > TRIES then
             endCatchUp(membership)
@@ -8294,7 +8302,7 @@ function archive_catchup.takeResult(membership, nick, stanza)
     end
 end
 
---- How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place.
+--- Returns the result of the catch-up. Undefined without a query, or when all messages are in the log.
 function archive_catchup.outcomeOf(membership)
     local catchUp = membership.catchUp
     local progress = catchUp and catchUp.progress
@@ -8873,7 +8881,7 @@ end
 
 -- src/state/probes.ts
 --
--- Presence probes that rooms still have to answer, which not all of them do.
+-- Presence probes that rooms have not answered. Not all rooms answer them.
 local state_probes = {}
 do
 local keyOf
@@ -8882,15 +8890,15 @@ function keyOf(membership, nick)
     return membership.occupant .. " " .. membership.room .. "/" .. nick
 end
 
---- By account, room and nick.
+--- Probes by account, room and nick.
 local probes = cache.new(1024)
 
---- Notes that a session has asked for the presence of an occupant.
+--- Records a session's probe of an occupant.
 function state_probes.noteProbe(membership, nick, probe)
     probes:set(keyOf(membership, nick), probe)
 end
 
---- The probe of this nick that is pending.
+--- Returns the pending probe of a nick.
 function state_probes.findProbe(membership, nick)
     if probes:count() == 0 then
         return nil
@@ -8899,7 +8907,7 @@ function state_probes.findProbe(membership, nick)
     end
 end
 
---- The probe is answered, or has reached its time limit.
+--- Ends a probe that is answered or has timed out.
 function state_probes.endProbe(membership, nick, probe)
     local key = keyOf(membership, nick)
     if probes:get(key) == probe then
@@ -8910,7 +8918,7 @@ end
 
 -- src/occupancy/probe.ts
 --
--- Presence probes (XEP-0045 17.3): the room answers the account, and the answer is for the session that asked.
+-- Presence probes (XEP-0045 17.3). The room answers the account, and the answer goes to the session that asked.
 local occupancy_probe = {}
 do
 local isAnswer
@@ -8952,7 +8960,7 @@ function isAnswer(membership, nick, stanza)
     return known ~= nil and isSamePresence(known, hold(stanza))
 end
 
---- Seconds that a room has to answer.
+--- Timeout of a probe, in seconds.
 local TIME_LIMIT = 30
 
 --- Asks the room for the presence of an occupant.
@@ -8978,7 +8986,8 @@ function occupancy_probe.sendProbe(membership, session, stanza)
     )
 end
 
---- Hands a presence that answers a probe to the session that asked. Returns whether it does; news is for all.
+--- Sends a presence that answers a probe to the session that asked. Returns whether it does. New presence goes to all
+-- sessions.
 function occupancy_probe.answerProbe(membership, nick, stanza)
     local probe = findProbe(membership, nick)
     if probe == nil or not isAnswer(membership, nick, stanza) then
@@ -9826,8 +9835,7 @@ function release(membership, request)
     end
 end
 
---- A presence without `<x/>` of an attached session: a probe; another nick asks for a nick change; else it is a presence
--- update.
+--- Handles a presence without `<x/>` of an attached session: a probe, a nick change, or a presence update.
 function occupancy_joined.presenceSent(membership, session, stanza)
     if stanza.attr.type == "probe" then
         sendProbe(membership, session, stanza)
@@ -10572,7 +10580,7 @@ STEP = 0.1
 SLICE = 0.02
 MAX_POSTPONED = 200
 
---- An empty line.
+--- Creates an empty queue.
 function occupancy_pace.newLine(serve, mayServe)
     if mayServe == nil then
         mayServe = function() return true end
@@ -10580,7 +10588,7 @@ function occupancy_pace.newLine(serve, mayServe)
     return {items = {}, postponed = {}, serve = serve, mayServe = mayServe, moving = false}
 end
 
---- Puts items in a line, in random order. The newest are served first, as they are of a user who has just logged in.
+--- Adds items to a queue in random order. LIFO, so that the latest login is served first.
 function occupancy_pace.lineUp(line, items)
     for _, item in ipairs(shuffled(items)) do
         local line_items_0 = line.items
@@ -10595,7 +10603,7 @@ end
 
 -- src/occupancy/pong.ts
 --
--- Answers to sessions' self-pings (XEP-0410). The room does not know the full JID that asks, so the answer is ours.
+-- Answers self-pings of sessions (XEP-0410). The room does not know their full JIDs, so the module answers.
 local occupancy_pong = {}
 do
 local sendTo = send_fork.sendTo
@@ -10605,7 +10613,7 @@ local expectIqAnswer = state_pending.expectIqAnswer
 local takeIq = state_pending.takeIq
 local pendingJoin = state_queue.pendingJoin
 
---- What a session learns of the account's place in the room, as far as that is known.
+--- Returns the answer to a self-ping from the known state of the account in the room.
 function occupancy_pong.pong(membership, session, ping)
     local attached = isAttached(membership, session)
     if attached and isReached(membership) then
@@ -10617,7 +10625,8 @@ function occupancy_pong.pong(membership, session, ping)
     return st.error_reply(ping, "wait", "remote-server-timeout", nil, membership.room)
 end
 
---- A session's self-ping waits for the answer to the account's own. Returns false if the session has too many open.
+--- Queues a session's self-ping until the account's own is answered. Returns false if the session has too many pending
+-- IQs.
 function occupancy_pong.awaitPong(membership, session, ping)
     local key = expectIqAnswer(session, membership.room, ping)
     if key ~= nil then
@@ -10631,7 +10640,7 @@ function occupancy_pong.awaitPong(membership, session, ping)
     return key ~= nil
 end
 
---- Answers the self-pings that have waited.
+--- Answers the queued self-pings.
 function occupancy_pong.answerPings(membership)
     local waiting = membership.liveness.waiting
     membership.liveness.waiting = nil
@@ -10881,10 +10890,10 @@ function occupancy_watch.check(membership)
     ask(membership, false)
 end
 
---- Seconds after which a session's self-ping is not answered before the room has been asked.
+--- Seconds without a stanza of the room after which a session's self-ping is not answered from the known state.
 local QUIET = 60
 
---- Whether nothing is known of the account's place in the room but from a while ago.
+--- Whether the state of the account in the room is only known from a while ago.
 function occupancy_watch.isToBeAsked(membership)
     local liveness = membership.liveness
     if membership.place.phase ~= "joined" or liveness.unanswered > 0 then
@@ -10894,7 +10903,7 @@ function occupancy_watch.isToBeAsked(membership)
     return isQuiet or liveness.checking == true or occupancy_watch.isInDoubt(membership)
 end
 
---- Looks after the rooms that have said nothing for so many seconds, spread over as many.
+--- Sends self-pings to the rooms that have been quiet for a number of seconds, spread over the same time.
 function occupancy_watch.checkQuiet(seconds)
     for _, membership in ipairs(allMemberships()) do
         local liveness = membership.liveness
@@ -10933,7 +10942,7 @@ function occupancy_watch.onLinkUp(event)
     end
 end
 
---- A component of this server is gone, and its rooms with it.
+--- A component of this server has disconnected, with its rooms.
 function occupancy_watch.hostGone(host)
     for _, membership in ipairs(allMemberships()) do
         local isThere = membership.place.phase == "joined" and membership.liveness.unanswered == 0
@@ -10943,7 +10952,7 @@ function occupancy_watch.hostGone(host)
     end
 end
 
---- A component of this server is there again. It may not know who was in its rooms.
+--- A component of this server has connected again. Its rooms may have lost the account.
 function occupancy_watch.hostBack(host)
     local memberships = {}
     for _, membership in ipairs(allMemberships()) do
@@ -11197,7 +11206,7 @@ function occupancy_phases.onRefused(membership, nick, error_)
     if not rulesOf(membership).refused(membership, membership.place, nick, error_) then
         if nick == nil or not answerProbe(membership, nick, error_) then
             noteDrop("unclaimed")
-            module:log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username)
+            module:log("debug", "Ignoring a presence error from %s to %s: it answers no presence", membership.room, membership.username)
         end
         check(membership)
     end
@@ -12317,10 +12326,10 @@ function result(session, queryId, item)
     return st.message({from = jids.bare(session.full_jid), to = session.full_jid}):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag("delay", {xmlns = DELAY, stamp = datetime.datetime(item.when)}):up():add_child(message):reset()
 end
 
---- Of each session one query is answered after the other.
+--- The queries of one session are answered one after the other.
 local queries = newQueues()
 
---- `account-disco-info`: XEP-0313 7. Without mod_mam there is no archive to include anything in.
+--- `account-disco-info`: XEP-0313 7. Without mod_mam the account has no archive that could include groupchat.
 function archive_query.onAccountInfo(event)
     if hasPersonalArchive() then
         event.reply:tag("feature", {var = MAM .. "#groupchat-field"}):up()
@@ -13890,7 +13899,7 @@ end
 
 -- src/occupancy/components.ts
 --
--- Components of this server that are connected by a stream (XEP-0114): their rooms go and come with the stream.
+-- Watches components of this server that are connected by a stream (XEP-0114). Their rooms end with the stream.
 local occupancy_components = {}
 do
 local watchComponent
@@ -13920,7 +13929,7 @@ function watchComponent(name)
     module:hook_object_event(events, "component-authenticated", onBack, 1)
 end
 
---- Listens to the components there are, and to those that are added.
+--- Watches existing components, and those that are added later.
 function occupancy_components.watchComponents()
     for host in pairs(prosody.hosts) do
         watchComponent(host)

@@ -52,11 +52,11 @@ local function is_in(s, room)
 	return s:occupants(room)[1] ~= nil;
 end
 
--- Returns the storage of a server that stopped with the account in a number of rooms.
+-- Returns the storage of a server that stopped with the account in a number of rooms, each of another service.
 local function stopped_in(count)
 	local rooms = {};
 	for i = 1, count do
-		rooms[("room%d@rooms.example.org"):format(i)] = { nick = "Alice", state = "in" };
+		rooms[("room@rooms%d.example.org"):format(i)] = { nick = "Alice", state = "in" };
 	end
 	local function record() return { seen = require "support.clock".now, rooms = rooms }; end
 	return { ["example.org"] = { minimix = { alice = record } } };
@@ -267,6 +267,9 @@ describe("an invalid value", function ()
 		{ "minimix_max_gap_size", 0.5, "a whole number from 0, got 0.5; using 524288" };
 		{ "minimix_max_query_rooms", 0, "a whole number from 1, got 0; using 200" };
 		{ "minimix_max_history", "all", "a whole number from 0, got all; using 1000" };
+		{ "minimix_max_history_size", -1, "a whole number from 0, got %-1; using 2097152" };
+		{ "minimix_max_gap_size", "much", "a whole number from 0, got much; using 524288" };
+		{ "minimix_max_query_rooms", 0, "a whole number from 1, got 0; using 200" };
 		-- options of mod_mam
 		{ "archive_store", 5, "a string, got 5; using archive" };
 		{ "max_archive_query_results", "all", "a whole number from 0, got all; using 50" };

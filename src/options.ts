@@ -95,10 +95,10 @@ export const maxHistory = count("minimix_max_history", 1000, 0);
 /** Bytes of memory for messages of a room that are buffered while an earlier gap is filled, per account. */
 export const maxGapSize = count("minimix_max_gap_size", 524288, 0);
 
-/** Bytes of memory of the messages of the past that a joining session is sent. */
+/** Bytes of memory of history for a joining session. */
 export const maxHistorySize = count("minimix_max_history_size", 2097152, 0);
 
-/** Rooms that one query of an account's archive goes through. */
+/** Largest number of rooms that one query of an archive reads. */
 export const maxQueryRooms = count("minimix_max_query_rooms", 200, 1);
 
 /** Whether a stanza is serialised once for all sessions. Tests turn this off to show that nothing else changes. */

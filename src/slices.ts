@@ -76,13 +76,13 @@ export function forEachInSlices<T>(items: T[], task: (this: void, item: T) => vo
     });
 }
 
-/** Work in slices that is done one after the other where it has the same key. */
+/** Queues of work by key. Work with the same key runs one after the other. */
 export interface Queues {
-    /** Does some work once all before it with this key is done: at once, as far as a slice goes. */
+    /** Adds work to a queue. It starts when all earlier work with this key is done. */
     add(this: void, key: string, step: Step): void;
-    /** How much work with this key is not done. */
+    /** Returns the number of unfinished tasks with this key. */
     length(this: void, key: string): number;
-    /** Forgets the work with this key. */
+    /** Drops the work with this key. */
     drop(this: void, key: string): void;
 }
 

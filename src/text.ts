@@ -41,14 +41,14 @@ let memoSize = 0;
 const MEMO_SIZE = 1000;
 const MEMO_LENGTH = 40;
 
-/** The pieces of the text, and the names of one element's attributes: tables kept, to leave no garbage for each stanza. */
+/** The pieces of the text, and the names of one element's attributes. Reused tables, to avoid garbage. */
 let pieces = new LuaTable<number, string>();
 const names = new LuaTable<number, string>();
 
-/** Pieces for which the table is kept: a big stanza must not hold its memory for ever. */
+/** Largest number of pieces for which the table is kept, so that a large stanza does not hold its memory. */
 const MOST_PIECES = 4096;
 
-/** Writes an element into `pieces`, from `at` on, and gives the place after it. */
+/** Writes an element into `pieces`, starting at `at`. Returns the index after it. */
 function write(element: Stanza, outerNamespace: string | undefined, at: number): number {
     pieces.set(at, "<");
     pieces.set(at + 1, element.name);

@@ -1,4 +1,5 @@
-// What a room says while there may be a gap before it: buffered, and put into the log once the gap is closed or given up.
+// Buffers messages of a room while messages before them may be missing. They go into the log when the gap is closed or
+// given up.
 
 import * as st from "util.stanza";
 import * as options from "../options";
@@ -13,7 +14,7 @@ import { weightOf } from "../weight";
 import { record } from "./log";
 import type { Said } from "./read";
 
-/** A message of the past: into the archive, and to the sessions that were attached all the time, if it is new. */
+/** Archives a missed message, and sends it to the sessions that were attached all the time, if it is new. */
 export function missed(membership: Membership, delayed: Stanza): void {
     const isSeen = takeBufferedId(membership, delayed);
     if (record(membership, delayed) && !isSeen) {
@@ -21,7 +22,7 @@ export function missed(membership: Membership, delayed: Stanza): void {
     }
 }
 
-/** Whether a message of the past has come from the room when it was said as well. */
+/** Whether a missed message has also arrived live. */
 function takeBufferedId(membership: Membership, delayed: Stanza): boolean {
     const catching = membership.catchUp;
     const messageId = messageIdOf(membership, delayed);
@@ -32,13 +33,13 @@ function takeBufferedId(membership: Membership, delayed: Stanza): boolean {
     return true;
 }
 
-/** The id that the room gave a message, or that of whoever said it. */
+/** Returns the id that the room gave a message, or else the sender's. */
 function messageIdOf(membership: Membership, stanza: Stanza): string | undefined {
     const own = stanza.attr.id === undefined ? undefined : `${stanza.attr.from ?? ""} ${stanza.attr.id}`;
     return stanzaIdBy(stanza, membership.room) ?? own;
 }
 
-/** Buffers what the room says: it has its place after what is missing. The room's archive may have it as well. */
+/** Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too. */
 export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, seen: boolean): void {
     const when = wallClock();
     const copy = st.clone(stanza);
@@ -55,7 +56,7 @@ export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, 
     const isOver =
         catching.buffer.length - catching.drained > options.maxHistory || catching.weight > options.maxGapSize;
     if (isOver && catching.progress.step === "draining") {
-        // A room that says more than drains meanwhile takes the time itself.
+        // If messages arrive faster than they drain, drain here as well.
         drainOne(membership, catching);
         drainOne(membership, catching);
     } else if (isOver) {
@@ -64,7 +65,7 @@ export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, 
     }
 }
 
-/** Goes through what is buffered and not in the log yet, newest first, until `visit` returns true. */
+/** Visits the buffered messages that are not in the log, newest first, until `visit` returns true. */
 export function readHeld(membership: Membership, visit: (this: void, said: Said) => boolean): void {
     const catching = membership.catchUp;
     if (catching === undefined) {
@@ -80,7 +81,7 @@ export function readHeld(membership: Membership, visit: (this: void, said: Said)
     }
 }
 
-/** What is buffered gets its place now, behind the past that the room has shown, whether that was all or not. */
+/** Moves the buffered messages into the log, after the missed messages that the room sent. */
 export function endCatchUp(membership: Membership): void {
     if (membership.catchUp !== undefined) {
         drain(membership, membership.catchUp, false);
@@ -96,7 +97,7 @@ function drain(membership: Membership, catching: CatchUp, isFull: boolean): void
     }
 }
 
-/** The same at once: the account is out of the room, and what was said has to be in the log by then. */
+/** Does the same at once. The account is out of the room, and its messages must be in the log by then. */
 export function flush(membership: Membership): void {
     endCatchUp(membership);
     const catching = membership.catchUp;
@@ -105,7 +106,7 @@ export function flush(membership: Membership): void {
     }
 }
 
-/** What the room has told of its past was said before what came when it was said. */
+/** Returns the buffer with the room's history first, because it is older than live messages. */
 function unseenFirst(buffer: Buffered[]): Buffered[] {
     const ordered: Buffered[] = [];
     for (const seen of [false, true]) {
@@ -118,7 +119,7 @@ function unseenFirst(buffer: Buffered[]): Buffered[] {
     return ordered;
 }
 
-/** Frees the memory of what is in the log. */
+/** Frees the memory of messages that are in the log. */
 function forgetDrained(catching: CatchUp): void {
     const rest: Buffered[] = [];
     for (const i of $range(catching.drained + 1, catching.buffer.length)) {
@@ -131,7 +132,7 @@ function forgetDrained(catching: CatchUp): void {
     catching.drained = 0;
 }
 
-/** Whether that was the last. */
+/** Moves one buffered message into the log. Returns whether it was the last. */
 function drainOne(membership: Membership, catching: CatchUp): boolean {
     const buffered = catching.buffer[catching.drained];
     if (buffered === undefined) {

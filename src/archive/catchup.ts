@@ -38,7 +38,7 @@ const LONGEST_ID = 1024;
 export function holdBack(membership: Membership): void {
     const progress = membership.catchUp?.progress;
     if (progress?.step === "draining" && !progress.isFull) {
-        // What is buffered came before the new gap.
+        // The buffered messages came before the new gap.
         flush(membership);
     }
     openPart(membership);
@@ -173,7 +173,7 @@ function askPage(membership: Membership, catching: CatchUp, after: string | unde
             return;
         }
         if (membership.catchUp !== catching || catching.progress.step === "draining") {
-            // The buffer was full meanwhile.
+            // The buffer overflowed and was flushed.
             query.done("refused");
             return;
         }
@@ -299,7 +299,7 @@ function isSilenced(membership: Membership, catching: CatchUp, message: Stanza):
     return catching.blocked !== undefined && nick !== undefined && silences(catching.blocked, membership.room, nick);
 }
 
-/** How the room's archive has answered; undefined if it has not been asked, or all that came of it has its place. */
+/** Returns the result of the catch-up. Undefined without a query, or when all messages are in the log. */
 export function outcomeOf(membership: Membership): Outcome | undefined {
     const progress = membership.catchUp?.progress;
     return progress?.step === "done" ? progress.outcome : undefined;

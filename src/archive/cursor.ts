@@ -1,51 +1,51 @@
-// What a query reads of one archive. Storage drivers differ in what they make of a query with several conditions, so that
-// all they are asked for is a rough range, chunk by chunk.
+// Reads one archive for a query. Storage drivers treat queries with several conditions differently. So they are only
+// asked for an approximate range, chunk by chunk.
 
 import { findMessages, getMessage, type Messages } from "../state/messages";
 import { weightOf } from "../weight";
 
-/** One of the archives that a query goes through. */
+/** An archive that a query reads. */
 export interface Archive {
     readonly store: Messages;
-    /** Under which it is stored. */
+    /** The key in the store. */
     readonly key: string;
-    /** The label of the only items that count; undefined if all do. */
+    /** The label that items must have. Undefined: any label. */
     readonly label: string | undefined;
-    /** Whether whoever asks may know of an item with this label. */
+    /** Whether the user may read an item with this label. */
     holds(this: void, label: string): boolean;
 }
 
 export interface PageQuery {
-    /** What items have to be, apart from their place. */
+    /** Whether the query matches an item, apart from its position. */
     wants(this: void, stanza: Stanza): boolean;
-    /** Seconds; both inclusive. */
+    /** In seconds, both inclusive. */
     readonly start?: number | undefined;
     readonly end?: number | undefined;
-    /** Ids of items between which the others are. */
+    /** Ids of items before and after the page. */
     readonly after?: string | undefined;
     readonly before?: string | undefined;
     readonly ids?: string[] | undefined;
-    /** The last items, not the first; in any case oldest first. */
+    /** The last items instead of the first. The order is oldest first in both cases. */
     readonly reverse: boolean;
     readonly max: number;
 }
 
-/** Where in the archives an item is: by time, within a second by archive, and there by its id. */
+/** The position of an item: by time, within a second by archive, and within an archive by id. */
 export interface Place {
     readonly id: string;
     readonly when: number;
-    /** Which of the archives. */
+    /** The index of the archive. */
     readonly rank: number;
     readonly label: string;
 }
 
 export interface Item extends Place {
     readonly stanza: Stanza;
-    /** About the bytes of memory it occupies. */
+    /** Approximate memory in bytes. */
     readonly weight: number;
 }
 
-/** A way through the archives, forward or in reverse. */
+/** A walk through the archives, forward or in reverse. */
 export interface Walk {
     readonly query: PageQuery;
     /** Exclusive, in the direction of the walk. */
@@ -53,19 +53,19 @@ export interface Walk {
     readonly to: Place | undefined;
 }
 
-/** What a walk has read of one archive. */
+/** The state of a walk in one archive. */
 export interface Cursor {
     readonly archive: Archive;
     readonly rank: number;
     items: Item[];
-    /** How many of `items` the walk has passed. */
+    /** The number of `items` that the walk has passed. */
     passed: number;
-    /** How many to read next; it grows, as an account may have got but few of a long log's. */
+    /** Number of items to read next. It grows, because an account may have few items of a long log. */
     chunk: number;
-    /** What was read last, wanted or not. */
+    /** Place of the item that was read last, wanted or not. */
     last: Place | undefined;
     ended: boolean;
-    /** The item that it was to start from has been deleted. */
+    /** The item at the start of the walk has been deleted. */
     lost: boolean;
     /** Storage failed. */
     failed: boolean;
@@ -73,12 +73,12 @@ export interface Cursor {
 
 const LARGEST_CHUNK = 256;
 
-/** Bytes of memory after which no more is read of an archive at a time. */
+/** Bytes of memory to read of one archive at a time. */
 const READ_WEIGHT = 524288;
 
 export function openCursors(archives: Archive[], max: number): Cursor[] {
     const cursors: Cursor[] = [];
-    // One more than is asked for tells whether there are more. Of many archives each has but a part of the page.
+    // One item more than requested shows whether there are more. With many archives, each has a part of the page.
     const share = Math.ceil((4 * (max + 1)) / archives.length);
     const chunk = max === 0 ? LARGEST_CHUNK : Math.min(max + 1, share, LARGEST_CHUNK);
     let rank = 0;
@@ -99,10 +99,10 @@ export function openCursors(archives: Archive[], max: number): Cursor[] {
     return cursors;
 }
 
-/** Reads the next items of one archive, or the single items that the query names. */
+/** Reads the next items of one archive, or the items that the query names. */
 export function readOn(cursor: Cursor, walk: Walk, missing: LuaSet<string> | undefined): void {
     const ids = walk.query.ids;
-    // What the walk has passed is not needed any more.
+    // Drops the items that the walk has passed.
     cursor.items = [];
     cursor.passed = 0;
     if (ids !== undefined) {
@@ -150,7 +150,7 @@ function read(cursor: Cursor, query: ArchiveQuery, most: number): { items: Item[
     }
     const start = query.after ?? query.before;
     if (items.length === 0 && start !== undefined) {
-        // mod_storage_internal of 13.0 does not say so.
+        // mod_storage_internal of 13.0 does not report this.
         const [done, message] = getMessage(archive.store, archive.key, start);
         cursor.failed = !done;
         cursor.lost = done && message === undefined;
@@ -158,14 +158,14 @@ function read(cursor: Cursor, query: ArchiveQuery, most: number): { items: Item[
     return { items, isAll: weight < most };
 }
 
-/** A second more on either side: mod_storage_internal of 13.0 may start within the second that is asked for. */
+/** One second more on both sides: mod_storage_internal of 13.0 may start within the requested second. */
 function rangeQuery(cursor: Cursor, walk: Walk): ArchiveQuery {
     const start = walk.query.start;
     const end = walk.query.end;
     const reverse = walk.query.reverse;
     const label = cursor.archive.label;
     const from = cursor.last ?? walk.from;
-    // Drivers look for the item only among those with the label.
+    // Drivers look for the item only among items with the label.
     const id = from?.rank === cursor.rank && (label ?? from.label) === from.label ? from.id : undefined;
     return {
         with: label,
@@ -179,11 +179,11 @@ function rangeQuery(cursor: Cursor, walk: Walk): ArchiveQuery {
 }
 
 function roughly(seconds: number | undefined, more: number): number | undefined {
-    // Drivers of SQL take no infinity.
+    // SQL drivers do not accept infinity.
     return seconds === undefined || math.abs(seconds) === math.huge ? undefined : math.floor(seconds) + more;
 }
 
-/** Takes an item that the storage gave into the walk, unless it is outside the range or not wanted. */
+/** Adds an item to the walk, unless it is outside the range or does not match. */
 function consider(cursor: Cursor, walk: Walk, item: Item): void {
     const query = walk.query;
     const from = walk.from;
@@ -201,7 +201,9 @@ function consider(cursor: Cursor, walk: Walk, item: Item): void {
     }
 }
 
-/** Within its own archive the storage has started behind the place, or as near to it as it can. */
+/**
+ * Whether an item is past a place. In its own archive, the storage has started after the place, or as near as it can.
+ */
 function isPast(place: Place, item: Place, reverse: boolean): boolean {
     return place.rank === item.rank ? place.id !== item.id : isAhead(item, place, reverse);
 }
@@ -213,7 +215,7 @@ function isAtOrPast(place: Place, item: Place, reverse: boolean): boolean {
     return place.id === item.id || (reverse ? item.when < place.when : item.when > place.when);
 }
 
-/** Whether `one` is further on in the direction of a walk than `other`, which is of another archive. */
+/** Whether `one` is further in the direction of a walk than `other`, which is in another archive. */
 export function isAhead(one: Place, other: Place, reverse: boolean): boolean {
     const isLater = one.when > other.when || (one.when === other.when && one.rank > other.rank);
     return isLater !== reverse;

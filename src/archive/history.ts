@@ -25,8 +25,8 @@ interface Limits {
 }
 
 /**
- * Sends a session the account's history of the room, oldest first. What is said from now on is no part of it: what is in
- * memory is chosen at once, and the rest is older.
+ * Sends the account's history of the room to a session, oldest first. Later messages are not part of it: messages in
+ * memory are chosen at once, and the others are older.
  */
 export function sendHistory(membership: Membership, request: SessionRequest): void {
     const session = request.session;
@@ -51,7 +51,7 @@ export function sendHistory(membership: Membership, request: SessionRequest): vo
     });
 }
 
-/** Puts messages on a list, newest first. What is not in memory is left to be read. */
+/** Adds messages to a list, newest first. Returns the rest, which is on disk. */
 function select(membership: Membership, session: string, limits: Limits, messages: Said[]): Rest | undefined {
     const room = membership.room;
     const [isRead, blocklist] = readBlocklist(membership.username);
@@ -64,7 +64,7 @@ function select(membership: Membership, session: string, limits: Limits, message
     const take = (said: Said) => {
         const [, nick] = splitOccupant(said.stanza.attr.from ?? "");
         if (blocklist !== undefined && nick !== undefined && silences(blocklist, room, nick)) {
-            // What the room itself would send of it would not arrive either.
+            // The account has blocked the sender, so it would not receive the message from the room.
             return false;
         }
         chars = chars + (limits.chars === math.huge ? 0 : lengthOf(delayed(room, said), session));

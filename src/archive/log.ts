@@ -19,8 +19,8 @@ import { textOf } from "../text";
 import { addMissed } from "./personal";
 
 /**
- * Entries that are read at a time to find some message of the past among them, bytes of memory after which no more are, and
- * for how many seconds they are held. Going back in time reads others, and is done a few times only.
+ * Limits for the search for a message of the past: entries to read at a time, bytes of memory to read, and seconds to
+ * keep them. Going back in time reads others, and is limited to a few times.
  */
 const PAST = 200;
 const PAST_SIZE = 524288;
@@ -36,7 +36,7 @@ added.add(STANZA_ID);
 /** Largest difference between a room's clock and ours, in seconds. */
 const SKEW = 10;
 
-/** Seconds by which a message of the past may seem yet to come: our clock may be behind until it is set. */
+/** Largest lead of a message's time stamp, in seconds: our clock may be behind until it is set. */
 const AHEAD = 100 * 86400;
 
 /**
@@ -240,11 +240,11 @@ function findEntry(entries: Entry[], isWanted: IsWanted): Entry | undefined {
  */
 function pastAround(log: RoomLog, membership: Membership, when: number): Past | "failed" | undefined {
     const oldest = log.recent[0];
-    // A time that is yet to come was before the clock was set back.
+    // A time in the future is from before the clock was set back.
     if (oldest === undefined || log.whole || (when > oldest.when + SKEW && when <= wallClock() + SKEW)) {
         return undefined;
     }
-    // The results of an archive stand in the order of time (XEP-0313 4.2); one that does not is not looked for.
+    // Results of an archive are in order of time (XEP-0313 4.2). A result out of order is not searched.
     const from = Math.max(when, membership.catchUp?.latest ?? 0);
     const past = log.past;
     if (past !== undefined && from >= past.from && from < past.to) {

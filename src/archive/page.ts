@@ -1,4 +1,4 @@
-// Pages of an archive, or of several: a merge, in the order of time, of what cursors read (XEP-0313 4.2, 4.3).
+// Pages of one archive or of several. Merges the items of the cursors by time (XEP-0313 4.2, 4.3).
 
 import * as cache from "util.cache";
 import type { Cache } from "util.cache";
@@ -27,13 +27,16 @@ export interface Page {
 /** A page that is read step by step. */
 export interface Reading {
     readonly step: Step;
-    /** The page once it is read; undefined if storage failed, or an id that the query names is not in the archives. */
+    /** The finished page. Undefined if storage failed, or an id of the query is not in the archives. */
     page: Page | undefined;
     /** Storage failed. */
     failed: boolean;
 }
 
-/** Where pages began and ended, from where clients go on: mod_storage_internal would read all to find an item by its id. */
+/**
+ * First and last items of pages, where clients continue. mod_storage_internal would read the whole archive to find an
+ * item by id.
+ */
 const ends: Cache<Place> = cache.new(256);
 
 /** Number of items to count. For longer archives the count is left out (XEP-0059 2.6). */
@@ -42,16 +45,16 @@ const COUNTED = 10000;
 /** Bytes of memory after which a page ends. */
 const PAGE_WEIGHT = 4194304;
 
-/** A page of these archives; undefined if an id that the query names is not in them. */
+/** Returns a page of these archives. Undefined if an id of the query is not in them. */
 export function readPage(archives: Archive[], query: PageQuery): Page | undefined {
     const reading = startReading(archives, query);
     while (!reading.step()) {
-        // It goes on until it is through.
+        // Continues to the end.
     }
     return reading.page;
 }
 
-/** Begins to read a page; each step asks the storage once. */
+/** Starts to read a page. Each step asks the storage once. */
 export function startReading(archives: Archive[], query: PageQuery): Reading {
     const after = newSearch(archives, query.after);
     const before = newSearch(archives, query.before);
@@ -143,7 +146,7 @@ function knownEnd(archives: Archive[], id: string): Place | undefined {
     return undefined;
 }
 
-/** The way through the archives of one query, and what has been found on it. */
+/** The walk through the archives of one query, and the items found. */
 interface Merge {
     readonly walk: Walk;
     readonly cursors: Cursor[];
@@ -153,7 +156,7 @@ interface Merge {
     /** Items found, or counted. */
     count: number;
     complete: boolean;
-    /** Of the ids that the query names, those that have not been found. */
+    /** Ids of the query that have not been found. */
     readonly missing: LuaSet<string> | undefined;
 }
 
@@ -176,7 +179,10 @@ function newMerge(archives: Archive[], query: PageQuery, after: Place | undefine
     };
 }
 
-/** Reads on in one archive, or takes what has been read of all of them; true when the page is full, or no more is there. */
+/**
+ * Reads more of one archive, or takes the next item of all. Returns true when the page is full, or there are no more
+ * items.
+ */
 function mergeStep(merge: Merge): boolean {
     const walk = merge.walk;
     for (const cursor of merge.cursors) {
@@ -201,7 +207,7 @@ function mergeStep(merge: Merge): boolean {
     return true;
 }
 
-/** The cursor that is at the next item of all archives in the direction of the walk. */
+/** Returns the cursor at the next item of all archives, in the direction of the walk. */
 function cursorOfNext(merge: Merge): Cursor | undefined {
     let best: Item | undefined;
     let cursorOfBest: Cursor | undefined;
@@ -219,7 +225,7 @@ function takeItem(merge: Merge, cursor: Cursor): void {
     const item = cursor.items[cursor.passed];
     cursor.passed = cursor.passed + 1;
     merge.count = merge.count + 1;
-    // XEP-0059 2.7: a page of no items asks how many there are.
+    // Counts items: an empty page asks for the count (XEP-0059 2.7).
     if (item !== undefined && merge.walk.query.max !== 0) {
         merge.items.push(item);
         merge.weight = merge.weight + item.weight;

@@ -77,7 +77,7 @@ export function addMissed(membership: Membership, delayed: Stanza, when: number)
     return outcome === "stored";
 }
 
-/** Begins to read what was said in a room last. */
+/** Starts to read the last messages of a room. */
 export function startReadingRoom(membership: Membership, most: number, since: number): Reading {
     return startReading([personalArchive(membership.username, membership.room)], {
         wants: (stanza) => stanza.attr.type === "groupchat",
@@ -97,7 +97,7 @@ function recentOf(membership: Membership): Recent {
     if (!known.isRead) {
         const reading = startReadingRoom(membership, RECENT, 0);
         while (!reading.step()) {
-            // These are few.
+            // They are few.
         }
         known.isRead = !reading.failed;
         for (const item of reading.page?.items ?? []) {

@@ -31,10 +31,10 @@ interface Query {
     readonly flipped: boolean;
 }
 
-/** Of each session one query is answered after the other. */
+/** The queries of one session are answered one after the other. */
 const queries = newQueues();
 
-/** `account-disco-info`: XEP-0313 7. Without mod_mam there is no archive to include anything in. */
+/** `account-disco-info`: XEP-0313 7. Without mod_mam the account has no archive that could include groupchat. */
 export function onAccountInfo(event: { readonly reply: Stanza }): undefined {
     if (hasPersonalArchive()) {
         event.reply.tag("feature", { var: `${MAM}#groupchat-field` }).up();
@@ -175,7 +175,7 @@ function isWanted(scope: Scope, message: Stanza): boolean {
     return isBetween && (scope.groupchat || message.attr.type !== "groupchat");
 }
 
-/** Storage failed: what the archive has cannot be known now. */
+/** Refuses the query: storage failed, so the content is unknown. */
 function refuse({ session, stanza }: Query): Step {
     return () => {
         session.send(st.error_reply(stanza, "wait", "internal-server-error"));
@@ -191,7 +191,7 @@ function sendPage({ session, stanza, id, flipped }: Query, page: Page | undefine
             session.send(st.error_reply(stanza, "cancel", "item-not-found"));
             return true;
         }
-        // XEP-0313 4.3.4: flipping turns the order of sending, not the page.
+        // Flipping changes the order of sending, not the page (XEP-0313 4.3.4).
         const item = page.items[flipped ? page.items.length - 1 - sent : sent];
         if (item !== undefined) {
             sent = sent + 1;
@@ -203,7 +203,7 @@ function sendPage({ session, stanza, id, flipped }: Query, page: Page | undefine
     };
 }
 
-/** XEP-0313 4.2. */
+/** Returns the end of a page (XEP-0313 4.2). */
 function endOf(page: Page): Stanza {
     const fin = st.stanza("fin", { xmlns: MAM, complete: page.complete ? "true" : undefined });
     const set = rsm.generate({

@@ -40,8 +40,8 @@ export function archiveOf(username: string, room: string): LuaMultiReturn<[ok: b
 }
 
 /**
- * Rooms of whose log an account got something, the ones it has left included; where it got something last, comes first.
- * Undefined if storage failed.
+ * Returns the rooms with messages for an account, also those that it has left. The room with the latest message comes
+ * first. Undefined if storage failed.
  */
 export function roomsRead(username: string): string[] | undefined {
     const ranges = allRangesOf(username);
@@ -66,7 +66,7 @@ function lastOf(ranges: Ranges | undefined): number {
     return last === undefined ? 0 : (last.last ?? math.huge);
 }
 
-/** Something an account was told. */
+/** A message that an account received. */
 export interface Said {
     /** In seconds. */
     readonly when: number;
@@ -75,7 +75,7 @@ export interface Said {
 
 type Visit = (this: void, said: Said) => boolean;
 
-/** Reading that is not done: what is on disk is left to `rest`, which is true when it is through. */
+/** The remaining part of a read. `rest` reads from disk, and returns true when it is finished. */
 export interface Rest {
     readonly step: Step;
     /** Storage failed. */
@@ -187,7 +187,7 @@ export function newestOf(membership: Membership): LuaMultiReturn<[ok: boolean, n
     const after = options.archive === true ? membership.sinceNumber : undefined;
     const rest = readBack(membership, 1, after === undefined ? (membership.since ?? 0) : 0, take, after);
     while (rest?.step() === false) {
-        // One message is not much to read.
+        // Reading one message is cheap.
     }
     return $multi(rest?.failed !== true, newest);
 }

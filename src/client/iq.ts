@@ -44,7 +44,7 @@ function isSelfPing(to: string, nick: string, stanza: Stanza): boolean {
     return stanza.attr.type === "get" && jids.resource(to) === nick && stanza.get_child("ping", PING) !== undefined;
 }
 
-/** A room that has been quiet is asked first, once for all sessions that ask meanwhile. */
+/** Answers a self-ping. If the room has been quiet, it is asked first, once for all sessions that ask meanwhile. */
 function onSelfPing(membership: Membership, session: ClientSession, ping: Stanza): void {
     if (!isAttached(membership, session.full_jid) || !isToBeAsked(membership)) {
         session.send(pong(membership, session.full_jid, ping));

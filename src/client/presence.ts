@@ -114,7 +114,10 @@ function mayBeRoom(session: ClientSession, room: string): boolean {
     return mayHaveRooms(jids.host(room)) && (contact === undefined || contact.subscription === "none");
 }
 
-/** A probe, or a presence without `<x/>`: another nick asks for a nick change, the own nick or none shows a new presence. */
+/**
+ * Handles a probe, or presence without `<x/>`. Another nick requests a nick change. The own nick, or none, shows a new
+ * presence.
+ */
 function update(membership: Membership, session: ClientSession, stanza: Stanza): Handled {
     if (isAttached(membership, session.full_jid)) {
         presenceSent(membership, session.full_jid, stanza);

@@ -68,7 +68,7 @@ function onRetracted(event: PepItemEvent): undefined {
     }
 }
 
-/** What all items of a room say now; `changed` is what the one says that was changed, should they not be readable. */
+/** Combines all items of a room. `changed` is used if they cannot be read. */
 function bookmarkOf(username: string, room: string, changed: Bookmark | undefined): Bookmark | undefined {
     const bookmarks = bookmarksOf(username);
     return bookmarks === undefined ? changed : bookmarks.get(room);

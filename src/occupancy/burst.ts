@@ -105,13 +105,13 @@ export function onOccupantGone(membership: Membership, nick: string, stanza: Sta
         return;
     }
     if (hasOffline(view) && isOfMember(stanza)) {
-        // A room that lists members who are offline lists this one from now on, in a form of its own.
+        // A room that lists offline members now lists this one, in a form that only the room knows.
         outdate(view);
     }
     forkOther(membership, stanza);
 }
 
-/** An affiliated user who is not there, and is not said to leave for some reason. */
+/** Whether a presence shows an offline member, and not an occupant that leaves. */
 function isOfMember(stanza: Stanza): boolean {
     const affiliation = itemOf(stanza).affiliation;
     const x = stanza.get_child("x", MUC_USER);
@@ -239,10 +239,10 @@ function toldLater(stanza: Stanza): Stanza {
     return copy;
 }
 
-/** The longest of affiliations and roles is "participant" (XEP-0045 17.3). */
+/** The longest affiliation or role is "participant" (XEP-0045 17.3). */
 const LONGEST_ROLE = 16;
 
-/** What is needed of an own presence that is too big to be kept; the room itself answers the next join. */
+/** Returns the needed parts of an own presence that is too large to cache. The room itself answers the next join. */
 function reducedSelf(stanza: Stanza): Stanza {
     const { affiliation, role } = itemOf(stanza);
     return st

@@ -1,9 +1,9 @@
-// Components of this server that are connected by a stream (XEP-0114): their rooms go and come with the stream.
+// Watches components of this server that are connected by a stream (XEP-0114). Their rooms end with the stream.
 
 import { inTurn } from "../turn";
 import { hostBack, hostGone } from "./watch";
 
-/** Listens to the components there are, and to those that are added. */
+/** Watches existing components, and those that are added later. */
 export function watchComponents(): void {
     for (const [host] of prosody.hosts) {
         watchComponent(host);

@@ -108,7 +108,10 @@ function serveFromView(membership: Membership, request: SessionRequest): void {
     letIn(membership, request, self === before ? undefined : self);
 }
 
-/** A room does not say whether a password is right while the account is in it, but it may have changed. */
+/**
+ * Notes a later password. While the account is in the room, the room does not check passwords, but its password may
+ * have changed.
+ */
 function notePassword(membership: Membership, request: SessionRequest): void {
     const password = request.stanza.get_child("x", MUC)?.get_child_text("password");
     if (password !== undefined && password !== membership.password && password !== membership.laterPassword) {
@@ -147,10 +150,7 @@ function release(membership: Membership, request: SessionRequest): void {
     }
 }
 
-/**
- * A presence without `<x/>` of an attached session: a probe; another nick asks for a nick change; else it is a presence
- * update.
- */
+/** Handles a presence without `<x/>` of an attached session: a probe, a nick change, or a presence update. */
 export function presenceSent(membership: Membership, session: string, stanza: Stanza): void {
     if (stanza.attr.type === "probe") {
         sendProbe(membership, session, stanza);

@@ -7,7 +7,7 @@ import { inTurn } from "../turn";
 /** A queue of items, and the function that handles an item. */
 export interface Line<T> {
     items: T[];
-    /** Items that could not be served when it was their turn. They follow the others. */
+    /** Postponed items, which could not be served at their turn. They follow the others. */
     postponed: T[];
     readonly serve: (this: void, item: T) => void;
     /** Whether an item may be served now. */
@@ -15,14 +15,14 @@ export interface Line<T> {
     moving: boolean;
 }
 
-/** Seconds between two looks at a line, and how long one look may take. A room of this server answers meanwhile. */
+/** Seconds between two runs of a queue, and the time limit of a run. A local room answers during the run. */
 const STEP = 0.1;
 const SLICE = 0.02;
 
-/** Items that one look may postpone. */
+/** Largest number of items that one run postpones. */
 const MAX_POSTPONED = 200;
 
-/** An empty line. */
+/** Creates an empty queue. */
 export function newLine<T>(
     serve: (this: void, item: T) => void,
     mayServe: (this: void, item: T) => boolean = () => true,
@@ -30,7 +30,7 @@ export function newLine<T>(
     return { items: [], postponed: [], serve, mayServe, moving: false };
 }
 
-/** Puts items in a line, in random order. The newest are served first, as they are of a user who has just logged in. */
+/** Adds items to a queue in random order. LIFO, so that the latest login is served first. */
 export function lineUp<T>(line: Line<T>, items: T[]): void {
     for (const item of shuffled(items)) {
         line.items.push(item);
@@ -45,7 +45,7 @@ function move<T>(line: Line<T>): void {
     const most = Math.max(1, options.rejoinRate * STEP);
     let due = 0;
     module.add_timer(STEP, () => {
-        // What could not be served in time is not made up for.
+        // Unused capacity is not carried over.
         due = Math.min(due + options.rejoinRate * STEP, most);
         const started = time.monotonic();
         due = due - look(line, due, started);
@@ -54,7 +54,7 @@ function move<T>(line: Line<T>): void {
     });
 }
 
-/** Serves so many items, as far as there is time. Returns how many. */
+/** Serves a number of items within the time limit. Returns how many were served. */
 function look<T>(line: Line<T>, most: number, started: number): number {
     let served = 0;
     let postponed = 0;

@@ -116,7 +116,12 @@ export function onRefused(membership: Membership, nick: string | undefined, erro
     if (!rulesOf(membership).refused(membership, membership.place, nick, error)) {
         if (nick === undefined || !answerProbe(membership, nick, error)) {
             noteDrop("unclaimed");
-            module.log("debug", "Presence error from %s to %s answers nothing", membership.room, membership.username);
+            module.log(
+                "debug",
+                "Ignoring a presence error from %s to %s: it answers no presence",
+                membership.room,
+                membership.username,
+            );
         }
         check(membership);
     }
@@ -241,7 +246,7 @@ function rejoinFor(this: void, membership: Membership, _: Place, request: Sessio
     }
 }
 
-/** Cancels an unconfirmed leave, or waits for one that is in flight. */
+/** Cancels an unconfirmed leave, or waits for a leave in flight. */
 function enterAfterLeave(this: void, membership: Membership, place: Leaving, request: SessionRequest): void {
     enqueue(membership, request);
     if (place.tries === 0 && place.operation !== undefined) {

@@ -1,4 +1,4 @@
-// Answers to sessions' self-pings (XEP-0410). The room does not know the full JID that asks, so the answer is ours.
+// Answers self-pings of sessions (XEP-0410). The room does not know their full JIDs, so the module answers.
 
 import * as st from "util.stanza";
 import { sendTo } from "../send/fork";
@@ -6,7 +6,7 @@ import { isAttached, isReached, type Membership } from "../state/memberships";
 import { expectIqAnswer, takeIq } from "../state/pending";
 import { pendingJoin } from "../state/queue";
 
-/** What a session learns of the account's place in the room, as far as that is known. */
+/** Returns the answer to a self-ping from the known state of the account in the room. */
 export function pong(membership: Membership, session: string, ping: Stanza): Stanza {
     const attached = isAttached(membership, session);
     if (attached && isReached(membership)) {
@@ -18,7 +18,10 @@ export function pong(membership: Membership, session: string, ping: Stanza): Sta
     return st.error_reply(ping, "wait", "remote-server-timeout", undefined, membership.room);
 }
 
-/** A session's self-ping waits for the answer to the account's own. Returns false if the session has too many open. */
+/**
+ * Queues a session's self-ping until the account's own is answered. Returns false if the session has too many pending
+ * IQs.
+ */
 export function awaitPong(membership: Membership, session: string, ping: Stanza): boolean {
     const key = expectIqAnswer(session, membership.room, ping);
     if (key !== undefined) {
@@ -28,7 +31,7 @@ export function awaitPong(membership: Membership, session: string, ping: Stanza)
     return key !== undefined;
 }
 
-/** Answers the self-pings that have waited. */
+/** Answers the queued self-pings. */
 export function answerPings(membership: Membership): void {
     const waiting = membership.liveness.waiting;
     membership.liveness.waiting = undefined;

@@ -1,4 +1,4 @@
-// Presence probes (XEP-0045 17.3): the room answers the account, and the answer is for the session that asked.
+// Presence probes (XEP-0045 17.3). The room answers the account, and the answer goes to the session that asked.
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
@@ -14,7 +14,7 @@ import { Phase } from "../state/place";
 import { endProbe, findProbe, noteProbe } from "../state/probes";
 import { after } from "../turn";
 
-/** Seconds that a room has to answer. */
+/** Timeout of a probe, in seconds. */
 const TIME_LIMIT = 30;
 
 /** Asks the room for the presence of an occupant. */
@@ -32,7 +32,10 @@ export function sendProbe(membership: Membership, session: string, stanza: Stanz
     sendPresence(membership, st.presence({ type: "probe" }), nick, presenceIdFor(membership, stanza.attr.id));
 }
 
-/** Hands a presence that answers a probe to the session that asked. Returns whether it does; news is for all. */
+/**
+ * Sends a presence that answers a probe to the session that asked. Returns whether it does. New presence goes to all
+ * sessions.
+ */
 export function answerProbe(membership: Membership, nick: string, stanza: Stanza): boolean {
     const probe = findProbe(membership, nick);
     if (probe === undefined || !isAnswer(membership, nick, stanza)) {
@@ -49,7 +52,9 @@ export function answerProbe(membership: Membership, nick: string, stanza: Stanza
     return true;
 }
 
-/** A room repeats what it has shown, without 110 for the own nick, or shows somebody who is not there. */
+/**
+ * Whether a presence answers a probe: it repeats the cached one, for the own nick without 110, or shows a non-occupant.
+ */
 function isAnswer(membership: Membership, nick: string, stanza: Stanza): boolean {
     const type = stanza.attr.type;
     const place = membership.place;

@@ -66,7 +66,7 @@ function asked(membership: Membership, condition: string | undefined, gap: boole
     }
 }
 
-/** The room was not reached, and may be saying something. */
+/** The room was not reached. Its messages may be lost. */
 function unreachable(membership: Membership): void {
     const liveness = membership.liveness;
     holdBack(membership);
@@ -74,10 +74,10 @@ function unreachable(membership: Membership): void {
     askAfter(membership, pause(liveness.unanswered), true);
 }
 
-/** Seconds after which a session's self-ping is not answered before the room has been asked. */
+/** Seconds without a stanza of the room after which a session's self-ping is not answered from the known state. */
 const QUIET = 60;
 
-/** Whether nothing is known of the account's place in the room but from a while ago. */
+/** Whether the state of the account in the room is only known from a while ago. */
 export function isToBeAsked(membership: Membership): boolean {
     const liveness = membership.liveness;
     if (membership.place.phase !== Phase.Joined || liveness.unanswered > 0) {
@@ -96,7 +96,7 @@ export function askAfter(membership: Membership, seconds: number, gap: boolean):
     });
 }
 
-/** Looks after the rooms that have said nothing for so many seconds, spread over as many. */
+/** Sends self-pings to the rooms that have been quiet for a number of seconds, spread over the same time. */
 export function checkQuiet(seconds: number): void {
     for (const membership of allMemberships()) {
         const { heardAt, unanswered } = membership.liveness;
@@ -192,7 +192,7 @@ function askAll(memberships: Membership[]): void {
     }
 }
 
-/** A component of this server is gone, and its rooms with it. */
+/** A component of this server has disconnected, with its rooms. */
 export function hostGone(host: string): void {
     for (const membership of allMemberships()) {
         const isThere = membership.place.phase === Phase.Joined && membership.liveness.unanswered === 0;
@@ -202,7 +202,7 @@ export function hostGone(host: string): void {
     }
 }
 
-/** A component of this server is there again. It may not know who was in its rooms. */
+/** A component of this server has connected again. Its rooms may have lost the account. */
 export function hostBack(host: string): void {
     const memberships: Membership[] = [];
     for (const membership of allMemberships()) {
@@ -274,15 +274,15 @@ export function bringBack(usernames: string[]): void {
     }
 }
 
-/** Memberships on their way back that a service of rooms may leave unanswered before others follow. */
+/** Largest number of unanswered rejoins per service of rooms. Others wait. */
 const MAX_UNANSWERED = 10;
 
-/** Memberships on their way back, by the service of their rooms. */
+/** Memberships with an unanswered rejoin, by the service of their rooms. */
 const unanswered = new LuaMap<string, Membership[]>();
 
 const line = newLine(comeBack, mayComeBack);
 
-/** A service that answers slowly is not asked faster: late answers would only be asked for again. */
+/** Whether a membership may rejoin now. A slow service gets no more joins until it answers: it would only answer later. */
 function mayComeBack(membership: Membership): boolean {
     const service = jids.host(membership.room);
     const asked: Membership[] = [];

@@ -32,7 +32,7 @@ export function fork(membership: Membership, stanza: Stanza, except?: string): v
     }
 }
 
-/** Whether a room says more than a session can be sent that is still being shown a room. */
+/** Whether too many stanzas wait for a session that still receives a replay. */
 function isOverfull(membership: Membership, fullJid: string): boolean {
     const isOver = isFull(fullJid);
     if (isOver) {
@@ -41,7 +41,7 @@ function isOverfull(membership: Membership, fullJid: string): boolean {
     return isOver;
 }
 
-/** Sends a stanza to one session, if it is there still; behind what it is being sent in slices. */
+/** Sends a stanza to one session, if it still exists. During a replay in slices the stanza waits behind it. */
 export function sendTo(fullJid: string | undefined, stanza: Stanza): void {
     if (fullJid === undefined) {
         return;
@@ -66,10 +66,10 @@ function sendNow(fullJid: string, stanza: Stanza): void {
     }
 }
 
-/** Bytes of presences that are written to a stream at a time. */
+/** Bytes of presence to write to a stream at once. */
 const BATCH = 65536;
 
-/** Sends a session presences that are held as text already; a plain stream gets many in one go. */
+/** Sends presences that are stored as text to a session. A plain stream gets many in one write. */
 export function sendHeld(fullJid: string | undefined, presences: LuaIterable<LuaMultiReturn<[string, Held]>>): void {
     if (fullJid === undefined) {
         return;
@@ -98,7 +98,7 @@ export function sendHeld(fullJid: string | undefined, presences: LuaIterable<Lua
     });
 }
 
-/** Writes some presences, from one on; gives the first that is not among them. */
+/** Writes some presences, starting at `from`. Returns the index after the last one. */
 function writeBatch(session: StreamSession, list: Held[], from: number): number {
     const start = `<presence${addressOf(session)}`;
     const texts: string[] = [];
@@ -118,7 +118,7 @@ function writeBatch(session: StreamSession, list: Held[], from: number): number 
     return at;
 }
 
-/** Sends a presence to a session that something wants to see the stanzas of. */
+/** Sends a presence to a session with filters, or without a plain stream. */
 function passHeld(session: ClientSession, held: Held | undefined): void {
     const stanza = held === undefined ? undefined : stanzaOf(held);
     if (stanza !== undefined) {
@@ -126,7 +126,7 @@ function passHeld(session: ClientSession, held: Held | undefined): void {
     }
 }
 
-/** Whether nobody but the stream itself wants to see what a session is sent. */
+/** Whether a session has a plain stream without filters, so that stanzas can be written as text. */
 export function takesText(fullJid: string | undefined): boolean {
     const session = findSession(fullJid);
     return session !== undefined && isPlainStream(session) && !isFiltered(session);

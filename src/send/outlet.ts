@@ -1,32 +1,32 @@
-// What a session is sent in slices. While some of it is to come, all else that the module sends to the session waits behind it,
-// so that the order is that of one go.
+// Stanzas that a session receives in slices. All later stanzas of the module to the session wait behind them, so the
+// order is kept.
 
 import * as st from "util.stanza";
 import { newQueues, type Step } from "../slices";
 import { weightOf } from "../weight";
 
-/** Bytes of memory of what may wait for one session, about. */
+/** Approximate limit of the memory of waiting stanzas per session, in bytes. */
 const MAX_WAITING = 4194304;
 
 const outlets = newQueues();
 
-/** Bytes of memory of what waits for each session. */
+/** Bytes of memory of waiting stanzas, by session. */
 const waiting = new LuaMap<string, number>();
 
-/** The session that something is being sent to in slices right now. */
+/** The session that receives a slice right now. */
 let sending: string | undefined;
 
-/** Whether what is sent to a session now has to wait. */
+/** Whether a stanza to a session must wait now. */
 export function mustWait(fullJid: string): boolean {
     return sending !== fullJid && outlets.length(fullJid) > 0;
 }
 
-/** Whether so much waits for a session that no more of what a room says can. */
+/** Whether too many stanzas wait for a session, so that further ones of the room are dropped. */
 export function isFull(fullJid: string): boolean {
     return (waiting.get(fullJid) ?? 0) > MAX_WAITING && mustWait(fullJid);
 }
 
-/** Sends something to a session step by step. */
+/** Sends stanzas to a session step by step. */
 export function sendInSlices(fullJid: string, step: Step): void {
     outlets.add(fullJid, () => {
         sending = fullJid;
@@ -39,7 +39,7 @@ export function sendInSlices(fullJid: string, step: Step): void {
     });
 }
 
-/** Sends a stanza that is lent once all before it has been sent. */
+/** Sends a lent stanza after all earlier ones. It is cloned. */
 export function sendBehind(fullJid: string, stanza: Stanza, send: (this: void, stanza: Stanza) => void): void {
     const copy = st.clone(stanza);
     const weight = weightOf(copy);
@@ -51,7 +51,7 @@ export function sendBehind(fullJid: string, stanza: Stanza, send: (this: void, s
     });
 }
 
-/** Forgets what was to be sent to a session that is gone. */
+/** Drops the waiting stanzas of a session that has ended. */
 export function dropOutlet(fullJid: string): void {
     outlets.drop(fullJid);
     waiting.delete(fullJid);

@@ -34,8 +34,8 @@ function takeTold(attachment: Attachment, view: RoomView): boolean {
 }
 
 /**
- * Hands a presence of another occupant to every attached session. Where the room shows JIDs, the account may be named as
- * who changed that occupant.
+ * Sends a presence of another occupant to every attached session. In a room with visible JIDs it may name the account
+ * as actor.
  */
 export function forkOther(membership: Membership, presence: Stanza): void {
     if (!namesOccupant(membership, presence)) {

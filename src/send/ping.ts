@@ -55,7 +55,7 @@ export function saysJoined(condition: string): boolean {
     return condition === "service-unavailable" || condition === "feature-not-implemented";
 }
 
-/** Whether the answer to a self-ping is evidence that the account is not in the room; other errors are none. */
+/** Whether the answer to a self-ping proves that the account is out. Other errors prove nothing. */
 export function saysOut(condition: string | undefined): boolean {
     return condition === "not-acceptable" || condition === "item-not-found";
 }

@@ -80,7 +80,7 @@ export function bookmarksOf(username: string): Bookmarks | undefined {
     return bookmarks;
 }
 
-/** Ids may differ in case and be of one room. The account stays in it while one of the items has autojoin. */
+/** Ids of items may differ in case and mean the same room. The account stays while one of them has autojoin. */
 function isToCount(bookmark: Bookmark, other: Bookmark | undefined, isPrepped: boolean): boolean {
     return bookmark.autojoin === other?.autojoin ? isPrepped : other === undefined || bookmark.autojoin;
 }

@@ -55,7 +55,10 @@ export interface Refusal {
     readonly bookmark: Bookmark;
     /** The condition of the error by which this server forbids the join. */
     readonly forbidden: string | undefined;
-    /** The account was in the room: it stays out over a restart, until the bookmark is edited or a client joins. */
+    /**
+     * Whether the room has removed the account. It then stays out after a restart, until the bookmark is edited or a
+     * client joins.
+     */
     readonly wasIn: boolean;
 }
 
@@ -80,8 +83,8 @@ function setRefusal(username: string, room: string, refusal: Refusal): void {
 }
 
 /**
- * Whether the room does not want the account by this bookmark. After a refusal it may under another nick or with another
- * password. A user who edits the bookmark of a room that has put the account out wants it back.
+ * Whether the room refuses the account with this bookmark. After a refusal, another nick or password may succeed. After
+ * a removal, any edit of the bookmark counts as the user's request to return.
  */
 export function isRefused(username: string, room: string, bookmark: Bookmark): boolean {
     const refusal = refusals.get(username)?.get(room);
@@ -92,10 +95,13 @@ export function isRefused(username: string, room: string, bookmark: Bookmark): b
     return refused !== undefined && refused.nick === bookmark.nick && refused.password === bookmark.password;
 }
 
-/** Bookmarks of rooms that have put the account out, by room, as they are stored. */
+/** Stored bookmarks of rooms that have removed the account, by room. */
 export type Refused = Record<string, Bookmark | undefined>;
 
-/** What a restart must not forget. Rooms that refused a join, or that this server forbids, are tried again then. */
+/**
+ * Returns the removals to store. Rooms that refused a join, or that this server forbids, are tried again after a
+ * restart.
+ */
 export function refusedRooms(username: string): Refused | undefined {
     const refused: Refused = {};
     for (const [room, { bookmark, forbidden, wasIn }] of refusalsOf(username)) {
@@ -106,7 +112,7 @@ export function refusedRooms(username: string): Refused | undefined {
     return next(refused)[0] === undefined ? undefined : refused;
 }
 
-/** Takes over what was stored, as far as it is well formed. */
+/** Takes over stored removals. Malformed ones are ignored. */
 export function restoreRefused(username: string, refused: unknown): void {
     if (typeof refused !== "object") {
         return;
@@ -118,12 +124,12 @@ export function restoreRefused(username: string, refused: unknown): void {
     }
 }
 
-/** Hands over all refusals on a reload. */
+/** Returns all refusals, for a reload. */
 export function allRefusals(): LuaMap<string, Refusals> {
     return refusals;
 }
 
-/** Takes over those of the instance before a reload. */
+/** Takes over the refusals of the previous instance of the module. */
 export function restoreRefusals(saved: LuaMap<string, Refusals>): void {
     for (const [username, rooms] of saved) {
         refusals.set(username, rooms);
@@ -135,7 +141,7 @@ export function refusalsOf(username: string): Refusals {
     return refusals.get(username) ?? new LuaMap<string, Refusal>();
 }
 
-/** Forgets the refusal of a room, or of all. Returns whether there was one. */
+/** Removes the refusal of a room, or of all rooms. Returns whether there was one. */
 export function forgetRefusals(username: string, room?: string): boolean {
     const rooms = refusals.get(username);
     const isNews = room === undefined ? rooms !== undefined : rooms?.has(room) === true;

@@ -33,7 +33,7 @@ export type Progress =
     | { readonly step: "waiting"; readonly tries: number }
     /** The archive has answered. */
     | { readonly step: "done"; readonly outcome: Outcome }
-    /** What is buffered goes into the log. With `isFull` that is because it was too much, and the gap is given up. */
+    /** The buffered messages are being moved into the log. `isFull`: the buffer overflowed, and the gap is given up. */
     | { readonly step: "draining"; readonly isFull: boolean };
 
 /** A gap in an account's messages of a room, until it is filled or given up. */
@@ -55,8 +55,8 @@ export interface CatchUp {
     readonly bufferedIds: LuaSet<string>;
     /** Number of messages that may still be requested. */
     left: number;
-    /** When the latest message was said that the archive has given, in seconds. */
+    /** Time of the latest message from the archive, in seconds. */
     latest: number;
-    /** Whether what comes is later than all that the account has, whatever the room's clock says. */
+    /** Whether new messages are appended to the log, whatever the room's clock says. */
     appendOutOfOrder: boolean;
 }

@@ -32,10 +32,10 @@ const held = setmetatable(new LuaMap<string, Held>(), { __mode: "v" });
 let source: Stanza | undefined;
 let latest: Held | undefined;
 
-/** How many times its XML a stanza may take as a tree to be kept as one: an ordinary presence takes four or five. */
+/** Largest size of a stanza table, as a multiple of its XML. An ordinary presence takes four or five times its XML. */
 const TREE = 8;
 
-/** Whether a stanza may be kept as a tree: minimix_max_cached_size bounds its XML, and with it the memory. */
+/** Whether a stanza may be kept as a table. minimix_max_cached_size limits its XML, and by this its memory. */
 export function mayKeep(stanza: Stanza): boolean {
     return (
         string.len(textOf(stanza)) <= options.maxCachedSize &&
@@ -43,7 +43,7 @@ export function mayKeep(stanza: Stanza): boolean {
     );
 }
 
-/** What is to be shown of a presence to those who come later. */
+/** Returns a presence in the form that later joins receive. */
 export function hold(presence: Stanza): Held {
     if (presence === source && latest !== undefined) {
         return latest;
@@ -67,8 +67,8 @@ export function restoreHeld(presence: Held): void {
 }
 
 /**
- * A presence as a stanza without `to`; undefined for what is no XML. It is parsed each time, as a tree takes many times the
- * memory of its text.
+ * Returns a presence as a stanza without `to`. Undefined for invalid XML. Parsed each time, because a table takes much
+ * more memory than text.
  */
 export function stanzaOf(presence: Held): Stanza | undefined {
     return xml.parse(`<presence${presence.text}`);

@@ -51,9 +51,9 @@ export interface RoomLog {
 export interface Past {
     readonly from: number;
     to: number;
-    /** How often other entries were read because they were older. */
+    /** Number of times that other entries were read because they were older. */
     readonly stepsBack: number;
-    /** When they are not held any more, by the monotonic clock. */
+    /** When they are evicted, by the monotonic clock. */
     readonly until: number;
     /** Bytes of the entries. */
     size: number;
@@ -74,7 +74,7 @@ export interface Part {
 /** Number of entries of a room in memory: enough for the history of an ordinary join. */
 export const RECENT = 50;
 
-/** Bytes of memory of them. */
+/** Memory limit of these entries, in bytes. */
 const RECENT_SIZE = 524288;
 
 export const logs = new LuaMap<string, RoomLog>();

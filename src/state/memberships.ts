@@ -17,9 +17,9 @@ import { clearView, newView, type RoomView } from "./view";
 
 /** Whether the room is reachable. */
 export interface Liveness {
-    /** When something came from the room last, by the monotonic clock. */
+    /** When the last stanza of the room arrived, by the monotonic clock. */
     heardAt?: number;
-    /** When the room answered last that the account is in it. */
+    /** When the room last confirmed that the account is in it. */
     confirmedAt?: number;
     /** A self-ping is in flight. */
     checking?: boolean;
@@ -27,7 +27,7 @@ export interface Liveness {
     unanswered: number;
     /** Sends the next self-ping. */
     timer?: Timer | undefined;
-    /** Self-pings of sessions that wait for the answer to the account's own, by the ids in state/pending.ts. */
+    /** Self-pings of sessions that wait for the account's own, by their ids in state/pending.ts. */
     waiting?: string[] | undefined;
 }
 
@@ -55,7 +55,7 @@ export interface Membership {
     /** The nick that the account uses when it is free. */
     wantedNick: string;
     password?: string | undefined;
-    /** A session has joined with this one since, which the room has not been asked about. */
+    /** A later password of a session. The room has not checked it yet. */
     laterPassword?: string | undefined;
     /** The session that the room sees, and its presence. */
     shown?: string | undefined;

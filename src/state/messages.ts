@@ -87,8 +87,8 @@ function depthOf(stanza: Stanza): number {
 }
 
 /**
- * The messages that a query finds; undefined if the driver failed. All at once: mod_storage_sql prepares a query once, so
- * that another one ends the first (util/sql.lua, execute). After `most` bytes of memory no more are read.
+ * Returns the messages of a query. Undefined if the driver failed. Reads all at once: mod_storage_sql prepares a query
+ * once, and another one would end the first (util/sql.lua, execute). Stops after `most` bytes of memory.
  */
 export function findMessages(
     messages: Messages,
@@ -124,7 +124,8 @@ function find(
     for (const [id, stanza, when, label] of results) {
         found.push({ id, stanza, when: tonumber(when) ?? 0, label });
         weight = weight + weightOf(stanza);
-        // Most drivers make a stanza of a message when it is asked for: big ones need not be read that are not wanted yet.
+        // Most drivers build a message's stanza when it is requested, so large ones are not read before they are
+        // needed.
         if (weight >= most) {
             break;
         }

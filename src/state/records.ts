@@ -22,7 +22,7 @@ export interface Records<V> {
     readonly store: Store<KeyValueStore<V>>;
     /** Returns the current record. Undefined deletes it. */
     readonly content: (this: void, key: string) => V | undefined;
-    /** Keys of records whose last write failed. */
+    /** Keys of records with a failed last write. */
     readonly dirty: LuaSet<string>;
 }
 

@@ -32,7 +32,7 @@ interface RoomRecord {
     readonly ownBookmark: true | undefined;
     readonly ending: true | undefined;
     readonly since: number | undefined;
-    /** Of the archive, see numbers.ts. Earlier versions do not write it. */
+    /** The highest entry number at `since`, see numbers.ts. Earlier versions do not write it. */
     readonly sinceNumber: number | undefined;
     /** The presence that the account shows, as XML. */
     readonly shown: string | undefined;
@@ -59,7 +59,7 @@ interface AccountRecord {
     readonly resource: string | undefined;
     readonly rooms: Record<string, RoomRecord | undefined>;
     readonly former: FormerRecord[] | undefined;
-    /** Bookmarks by which the account is not joined, since the room has put it out. */
+    /** Bookmarks that the account does not join, because the room has removed it. */
     readonly refused: Refused | undefined;
 }
 
