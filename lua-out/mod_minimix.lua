@@ -1915,18 +1915,18 @@ function state_occupant_list.totalsOf(reader)
     if list == nil then
         return 0, 0
     end
-    local count = list.count
+    local total = list.count
     local size = list.size
     for i = reader.position - list.settled + 1, #list.log do
         local later = list.log[i]
-        count = count + countOf(later and later.before) - countOf(later and later.after)
+        total = total + countOf(later and later.before) - countOf(later and later.after)
         size = size + state_occupant_list.sizeOf(later and later.before) - state_occupant_list.sizeOf(later and later.after)
     end
     local own
     if reader.own ~= nil then
         own = state_occupant_list.entryAt(list, reader.position, reader.own)
     end
-    return count - countOf(own), size - state_occupant_list.sizeOf(own)
+    return total - countOf(own), size - state_occupant_list.sizeOf(own)
 end
 
 --- Appends a change to a list.
@@ -1950,9 +1950,9 @@ end
 
 --- Whether two lists are equal, ignoring two nicks. Sums rule out most unequal ones.
 function state_occupant_list.isSame(one, other, own, missing)
-    local count, sum = without(one, own, missing)
+    local oneCount, sum = without(one, own, missing)
     local otherCount, otherSum = without(other, own, missing)
-    if count ~= otherCount or sum ~= otherSum then
+    if oneCount ~= otherCount or sum ~= otherSum then
         return false
     end
     for nick, held in pairs(one.occupants) do
@@ -1976,10 +1976,7 @@ end
 
 --- Returns any reader.
 function state_occupant_list.firstOf(readers)
-    for reader in pairs(readers) do
-        return reader
-    end
-    return nil
+    return (next(readers))
 end
 end
 
@@ -10834,18 +10831,18 @@ end
 
 function mayComeBack(membership)
     local service = jids.host(membership.room)
-    local asked = {}
+    local joins = {}
     for _, other in ipairs(unanswered[service] or {}) do
         if isOnItsWay(other) then
-            asked[#asked + 1] = other
+            joins[#joins + 1] = other
         end
     end
-    if #asked == 0 then
+    if #joins == 0 then
         unanswered[service] = nil
     else
-        unanswered[service] = asked
+        unanswered[service] = joins
     end
-    return #asked < MAX_UNANSWERED
+    return #joins < MAX_UNANSWERED
 end
 
 function isOnItsWay(membership)
@@ -10857,9 +10854,9 @@ end
 function noteOnItsWay(membership)
     if isOnItsWay(membership) then
         local service = jids.host(membership.room)
-        local asked = unanswered[service] or {}
-        asked[#asked + 1] = membership
-        unanswered[service] = asked
+        local joins = unanswered[service] or {}
+        joins[#joins + 1] = membership
+        unanswered[service] = joins
     end
 end
 
@@ -10907,9 +10904,8 @@ end
 function occupancy_watch.checkQuiet(seconds)
     for _, membership in ipairs(allMemberships()) do
         local liveness = membership.liveness
-        local heardAt = liveness.heardAt
-        local unanswered = liveness.unanswered
-        if membership.place.phase == "joined" and unanswered == 0 and now() - (heardAt or 0) >= seconds then
+        local isQuiet = liveness.unanswered == 0 and now() - (liveness.heardAt or 0) >= seconds
+        if membership.place.phase == "joined" and isQuiet then
             occupancy_watch.askAfter(membership, math.random() * seconds, false)
         end
     end
@@ -10975,12 +10971,12 @@ function occupancy_watch.askForGaps()
     end
     local doubtful = {}
     for _, membership in ipairs(allMemberships()) do
-        local temp_4 = membership.place.phase == "joined"
-        if temp_4 then
+        local temp_3 = membership.place.phase == "joined"
+        if temp_3 then
             local catchUp = membership.catchUp
-            temp_4 = (catchUp and catchUp.progress.step) == "idle"
+            temp_3 = (catchUp and catchUp.progress.step) == "idle"
         end
-        if temp_4 then
+        if temp_3 then
             doubtful[#doubtful + 1] = membership
         end
     end

@@ -241,7 +241,7 @@ describe("a copy of a message that a service sends to the account's bare JID", f
 end);
 
 describe("a gateway that is a component of this server", function ()
-	local function connected(s, event)
+	local function connected(event)
 		prosody.hosts["rooms.example.org"].events.fire_event("component-"..event, { session = { host = "rooms.example.org" } });
 	end
 
@@ -256,8 +256,8 @@ describe("a gateway that is a component of this server", function ()
 			local phone = s:client "phone";
 			s:enter(phone);
 			s.room:forget();
-			connected(s, "disconnected");
-			connected(s, "authenticated");
+			connected "disconnected";
+			connected "authenticated";
 			s:wait(30);
 			assert.same({ "Alice" }, s:occupants());
 		end

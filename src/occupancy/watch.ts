@@ -99,8 +99,9 @@ export function askAfter(membership: Membership, seconds: number, gap: boolean):
 /** Sends self-pings to the rooms that have been quiet for a number of seconds, spread over the same time. */
 export function checkQuiet(seconds: number): void {
     for (const membership of allMemberships()) {
-        const { heardAt, unanswered } = membership.liveness;
-        if (membership.place.phase === Phase.Joined && unanswered === 0 && now() - (heardAt ?? 0) >= seconds) {
+        const liveness = membership.liveness;
+        const isQuiet = liveness.unanswered === 0 && now() - (liveness.heardAt ?? 0) >= seconds;
+        if (membership.place.phase === Phase.Joined && isQuiet) {
             askAfter(membership, math.random() * seconds, false);
         }
     }
@@ -285,18 +286,18 @@ const line = newLine(comeBack, mayComeBack);
 /** Whether a membership may rejoin now. A slow service gets no more joins until it answers: it would only answer later. */
 function mayComeBack(membership: Membership): boolean {
     const service = jids.host(membership.room);
-    const asked: Membership[] = [];
+    const joins: Membership[] = [];
     for (const other of unanswered.get(service) ?? []) {
         if (isOnItsWay(other)) {
-            asked.push(other);
+            joins.push(other);
         }
     }
-    if (asked.length === 0) {
+    if (joins.length === 0) {
         unanswered.delete(service);
     } else {
-        unanswered.set(service, asked);
+        unanswered.set(service, joins);
     }
-    return asked.length < MAX_UNANSWERED;
+    return joins.length < MAX_UNANSWERED;
 }
 
 function isOnItsWay(membership: Membership): boolean {
@@ -308,9 +309,9 @@ function isOnItsWay(membership: Membership): boolean {
 function noteOnItsWay(membership: Membership): void {
     if (isOnItsWay(membership)) {
         const service = jids.host(membership.room);
-        const asked = unanswered.get(service) ?? [];
-        asked.push(membership);
-        unanswered.set(service, asked);
+        const joins = unanswered.get(service) ?? [];
+        joins.push(membership);
+        unanswered.set(service, joins);
     }
 }
 

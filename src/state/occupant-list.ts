@@ -155,15 +155,15 @@ export function totalsOf(reader: OccupantReader): LuaMultiReturn<[number, number
     if (list === undefined) {
         return $multi(0, 0);
     }
-    let count = list.count;
+    let total = list.count;
     let size = list.size;
     for (const i of $range(reader.position - list.settled + 1, list.log.length)) {
         const later = list.log[i - 1];
-        count = count + countOf(later?.before) - countOf(later?.after);
+        total = total + countOf(later?.before) - countOf(later?.after);
         size = size + sizeOf(later?.before) - sizeOf(later?.after);
     }
     const own = reader.own === undefined ? undefined : entryAt(list, reader.position, reader.own);
-    return $multi(count - countOf(own), size - sizeOf(own));
+    return $multi(total - countOf(own), size - sizeOf(own));
 }
 
 /** Appends a change to a list. */
@@ -201,9 +201,9 @@ export function isSame(
     own: string | undefined,
     missing: string | undefined,
 ): boolean {
-    const [count, sum] = without(one, own, missing);
+    const [oneCount, sum] = without(one, own, missing);
     const [otherCount, otherSum] = without(other, own, missing);
-    if (count !== otherCount || sum !== otherSum) {
+    if (oneCount !== otherCount || sum !== otherSum) {
         return false;
     }
     for (const [nick, held] of one.occupants) {
@@ -250,8 +250,5 @@ export function late(list: OccupantList): OccupantReader[] {
 
 /** Returns any reader. */
 export function firstOf(readers: LuaSet<OccupantReader>): OccupantReader | undefined {
-    for (const reader of readers) {
-        return reader;
-    }
-    return undefined;
+    return next(readers)[0];
 }
