@@ -4432,11 +4432,12 @@ function addressed(membership, presence, session)
 end
 
 --- Sends a presence of the account's own occupant to every attached session except `except`. A session that got the same
--- presence with its join is skipped.
+-- presence with its join, and nothing else of the account since, is skipped.
 function send_own.forkOwn(membership, presence, except)
     for session, attachment in pairs(membership.attached) do
         local wasTold = presence.attr.type == nil and takeTold(attachment, membership.view)
         if session ~= except and not wasTold then
+            attachment.told = nil
             send_own.sendOwn(membership, session, presence)
         end
     end

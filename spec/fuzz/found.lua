@@ -434,4 +434,14 @@ return {
 		{ "join", 500, 289, 863, 671 };
 		{ "burst", 522, 679, 275, 599 };
 	};
+	{ about = "a nick that the room gives back while the presence of a join is shown again"; seed = 7; setting = { resource = false; bosh = false; carbons = false; prosody = false };
+		{ "join", 434, 766, 171, 486 };
+		{ "deliver", 956, 182, 782, 649 };
+		{ "restart", 805, 619, 548, 247 };
+		{ "time", 681, 15, 60, 331 };
+		{ "deliver", 124, 707, 104, 249 };
+		{ "force", 835, 714, 729, 489 };
+		{ "enter", 250, 648, 659, 52 };
+		{ "join", 968, 641, 469, 124 };
+	};
 };

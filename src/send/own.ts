@@ -11,12 +11,14 @@ import { fork, sendTo } from "./fork";
 
 /**
  * Sends a presence of the account's own occupant to every attached session except `except`. A session that got the same
- * presence with its join is skipped.
+ * presence with its join, and nothing else of the account since, is skipped.
  */
 export function forkOwn(membership: Membership, presence: Stanza, except?: string): void {
     for (const [session, attachment] of membership.attached) {
         const wasTold = presence.attr.type === undefined && takeTold(attachment, membership.view);
         if (session !== except && !wasTold) {
+            // The session is shown something else meanwhile, so the presence of its join is news again.
+            attachment.told = undefined;
             sendOwn(membership, session, presence);
         }
     }

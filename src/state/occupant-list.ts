@@ -250,5 +250,5 @@ export function late(list: OccupantList): OccupantReader[] {
 
 /** Returns any reader. */
 export function firstOf(readers: LuaSet<OccupantReader>): OccupantReader | undefined {
-    return next(readers)[0];
+    return next(readers)[0] as OccupantReader | undefined;
 }
