@@ -19,7 +19,13 @@ for (const { version, lib } of installations.filter(({ version }) => versions.so
                 ["--output=plainTerminal", "--filter=PostgreSQL", "spec/missed_spec.lua"],
                 {
                     encoding: "utf8",
-                    env: { MINIMIX_STORIES: "2", ...process.env, PROSODY_LIB: lib, MINIMIX_POSTGRES: storage.sql },
+                    env: {
+                        MINIMIX_STORIES: "2",
+                        MINIMIX_SEED: "1",
+                        ...process.env,
+                        PROSODY_LIB: lib,
+                        MINIMIX_POSTGRES: storage.sql,
+                    },
                 },
             );
             await storage.stop();

@@ -116,9 +116,14 @@ for (const version of versions) {
                     const gone = await client.expect({ name: "presence", room, status: "307" }, limit);
                     assert(statusCodes(gone).includes("110"));
                 }
+                bob.send("PING :kicked");
+                await bob.expect(/ PONG .*kicked/);
                 const joins = bob.count(/ JOIN /);
                 await join(laptop, room, "Alicia", { timeout: limit });
                 await join(phone, room, "Alicia", { timeout: limit });
+                await bob.expect(/ JOIN /);
+                bob.send("PING :joined");
+                await bob.expect(/ PONG .*joined/);
                 assert.equal(bob.count(/ JOIN /), joins + 1);
             });
 

@@ -24,7 +24,7 @@ const commands: Record<string, { parameters: string[]; prints: RegExp[] }> = {
         prints: [/^random stories: MINIMIX_SEED=\d+$/m, /^3 successes \/ 0 failures/m],
     },
     soak: {
-        parameters: ["MINIMIX_SOAK=12"],
+        parameters: ["MINIMIX_SOAK=90"],
         prints: [
             /^coming and going: MINIMIX_SEED=\d+$/m,
             /^\d+ messages, \d+ events in /m,
