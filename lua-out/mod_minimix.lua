@@ -4383,11 +4383,15 @@ local takeTold, itemOf, namesOccupant, addressed
 local MUC_USER = namespaces.MUC_USER
 local selfOf = state_view.selfOf
 local isSameContent = minimix_stanzas.isSameContent
+local textOf = minimix_text.textOf
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
 
 function takeTold(attachment, view)
-    local told = attachment.told
+    local told
+    if attachment.told ~= nil then
+        told = xml.parse("<presence" .. textOf(attachment.told))
+    end
     local self_
     if told ~= nil then
         self_ = selfOf(view)
@@ -4406,16 +4410,16 @@ function send_own.sendOwn(membership, session, presence)
 end
 
 function itemOf(presence)
-    local opt_1 = presence:get_child("x", MUC_USER)
-    return opt_1 and opt_1:get_child("item")
+    local opt_2 = presence:get_child("x", MUC_USER)
+    return opt_2 and opt_2:get_child("item")
 end
 
 function namesOccupant(membership, presence)
     local item = itemOf(presence)
     local occupant = (item and item.attr.jid) == membership.occupant
     if not occupant then
-        local opt_5 = item and item:get_child("actor")
-        occupant = (opt_5 and opt_5.attr.jid) == membership.occupant
+        local opt_6 = item and item:get_child("actor")
+        occupant = (opt_6 and opt_6.attr.jid) == membership.occupant
     end
     return occupant
 end

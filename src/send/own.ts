@@ -2,11 +2,13 @@
 // expects its own full JID, as without this module.
 
 import * as st from "util.stanza";
+import * as xml from "util.xml";
 import { MUC_USER } from "../namespaces";
 import type { Membership } from "../state/memberships";
 import type { Attachment } from "../state/place";
 import { type RoomView, selfOf } from "../state/view";
 import { isSameContent } from "../stanzas";
+import { textOf } from "../text";
 import { fork, sendTo } from "./fork";
 
 /**
@@ -26,7 +28,8 @@ export function forkOwn(membership: Membership, presence: Stanza, except?: strin
 
 /** Whether the session got this presence with its join. True once for each join. */
 function takeTold(attachment: Attachment, view: RoomView): boolean {
-    const told = attachment.told;
+    // As text and back, as the view holds it: parsers differ in where they repeat a namespace.
+    const told = attachment.told === undefined ? undefined : xml.parse(`<presence${textOf(attachment.told)}`);
     const self = told === undefined ? undefined : selfOf(view);
     if (told === undefined || self === undefined || !isSameContent(told, self)) {
         return false;
