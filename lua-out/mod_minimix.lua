@@ -888,11 +888,6 @@ function state_records.openRecords(name, content)
     return records
 end
 
---- Cancels the pending write of a record.
-function state_records.forgetRecord(records, key)
-    records.dirty[key] = nil
-end
-
 --- Returns whether the read succeeded, and the record.
 function state_records.readRecord(records, key)
     local store = records.store
@@ -2639,9 +2634,9 @@ function state_memberships.askingSession(membership)
     return nil
 end
 
-function state_memberships.attachSession(membership, session, presence, id, told)
+function state_memberships.attachSession(membership, session, presence, id)
     noteJoined(session, membership.room)
-    state_memberships.setAttachment(membership, session, {presence = presence, id = id, told = told})
+    state_memberships.setAttachment(membership, session, {presence = presence, id = id})
     membership.detachedAt = nil
     membership.shownDetached = nil
 end
@@ -4379,7 +4374,7 @@ end
 -- expects its own full JID, as without this module.
 local send_own = {}
 do
-local takeTold, itemOf, namesOccupant, addressed
+local isAsTold, itemOf, namesOccupant, addressed
 local MUC_USER = namespaces.MUC_USER
 local selfOf = state_view.selfOf
 local isSameContent = minimix_stanzas.isSameContent
@@ -4387,20 +4382,16 @@ local textOf = minimix_text.textOf
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
 
-function takeTold(attachment, view)
+function isAsTold(attachment, view)
     local told
     if attachment.told ~= nil then
-        told = xml.parse("<presence" .. textOf(attachment.told))
+        told = xml.parse("<presence" .. attachment.told)
     end
     local self_
     if told ~= nil then
         self_ = selfOf(view)
     end
-    if told == nil or self_ == nil or not isSameContent(told, self_) then
-        return false
-    end
-    attachment.told = nil
-    return true
+    return told ~= nil and self_ ~= nil and isSameContent(told, self_)
 end
 
 --- Sends a presence of the account's own occupant to one session.
@@ -4410,16 +4401,16 @@ function send_own.sendOwn(membership, session, presence)
 end
 
 function itemOf(presence)
-    local opt_2 = presence:get_child("x", MUC_USER)
-    return opt_2 and opt_2:get_child("item")
+    local opt_3 = presence:get_child("x", MUC_USER)
+    return opt_3 and opt_3:get_child("item")
 end
 
 function namesOccupant(membership, presence)
     local item = itemOf(presence)
     local occupant = (item and item.attr.jid) == membership.occupant
     if not occupant then
-        local opt_6 = item and item:get_child("actor")
-        occupant = (opt_6 and opt_6.attr.jid) == membership.occupant
+        local opt_7 = item and item:get_child("actor")
+        occupant = (opt_7 and opt_7.attr.jid) == membership.occupant
     end
     return occupant
 end
@@ -4439,11 +4430,22 @@ end
 -- presence with its join, and nothing else of the account since, is skipped.
 function send_own.forkOwn(membership, presence, except)
     for session, attachment in pairs(membership.attached) do
-        local wasTold = presence.attr.type == nil and takeTold(attachment, membership.view)
-        if session ~= except and not wasTold then
-            attachment.told = nil
+        local isTold = presence.attr.type == nil and isAsTold(attachment, membership.view)
+        attachment.told = nil
+        if session ~= except and not isTold then
             send_own.sendOwn(membership, session, presence)
         end
+    end
+end
+
+--- Notes that a session got our own presence with its join, ahead of the room.
+function send_own.noteTold(membership, session, self_)
+    local attachment
+    if session ~= nil then
+        attachment = membership.attached[session]
+    end
+    if attachment ~= nil and self_ ~= nil then
+        attachment.told = textOf(self_)
     end
 end
 
@@ -5391,7 +5393,6 @@ local beginOutage = state_outage.beginOutage
 local onRetry = state_outage.onRetry
 local pack = state_ranges.pack
 local unpack_ = state_ranges.unpack
-local forgetRecord = state_records.forgetRecord
 local listRecords = state_records.listRecords
 local openRecords = state_records.openRecords
 local readRecord = state_records.readRecord
@@ -5404,7 +5405,9 @@ function content(username)
     end
     local packed = {}
     for room, ranges in pairs(deliveries.rooms) do
-        packed[room] = pack(ranges, startOfNumbers())
+        if #ranges > 0 then
+            packed[room] = pack(ranges, startOfNumbers())
+        end
     end
     if (next(packed)) == nil then
         return nil
@@ -5551,11 +5554,13 @@ end
 
 onRetry(writeChanged)
 
---- Forgets a deleted account. Its record is deleted with the user (core/usermanager.lua, delete_user).
+--- Deletes the record of an account.
 function state_deliveries.forgetDeliveries(username)
     known[username] = nil
     changed[username] = nil
-    forgetRecord(records, username)
+    if not options.anonymous then
+        writeRecord(records, username)
+    end
 end
 
 --- Returns the accounts with a record. Undefined if storage failed.
@@ -8343,7 +8348,6 @@ local saveSoon = state_store.saveSoon
 local hold = state_held.hold
 local stanzaOf = state_held.stanzaOf
 local selfOf = state_view.selfOf
-local isSameElement = minimix_stanzas.isSameElement
 local attachSession = state_memberships.attachSession
 local isDetachedFor = state_memberships.isDetachedFor
 local presenceIdFor = send_upstream.presenceIdFor
@@ -8379,9 +8383,6 @@ function candidateOf(request)
 end
 
 function withPayload(self_, before, after)
-    if before ~= nil and isSameElement(before, after) then
-        return self_
-    end
     local copy = st.clone(after)
     copy.attr.from = self_.attr.from
     for _, tag in ipairs(self_.tags) do
@@ -8464,6 +8465,9 @@ function occupancy_shown.selfToBe(membership, request, self_)
         return self_
     end
     local shown = membership.shownPresence
+    if shown == hold(attachment.presence) then
+        return self_
+    end
     local temp_5
     if shown ~= nil then
         temp_5 = stanzaOf(shown)
@@ -9667,7 +9671,7 @@ end
 -- time. Requests that need another one wait in the queue.
 local occupancy_joined = {}
 do
-local serveRequest, serve, serveFromView, notePassword, release, resync, awaitResync, resyncUnanswered, occupantsShown, rename, renamed, isNickBlocked
+local serveRequest, serve, serveFromView, notePassword, attach, release, resync, awaitResync, resyncUnanswered, occupantsShown, rename, renamed, isNickBlocked
 local selfPing = send_ping.selfPing
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
@@ -9678,6 +9682,7 @@ local options = minimix_options
 local save = state_store.save
 local sendTo = send_fork.sendTo
 local forkOwn = send_own.forkOwn
+local noteTold = send_own.noteTold
 local sendOwn = send_own.sendOwn
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
@@ -9784,39 +9789,40 @@ function serve(membership, place, request)
     notePassword(membership, request)
     if isInView(membership, request) then
         serveFromView(membership, request)
-        showBest(membership)
     else
         resync(membership, place, request)
     end
 end
 
 function serveFromView(membership, request)
-    local before = selfOf(membership.view)
-    local self_ = selfToBe(membership, request, before)
+    local self_ = selfToBe(membership, request, selfOf(membership.view))
     replay(membership, request, self_)
-    local temp_0
-    if self_ ~= before then
-        temp_0 = self_
+    attach(membership, request)
+    if showBest(membership) then
+        noteTold(membership, request.session, self_)
     end
-    occupancy_joined.letIn(membership, request, temp_0)
+    release(membership, request)
 end
 
 function notePassword(membership, request)
-    local opt_4 = request.stanza:get_child("x", MUC)
-    local password = opt_4 and opt_4:get_child_text("password")
+    local opt_0 = request.stanza:get_child("x", MUC)
+    local password = opt_0 and opt_0:get_child_text("password")
     if password ~= nil and password ~= membership.password and password ~= membership.laterPassword then
         membership.laterPassword = password
         save(membership.username)
     end
 end
 
---- Attaches a session: it gets the room's traffic from now on, and its queued stanzas are sent. `told` is our own
--- presence that it got ahead of the room.
-function occupancy_joined.letIn(membership, request, told)
-    if request.session ~= nil then
-        attachSession(membership, request.session, presenceContent(request.stanza), nil, told)
-    end
+--- Attaches a session: it gets the room's traffic from now on, and its queued stanzas are sent.
+function occupancy_joined.letIn(membership, request)
+    attach(membership, request)
     release(membership, request)
+end
+
+function attach(membership, request)
+    if request.session ~= nil then
+        attachSession(membership, request.session, presenceContent(request.stanza), nil)
+    end
 end
 
 function release(membership, request)
@@ -12754,7 +12760,7 @@ function archive_expire.expire()
     end
 end
 
---- Deletes the private entries of an account. Its record is deleted with the user (core/usermanager.lua, delete_user).
+--- Deletes the private entries and the record of an account.
 function archive_expire.deleteOwn(username)
     for _, room in ipairs(roomsRead(username) or {}) do
         local key = keyOf(room)
@@ -12869,16 +12875,8 @@ function follow_accounts.sessionEnded(username)
     end
 end
 
---- `user-disabled`.
-function follow_accounts.onAccountDisabled(event)
-    if event.host == module.host then
-        forgetRefusals(event.username)
-        follow_accounts.forgetAccount(event.username)
-    end
-end
-
---- `user-deleted`.
-function follow_accounts.onAccountDeleted(event)
+--- `user-disabled` and `user-deleted`. Everything about the account is deleted, its archive of rooms too.
+function follow_accounts.onAccountEnded(event)
     if event.host == module.host then
         forgetRefusals(event.username)
         follow_accounts.forgetAccount(event.username)
@@ -15182,8 +15180,7 @@ local onClientMessage = client_message.onMessage
 local onClientPresence = client_presence.onPresence
 local onSessionGone = client_presence.onSessionGone
 local leaveInactive = follow_accounts.leaveInactive
-local onAccountDeleted = follow_accounts.onAccountDeleted
-local onAccountDisabled = follow_accounts.onAccountDisabled
+local onAccountEnded = follow_accounts.onAccountEnded
 local showAllDetached = follow_accounts.showAllDetached
 local withdrawAll = follow_accounts.withdrawAll
 local followAll = follow_autojoin.followAll
@@ -15290,8 +15287,8 @@ module:hook("s2sout-established", turn(onLinkUp), 1)
 module:hook_global("server-stopping", saveDelivered)
 module:hook_global("server-stopping", saveLate)
 module:hook_global("server-stopping", retryNow, -1)
-module:hook_global("user-deleted", onAccountDeleted, 1)
-module:hook_global("user-disabled", onAccountDisabled, 1)
+module:hook_global("user-deleted", onAccountEnded, 1)
+module:hook_global("user-disabled", onAccountEnded, 1)
 module:hook("account-disco-info", onAnnounce, -2)
 module:hook_global("stats-update", updateMetrics)
 --- Timers that run until the module is unloaded. While they run, they keep this instance in memory.

@@ -12,7 +12,7 @@ import { expireIqs, giveUpIqs, onIq as onClientIq } from "./client/iq";
 import { onBind, trackAll, untrackAll } from "./client/joined";
 import { onCarbon, onMessage as onClientMessage } from "./client/message";
 import { onPresence as onClientPresence, onSessionGone } from "./client/presence";
-import { leaveInactive, onAccountDeleted, onAccountDisabled, showAllDetached, withdrawAll } from "./follow/accounts";
+import { leaveInactive, onAccountEnded, showAllDetached, withdrawAll } from "./follow/accounts";
 import { followAll, onLogin, onService, onServiceGone } from "./follow/autojoin";
 import { onBlock, onPrivateMessage, onUnblock } from "./follow/blocking";
 import { reopenParts, saveDelivered } from "./archive/delivered";
@@ -113,8 +113,8 @@ module.hook_global("server-stopping", saveDelivered);
 module.hook_global("server-stopping", saveLate);
 module.hook_global("server-stopping", retryNow, -1);
 // Before mod_pep (0) deletes the account's bookmarks, because each deletion would cause a leave.
-module.hook_global("user-deleted", onAccountDeleted, 1);
-module.hook_global("user-disabled", onAccountDisabled, 1);
+module.hook_global("user-deleted", onAccountEnded, 1);
+module.hook_global("user-disabled", onAccountEnded, 1);
 
 // The order of features does not matter. The priority is unused by other modules, as above.
 module.hook("account-disco-info", onAnnounce, -2);

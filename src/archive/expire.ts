@@ -93,9 +93,7 @@ function oldestOf(room: string): number {
     return found[0] === undefined ? math.huge : parseLabel(found[0].label)[0];
 }
 
-/**
- * Deletes the private entries of an account. Its record is deleted with the user (core/usermanager.lua, delete_user).
- */
+/** Deletes the private entries and the record of an account. */
 export function deleteOwn(username: string): void {
     for (const room of roomsRead(username) ?? []) {
         const key = keyOf(room);

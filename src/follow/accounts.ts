@@ -63,16 +63,8 @@ function withdraw(membership: Membership): void {
     sendUpstream(membership, st.presence({ type: "unavailable", to: `${membership.room}/${membership.nick}` }));
 }
 
-/** `user-disabled`. */
-export function onAccountDisabled(event: { readonly username: string; readonly host: string }): undefined {
-    if (event.host === module.host) {
-        forgetRefusals(event.username);
-        forgetAccount(event.username);
-    }
-}
-
-/** `user-deleted`. */
-export function onAccountDeleted(event: { readonly username: string; readonly host: string }): undefined {
+/** `user-disabled` and `user-deleted`. Everything about the account is deleted, its archive of rooms too. */
+export function onAccountEnded(event: { readonly username: string; readonly host: string }): undefined {
     if (event.host === module.host) {
         forgetRefusals(event.username);
         forgetAccount(event.username);

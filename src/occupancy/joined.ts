@@ -10,7 +10,7 @@ import { MUC } from "../namespaces";
 import * as options from "../options";
 import { save } from "../state/store";
 import { sendTo } from "../send/fork";
-import { forkOwn, sendOwn } from "../send/own";
+import { forkOwn, noteTold, sendOwn } from "../send/own";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { after } from "../turn";
 import { findOccupant } from "../state/occupants";
@@ -95,17 +95,19 @@ function serve(membership: Membership, place: Joined, request: SessionRequest): 
     notePassword(membership, request);
     if (isInView(membership, request)) {
         serveFromView(membership, request);
-        showBest(membership);
     } else {
         resync(membership, place, request);
     }
 }
 
 function serveFromView(membership: Membership, request: SessionRequest): void {
-    const before = selfOf(membership.view);
-    const self = selfToBe(membership, request, before);
+    const self = selfToBe(membership, request, selfOf(membership.view));
     replay(membership, request, self);
-    letIn(membership, request, self === before ? undefined : self);
+    attach(membership, request);
+    if (showBest(membership)) {
+        noteTold(membership, request.session, self);
+    }
+    release(membership, request);
 }
 
 /**
@@ -120,15 +122,16 @@ function notePassword(membership: Membership, request: SessionRequest): void {
     }
 }
 
-/**
- * Attaches a session: it gets the room's traffic from now on, and its queued stanzas are sent. `told` is our own
- * presence that it got ahead of the room.
- */
-export function letIn(membership: Membership, request: SessionRequest, told?: Stanza): void {
-    if (request.session !== undefined) {
-        attachSession(membership, request.session, presenceContent(request.stanza), undefined, told);
-    }
+/** Attaches a session: it gets the room's traffic from now on, and its queued stanzas are sent. */
+export function letIn(membership: Membership, request: SessionRequest): void {
+    attach(membership, request);
     release(membership, request);
+}
+
+function attach(membership: Membership, request: SessionRequest): void {
+    if (request.session !== undefined) {
+        attachSession(membership, request.session, presenceContent(request.stanza), undefined);
+    }
 }
 
 /** Sends the stanzas that a session has queued since its join, in order. */

@@ -9,7 +9,6 @@ import { bestSession, type Candidate, presenceContent } from "../state/availabil
 import { saveSoon } from "../state/store";
 import { hold, stanzaOf } from "../state/held";
 import { selfOf } from "../state/view";
-import { isSameElement } from "../stanzas";
 import { attachSession, isDetachedFor, type Membership } from "../state/memberships";
 import { type Attachment, Phase, type SessionRequest } from "../state/place";
 import { presenceIdFor, sendPresence } from "../send/upstream";
@@ -67,14 +66,14 @@ export function selfToBe(
         return self;
     }
     const shown = membership.shownPresence;
+    if (shown === hold(attachment.presence)) {
+        return self;
+    }
     return withPayload(self, shown === undefined ? undefined : stanzaOf(shown), attachment.presence);
 }
 
 /** Returns a presence of the room with the occupant's payload replaced. Elements that the room has added are kept. */
 function withPayload(self: Stanza, before: Stanza | undefined, after: Stanza): Stanza {
-    if (before !== undefined && isSameElement(before, after)) {
-        return self;
-    }
     const copy = st.clone(after);
     copy.attr.from = self.attr.from;
     for (const tag of self.tags) {

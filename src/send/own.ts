@@ -17,25 +17,27 @@ import { fork, sendTo } from "./fork";
  */
 export function forkOwn(membership: Membership, presence: Stanza, except?: string): void {
     for (const [session, attachment] of membership.attached) {
-        const wasTold = presence.attr.type === undefined && takeTold(attachment, membership.view);
-        if (session !== except && !wasTold) {
-            // The session is shown something else meanwhile, so the presence of its join is news again.
-            attachment.told = undefined;
+        const isTold = presence.attr.type === undefined && isAsTold(attachment, membership.view);
+        attachment.told = undefined;
+        if (session !== except && !isTold) {
             sendOwn(membership, session, presence);
         }
     }
 }
 
-/** Whether the session got this presence with its join. True once for each join. */
-function takeTold(attachment: Attachment, view: RoomView): boolean {
-    // As text and back, as the view holds it: parsers differ in where they repeat a namespace.
-    const told = attachment.told === undefined ? undefined : xml.parse(`<presence${textOf(attachment.told)}`);
-    const self = told === undefined ? undefined : selfOf(view);
-    if (told === undefined || self === undefined || !isSameContent(told, self)) {
-        return false;
+/** Notes that a session got our own presence with its join, ahead of the room. */
+export function noteTold(membership: Membership, session: string | undefined, self: Stanza | undefined): void {
+    const attachment = session === undefined ? undefined : membership.attached.get(session);
+    if (attachment !== undefined && self !== undefined) {
+        attachment.told = textOf(self);
     }
-    attachment.told = undefined;
-    return true;
+}
+
+/** Whether the room has sent what the session got with its join. Some services change the order of the children. */
+function isAsTold(attachment: Attachment, view: RoomView): boolean {
+    const told = attachment.told === undefined ? undefined : xml.parse(`<presence${attachment.told}`);
+    const self = told === undefined ? undefined : selfOf(view);
+    return told !== undefined && self !== undefined && isSameContent(told, self);
 }
 
 /**

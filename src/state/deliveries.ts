@@ -8,7 +8,7 @@ import { findAccount } from "./memberships";
 import { endOfStart, startOfNumbers } from "./numbers";
 import { beginOutage, onRetry, type Progress } from "./outage";
 import { pack, type Ranges, unpack } from "./ranges";
-import { forgetRecord, listRecords, openRecords, readRecord, writeRecord } from "./records";
+import { listRecords, openRecords, readRecord, writeRecord } from "./records";
 
 /** Stored ranges by room. */
 type Packed = Record<string, number[] | undefined>;
@@ -31,7 +31,9 @@ function content(username: string): Packed | undefined {
     }
     const packed: Packed = {};
     for (const [room, ranges] of deliveries.rooms) {
-        packed[room] = pack(ranges, startOfNumbers());
+        if (ranges.length > 0) {
+            packed[room] = pack(ranges, startOfNumbers());
+        }
     }
     return next(packed)[0] === undefined ? undefined : packed;
 }
@@ -177,11 +179,13 @@ function writeChanged(deadline: number): Progress {
 
 onRetry(writeChanged);
 
-/** Forgets a deleted account. Its record is deleted with the user (core/usermanager.lua, delete_user). */
+/** Deletes the record of an account. */
 export function forgetDeliveries(username: string): void {
     known.delete(username);
     changed.delete(username);
-    forgetRecord(records, username);
+    if (!options.anonymous) {
+        writeRecord(records, username);
+    }
 }
 
 /** Returns the accounts with a record. Undefined if storage failed. */

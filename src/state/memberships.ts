@@ -326,10 +326,9 @@ export function attachSession(
     session: string,
     presence: Stanza,
     id: string | undefined,
-    told?: Stanza,
 ): void {
     noteJoined(session, membership.room);
-    setAttachment(membership, session, { presence, id, told });
+    setAttachment(membership, session, { presence, id });
     membership.detachedAt = undefined;
     membership.shownDetached = undefined;
 }

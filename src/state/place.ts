@@ -46,8 +46,8 @@ export interface SessionRequest {
 export interface Attachment {
     readonly presence: Stanza;
     readonly id: string | undefined;
-    /** Our own presence as the session got it with its join, ahead of the room. */
-    told?: Stanza | undefined;
+    /** Our own presence that the session got ahead of the room: the XML after the name. The room has yet to send it. */
+    told?: string | undefined;
 }
 
 /** The presence that an account shows in a room, and its session. */

@@ -40,11 +40,6 @@ export function openRecords<V>(name: string, content: (this: void, key: string) 
     return records;
 }
 
-/** Cancels the pending write of a record. */
-export function forgetRecord<V>(records: Records<V>, key: string): void {
-    records.dirty.delete(key);
-}
-
 /** Returns whether the read succeeded, and the record. */
 export function readRecord<V>(records: Records<V>, key: string): LuaMultiReturn<[boolean, V | undefined]> {
     const store = records.store;
