@@ -321,12 +321,7 @@ export function askingSession(membership: Membership): string | undefined {
     return undefined;
 }
 
-export function attachSession(
-    membership: Membership,
-    session: string,
-    presence: Stanza,
-    id: string | undefined,
-): void {
+export function attachSession(membership: Membership, session: string, presence: Stanza, id: string | undefined): void {
     noteJoined(session, membership.room);
     setAttachment(membership, session, { presence, id });
     membership.detachedAt = undefined;
