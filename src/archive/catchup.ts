@@ -12,6 +12,8 @@ import { isCurrent, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
 import { splitOccupant, stanzaIdBy } from "../stanzas";
 import { ask, patience } from "../send/ask";
+import { inSlices } from "../slices";
+import { weightOf } from "../weight";
 import { blocklistOf, readBlocklist, silences } from "../settings/blocklist";
 import { endCatchUp, flush, missed } from "./buffer";
 import { addArchiveId, fromArchive } from "./gate";
@@ -27,6 +29,9 @@ const TRIES = 6;
 
 /** How long before a failure is noticed messages may already have been lost, in seconds. */
 const UNNOTICED = 60;
+
+/** Bytes of memory for results that wait. More of them are handled as they arrive. */
+const PENDING_WEIGHT = 1048576;
 
 /** Longest message id that is used in a query, in bytes. */
 const LONGEST_ID = 1024;
@@ -163,7 +168,16 @@ interface Query {
 function askPage(membership: Membership, catching: CatchUp, after: string | undefined, query: Query): void {
     const left = catching.left;
     const queryId = id.medium();
-    const asking: Asking = { step: "asking", queryId, tries: triesOf(catching), results: 0, failed: false };
+    const asking: Asking = {
+        step: "asking",
+        queryId,
+        tries: triesOf(catching),
+        results: 0,
+        pending: [],
+        weight: 0,
+        answered: undefined,
+        failed: false,
+    };
     catching.progress = asking;
     catching.position = after;
     catching.blocked = blocklistOf(membership.username);
@@ -178,6 +192,12 @@ function askPage(membership: Membership, catching: CatchUp, after: string | unde
             return;
         }
         if (catching.progress !== asking) {
+            return;
+        }
+        if (asking.pending.length > 0) {
+            asking.answered = () => {
+                answered(answer);
+            };
             return;
         }
         if (asking.failed) {
@@ -255,31 +275,62 @@ export function isResult(stanza: Stanza): boolean {
 }
 
 /**
- * Handles an archive result. It counts if it comes from the room, and not if it comes from the occupant with this nick.
+ * Takes an archive result, and handles it in slices. It counts if it comes from the room, and not if it comes from the
+ * occupant with this nick.
  */
 export function takeResult(membership: Membership, nick: string | undefined, stanza: Stanza): void {
     const catching = membership.catchUp;
-    const progress = catching?.progress;
-    const result = stanza.get_child("result", MAM);
+    const asking = catching?.progress;
     if (nick !== undefined) {
         noteDrop("forged");
         return;
     }
     if (
-        result === undefined ||
         catching === undefined ||
-        progress?.step !== "asking" ||
-        result.attr.queryid !== progress.queryId
+        asking?.step !== "asking" ||
+        stanza.get_child("result", MAM)?.attr.queryid !== asking.queryId
     ) {
         // A late result of an earlier query.
         return;
     }
-    progress.results = progress.results + 1;
-    if (progress.results > PAGE) {
+    asking.results = asking.results + 1;
+    if (asking.results > PAGE) {
         noteDrop("limit");
         return;
     }
     catching.left = catching.left - 1;
+    asking.pending.push(stanza);
+    asking.weight = asking.weight + weightOf(stanza);
+    if (asking.pending.length === 1) {
+        inSlices(() => handleNext(membership, catching, asking));
+    }
+    while (asking.weight > PENDING_WEIGHT && asking.pending.length > 0) {
+        handleNext(membership, catching, asking);
+    }
+}
+
+/** Handles a pending result. After the last one it takes the archive's answer. Returns whether none is left. */
+function handleNext(membership: Membership, catching: CatchUp, asking: Asking): boolean {
+    const stanza = table.remove<Stanza>(asking.pending, 1);
+    asking.weight = asking.weight - (stanza === undefined ? 0 : weightOf(stanza));
+    if (!isCurrent(membership) || membership.catchUp !== catching || catching.progress !== asking) {
+        // The page is not wanted any more.
+        return stanza === undefined;
+    }
+    const result = stanza?.get_child("result", MAM);
+    if (result !== undefined) {
+        handleResult(membership, catching, result);
+    }
+    if (asking.pending.length > 0) {
+        return false;
+    }
+    const answered = asking.answered;
+    asking.answered = undefined;
+    answered?.();
+    return true;
+}
+
+function handleResult(membership: Membership, catching: CatchUp, result: Stanza): void {
     const forwarded = result.get_child("forwarded", FORWARD);
     const message = forwarded === undefined ? undefined : forwarded.get_child("message", "jabber:client");
     const delay = forwarded === undefined ? undefined : forwarded.get_child("delay", DELAY);

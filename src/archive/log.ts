@@ -13,7 +13,6 @@ import { rangesOf } from "../state/deliveries";
 import type { Entry, Part, Past, RoomLog } from "../state/logs";
 import type { Membership } from "../state/memberships";
 import { findMessages } from "../state/messages";
-import type { Ranges } from "../state/ranges";
 import { delayBy, isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
 import { textOf } from "../text";
 import { addMissed } from "./personal";
@@ -26,6 +25,9 @@ const PAST = 200;
 const PAST_SIZE = 524288;
 const PAST_KEPT = 60;
 const STEPS_BACK = 10;
+
+/** Number of entries with the same sender and id to compare with a message. */
+const MOST_COMPARED = 5;
 
 /** Namespaces that rooms add to messages. Archives may or may not keep these elements. */
 const added = new LuaSet<string>();
@@ -98,7 +100,7 @@ function newEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stan
         if (entry.owner === undefined || entry.owner === membership.username) {
             if (entry.text === textOf(stanza)) {
                 same = entry;
-            } else if (isSameMessage(log, entry, stanza)) {
+            } else if (isNamed(log, entry, nameOf(log, stanza))) {
                 // The room shows this account another content, as some gateways do.
                 owner = membership.username;
             }
@@ -107,19 +109,26 @@ function newEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stan
     return same ?? add(log, stanza, wallClock(), owner);
 }
 
-function isSameMessage(log: RoomLog, entry: Entry, stanza: Stanza): boolean {
-    const one = stanzaOf(entry);
+/** Returns the sender of a message and its id by the room, or else by the sender. Undefined without an id. */
+function nameOf(log: RoomLog, stanza: Stanza): string | undefined {
     const id = stanzaIdBy(stanza, log.room) ?? stanza.attr.id;
-    return (
-        id !== undefined &&
-        one?.attr.from === stanza.attr.from &&
-        id === (one === undefined ? undefined : (stanzaIdBy(one, log.room) ?? one.attr.id))
-    );
+    // A JID has no line breaks.
+    return id === undefined ? undefined : `${stanza.attr.from ?? ""}\n${id}`;
+}
+
+/** Whether an entry has this name. The entry is parsed once, because an archive may repeat many messages. */
+function isNamed(log: RoomLog, entry: Entry, name: string | undefined): boolean {
+    if (entry.name === undefined) {
+        const stanza = stanzaOf(entry);
+        entry.name = (stanza === undefined ? undefined : nameOf(log, stanza)) ?? false;
+    }
+    return name !== undefined && entry.name === name;
 }
 
 /**
  * Returns the entry of a message of the past: that of another account's copy, or a new one at the end. Entries cannot
- * be inserted before others. Undefined if the account has the message, or it cannot be added.
+ * be inserted before others. Undefined if the account has the message, or it cannot be added. The room's archive repeats
+ * messages that the account has. If the account lacks an entry, that may be another account's different copy.
  */
 function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stanza, when: number): Entry | undefined {
     const [ranges] = rangesOf(membership.username, log.room);
@@ -129,7 +138,12 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
     }
     const content = withoutDelay(log, stanza);
     const archiveId = stanzaIdBy(content, log.room);
-    const isWanted = (entry: Entry) => isSamePast(log, membership, ranges, part, entry, content);
+    const search: Search = { content, text: textOf(content), name: nameOf(log, content), compared: 0 };
+    const isWanted = (entry: Entry) =>
+        !isAnothers(entry, membership) &&
+        (entry.text === search.text ||
+            (isNamed(log, entry, search.name) &&
+                (isFor(membership.username, ranges, part.position, entry) || isSaidAs(entry, search))));
     let entry = findEntry(log.recent, isWanted);
     const past = entry === undefined ? pastAround(log, membership, when) : undefined;
     if (past === "failed") {
@@ -188,32 +202,20 @@ function add(log: RoomLog, stanza: Stanza, when: number, owner: string | undefin
     return entry;
 }
 
-/**
- * Whether an entry is a message of the past. The room's archive repeats messages that the account has. If the account
- * lacks an entry, that may be another account's different copy.
- */
-function isSamePast(
-    log: RoomLog,
-    membership: Membership,
-    ranges: Ranges,
-    part: Part,
-    entry: Entry,
-    content: Stanza,
-): boolean {
-    if (isAnothers(entry, membership)) {
-        return false;
-    }
-    return (
-        entry.text === textOf(content) ||
-        (isSameMessage(log, entry, content) &&
-            (isFor(membership.username, ranges, part.position, entry) || isSaidAs(entry, content)))
-    );
+/** The search for a message of the past. */
+interface Search {
+    readonly content: Stanza;
+    readonly text: string;
+    readonly name: string | undefined;
+    /** Number of entries with the same name that were compared. */
+    compared: number;
 }
 
-/** Whether two messages are equal except for elements that the room adds. */
-function isSaidAs(entry: Entry, content: Stanza): boolean {
-    const stanza = stanzaOf(entry);
-    return stanza !== undefined && textOf(asSaid(stanza)) === textOf(asSaid(content));
+/** Whether two messages are equal except for elements that the room adds. A room may give many the same id. */
+function isSaidAs(entry: Entry, search: Search): boolean {
+    search.compared = search.compared + 1;
+    const stanza = search.compared > MOST_COMPARED ? undefined : stanzaOf(entry);
+    return stanza !== undefined && textOf(asSaid(stanza)) === textOf(asSaid(search.content));
 }
 
 /** Returns a message without elements that the room adds. */

@@ -16,6 +16,8 @@ export interface Entry {
     readonly when: number;
     /** As written by textOf(), without the room's delay. */
     readonly text: string;
+    /** Sender and id of the message, once it has been compared with another. False without an id. */
+    name?: string | false;
 }
 
 export interface RoomLog {
