@@ -6615,7 +6615,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, isLater, pastOf, newEntry, nameOf, isNamed, pastEntry, notPlaced, newestTime, add, isSaidAs, asSaid, findEntry, pastAround, findPast, readPast, addPast, withoutDelay, PAST, PAST_SIZE, PAST_KEPT, STEPS_BACK, MOST_COMPARED, added, SKEW, AHEAD
+local isAnothers, entryFor, isLater, pastOf, newEntry, nameOf, isNamed, pastEntry, notPlaced, newestTime, add, isSaidAs, asSaid, findEntry, pastAround, mayRead, findPast, readPast, addPast, withoutDelay, PAST, PAST_SIZE, PAST_KEPT, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local fill = archive_entries.fill
@@ -6828,13 +6828,20 @@ function pastAround(log, membership, when)
     if past ~= nil and from >= past.from and from < past.to then
         return past
     end
-    local isBack = past ~= nil and from < past.from
-    local stepsBack = (past and past.stepsBack or 0) + (isBack and 1 or 0)
-    if stepsBack > STEPS_BACK and membership.catchUp == nil then
+    if membership.catchUp == nil and not mayRead() then
         return nil
     end
-    log.past = readPast(log, from, stepsBack)
+    log.past = readPast(log, from)
     return log.past or "failed"
+end
+
+function mayRead()
+    local now = monotonic()
+    if now > periodEnd then
+        periodEnd = now + READ_PERIOD
+        readTime = 0
+    end
+    return readTime < READ_TIME
 end
 
 function findPast(past, archiveId, isWanted)
@@ -6848,7 +6855,8 @@ function findPast(past, archiveId, isWanted)
     return findEntry((archiveId == nil or entry ~= nil) and past.entries or past.others, isWanted)
 end
 
-function readPast(log, from, stepsBack)
+function readPast(log, from)
+    local started = monotonic()
     local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = PAST}, PAST_SIZE)
     if found == nil then
         return nil
@@ -6857,7 +6865,6 @@ function readPast(log, from, stepsBack)
     local past = {
         from = from,
         to = math.huge,
-        stepsBack = stepsBack,
         ["until"] = until_,
         size = 0,
         entries = {},
@@ -6882,6 +6889,7 @@ function readPast(log, from, stepsBack)
     if last ~= nil then
         past.to = math.max(last.when - SKEW, from + 1)
     end
+    readTime = readTime + monotonic() - started
     module:add_timer(PAST_KEPT, function()
         if log.past ~= nil and monotonic() >= log.past["until"] then
             log.past = nil
@@ -6923,7 +6931,8 @@ end
 PAST = 200
 PAST_SIZE = 524288
 PAST_KEPT = 60
-STEPS_BACK = 10
+READ_TIME = 0.01
+READ_PERIOD = 0.1
 MOST_COMPARED = 5
 added = {}
 added[MUC_USER] = true
@@ -6956,6 +6965,9 @@ function archive_log.record(membership, stanza)
     local entry = log.current
     return entry ~= nil and deliver(membership, log, part, entry)
 end
+
+periodEnd = 0
+readTime = 0
 end
 
 -- src/archive/buffer.ts

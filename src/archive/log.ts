@@ -17,14 +17,14 @@ import { delayBy, isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
 import { textOf } from "../text";
 import { addMissed } from "./personal";
 
-/**
- * Limits for the search for a message of the past: entries to read at a time, bytes of memory to read, and seconds to
- * keep them. Going back in time reads others, and is limited to a few times.
- */
+/** Entries to read at a time in the search for a message of the past, bytes of memory, and seconds to keep them. */
 const PAST = 200;
 const PAST_SIZE = 524288;
 const PAST_KEPT = 60;
-const STEPS_BACK = 10;
+
+/** Seconds that a room's history may spend on this search in a period. Without a limit it could block the server. */
+const READ_TIME = 0.01;
+const READ_PERIOD = 0.1;
 
 /** Number of entries with the same sender and id to compare with a message. */
 const MOST_COMPARED = 5;
@@ -252,13 +252,24 @@ function pastAround(log: RoomLog, membership: Membership, when: number): Past | 
     if (past !== undefined && from >= past.from && from < past.to) {
         return past;
     }
-    const isBack = past !== undefined && from < past.from;
-    const stepsBack = (past?.stepsBack ?? 0) + (isBack ? 1 : 0);
-    if (stepsBack > STEPS_BACK && membership.catchUp === undefined) {
+    if (membership.catchUp === undefined && !mayRead()) {
         return undefined;
     }
-    log.past = readPast(log, from, stepsBack);
+    log.past = readPast(log, from);
     return log.past ?? "failed";
+}
+
+let periodEnd = 0;
+let readTime = 0;
+
+/** Whether there is time to search for a message of a room's history. A catch-up searches in slices. */
+function mayRead(): boolean {
+    const now = monotonic();
+    if (now > periodEnd) {
+        periodEnd = now + READ_PERIOD;
+        readTime = 0;
+    }
+    return readTime < READ_TIME;
 }
 
 function findPast(past: Past, archiveId: string | undefined, isWanted: IsWanted): Entry | undefined {
@@ -269,13 +280,14 @@ function findPast(past: Past, archiveId: string | undefined, isWanted: IsWanted)
     return findEntry(archiveId === undefined || entry !== undefined ? past.entries : past.others, isWanted);
 }
 
-function readPast(log: RoomLog, from: number, stepsBack: number): Past | undefined {
+function readPast(log: RoomLog, from: number): Past | undefined {
+    const started = monotonic();
     const found = findMessages(store, keyOf(log.room), { start: from - SKEW, limit: PAST }, PAST_SIZE);
     if (found === undefined) {
         return undefined;
     }
     const until = monotonic() + PAST_KEPT;
-    const past: Past = { from, to: math.huge, stepsBack, until, size: 0, entries: [], others: [], ids: new LuaMap() };
+    const past: Past = { from, to: math.huge, until, size: 0, entries: [], others: [], ids: new LuaMap() };
     let before: number | undefined;
     let weight = 0;
     for (const stored of found) {
@@ -291,6 +303,7 @@ function readPast(log: RoomLog, from: number, stepsBack: number): Past | undefin
     if (last !== undefined) {
         past.to = Math.max(last.when - SKEW, from + 1);
     }
+    readTime = readTime + monotonic() - started;
     module.add_timer(PAST_KEPT, () => {
         if (log.past !== undefined && monotonic() >= log.past.until) {
             log.past = undefined;

@@ -53,8 +53,6 @@ export interface RoomLog {
 export interface Past {
     readonly from: number;
     to: number;
-    /** Number of times that other entries were read because they were older. */
-    readonly stepsBack: number;
     /** When they are evicted, by the monotonic clock. */
     readonly until: number;
     /** Bytes of the entries. */
