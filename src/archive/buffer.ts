@@ -20,7 +20,7 @@ import type { Said } from "./read";
 const FLUSH = 0.01;
 
 /** Archives a missed message, and sends it to the sessions that were attached all the time, if it is new. */
-export function missed(membership: Membership, delayed: Stanza): void {
+export function deliverMissed(membership: Membership, delayed: Stanza): void {
     const isSeen = takeBufferedId(membership, delayed);
     if (record(membership, delayed) && !isSeen) {
         fork(membership, delayed);
@@ -45,7 +45,7 @@ function messageIdOf(membership: Membership, stanza: Stanza): string | undefined
 }
 
 /** Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too. */
-export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, seen: boolean): void {
+export function bufferMessage(membership: Membership, catching: CatchUp, stanza: Stanza, seen: boolean): void {
     const when = wallClock();
     const copy = st.clone(stanza);
     if (delayBy(copy, membership.room) === undefined) {
@@ -71,7 +71,7 @@ export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, 
 }
 
 /** Visits the buffered messages that are not in the log, newest first, until `visit` returns true. */
-export function readHeld(membership: Membership, visit: (this: void, said: Said) => boolean): void {
+export function readBuffered(membership: Membership, visit: (this: void, said: Said) => boolean): void {
     const catching = membership.catchUp;
     if (catching === undefined) {
         return;
@@ -160,7 +160,7 @@ function drainOne(membership: Membership, catching: CatchUp): boolean {
     if (buffered.seen) {
         record(membership, buffered.stanza);
     } else {
-        missed(membership, buffered.stanza);
+        deliverMissed(membership, buffered.stanza);
     }
     return false;
 }
