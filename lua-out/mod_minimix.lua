@@ -6615,7 +6615,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, appendsOutOfOrder, pastOf, newEntry, nameOf, isNamed, pastEntry, notPlaced, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, mayRead, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
+local isAnothers, entryFor, appendsOutOfOrder, pastOf, newEntry, nameOf, isNamed, pastEntry, notPlaced, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -6828,14 +6828,14 @@ function windowAround(log, membership, when)
     if window ~= nil and from >= window.from and from < window.to then
         return window
     end
-    if membership.catchUp == nil and not mayRead() then
+    if membership.catchUp == nil and not maySearch() then
         return nil
     end
     log.window = readWindow(log, from)
     return log.window or "failed"
 end
 
-function mayRead()
+function maySearch()
     local now = monotonic()
     if now > periodEnd then
         periodEnd = now + READ_PERIOD

@@ -252,7 +252,7 @@ function windowAround(log: RoomLog, membership: Membership, when: number): Entry
     if (window !== undefined && from >= window.from && from < window.to) {
         return window;
     }
-    if (membership.catchUp === undefined && !mayRead()) {
+    if (membership.catchUp === undefined && !maySearch()) {
         return undefined;
     }
     log.window = readWindow(log, from);
@@ -263,7 +263,7 @@ let periodEnd = 0;
 let readTime = 0;
 
 /** Whether there is time to search for a message of a room's history. A catch-up searches in slices. */
-function mayRead(): boolean {
+function maySearch(): boolean {
     const now = monotonic();
     if (now > periodEnd) {
         periodEnd = now + READ_PERIOD;
