@@ -2685,6 +2685,202 @@ function state_memberships.detachAll(membership)
 end
 end
 
+-- src/state/account-record.ts
+--
+-- An account's record in the store "minimix": written from its memberships, and read back into them.
+local state_account_record = {}
+do
+local formerRecords, shownText, stateOf, leaveFormerAddress, idleSince, isWellFormed, isOptional, loadRoom, mayComeBack
+local hold = state_held.hold
+local options = minimix_options
+local isWanted = state_bookmarks.isWanted
+local refusedRooms = state_bookmarks.refusedRooms
+local restoreRefused = state_bookmarks.restoreRefused
+local monotonic = state_clock.monotonic
+local wallClock = state_clock.wallClock
+local addFormerOccupant = state_former.addFormerOccupant
+local formerOccupantsOf = state_former.formerOccupantsOf
+local createMembership = state_memberships.createMembership
+local dropMembership = state_memberships.dropMembership
+local findAccount = state_memberships.findAccount
+local idleOf = state_memberships.idleOf
+local membershipsOf = state_memberships.membershipsOf
+local inLine = state_place.inLine
+
+function formerRecords(username)
+    local former = {}
+    for _, value_ in ipairs(formerOccupantsOf(username)) do
+        local room = value_.room
+        local occupant = value_.occupant
+        local nick = value_.nick
+        former[#former + 1] = {room = room, resource = jids.resource(occupant), nick = nick}
+    end
+    return #former > 0 and former or nil
+end
+
+function shownText(membership)
+    local presence = membership.shownPresence
+    local text = presence and presence.text
+    if text == nil or string.len(text) > options.maxCachedSize then
+        return nil
+    else
+        return "<presence" .. text
+    end
+end
+
+function stateOf(membership)
+    if not membership.established then
+        return "joining"
+    end
+    return membership.place.phase == "leaving" and "leaving" or "in"
+end
+
+--- Whether the occupant JID has changed since a record was written.
+function state_account_record.hasFormerAddress(record)
+    return record.resource ~= options.resource
+end
+
+function leaveFormerAddress(username, record)
+    local occupant = jids.join(username, module.host, record.resource)
+    for _, membership in ipairs(membershipsOf(username)) do
+        addFormerOccupant(username, membership.room, occupant, membership.nick)
+        if membership.place.phase == "leaving" then
+            dropMembership(membership)
+        end
+    end
+end
+
+function idleSince(record)
+    local seen = tonumber(record.seen)
+    return tonumber(record.idle) or (seen == nil and 0 or math.max(0, wallClock() - seen))
+end
+
+function isWellFormed(room, saved)
+    if type(room) ~= "string" or type(saved) ~= "table" then
+        return false
+    end
+    local nick = saved.nick
+    local wanted = saved.wanted
+    local password = saved.password
+    local laterPassword = saved.laterPassword
+    local bookmark = saved.bookmark
+    local since = saved.since
+    local shown = saved.shown
+    local sinceNumber = saved.sinceNumber
+    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(laterPassword, "string") and isOptional(bookmark, "table") and isOptional(since, "number") and isOptional(sinceNumber, "number") and isOptional(shown, "string")
+end
+
+function isOptional(value, kind)
+    return value == nil or type(value) == kind
+end
+
+function loadRoom(username, room, saved)
+    local membership = createMembership(username, room, saved.nick)
+    membership.wantedNick = saved.wanted or saved.nick
+    membership.password = saved.password
+    membership.laterPassword = saved.laterPassword
+    membership.bookmark = saved.bookmark
+    membership.ownBookmark = saved.ownBookmark
+    membership.since = saved.since
+    membership.sinceNumber = saved.sinceNumber
+    if saved.state == "joining" then
+        membership.established = nil
+    else
+        membership.established = true
+    end
+    membership.place = inLine(mayComeBack(membership, saved) and "lost" or "leaving")
+    local shown
+    if saved.shown ~= nil then
+        shown = xml.parse(saved.shown)
+    end
+    if shown == nil then
+        membership.shownPresence = nil
+    else
+        membership.shownPresence = hold(shown)
+    end
+    membership.detachedAt = monotonic()
+end
+
+function mayComeBack(membership, saved)
+    local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
+    return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and isWanted(membership)
+end
+
+--- Returns the record of an account. Undefined: there is nothing to store.
+function state_account_record.recordOf(username)
+    local account = findAccount(username)
+    local former = formerRecords(username)
+    local refused = refusedRooms(username)
+    if account == nil and former == nil and refused == nil then
+        return nil
+    end
+    local rooms = {}
+    for room, membership in pairs(account and account.memberships or {}) do
+        local nick = membership.nick
+        local wanted
+        if membership.wantedNick ~= membership.nick then
+            wanted = membership.wantedNick
+        end
+        rooms[room] = {
+            nick = nick,
+            wanted = wanted,
+            password = membership.password,
+            laterPassword = membership.laterPassword,
+            bookmark = membership.bookmark,
+            ownBookmark = membership.ownBookmark,
+            ending = membership.ending,
+            since = membership.since,
+            sinceNumber = membership.sinceNumber,
+            shown = shownText(membership),
+            state = stateOf(membership)
+        }
+    end
+    local idle = account == nil and 0 or idleOf(account)
+    if account ~= nil then
+        account.idleOnDisk = idle
+    end
+    return {
+        idle = idle,
+        resource = options.resource,
+        rooms = rooms,
+        former = former,
+        refused = refused
+    }
+end
+
+--- Restores the memberships of a record. An error means that the record is malformed.
+function state_account_record.loadRooms(username, record)
+    local seen = monotonic() - idleSince(record)
+    for _, value_ in ipairs(record.former or {}) do
+        local room = value_.room
+        local resource = value_.resource
+        local nick = value_.nick
+        addFormerOccupant(username, room, jids.join(username, module.host, resource), nick)
+    end
+    restoreRefused(username, record.refused)
+    for room, saved in pairs(record.rooms or {}) do
+        if isWellFormed(room, saved) then
+            loadRoom(username, room, saved)
+        else
+            module:log(
+                "warn",
+                "Ignoring %s of %s: malformed record in minimix",
+                tostring(room),
+                username
+            )
+        end
+    end
+    local account = findAccount(username)
+    if account ~= nil then
+        account.seen = seen
+        account.idleOnDisk = monotonic() - seen
+    end
+    if state_account_record.hasFormerAddress(record) then
+        leaveFormerAddress(username, record)
+    end
+end
+end
+
 -- src/state/numbers.ts
 --
 -- Numbers of archive entries. They only increase and are never reused, because accounts' ranges refer to them. A lease
@@ -2805,32 +3001,23 @@ end
 
 -- src/state/store.ts
 --
--- Memberships on disk: one record per account in the store "minimix". It is written when a membership begins, changes
--- or ends. Until an account's record has been read, its rooms are unknown and nothing is written.
+-- Memberships on disk: one record per account in the store "minimix". account-record.ts has its form. It is written when
+-- a membership begins, changes or ends. Until an account's record has been read, its rooms are unknown and nothing is
+-- written.
 local state_store = {}
 do
-local recordOf, formerRecords, shownText, stateOf, loadUntil, readUnread, mayComeBack, loadAccount, loadRooms, leaveFormerAddress, idleSince, isWellFormed, isOptional, loadRoom, records, closed, late, isListed, unread, onLoaded
-local hold = state_held.hold
+local loadUntil, readUnread, loadAccount, records, closed, late, isListed, unread, onLoaded
 local options = minimix_options
-local isWanted = state_bookmarks.isWanted
-local refusedRooms = state_bookmarks.refusedRooms
-local restoreRefused = state_bookmarks.restoreRefused
+local hasFormerAddress = state_account_record.hasFormerAddress
+local loadRooms = state_account_record.loadRooms
+local recordOf = state_account_record.recordOf
 local monotonic = state_clock.monotonic
-local wallClock = state_clock.wallClock
-local addFormerOccupant = state_former.addFormerOccupant
-local formerOccupantsOf = state_former.formerOccupantsOf
 local membersOf = state_keys.membersOf
-local createMembership = state_memberships.createMembership
-local dropMembership = state_memberships.dropMembership
-local findAccount = state_memberships.findAccount
-local idleOf = state_memberships.idleOf
 local isOccupantJid = state_memberships.isOccupantJid
-local membershipsOf = state_memberships.membershipsOf
 local hasNumbers = state_numbers.hasNumbers
 local startNumbers = state_numbers.startNumbers
 local beginOutage = state_outage.beginOutage
 local onRetry = state_outage.onRetry
-local inLine = state_place.inLine
 local listRecords = state_records.listRecords
 local openRecords = state_records.openRecords
 local readRecord = state_records.readRecord
@@ -2851,75 +3038,6 @@ function state_store.saveLate()
     for _, username in ipairs(membersOf(late)) do
         state_store.save(username)
     end
-end
-
-function recordOf(username)
-    local account = findAccount(username)
-    local former = formerRecords(username)
-    local refused = refusedRooms(username)
-    if account == nil and former == nil and refused == nil then
-        return nil
-    end
-    local rooms = {}
-    for room, membership in pairs(account and account.memberships or {}) do
-        local nick = membership.nick
-        local wanted
-        if membership.wantedNick ~= membership.nick then
-            wanted = membership.wantedNick
-        end
-        rooms[room] = {
-            nick = nick,
-            wanted = wanted,
-            password = membership.password,
-            laterPassword = membership.laterPassword,
-            bookmark = membership.bookmark,
-            ownBookmark = membership.ownBookmark,
-            ending = membership.ending,
-            since = membership.since,
-            sinceNumber = membership.sinceNumber,
-            shown = shownText(membership),
-            state = stateOf(membership)
-        }
-    end
-    local idle = account == nil and 0 or idleOf(account)
-    if account ~= nil then
-        account.idleOnDisk = idle
-    end
-    return {
-        idle = idle,
-        resource = options.resource,
-        rooms = rooms,
-        former = former,
-        refused = refused
-    }
-end
-
-function formerRecords(username)
-    local former = {}
-    for _, value_ in ipairs(formerOccupantsOf(username)) do
-        local room = value_.room
-        local occupant = value_.occupant
-        local nick = value_.nick
-        former[#former + 1] = {room = room, resource = jids.resource(occupant), nick = nick}
-    end
-    return #former > 0 and former or nil
-end
-
-function shownText(membership)
-    local presence = membership.shownPresence
-    local text = presence and presence.text
-    if text == nil or string.len(text) > options.maxCachedSize then
-        return nil
-    else
-        return "<presence" .. text
-    end
-end
-
-function stateOf(membership)
-    if not membership.established then
-        return "joining"
-    end
-    return membership.place.phase == "leaving" and "leaving" or "in"
 end
 
 --- Whether the rooms of an account are known: its record has been read, or it has none.
@@ -2969,11 +3087,6 @@ function readUnread(deadline, loaded)
     return result
 end
 
-function mayComeBack(membership, saved)
-    local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
-    return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and isWanted(membership)
-end
-
 function loadAccount(username, record)
     if record == nil then
         return
@@ -2981,100 +3094,9 @@ function loadAccount(username, record)
     local done, problem = pcall(loadRooms, username, record)
     if not done then
         module:log("warn", "Ignoring the rooms of %s: malformed record in minimix: %s", username, problem)
+    elseif hasFormerAddress(record) then
+        state_store.save(username)
     end
-end
-
-function loadRooms(username, record)
-    local seen = monotonic() - idleSince(record)
-    for _, value_ in ipairs(record.former or {}) do
-        local room = value_.room
-        local resource = value_.resource
-        local nick = value_.nick
-        addFormerOccupant(username, room, jids.join(username, module.host, resource), nick)
-    end
-    restoreRefused(username, record.refused)
-    for room, saved in pairs(record.rooms or {}) do
-        if isWellFormed(room, saved) then
-            loadRoom(username, room, saved)
-        else
-            module:log(
-                "warn",
-                "Ignoring %s of %s: malformed record in minimix",
-                tostring(room),
-                username
-            )
-        end
-    end
-    local account = findAccount(username)
-    if account ~= nil then
-        account.seen = seen
-        account.idleOnDisk = monotonic() - seen
-    end
-    if record.resource ~= options.resource then
-        leaveFormerAddress(username, record)
-    end
-end
-
-function leaveFormerAddress(username, record)
-    local occupant = jids.join(username, module.host, record.resource)
-    for _, membership in ipairs(membershipsOf(username)) do
-        addFormerOccupant(username, membership.room, occupant, membership.nick)
-        if membership.place.phase == "leaving" then
-            dropMembership(membership)
-        end
-    end
-    state_store.save(username)
-end
-
-function idleSince(record)
-    local seen = tonumber(record.seen)
-    return tonumber(record.idle) or (seen == nil and 0 or math.max(0, wallClock() - seen))
-end
-
-function isWellFormed(room, saved)
-    if type(room) ~= "string" or type(saved) ~= "table" then
-        return false
-    end
-    local nick = saved.nick
-    local wanted = saved.wanted
-    local password = saved.password
-    local laterPassword = saved.laterPassword
-    local bookmark = saved.bookmark
-    local since = saved.since
-    local shown = saved.shown
-    local sinceNumber = saved.sinceNumber
-    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(laterPassword, "string") and isOptional(bookmark, "table") and isOptional(since, "number") and isOptional(sinceNumber, "number") and isOptional(shown, "string")
-end
-
-function isOptional(value, kind)
-    return value == nil or type(value) == kind
-end
-
-function loadRoom(username, room, saved)
-    local membership = createMembership(username, room, saved.nick)
-    membership.wantedNick = saved.wanted or saved.nick
-    membership.password = saved.password
-    membership.laterPassword = saved.laterPassword
-    membership.bookmark = saved.bookmark
-    membership.ownBookmark = saved.ownBookmark
-    membership.since = saved.since
-    membership.sinceNumber = saved.sinceNumber
-    if saved.state == "joining" then
-        membership.established = nil
-    else
-        membership.established = true
-    end
-    membership.place = inLine(mayComeBack(membership, saved) and "lost" or "leaving")
-    local shown
-    if saved.shown ~= nil then
-        shown = xml.parse(saved.shown)
-    end
-    if shown == nil then
-        membership.shownPresence = nil
-    else
-        membership.shownPresence = hold(shown)
-    end
-    membership.detachedAt = monotonic()
 end
 
 records = openRecords("minimix", recordOf)
@@ -3152,11 +3174,11 @@ end
 --- Continues the loading of the previous instance.
 function state_store.restoreLoading(saved, loaded)
     onLoaded = loaded
-    local temp_10 = saved and saved.isListed
-    if temp_10 == nil then
-        temp_10 = true
+    local temp_2 = saved and saved.isListed
+    if temp_2 == nil then
+        temp_2 = true
     end
-    isListed = temp_10
+    isListed = temp_2
     for username in pairs(saved and saved.unread or {}) do
         unread[username] = true
     end
@@ -8683,6 +8705,8 @@ local detachAll = state_memberships.detachAll
 local now = state_memberships.now
 local triesOf = state_memberships.triesOf
 local forgetRoom = state_memberships.forgetRoom
+local requestsOf = state_place.requestsOf
+local requeue = state_queue.requeue
 local after = minimix_turn.after
 local presenceToShow = occupancy_shown.presenceToShow
 --- Factor for the timeout of a join that needs an action of the user.
@@ -8835,6 +8859,11 @@ function occupancy_operations.endStay(membership)
     flush(membership)
     closePart(membership)
     forgetRoom(membership)
+end
+
+--- Returns the requests of operations without an answer to the front of the queue.
+function occupancy_operations.recall(membership)
+    requeue(membership, requestsOf(membership.place))
 end
 
 --- Ends the operation, so that the next one can begin.
@@ -9287,6 +9316,153 @@ function occupancy_requests.lateRename(place, key)
 end
 end
 
+-- src/occupancy/enter.ts
+--
+-- Sends joins: of sessions, in the order of the queue. The timeout is set before anything is sent.
+local occupancy_enter = {}
+do
+local timedOut, takeTurn, onTimeout
+local id = require("util.id")
+local options = minimix_options
+local presenceIdFor = send_upstream.presenceIdFor
+local sendPresence = send_upstream.sendPresence
+local forgetRoom = state_memberships.forgetRoom
+local hasAttached = state_memberships.hasAttached
+local queueOf = state_memberships.queueOf
+local setPlace = state_memberships.setPlace
+local triesOf = state_memberships.triesOf
+local takeNext = state_queue.takeNext
+local save = state_store.save
+local after = minimix_turn.after
+local newJoin = occupancy_operations.newJoin
+local joinToShow = occupancy_shown.joinToShow
+
+function timedOut(membership, join)
+    if onTimeout ~= nil then
+        onTimeout(membership, join)
+    end
+end
+
+--- Creates a join with a timeout in seconds.
+function occupancy_enter.newTimedJoin(membership, parts, seconds)
+    if seconds == nil then
+        seconds = options.answerTimeout
+    end
+    return newJoin(membership, parts, seconds, timedOut)
+end
+
+--- Sends a session's join to the room. `earlier` are unanswered joins. `unconfirmed` is the nick of a leave that may be
+-- lost: a second leave goes first, or an account that is still in would get no occupants and no subject.
+function occupancy_enter.enter(membership, request, earlier, unconfirmed)
+    if earlier == nil then
+        earlier = {}
+    end
+    local isReturn = hasAttached(membership)
+    if not isReturn then
+        forgetRoom(membership)
+    end
+    local key = presenceIdFor(membership, request.id)
+    local isFirst = not membership.established and unconfirmed == nil
+    local parts = {
+        id = key,
+        nick = request.nick,
+        request = request,
+        isReturn = isReturn,
+        isDoubtful = membership.established == true,
+        isFirst = isFirst
+    }
+    local join = occupancy_enter.newTimedJoin(membership, parts)
+    occupancy_enter.beginJoin(membership, join, earlier)
+    if not membership.established then
+        save(membership.username)
+    end
+    if unconfirmed ~= nil then
+        sendPresence(membership, st.presence({type = "unavailable"}), unconfirmed, id.medium())
+    end
+    sendPresence(membership, joinToShow(membership, request), request.nick, key)
+end
+
+--- Makes a join the operation of an account that is not in the room.
+function occupancy_enter.beginJoin(membership, join, earlier)
+    membership.nick = join.nick
+    local before = membership.place
+    setPlace(
+        membership,
+        {
+            phase = "joining",
+            tries = triesOf(membership),
+            operation = join,
+            earlier = earlier,
+            mayBeIn = before.phase == "joining" and (before.mayBeIn or before.operation.isOverdue),
+            turn = nil
+        }
+    )
+    occupancy_enter.waitForTurn(membership)
+end
+
+--- Serves the next request in the queue soon, even if the room has not answered the join before it.
+function occupancy_enter.waitForTurn(membership)
+    local place = membership.place
+    if place.phase == "joining" and place.turn == nil and #queueOf(membership) > 0 then
+        place.turn = after(occupancy_enter.TURN, function()
+            place.turn = nil
+            if membership.place == place then
+                takeTurn(membership, place)
+            end
+        end)
+    end
+end
+
+function takeTurn(membership, place)
+    if place.operation.isShowing then
+        place.operation.isShowing = false
+        occupancy_enter.waitForTurn(membership)
+        return
+    end
+    local request = takeNext(membership)
+    if request ~= nil then
+        place.operation.isOverdue = true
+        local earlier = place.earlier
+        earlier[#earlier + 1] = place.operation
+        occupancy_enter.enter(membership, request, place.earlier)
+    end
+end
+
+--- Seconds for which an unanswered join may delay the next request.
+occupancy_enter.TURN = 5
+
+--- Registers the handler of joins that time out. It may send other joins, so this file cannot import it.
+function occupancy_enter.onJoinTimeout(handler)
+    onTimeout = handler
+end
+
+--- Restarts the timeout of a join.
+function occupancy_enter.limitJoin(membership, join, seconds)
+    if seconds == nil then
+        seconds = options.answerTimeout
+    end
+    join.timer = after(seconds, function()
+        timedOut(membership, join)
+    end)
+end
+
+--- Sends the next queued join after a session's join has failed. Without one, an earlier join may still be answered.
+-- Returns whether there is either.
+function occupancy_enter.tryNext(membership, place)
+    local request = takeNext(membership)
+    if request ~= nil then
+        occupancy_enter.enter(membership, request, place.earlier)
+        return true
+    end
+    local join = table.remove(place.earlier)
+    if join ~= nil then
+        occupancy_enter.beginJoin(membership, join, place.earlier)
+        return true
+    end
+    return false
+end
+end
+
 -- src/send/rules.ts
 --
 -- Checks the account's automatic joins against the outgoing rules of the server (O7). If mod_isolate_host or
@@ -9347,389 +9523,55 @@ function send_rules.refusalOf(membership)
 end
 end
 
--- src/occupancy/transitions.ts
+-- src/occupancy/leave.ts
 --
--- Transitions of the account: joins by a session or by itself, loss and rejoin, leave, removal by the room. Each
--- transition sets its timeout before anything is sent.
-local occupancy_transitions = {}
+-- Leaves rooms, and repeats the leave until the room confirms it. The timeout is set before anything is sent.
+local occupancy_leave = {}
 do
-local beginJoin, takeTurn, joinUnanswered, recall, joinForbidden, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, TRIES_UNTIL_TOLD, PING_TIMEOUT
-local id = require("util.id")
-local presenceIdFor = send_upstream.presenceIdFor
-local sendPresence = send_upstream.sendPresence
-local after = minimix_turn.after
-local patience = send_ask.patience
-local catchUp = archive_catchup.catchUp
-local dropQuestion = archive_catchup.dropQuestion
+local PING_TIMEOUT
 local openPart = archive_delivered.openPart
-local refusalOf = send_rules.refusalOf
+local options = minimix_options
+local patience = send_ask.patience
+local fork = send_fork.fork
 local saysOut = send_ping.saysOut
 local selfPing = send_ping.selfPing
-local save = state_store.save
-local options = minimix_options
-local fork = send_fork.fork
-local endStay = occupancy_operations.endStay
-local isUnheard = occupancy_operations.isUnheard
-local newJoin = occupancy_operations.newJoin
-local newLeave = occupancy_operations.newLeave
-local ownJoin = occupancy_operations.ownJoin
-local ownTimeLimit = occupancy_operations.ownTimeLimit
-local pause = occupancy_operations.pause
-local removeJoin = occupancy_operations.removeJoin
-local sendOwnJoin = occupancy_operations.sendOwnJoin
-local timeLeft = occupancy_operations.timeLeft
-local refuseAll = occupancy_refuse.refuseAll
-local refuseQueue = occupancy_refuse.refuseQueue
-local refuseUnanswered = occupancy_refuse.refuseUnanswered
-local ownUnavailable = occupancy_replay.ownUnavailable
-local technicalRemoval = occupancy_replay.technicalRemoval
-local joinToShow = occupancy_shown.joinToShow
-local isWanted = state_bookmarks.isWanted
+local sendPresence = send_upstream.sendPresence
 local noteRefusal = state_bookmarks.noteRefusal
 local detachAll = state_memberships.detachAll
 local dropMembership = state_memberships.dropMembership
-local forgetRoom = state_memberships.forgetRoom
-local hasAttached = state_memberships.hasAttached
 local isCurrent = state_memberships.isCurrent
 local isUsed = state_memberships.isUsed
+local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
-local queueOf = state_memberships.queueOf
-local requestsOf = state_place.requestsOf
-local requeue = state_queue.requeue
 local takeJoin = state_queue.takeJoin
 local takeNext = state_queue.takeNext
-
---- Sends a session's join to the room. `earlier` are unanswered joins. `unconfirmed` is the nick of a leave that may be
--- lost: a second leave goes first, or an account that is still in would get no occupants and no subject.
-function occupancy_transitions.enter(membership, request, earlier, unconfirmed)
-    if earlier == nil then
-        earlier = {}
-    end
-    local isReturn = hasAttached(membership)
-    if not isReturn then
-        forgetRoom(membership)
-    end
-    local key = presenceIdFor(membership, request.id)
-    local isFirst = not membership.established and unconfirmed == nil
-    local parts = {
-        id = key,
-        nick = request.nick,
-        request = request,
-        isReturn = isReturn,
-        isDoubtful = membership.established == true,
-        isFirst = isFirst
-    }
-    local join = newJoin(membership, parts, options.answerTimeout, joinUnanswered)
-    beginJoin(membership, join, earlier)
-    if not membership.established then
-        save(membership.username)
-    end
-    if unconfirmed ~= nil then
-        sendPresence(membership, st.presence({type = "unavailable"}), unconfirmed, id.medium())
-    end
-    sendPresence(membership, joinToShow(membership, request), request.nick, key)
-end
-
-function beginJoin(membership, join, earlier)
-    membership.nick = join.nick
-    local before = membership.place
-    setPlace(
-        membership,
-        {
-            phase = "joining",
-            tries = triesOf(membership),
-            operation = join,
-            earlier = earlier,
-            mayBeIn = before.phase == "joining" and (before.mayBeIn or before.operation.isOverdue),
-            turn = nil
-        }
-    )
-    occupancy_transitions.waitForTurn(membership)
-end
-
---- Serves the next request in the queue soon, even if the room has not answered the join before it.
-function occupancy_transitions.waitForTurn(membership)
-    local place = membership.place
-    if place.phase == "joining" and place.turn == nil and #queueOf(membership) > 0 then
-        place.turn = after(occupancy_transitions.TURN, function()
-            place.turn = nil
-            if membership.place == place then
-                takeTurn(membership, place)
-            end
-        end)
-    end
-end
-
-function takeTurn(membership, place)
-    if place.operation.isShowing then
-        place.operation.isShowing = false
-        occupancy_transitions.waitForTurn(membership)
-        return
-    end
-    local request = takeNext(membership)
-    if request ~= nil then
-        place.operation.isOverdue = true
-        local earlier = place.earlier
-        earlier[#earlier + 1] = place.operation
-        occupancy_transitions.enter(membership, request, place.earlier)
-    end
-end
-
-function joinUnanswered(membership, join)
-    local place = membership.place
-    if place.phase ~= "joining" then
-        return
-    end
-    if join ~= place.operation then
-        removeJoin(place.earlier, join)
-        refuseUnanswered(membership, join.request)
-    elseif timeLeft(join) > 0 then
-        occupancy_transitions.limitJoin(membership, join, timeLeft(join))
-    elseif join.request == nil then
-        occupancy_transitions.unreached(membership)
-    else
-        join.isOverdue = true
-        refuseUnanswered(membership, join.request)
-        occupancy_transitions.joinFailed(membership, place)
-    end
-end
-
---- Restarts the timeout of a join.
-function occupancy_transitions.limitJoin(membership, join, seconds)
-    if seconds == nil then
-        seconds = options.answerTimeout
-    end
-    join.timer = after(seconds, function()
-        joinUnanswered(membership, join)
-    end)
-end
-
---- Sends the next queued join after a session's join has failed. Without one, an earlier join may still be answered.
--- Returns whether there is either.
-function occupancy_transitions.tryNext(membership, place)
-    local request = takeNext(membership)
-    if request ~= nil then
-        occupancy_transitions.enter(membership, request, place.earlier)
-        return true
-    end
-    local join = table.remove(place.earlier)
-    if join ~= nil then
-        beginJoin(membership, join, place.earlier)
-        return true
-    end
-    return false
-end
-
---- A session's join has failed. Joins again if the account must be in the room.
-function occupancy_transitions.joinFailed(membership, place)
-    if occupancy_transitions.tryNext(membership, place) then
-        return
-    end
-    if isWanted(membership) then
-        occupancy_transitions.lost(membership)
-    else
-        occupancy_transitions.giveUp(membership, place)
-    end
-end
-
---- Ends the attempts. After a timeout the room may still have admitted us, so send a leave.
-function occupancy_transitions.giveUp(membership, place)
-    fork(membership, technicalRemoval(membership))
-    if place.mayBeIn or place.operation.isOverdue then
-        detachAll(membership)
-        occupancy_transitions.leave(membership, st.presence({type = "unavailable"}))
-    else
-        occupancy_transitions.over(membership)
-    end
-end
-
---- The account is out although it should be in, and will rejoin. Sessions are told only if this takes too long, and may
--- then join by themselves.
-function occupancy_transitions.lost(membership)
-    recall(membership)
-    local tries = triesOf(membership) + 1
-    membership.nick = membership.wantedNick
-    setPlace(
-        membership,
-        {
-            phase = "lost",
-            tries = tries,
-            next = {
-                kind = "pause",
-                timer = occupancy_transitions.rejoinAfter(membership, pause(tries))
-            }
-        }
-    )
-    dropQuestion(membership)
-    if occupancy_transitions.leaveIfUnused(membership) then
-        return
-    end
-    if isUnheard(membership) then
-        occupancy_transitions.leaveUnheard(membership)
-    elseif tries == TRIES_UNTIL_TOLD then
-        fork(membership, technicalRemoval(membership))
-        detachAll(membership)
-    end
-end
-
---- The room is unreachable: the account is lost, and pending joins fail.
-function occupancy_transitions.unreached(membership)
-    occupancy_transitions.lost(membership)
-    refuseQueue(membership)
-    occupancy_transitions.leaveIfUnused(membership)
-end
-
-function occupancy_transitions.rejoinAfter(membership, seconds)
-    return after(seconds, function()
-        occupancy_transitions.rejoin(membership)
-    end)
-end
-
-function recall(membership)
-    requeue(membership, requestsOf(membership.place))
-end
-
---- Rejoins, and fetches missed messages first. Until the archive has answered the account is still lost, and a presence
--- of the room answers no join.
-function occupancy_transitions.rejoin(membership)
-    local before = membership.place
-    if before.phase == "lost" and before.next.kind == "archive" then
-        return
-    end
-    local timer = after(ARCHIVE_TIMEOUT, function()
-        occupancy_transitions.lost(membership)
-    end)
-    recall(membership)
-    setPlace(
-        membership,
-        {
-            phase = "lost",
-            tries = triesOf(membership),
-            next = {kind = "archive", timer = timer}
-        }
-    )
-    local place = membership.place
-    if not membership.established then
-        occupancy_transitions.joinAgain(membership)
-        return
-    end
-    catchUp(membership, function(outcome)
-        if membership.place ~= place then
-            return
-        end
-        if outcome == "unreached" and triesOf(membership) < TRIES_FOR_ARCHIVE then
-            occupancy_transitions.unreached(membership)
-        else
-            occupancy_transitions.joinAgain(membership)
-        end
-    end)
-end
-
---- Sends the account's own join.
-function occupancy_transitions.joinAgain(membership)
-    local refusal = refusalOf(membership)
-    if refusal ~= nil then
-        joinForbidden(membership, refusal)
-        return
-    end
-    local join = newJoin(membership, ownJoin(membership, true), ownTimeLimit(membership), joinUnanswered)
-    beginJoin(membership, join, {})
-    sendOwnJoin(membership, join)
-    occupancy_transitions.makeSure(membership, join)
-end
-
-function joinForbidden(membership, error_)
-    local type_, condition = error_:get_error()
-    local request = takeNext(membership)
-    if request ~= nil then
-        occupancy_transitions.enter(membership, request)
-    elseif type_ == "wait" then
-        occupancy_transitions.lost(membership)
-    else
-        module:log(
-            "warn",
-            "This server forbids %s to join %s: %s",
-            membership.username,
-            membership.room,
-            condition
-        )
-        noteRefusal(membership, condition)
-        fork(membership, technicalRemoval(membership))
-        detachAll(membership)
-        membership.ending = nil
-        if membership.established then
-            occupancy_transitions.retryLeave(membership, 1)
-        else
-            dropMembership(membership)
-        end
-        save(membership.username)
-    end
-end
-
---- Sends a ping after a join. The room answers it after its answer to the join. If no subject has come by then, the room
--- did not treat our presence as a join.
-function occupancy_transitions.makeSure(membership, join)
-    selfPing(membership, function()
-        local place = membership.place
-        if place.phase == "entering" and place.operation == join and isCurrent(membership) then
-            startOver(membership)
-        end
-    end)
-end
-
-function startOver(membership)
-    recall(membership)
-    local join = newJoin(membership, ownJoin(membership, false), options.answerTimeout, joinUnanswered)
-    beginJoin(membership, join, {})
-    sendPresence(membership, st.presence({type = "unavailable"}), join.nick, id.medium())
-    sendOwnJoin(membership, join)
-end
-
---- Leaves the room. `unavailable` may have a status from the client.
-function occupancy_transitions.leave(membership, unavailable)
-    recall(membership)
-    membership.ending = nil
-    local operation = newLeave(membership, options.answerTimeout, occupancy_transitions.leaveUnanswered, unavailable.attr.id)
-    setPlace(membership, {phase = "leaving", tries = 0, operation = operation})
-    occupancy_transitions.hastenLeave(membership)
-    save(membership.username)
-    sendPresence(membership, unavailable, membership.nick, operation.id)
-end
+local save = state_store.save
+local after = minimix_turn.after
+local enter = occupancy_enter.enter
+local TURN = occupancy_enter.TURN
+local endStay = occupancy_operations.endStay
+local isUnheard = occupancy_operations.isUnheard
+local newLeave = occupancy_operations.newLeave
+local pause = occupancy_operations.pause
+local recall = occupancy_operations.recall
+local refuseAll = occupancy_refuse.refuseAll
+local ownUnavailable = occupancy_replay.ownUnavailable
 
 --- Shortens the wait for a leave that the room may never confirm, because a session waits.
-function occupancy_transitions.hastenLeave(membership)
+function occupancy_leave.hastenLeave(membership)
     local place = membership.place
     local isFirst = place.phase == "leaving" and place.tries == 0 and #queueOf(membership) > 0
     if isFirst and place.operation ~= nil then
         place.operation.timer:stop()
-        place.operation.timer = after(occupancy_transitions.TURN, function()
-            occupancy_transitions.leaveUnanswered(membership)
+        place.operation.timer = after(TURN, function()
+            occupancy_leave.leaveUnanswered(membership)
         end)
     end
 end
 
---- Leaves a blocked room: its answer will not arrive, so fail pending joins now.
-function occupancy_transitions.leaveUnheard(membership)
-    refuseAll(membership)
-    fork(membership, ownUnavailable(membership, nil))
-    detachAll(membership)
-    membership.ending = nil
-    occupancy_transitions.retryLeave(membership, 1)
-    save(membership.username)
-end
-
---- Leaves the room if only sessions keep the account there, and none is left. Returns whether it does.
-function occupancy_transitions.leaveIfUnused(membership)
-    if not membership.ending or isUsed(membership) then
-        return false
-    end
-    occupancy_transitions.leave(membership, st.presence({type = "unavailable"}))
-    return true
-end
-
 --- Tells the sessions now, but retries the leave until confirmed: a stale occupant is a leak.
-function occupancy_transitions.leaveUnanswered(membership)
+function occupancy_leave.leaveUnanswered(membership)
     local place = membership.place
     local leaving
     if place.phase == "leaving" then
@@ -9743,18 +9585,18 @@ function occupancy_transitions.leaveUnanswered(membership)
     detachAll(membership)
     local request = takeNext(membership)
     if request ~= nil then
-        occupancy_transitions.enter(membership, request, {}, membership.nick)
+        enter(membership, request, {}, membership.nick)
     else
-        occupancy_transitions.retryLeave(membership)
+        occupancy_leave.retryLeave(membership)
     end
 end
 
 --- Resends the leave, then self-pings: rooms do not answer a leave from a non-occupant.
-function occupancy_transitions.retryLeave(membership, tries)
+function occupancy_leave.retryLeave(membership, tries)
     if tries == nil then
         tries = triesOf(membership) + 1
     end
-    local operation = newLeave(membership, PING_TIMEOUT, occupancy_transitions.retryLeave)
+    local operation = newLeave(membership, PING_TIMEOUT, occupancy_leave.retryLeave)
     setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
     local place = membership.place
     if membership.established then
@@ -9766,18 +9608,18 @@ function occupancy_transitions.retryLeave(membership, tries)
             return
         end
         local mayBeIn = membership.established and not isUnheard(membership)
-        if not saysOut(condition) and (mayBeIn or tries < TRIES_UNTIL_TOLD) then
-            local next = newLeave(membership, pause(tries), occupancy_transitions.retryLeave)
+        if not saysOut(condition) and (mayBeIn or tries < occupancy_leave.TRIES_UNTIL_TOLD) then
+            local next = newLeave(membership, pause(tries), occupancy_leave.retryLeave)
             setPlace(membership, {phase = "leaving", tries = tries, operation = next})
         else
-            occupancy_transitions.over(membership)
+            occupancy_leave.over(membership)
         end
     end
     selfPing(membership, answered, patience(membership))
 end
 
 --- The account is out. A waiting session starts a new join. Without one the membership is dropped.
-function occupancy_transitions.over(membership)
+function occupancy_leave.over(membership)
     if membership.place.phase ~= "leaving" then
         noteRefusal(membership)
     end
@@ -9788,16 +9630,274 @@ function occupancy_transitions.over(membership)
         dropMembership(membership)
         save(membership.username)
     else
-        occupancy_transitions.enter(membership, request)
+        enter(membership, request)
     end
 end
 
---- Seconds for which an unanswered join may delay the next request.
-occupancy_transitions.TURN = 5
+--- Attempts after which sessions are told that the account is out: about four minutes.
+occupancy_leave.TRIES_UNTIL_TOLD = 8
+PING_TIMEOUT = 60
+
+--- Leaves the room. `unavailable` may have a status from the client.
+function occupancy_leave.leave(membership, unavailable)
+    recall(membership)
+    membership.ending = nil
+    local operation = newLeave(membership, options.answerTimeout, occupancy_leave.leaveUnanswered, unavailable.attr.id)
+    setPlace(membership, {phase = "leaving", tries = 0, operation = operation})
+    occupancy_leave.hastenLeave(membership)
+    save(membership.username)
+    sendPresence(membership, unavailable, membership.nick, operation.id)
+end
+
+--- Leaves a blocked room: its answer will not arrive, so fail pending joins now.
+function occupancy_leave.leaveUnheard(membership)
+    refuseAll(membership)
+    fork(membership, ownUnavailable(membership, nil))
+    detachAll(membership)
+    membership.ending = nil
+    occupancy_leave.retryLeave(membership, 1)
+    save(membership.username)
+end
+
+--- Leaves the room if only sessions keep the account there, and none is left. Returns whether it does.
+function occupancy_leave.leaveIfUnused(membership)
+    if not membership.ending or isUsed(membership) then
+        return false
+    end
+    occupancy_leave.leave(membership, st.presence({type = "unavailable"}))
+    return true
+end
+end
+
+-- src/occupancy/lost.ts
+--
+-- Failed joins, loss and rejoin: the account is not in a room although it should be.
+local occupancy_lost = {}
+do
+local joinForbidden, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT
+local id = require("util.id")
+local catchUp = archive_catchup.catchUp
+local dropQuestion = archive_catchup.dropQuestion
+local fork = send_fork.fork
+local selfPing = send_ping.selfPing
+local refusalOf = send_rules.refusalOf
+local sendPresence = send_upstream.sendPresence
+local isWanted = state_bookmarks.isWanted
+local noteRefusal = state_bookmarks.noteRefusal
+local detachAll = state_memberships.detachAll
+local dropMembership = state_memberships.dropMembership
+local isCurrent = state_memberships.isCurrent
+local setPlace = state_memberships.setPlace
+local triesOf = state_memberships.triesOf
+local takeNext = state_queue.takeNext
+local save = state_store.save
+local after = minimix_turn.after
+local beginJoin = occupancy_enter.beginJoin
+local enter = occupancy_enter.enter
+local limitJoin = occupancy_enter.limitJoin
+local newTimedJoin = occupancy_enter.newTimedJoin
+local onJoinTimeout = occupancy_enter.onJoinTimeout
+local tryNext = occupancy_enter.tryNext
+local leave = occupancy_leave.leave
+local leaveIfUnused = occupancy_leave.leaveIfUnused
+local leaveUnheard = occupancy_leave.leaveUnheard
+local over = occupancy_leave.over
+local retryLeave = occupancy_leave.retryLeave
+local TRIES_UNTIL_TOLD = occupancy_leave.TRIES_UNTIL_TOLD
+local isUnheard = occupancy_operations.isUnheard
+local ownJoin = occupancy_operations.ownJoin
+local ownTimeLimit = occupancy_operations.ownTimeLimit
+local pause = occupancy_operations.pause
+local recall = occupancy_operations.recall
+local removeJoin = occupancy_operations.removeJoin
+local sendOwnJoin = occupancy_operations.sendOwnJoin
+local timeLeft = occupancy_operations.timeLeft
+local refuseQueue = occupancy_refuse.refuseQueue
+local refuseUnanswered = occupancy_refuse.refuseUnanswered
+local technicalRemoval = occupancy_replay.technicalRemoval
+
+--- The account is out although it should be in, and will rejoin. Sessions are told only if this takes too long, and may
+-- then join by themselves.
+function occupancy_lost.lost(membership)
+    recall(membership)
+    local tries = triesOf(membership) + 1
+    membership.nick = membership.wantedNick
+    setPlace(
+        membership,
+        {
+            phase = "lost",
+            tries = tries,
+            next = {kind = "pause", timer = occupancy_lost.rejoinAfter(membership, pause(tries))}
+        }
+    )
+    dropQuestion(membership)
+    if leaveIfUnused(membership) then
+        return
+    end
+    if isUnheard(membership) then
+        leaveUnheard(membership)
+    elseif tries == TRIES_UNTIL_TOLD then
+        fork(membership, technicalRemoval(membership))
+        detachAll(membership)
+    end
+end
+
+--- The room is unreachable: the account is lost, and pending joins fail.
+function occupancy_lost.unreached(membership)
+    occupancy_lost.lost(membership)
+    refuseQueue(membership)
+    leaveIfUnused(membership)
+end
+
+function occupancy_lost.rejoinAfter(membership, seconds)
+    return after(seconds, function()
+        occupancy_lost.rejoin(membership)
+    end)
+end
+
+--- Rejoins, and fetches missed messages first. Until the archive has answered the account is still lost, and a presence
+-- of the room answers no join.
+function occupancy_lost.rejoin(membership)
+    local before = membership.place
+    if before.phase == "lost" and before.next.kind == "archive" then
+        return
+    end
+    local timer = after(ARCHIVE_TIMEOUT, function()
+        occupancy_lost.lost(membership)
+    end)
+    recall(membership)
+    setPlace(
+        membership,
+        {
+            phase = "lost",
+            tries = triesOf(membership),
+            next = {kind = "archive", timer = timer}
+        }
+    )
+    local place = membership.place
+    if not membership.established then
+        occupancy_lost.joinAgain(membership)
+        return
+    end
+    catchUp(membership, function(outcome)
+        if membership.place ~= place then
+            return
+        end
+        if outcome == "unreached" and triesOf(membership) < TRIES_FOR_ARCHIVE then
+            occupancy_lost.unreached(membership)
+        else
+            occupancy_lost.joinAgain(membership)
+        end
+    end)
+end
+
+--- Sends the account's own join.
+function occupancy_lost.joinAgain(membership)
+    local refusal = refusalOf(membership)
+    if refusal ~= nil then
+        joinForbidden(membership, refusal)
+        return
+    end
+    local join = newTimedJoin(membership, ownJoin(membership, true), ownTimeLimit(membership))
+    beginJoin(membership, join, {})
+    sendOwnJoin(membership, join)
+    occupancy_lost.makeSure(membership, join)
+end
+
+function joinForbidden(membership, error_)
+    local type_, condition = error_:get_error()
+    local request = takeNext(membership)
+    if request ~= nil then
+        enter(membership, request)
+    elseif type_ == "wait" then
+        occupancy_lost.lost(membership)
+    else
+        module:log(
+            "warn",
+            "This server forbids %s to join %s: %s",
+            membership.username,
+            membership.room,
+            condition
+        )
+        noteRefusal(membership, condition)
+        fork(membership, technicalRemoval(membership))
+        detachAll(membership)
+        membership.ending = nil
+        if membership.established then
+            retryLeave(membership, 1)
+        else
+            dropMembership(membership)
+        end
+        save(membership.username)
+    end
+end
+
+--- Sends a ping after a join. The room answers it after its answer to the join. If no subject has come by then, the room
+-- did not treat our presence as a join.
+function occupancy_lost.makeSure(membership, join)
+    selfPing(membership, function()
+        local place = membership.place
+        if place.phase == "entering" and place.operation == join and isCurrent(membership) then
+            startOver(membership)
+        end
+    end)
+end
+
+function startOver(membership)
+    recall(membership)
+    local join = newTimedJoin(membership, ownJoin(membership, false))
+    beginJoin(membership, join, {})
+    sendPresence(membership, st.presence({type = "unavailable"}), join.nick, id.medium())
+    sendOwnJoin(membership, join)
+end
+
+--- A session's join has failed. Joins again if the account must be in the room.
+function occupancy_lost.joinFailed(membership, place)
+    if tryNext(membership, place) then
+        return
+    end
+    if isWanted(membership) then
+        occupancy_lost.lost(membership)
+    else
+        occupancy_lost.giveUp(membership, place)
+    end
+end
+
+--- Ends the attempts. After a timeout the room may still have admitted us, so send a leave.
+function occupancy_lost.giveUp(membership, place)
+    fork(membership, technicalRemoval(membership))
+    if place.mayBeIn or place.operation.isOverdue then
+        detachAll(membership)
+        leave(membership, st.presence({type = "unavailable"}))
+    else
+        over(membership)
+    end
+end
+
 TRIES_FOR_ARCHIVE = 4
 ARCHIVE_TIMEOUT = 600
-TRIES_UNTIL_TOLD = 8
-PING_TIMEOUT = 60
+
+--- A join has timed out.
+local function joinUnanswered(membership, join)
+    local place = membership.place
+    if place.phase ~= "joining" then
+        return
+    end
+    if join ~= place.operation then
+        removeJoin(place.earlier, join)
+        refuseUnanswered(membership, join.request)
+    elseif timeLeft(join) > 0 then
+        limitJoin(membership, join, timeLeft(join))
+    elseif join.request == nil then
+        occupancy_lost.unreached(membership)
+    else
+        join.isOverdue = true
+        refuseUnanswered(membership, join.request)
+        occupancy_lost.joinFailed(membership, place)
+    end
+end
+
+onJoinTimeout(joinUnanswered)
 end
 
 -- src/occupancy/joined.ts
@@ -9858,8 +9958,8 @@ local presenceToShow = occupancy_shown.presenceToShow
 local selfToBe = occupancy_shown.selfToBe
 local showBest = occupancy_shown.showBest
 local updatePresence = occupancy_shown.updatePresence
-local lost = occupancy_transitions.lost
-local TURN = occupancy_transitions.TURN
+local TURN = occupancy_enter.TURN
+local lost = occupancy_lost.lost
 local endUnderway = occupancy_underway.endUnderway
 local noteTold = occupancy_underway.noteTold
 local takeTold = occupancy_underway.takeTold
@@ -10322,15 +10422,15 @@ local refuse = occupancy_refuse.refuse
 local sendOccupants = occupancy_replay.sendOccupants
 local sendSubject = occupancy_replay.sendSubject
 local technicalRemoval = occupancy_replay.technicalRemoval
-local enter = occupancy_transitions.enter
-local joinAgain = occupancy_transitions.joinAgain
-local giveUp = occupancy_transitions.giveUp
-local joinFailed = occupancy_transitions.joinFailed
-local lost = occupancy_transitions.lost
-local makeSure = occupancy_transitions.makeSure
-local over = occupancy_transitions.over
-local tryNext = occupancy_transitions.tryNext
-local unreached = occupancy_transitions.unreached
+local enter = occupancy_enter.enter
+local tryNext = occupancy_enter.tryNext
+local over = occupancy_leave.over
+local giveUp = occupancy_lost.giveUp
+local joinAgain = occupancy_lost.joinAgain
+local joinFailed = occupancy_lost.joinFailed
+local lost = occupancy_lost.lost
+local makeSure = occupancy_lost.makeSure
+local unreached = occupancy_lost.unreached
 
 --- The room has gone on, so the presence without 110 was our own.
 function occupancy_joining.admitClaimed(membership, place, nick)
@@ -10813,11 +10913,11 @@ local ask, asked, unreachable, noteHosts, lookSoon, lookAfterLinks, askAll, goBa
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
-local leaveUnheard = occupancy_transitions.leaveUnheard
-local lost = occupancy_transitions.lost
-local rejoin = occupancy_transitions.rejoin
-local rejoinAfter = occupancy_transitions.rejoinAfter
-local retryLeave = occupancy_transitions.retryLeave
+local leaveUnheard = occupancy_leave.leaveUnheard
+local retryLeave = occupancy_leave.retryLeave
+local lost = occupancy_lost.lost
+local rejoin = occupancy_lost.rejoin
+local rejoinAfter = occupancy_lost.rejoinAfter
 local after = minimix_turn.after
 local allMemberships = state_memberships.allMemberships
 local isCurrent = state_memberships.isCurrent
@@ -11182,13 +11282,13 @@ local joining = occupancy_joining
 local answerProbe = occupancy_probe.answerProbe
 local isTechnical = occupancy_refusal.isTechnical
 local lateRename = occupancy_requests.lateRename
-local enter = occupancy_transitions.enter
-local hastenLeave = occupancy_transitions.hastenLeave
-local leaveUnanswered = occupancy_transitions.leaveUnanswered
-local lost = occupancy_transitions.lost
-local over = occupancy_transitions.over
-local rejoin = occupancy_transitions.rejoin
-local waitForTurn = occupancy_transitions.waitForTurn
+local enter = occupancy_enter.enter
+local waitForTurn = occupancy_enter.waitForTurn
+local hastenLeave = occupancy_leave.hastenLeave
+local leaveUnanswered = occupancy_leave.leaveUnanswered
+local over = occupancy_leave.over
+local lost = occupancy_lost.lost
+local rejoin = occupancy_lost.rejoin
 local check = occupancy_watch.check
 
 function ignore()
@@ -11443,9 +11543,9 @@ local bookmarkLeft = settings_bookmark_write.bookmarkLeft
 local bookmarkNotify = settings_bookmark_write.bookmarkNotify
 local isSetting = settings_notify.isSetting
 local onRequest = occupancy_phases.onRequest
-local leave = occupancy_transitions.leave
-local lost = occupancy_transitions.lost
-local rejoin = occupancy_transitions.rejoin
+local leave = occupancy_leave.leave
+local lost = occupancy_lost.lost
+local rejoin = occupancy_lost.rejoin
 local refusalsOf = state_bookmarks.refusalsOf
 local monotonic = state_clock.monotonic
 local wallClock = state_clock.wallClock
@@ -12939,7 +13039,7 @@ local monotonic = state_clock.monotonic
 local showDetached = occupancy_shown.showDetached
 local options = minimix_options
 local refuseAll = occupancy_refuse.refuseAll
-local leave = occupancy_transitions.leave
+local leave = occupancy_leave.leave
 local fork = send_fork.fork
 local technicalRemoval = occupancy_replay.technicalRemoval
 local forgetRefusals = state_bookmarks.forgetRefusals
@@ -13089,9 +13189,9 @@ local disownSent = state_sent.disownSent
 local bounceAll = occupancy_refuse.bounceAll
 local ownUnavailable = occupancy_replay.ownUnavailable
 local showBest = occupancy_shown.showBest
-local leave = occupancy_transitions.leave
-local leaveIfUnused = occupancy_transitions.leaveIfUnused
-local rejoin = occupancy_transitions.rejoin
+local leave = occupancy_leave.leave
+local leaveIfUnused = occupancy_leave.leaveIfUnused
+local rejoin = occupancy_lost.rejoin
 
 function withdrawJoin(membership, session, nick, stanza)
     local place = membership.place
@@ -13356,7 +13456,7 @@ local monotonic = state_clock.monotonic
 local askForNick = occupancy_joined.askForNick
 local BOOKMARKS = namespaces.BOOKMARKS
 local isUnheard = occupancy_operations.isUnheard
-local leaveIfUnused = occupancy_transitions.leaveIfUnused
+local leaveIfUnused = occupancy_leave.leaveIfUnused
 local options = minimix_options
 local forgetRefusals = state_bookmarks.forgetRefusals
 local isRefused = state_bookmarks.isRefused
@@ -13656,7 +13756,7 @@ end
 local follow_blocking = {}
 do
 local forgetBlocked, jidsIn
-local leaveUnheard = occupancy_transitions.leaveUnheard
+local leaveUnheard = occupancy_leave.leaveUnheard
 local splitOccupant = minimix_stanzas.splitOccupant
 local findMembership = state_memberships.findMembership
 local membershipsOf = state_memberships.membershipsOf
@@ -14005,8 +14105,8 @@ local lineUp = occupancy_pace.lineUp
 local newLine = occupancy_pace.newLine
 local refuseAll = occupancy_refuse.refuseAll
 local ownUnavailable = occupancy_replay.ownUnavailable
-local lost = occupancy_transitions.lost
-local over = occupancy_transitions.over
+local over = occupancy_leave.over
+local lost = occupancy_lost.lost
 local line = newLine(leaveOnce)
 
 --- Leaves rooms under former addresses, at a limited rate. A join of the account there does not wait for this.
@@ -14101,12 +14201,12 @@ local awaitSubject = occupancy_joining.awaitSubject
 local proceed = occupancy_joined.proceed
 local renameUnanswered = occupancy_joined.renameUnanswered
 local newLeave = occupancy_operations.newLeave
-local leaveUnanswered = occupancy_transitions.leaveUnanswered
-local limitJoin = occupancy_transitions.limitJoin
-local lost = occupancy_transitions.lost
-local rejoin = occupancy_transitions.rejoin
-local retryLeave = occupancy_transitions.retryLeave
-local waitForTurn = occupancy_transitions.waitForTurn
+local limitJoin = occupancy_enter.limitJoin
+local waitForTurn = occupancy_enter.waitForTurn
+local leaveUnanswered = occupancy_leave.leaveUnanswered
+local retryLeave = occupancy_leave.retryLeave
+local lost = occupancy_lost.lost
+local rejoin = occupancy_lost.rejoin
 local askAfter = occupancy_watch.askAfter
 
 function resume(membership)

@@ -5,7 +5,7 @@ import * as st from "util.stanza";
 import { showDetached } from "../occupancy/shown";
 import * as options from "../options";
 import { refuseAll } from "../occupancy/refuse";
-import { leave } from "../occupancy/transitions";
+import { leave } from "../occupancy/leave";
 import { fork } from "../send/fork";
 import { technicalRemoval } from "../occupancy/replay";
 import { forgetRefusals } from "../state/bookmarks";

@@ -6,7 +6,7 @@ import { monotonic } from "../state/clock";
 import { askForNick } from "../occupancy/joined";
 import { BOOKMARKS } from "../namespaces";
 import { isUnheard } from "../occupancy/operations";
-import { leaveIfUnused } from "../occupancy/transitions";
+import { leaveIfUnused } from "../occupancy/leave";
 import * as options from "../options";
 import { type Bookmark, forgetRefusals, isRefused, isSameBookmark, isToJoin, mayFollowNick } from "../state/bookmarks";
 import { membersOf } from "../state/keys";

@@ -10,7 +10,8 @@ import { disownSent } from "../state/sent";
 import { bounceAll } from "./refuse";
 import { ownUnavailable } from "./replay";
 import { showBest } from "./shown";
-import { leave, leaveIfUnused, rejoin } from "./transitions";
+import { leave, leaveIfUnused } from "./leave";
+import { rejoin } from "./lost";
 
 /**
  * Handles a directed `unavailable` (XEP-0045 7.14). Returns false if the session is not attached and has no pending

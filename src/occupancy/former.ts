@@ -9,7 +9,8 @@ import { save } from "../state/store";
 import { lineUp, newLine } from "./pace";
 import { refuseAll } from "./refuse";
 import { ownUnavailable } from "./replay";
-import { lost, over } from "./transitions";
+import { over } from "./leave";
+import { lost } from "./lost";
 
 const line = newLine(leaveOnce);
 

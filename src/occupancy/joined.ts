@@ -28,7 +28,8 @@ import { bounce } from "./refuse";
 import { replay, selfPresence, sendOccupants, sendSubject } from "./replay";
 import { isAnswerTo, isInView, isRename, isServedAtOnce } from "./requests";
 import { joinToShow, presenceToShow, selfToBe, showBest, updatePresence } from "./shown";
-import { lost, TURN } from "./transitions";
+import { TURN } from "./enter";
+import { lost } from "./lost";
 import { endUnderway, noteTold, takeTold } from "./underway";
 
 /** Handles a session's request to attach, or for another nick. */

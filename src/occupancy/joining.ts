@@ -37,7 +37,9 @@ import { isExpulsion, isTemporary, isTechnical, isUnreached } from "./refusal";
 import { removeJoin } from "./operations";
 import { refuse } from "./refuse";
 import { sendOccupants, sendSubject, technicalRemoval } from "./replay";
-import { enter, joinAgain, giveUp, joinFailed, lost, makeSure, over, tryNext, unreached } from "./transitions";
+import { enter, tryNext } from "./enter";
+import { over } from "./leave";
+import { giveUp, joinAgain, joinFailed, lost, makeSure, unreached } from "./lost";
 
 /** Seconds to wait for a self-presence with 110 after one without. Some rooms never send 110. */
 const SELF_TIMEOUT = 10;

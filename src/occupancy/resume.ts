@@ -9,7 +9,9 @@ import { hasMoved, move } from "./former";
 import { awaitSubject } from "./joining";
 import { proceed, renameUnanswered } from "./joined";
 import { newLeave } from "./operations";
-import { leaveUnanswered, limitJoin, lost, rejoin, retryLeave, waitForTurn } from "./transitions";
+import { limitJoin, waitForTurn } from "./enter";
+import { leaveUnanswered, retryLeave } from "./leave";
+import { lost, rejoin } from "./lost";
 import { askAfter } from "./watch";
 
 /** Seconds over which the self-pings to all rooms are spread. */

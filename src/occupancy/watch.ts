@@ -3,7 +3,8 @@
 import * as jids from "util.jid";
 import * as options from "../options";
 import { isUnheard, pause } from "./operations";
-import { leaveUnheard, lost, rejoin, rejoinAfter, retryLeave } from "./transitions";
+import { leaveUnheard, retryLeave } from "./leave";
+import { lost, rejoin, rejoinAfter } from "./lost";
 import { after } from "../turn";
 import {
     allMemberships,
