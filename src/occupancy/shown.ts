@@ -7,7 +7,7 @@ import { sendOwn } from "../send/own";
 import { ownPresence } from "./replay";
 import { bestSession, type Candidate, presenceContent } from "../state/availability";
 import { saveSoon } from "../state/store";
-import { hold, stanzaOf } from "../state/held";
+import { intern, stanzaOf } from "../state/interned";
 import { selfOf } from "../state/view";
 import { attachSession, isDetachedFor, type Membership } from "../state/memberships";
 import { type Attachment, type Joined, Phase, type Place, type SessionRequest } from "../state/place";
@@ -65,7 +65,7 @@ export function selfToBe(membership: Membership, request?: SessionRequest): Stan
     }
     const underway = firstUnderway(membership);
     const shown = underway === undefined ? membership.shownPresence : underway.before;
-    if (shown === hold(attachment.presence)) {
+    if (shown === intern(attachment.presence)) {
         return self;
     }
     return withPayload(self, shown === undefined ? undefined : stanzaOf(shown), attachment.presence);
@@ -95,7 +95,7 @@ function hasChildLike(presence: Stanza, tag: Stanza): boolean {
 
 /** Records a presence as shown to the room. Returns whether it has changed. */
 function noteShown(membership: Membership, presence: Stanza): boolean {
-    const shown = hold(presence);
+    const shown = intern(presence);
     const isNews = membership.shownPresence !== shown;
     if (isNews) {
         membership.shownPresence = shown;

@@ -4,7 +4,7 @@
 import * as xml from "util.xml";
 import { wasSent } from "../send/upstream";
 import { hasSameContent } from "../stanzas";
-import type { Held } from "../state/held";
+import type { InternedStanza } from "../state/interned";
 import type { Membership } from "../state/memberships";
 import { type Joined, Phase, type Told, type Underway } from "../state/place";
 import { selfOf } from "../state/view";
@@ -14,7 +14,7 @@ import { textOf } from "../text";
 const LONGEST_LIST = 16;
 
 /** Notes a presence that is about to be sent. `before` is what the account has shown until then. */
-export function noteUnderway(place: Joined, id: string, before: Held | undefined): void {
+export function noteUnderway(place: Joined, id: string, before: InternedStanza | undefined): void {
     place.underway ??= [];
     place.underway.push({ id, before });
     if (place.underway.length > LONGEST_LIST) {
