@@ -30,6 +30,16 @@ function clock.monotonic()
 	return clock.now + passed;
 end
 
+-- Lets the monotonic clock alone move on, as during long work.
+function clock.elapse(seconds)
+	passed = passed + seconds;
+end
+
+-- Calls the callback of a timer. support.work measures it.
+function clock.around(callback, ...)
+	return callback(...);
+end
+
 function clock.reset()
 	clock.now, clock.offset, clock.pace = start, 0, 0;
 	clock.clear();
@@ -66,7 +76,7 @@ local function run(timer)
 	clock.now = math.max(clock.now, timer.at);
 	timer.at = nil;
 	table.remove(timers);
-	local again = timer.callback(clock.now, timer, timer.param);
+	local again = clock.around(timer.callback, clock.now, timer, timer.param);
 	if type(again) == "number" then
 		schedule(timer, again);
 	end
