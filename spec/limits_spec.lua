@@ -1,4 +1,4 @@
--- B1: what a user, a room or a remote server can make grow has an end, and only they notice.
+-- B1: everything that a user, a room or a remote server can make grow has a limit. Only the sender notices the limit.
 
 local st = require "util.stanza";
 local clock = require "support.clock";
@@ -114,7 +114,7 @@ describe("joins of an account", function ()
 			end
 			return good;
 		end
-		-- The first one was that of the phone.
+		-- The first join is that of the phone.
 		assert.equal(5, let_in(10));
 		s:wait(1);
 		assert.equal(3, let_in(10));
@@ -348,7 +348,7 @@ describe("rooms that accounts come back to", function ()
 	end);
 end);
 
--- The account has lost the room and asks its archive, which a spec answers.
+-- The account has lost the room and queries its archive. The spec answers the query.
 local function asks_archive(answer, options)
 	local s, phone = in_room(options, { remote = true });
 	local asked = 0;
@@ -392,7 +392,7 @@ describe("a room's archive", function ()
 	end);
 end);
 
--- Kilobytes that are in use once all garbage is gone, and what a function leaves behind of them.
+-- Returns the memory in use after garbage collection in kilobytes, and the increase by a function.
 local function used()
 	collectgarbage();
 	collectgarbage();
@@ -407,7 +407,7 @@ local function left_by(f)
 	return left;
 end
 
--- Elements of four bytes, which take 80 times that in memory.
+-- Elements of four bytes. They take 80 times as much memory.
 local function elements(count)
 	return ("<a/>"):rep(count);
 end

@@ -1,5 +1,5 @@
--- What a client or a room could tell from plain MUC: each stanza that it gets once, with the content and in the order that
--- XEP-0045 gives it.
+-- Differences from plain MUC that a client or a room could see. Each stanza arrives once, with the content and order of
+-- XEP-0045.
 
 local st = require "util.stanza";
 local scene = require "support.scene";
@@ -13,7 +13,7 @@ local mav = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>";
 local xmlns_user = "http://jabber.org/protocol/muc#user";
 local caps = "<c xmlns='http://jabber.org/protocol/caps' node='https://client.example' hash='sha-1' ver='abc'/>";
 
--- The presences of type available that a client has got from this occupant.
+-- Returns the available presences that a client has received from this occupant.
 local function shown(stanzas, nick)
 	local list = {};
 	for _, stanza in ipairs(stanzas) do
@@ -24,7 +24,7 @@ local function shown(stanzas, nick)
 	return list;
 end
 
--- The one own presence among these, or an error.
+-- Returns the only own presence among these. Fails if there is none or more than one.
 local function own_presence(stanzas, nick)
 	local list = shown(stanzas, nick or "Alice");
 	assert.equal(1, #list, #list.." own presences:\n"..table.concat(scene.lines(stanzas), "\n"));
@@ -36,7 +36,7 @@ local function item_jid(stanza)
 	return item and item.attr.jid;
 end
 
--- How many stanzas of this kind a room gets from now on: call what is returned.
+-- Counts the stanzas of a kind that reach a room from now on. Returns a function that returns the count.
 local function counting(room, is_wanted)
 	local count, receive = 0, room.receive;
 	function room.receive(self, stanza)
@@ -195,7 +195,7 @@ describe("members who are offline", function ()
 	local offline = "<presence type='unavailable'><x xmlns='"..xmlns_user.."'>"
 		.."<item affiliation='member' role='none' nick='Carol'/></x></presence>";
 
-	-- The room's answer to a join, with the member Carol, who is offline, in it.
+	-- Returns the room's answer to a join. It includes the member Carol, who is offline.
 	local function answer(s, id)
 		s:from("Bob", "<presence>"..scene.status().."</presence>");
 		s:from("Carol", offline);
@@ -743,7 +743,7 @@ describe("where the room shows JIDs, the own item", function ()
 			return s, phone, laptop;
 		end
 
-		-- The own item of each session has its own JID, and Bob sees the occupant's.
+		-- Each session's own item has the session's full JID, and Bob sees the occupant JID.
 		local function assert_own_jids(s, nick, ...)
 			for _, client in ipairs { ... } do
 				local count = 0;

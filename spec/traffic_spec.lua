@@ -1,4 +1,4 @@
--- What the room says, and to whom it goes.
+-- R: messages and presence of a room, and the sessions that receive them.
 
 local st = require "util.stanza";
 local add_filter = require "util.filters".add_filter;
