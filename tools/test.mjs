@@ -127,6 +127,7 @@ function notRun(name, { unusable }) {
 
 /** Prints the output when the process has ended, because others run meanwhile. */
 async function run(name, command, parameters, env = process.env) {
+    const started = performance.now();
     const child = spawn(command, parameters, { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) {
@@ -135,7 +136,7 @@ async function run(name, command, parameters, env = process.env) {
     const status = await new Promise((resolve) => {
         child.on("error", ({ message }) => resolve(message)).on("close", resolve);
     });
-    heading(name);
+    heading(`${name} (${Math.round((performance.now() - started) / 1000)} s)`);
     console.log(output, typeof status === "string" ? status : "");
     return { output, status };
 }
