@@ -11,7 +11,6 @@ local hashes = require("util.hashes")
 local jids = require("util.jid")
 local rsm = require("util.rsm")
 local st = require("util.stanza")
-local time = require("util.time")
 local xml = require("util.xml")
 
 -- src/admin/place.ts
@@ -70,6 +69,8 @@ end
 -- The two clocks. Durations use a clock that cannot be set. The wall clock may jump, and is used for time stamps only.
 local state_clock = {}
 do
+local time = require("util.time")
+
 --- Returns seconds of a clock that only moves forward. It continues over a reload, not over a restart.
 function state_clock.monotonic()
     return time.monotonic()
@@ -2361,6 +2362,7 @@ local state_memberships = {}
 do
 local membershipList, includes, isAsked, sessionOf, isEmpty
 local monotonic = state_clock.monotonic
+local time = require("util.time")
 local options = minimix_options
 local inLine = state_place.inLine
 local requestsOf = state_place.requestsOf
@@ -3972,6 +3974,7 @@ end
 local slices = {}
 do
 local slice, takeStep, SLICE, BREAK, work, scheduled, slicing
+local time = require("util.time")
 local inTurn = minimix_turn.inTurn
 
 function slice()
@@ -4731,6 +4734,7 @@ function state_logs.logOf(room)
         log = {
             room = room,
             last = math.max(startOfNumbers(), dropped),
+            latest = nil,
             recent = {},
             size = 0,
             filled = false,
@@ -4985,9 +4989,12 @@ end
 -- Entries of the archive. Each message of a room is stored once for this host, in a Prosody archive store under the
 -- room's JID. The label of an entry has its number. If the entry is private to an account, the label has the account
 -- too: "1700000001000 alice".
+--
+-- Invariant: stored times never decrease within a log, because drivers search by time. If the clock was set back, an
+-- entry is stored with the time of the entry before it, and its own time is in the label: "1700000001000@1600000000".
 local archive_entries = {}
 do
-local labelOf, write, storeEntry, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
+local labelOf, write, storeEntry, readLatest, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
 local options = minimix_options
 local monotonic = state_clock.monotonic
 local counters = state_counters.counters
@@ -5010,7 +5017,7 @@ end
 
 --- Returns the number of an entry and, if the entry is private, its account.
 function archive_entries.parseLabel(label)
-    local digits, owner = string.match(label, "^(%d+) ?(.*)$")
+    local digits, owner = string.match(label, "^(%d+)[@%d]* ?(.*)$")
     local temp_1 = tonumber(digits) or 0
     local temp_0
     if owner ~= "" then
@@ -5019,8 +5026,14 @@ function archive_entries.parseLabel(label)
     return temp_1, temp_0
 end
 
-function labelOf(entry)
-    local label = string.format("%d", entry.number)
+--- Returns the time of an entry in seconds. `stored` is its time in the store.
+function archive_entries.timeOf(label, stored)
+    return tonumber((string.match(label, "^%d+@(%d+)"))) or stored
+end
+
+function labelOf(entry, stored)
+    local time = entry.when == stored and "" or string.format("@%d", entry.when)
+    local label = string.format("%d%s", entry.number, time)
     return entry.owner == nil and label or label .. " " .. entry.owner
 end
 
@@ -5030,7 +5043,8 @@ function archive_entries.stanzaOf(entry)
 end
 
 function write(log, entry, stanza)
-    local outcome = log.unwritten ~= nil and "failed" or storeEntry(log, entry, stanza)
+    local canStore = log.unwritten == nil and readLatest(log)
+    local outcome = canStore and storeEntry(log, entry, stanza) or "failed"
     if outcome == "refused" then
         module:log("debug", "Not archiving a message of %s: storage cannot hold it", log.room)
         return false
@@ -5042,20 +5056,39 @@ function write(log, entry, stanza)
 end
 
 function storeEntry(log, entry, stanza)
+    local when = math.max(entry.when, log.latest or 0)
     local to = stanza.attr.to
     stanza.attr.to = nil
     local outcome = appendMessage(
         archive_entries.store,
         archive_entries.keyOf(log.room),
         stanza,
-        entry.when,
-        labelOf(entry)
+        when,
+        labelOf(entry, when)
     )
     stanza.attr.to = to
     if outcome == "stored" then
+        log.latest = when
         counters.archiveWrites = counters.archiveWrites + 1
     end
     return outcome
+end
+
+function readLatest(log)
+    if log.latest == nil then
+        local newest = findMessages(
+            archive_entries.store,
+            archive_entries.keyOf(log.room),
+            {reverse = true, limit = 1}
+        )
+        if newest == nil then
+            log.latest = nil
+        else
+            local opt_3 = newest[1]
+            log.latest = opt_3 and opt_3.when or 0
+        end
+    end
+    return log.latest ~= nil
 end
 
 function keep(log, entry)
@@ -5080,11 +5113,13 @@ function writeLog(log, deadline)
     if first == nil or newest == nil then
         return "failing"
     end
+    local opt_10 = newest[1]
+    log.latest = opt_10 and opt_10.when or 0
     if newest[1] ~= nil and (archive_entries.parseLabel(newest[1].label)) >= first.number then
         drop(log, first)
     end
-    local opt_6 = log.unwritten
-    local entry = opt_6 and opt_6[1]
+    local opt_13 = log.unwritten
+    local entry = opt_13 and opt_13[1]
     while entry ~= nil do
         if monotonic() > deadline then
             return "more"
@@ -5095,8 +5130,8 @@ function writeLog(log, deadline)
             return "failing"
         end
         drop(log, entry)
-        local opt_8 = log.unwritten
-        entry = opt_8 and opt_8[1]
+        local opt_15 = log.unwritten
+        entry = opt_15 and opt_15[1]
     end
     return "done"
 end
@@ -5128,7 +5163,7 @@ function archive_entries.entryOf(stored, before)
         number = number,
         before = before,
         owner = owner,
-        when = stored.when,
+        when = archive_entries.timeOf(stored.label, stored.when),
         text = textOf(stored.stanza)
     }
 end
@@ -5205,9 +5240,9 @@ onRetry(writeUnwritten)
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
-        local count_12 = count
+        local count_19 = count
         local unwritten = log.unwritten
-        count = count_12 + (unwritten and #unwritten or 0)
+        count = count_19 + (unwritten and #unwritten or 0)
     end
     return count
 end
@@ -5238,6 +5273,11 @@ function archive_entries.fill(log)
     )
     if found == nil then
         return false
+    end
+    local log_22, latest_23 = log, "latest"
+    if log_22[latest_23] == nil then
+        local opt_20 = found[1]
+        log_22[latest_23] = opt_20 and opt_20.when or 0
     end
     local first = log.recent[1]
     local entries = {}
@@ -6016,10 +6056,13 @@ function read(cursor, query, most)
         local stanza = value_.stanza
         local when = value_.when
         local label = value_.label
+        local timeOf = archive.timeOf
+        local stamp = timeOf and timeOf(label, when) or when
         local item = {
             id = id,
             stanza = stanza,
             when = when,
+            stamp = stamp,
             label = label,
             rank = cursor.rank,
             weight = weightOf(stanza)
@@ -6044,20 +6087,20 @@ function rangeQuery(cursor, walk)
     local from = cursor.last or walk.from
     local id = (from and from.rank) == cursor.rank and (label or from.label) == from.label and from.id or nil
     local limit = cursor.chunk
-    local temp_7
-    if reverse or from == nil then
-        temp_7 = start
-    else
-        temp_7 = math.max(start or 0, from.when)
-    end
-    local roughly_8_result_15 = roughly(temp_7, -1)
     local temp_9
-    if not reverse or from == nil then
-        temp_9 = end_
+    if reverse or from == nil then
+        temp_9 = start
     else
-        temp_9 = math.min(end_ or math.huge, from.when)
+        temp_9 = math.max(start or 0, from.when)
     end
-    local roughly_10_result_16 = roughly(temp_9, 1)
+    local roughly_10_result_17 = roughly(temp_9, -1)
+    local temp_11
+    if not reverse or from == nil then
+        temp_11 = end_
+    else
+        temp_11 = math.min(end_ or math.huge, from.when)
+    end
+    local roughly_12_result_18 = roughly(temp_11, 1)
     local after
     if not reverse then
         after = id
@@ -6070,8 +6113,8 @@ function rangeQuery(cursor, walk)
         with = label,
         limit = limit,
         reverse = reverse,
-        start = roughly_8_result_15,
-        ["end"] = roughly_10_result_16,
+        start = roughly_10_result_17,
+        ["end"] = roughly_12_result_18,
         after = after,
         before = before
     }
@@ -6538,7 +6581,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, pastAround, findPast, readPast, addPast, withoutDelay, PAST, PAST_SIZE, PAST_KEPT, STEPS_BACK, added, SKEW, AHEAD
+local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, mustPlace, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, pastAround, findPast, readPast, addPast, withoutDelay, PAST, PAST_SIZE, PAST_KEPT, STEPS_BACK, added, SKEW, AHEAD
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local fill = archive_entries.fill
@@ -6630,7 +6673,8 @@ end
 
 function pastEntry(log, membership, part, stanza, when)
     local ranges = rangesOf(membership.username, log.room)
-    if not archive_log.canRecordPast(membership) then
+    local canRead = archive_log.canRecordPast(membership)
+    if not canRead and not mustPlace(membership) then
         notPlaced(membership)
         return nil
     end
@@ -6641,14 +6685,14 @@ function pastEntry(log, membership, part, stanza, when)
     end
     local entry = findEntry(log.recent, isWanted)
     local past
-    if entry == nil then
+    if entry == nil and canRead then
         past = pastAround(log, membership, when)
     end
-    if past == "failed" then
+    if past == "failed" and not mustPlace(membership) then
         notPlaced(membership)
         return nil
     end
-    if past ~= nil then
+    if past ~= nil and past ~= "failed" then
         entry = findPast(past, archiveId, isWanted)
     end
     if entry ~= nil then
@@ -6669,12 +6713,19 @@ end
 
 function notPlaced(membership)
     local catchUp = membership.catchUp
-    local step = catchUp and catchUp.progress
-    if (step and step.step) == "asking" then
-        step.failed = true
-    elseif (step and step.step) == "draining" and membership.log ~= nil then
-        membership.log.gap = true
+    local progress = catchUp and catchUp.progress
+    if (progress and progress.step) == "asking" or (progress and progress.step) == "draining" then
+        progress.failed = true
     end
+    if membership.log ~= nil then
+        membership.log.source = nil
+    end
+end
+
+function mustPlace(membership)
+    local catchUp = membership.catchUp
+    local progress = catchUp and catchUp.progress
+    return (progress and progress.step) == "draining" and progress.isForced
 end
 
 function newestTime(log)
@@ -6737,15 +6788,16 @@ function pastAround(log, membership, when)
     if oldest == nil or log.whole or when > oldest.when + SKEW and when <= wallClock() + SKEW then
         return nil
     end
-    local catchUp = membership.catchUp
-    local from = math.max(when, catchUp and catchUp.latest or 0)
+    local catching = membership.catchUp
+    local isResult = (catching and catching.progress.step) == "asking"
+    local from = isResult and math.max(when, catching.latest) or when
     local past = log.past
     if past ~= nil and from >= past.from and from < past.to then
         return past
     end
     local isBack = past ~= nil and from < past.from
     local stepsBack = (past and past.stepsBack or 0) + (isBack and 1 or 0)
-    if stepsBack > STEPS_BACK and membership.catchUp == nil then
+    if stepsBack > STEPS_BACK and not isResult then
         return nil
     end
     log.past = readPast(log, from, stepsBack)
@@ -6792,7 +6844,7 @@ function readPast(log, from, stepsBack)
     local isAll = #past.entries < PAST and weight < PAST_SIZE
     local last
     if not isAll then
-        last = past.entries[#past.entries]
+        last = found[#found]
     end
     if last ~= nil then
         past.to = math.max(last.when - SKEW, from + 1)
@@ -6878,7 +6930,7 @@ end
 -- given up.
 local archive_buffer = {}
 do
-local takeBufferedId, messageIdOf, drain, unseenFirst, forgetDrained, drainOne
+local takeBufferedId, messageIdOf, drain, drainInSlices, unseenFirst, forgetDrained, place, drainOne, PAUSE
 local options = minimix_options
 local fork = send_fork.fork
 local inSlices = slices.inSlices
@@ -6918,11 +6970,28 @@ end
 
 function drain(membership, catching, isFull)
     if catching.progress.step ~= "draining" then
-        catching.progress = {step = "draining", isFull = isFull}
+        local draining = {step = "draining", isFull = isFull, isForced = false, failed = false}
+        catching.progress = draining
         catching.appendOutOfOrder = true
         catching.buffer = unseenFirst(catching.buffer)
-        inSlices(function() return membership.catchUp ~= catching or drainOne(membership, catching) end)
+        drainInSlices(membership, catching, draining)
     end
+end
+
+function drainInSlices(membership, catching, draining)
+    inSlices(function()
+        if membership.catchUp ~= catching then
+            return true
+        end
+        drainOne(membership, catching, draining, false)
+        if draining.failed then
+            module:add_timer(PAUSE, function()
+                drainInSlices(membership, catching, draining)
+                return nil
+            end)
+        end
+        return draining.failed or membership.catchUp ~= catching
+    end)
 end
 
 function unseenFirst(buffer)
@@ -6949,24 +7018,37 @@ function forgetDrained(catching)
     catching.drained = 0
 end
 
-function drainOne(membership, catching)
+function place(membership, draining, buffered)
+    draining.failed = false
+    if buffered.seen then
+        record(membership, buffered.stanza)
+    else
+        archive_buffer.missed(membership, buffered.stanza)
+    end
+end
+
+function drainOne(membership, catching, draining, mustLeave)
     local buffered = catching.buffer[catching.drained + 1]
     if buffered == nil then
         membership.catchUp = nil
-        return true
+        return
+    end
+    draining.isForced = mustLeave and buffered.seen
+    place(membership, draining, buffered)
+    if draining.failed and not mustLeave then
+        return
+    end
+    if draining.failed and membership.log ~= nil then
+        membership.log.gap = true
     end
     catching.drained = catching.drained + 1
     catching.weight = catching.weight - buffered.weight
     if 2 * catching.drained > #catching.buffer then
         forgetDrained(catching)
     end
-    if buffered.seen then
-        record(membership, buffered.stanza)
-    else
-        archive_buffer.missed(membership, buffered.stanza)
-    end
-    return false
 end
+
+PAUSE = 5
 
 --- Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too.
 function archive_buffer.hold(membership, catching, stanza, seen)
@@ -6985,8 +7067,8 @@ function archive_buffer.hold(membership, catching, stanza, seen)
     catching.weight = catching.weight + weight
     local isOver = #catching.buffer - catching.drained > options.maxHistory or catching.weight > options.maxGapSize
     if isOver and catching.progress.step == "draining" then
-        drainOne(membership, catching)
-        drainOne(membership, catching)
+        drainOne(membership, catching, catching.progress, true)
+        drainOne(membership, catching, catching.progress, true)
     elseif isOver then
         noteOver("minimix_max_gap_size", membership.username, membership.room)
         drain(membership, catching, true)
@@ -7023,8 +7105,8 @@ end
 function archive_buffer.flush(membership)
     archive_buffer.endCatchUp(membership)
     local catching = membership.catchUp
-    while catching ~= nil and membership.catchUp == catching do
-        drainOne(membership, catching)
+    while catching ~= nil and membership.catchUp == catching and catching.progress.step == "draining" do
+        drainOne(membership, catching, catching.progress, true)
     end
 end
 end
@@ -7088,6 +7170,7 @@ local keyOf = archive_entries.keyOf
 local parseLabel = archive_entries.parseLabel
 local stanzaOf = archive_entries.stanzaOf
 local store = archive_entries.store
+local timeOf = archive_entries.timeOf
 local isFor = archive_delivered.isFor
 local positionOf = archive_delivered.positionOf
 local hasPersonalArchive = archive_personal.hasPersonalArchive
@@ -7110,6 +7193,7 @@ function startReadingBefore(archive, isWanted, most, since)
         store = store,
         key = archive.key,
         label = nil,
+        timeOf = timeOf,
         holds = function(label) return isWanted((parseLabel(label))) and archive.holds(label) end
     }
     return startReading(
@@ -7135,10 +7219,10 @@ function readLater(reading, visit)
     return rest
 end
 
-function visitBack(messages, visit)
-    for i = #messages, 1, -1 do
-        local message = messages[i]
-        if message ~= nil and visit(message) then
+function visitBack(items, visit)
+    for i = #items, 1, -1 do
+        local item = items[i]
+        if item ~= nil and visit({when = item.stamp, stanza = item.stanza}) then
             return
         end
     end
@@ -7162,6 +7246,7 @@ function archive_read.archiveOf(username, room)
         store = store,
         key = keyOf(room),
         label = nil,
+        timeOf = timeOf,
         holds = function(label)
             local number, owner = parseLabel(label)
             if owner == nil then
@@ -10535,6 +10620,7 @@ end
 local occupancy_pace = {}
 do
 local move, look, shuffled, STEP, SLICE, MAX_POSTPONED
+local time = require("util.time")
 local options = minimix_options
 local inTurn = minimix_turn.inTurn
 
@@ -12330,7 +12416,7 @@ end
 function result(session, queryId, item)
     local message = st.clone(item.stanza)
     message.attr.xmlns = "jabber:client"
-    return st.message({from = jids.bare(session.full_jid), to = session.full_jid}):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag("delay", {xmlns = DELAY, stamp = datetime.datetime(item.when)}):up():add_child(message):reset()
+    return st.message({from = jids.bare(session.full_jid), to = session.full_jid}):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag("delay", {xmlns = DELAY, stamp = datetime.datetime(item.stamp)}):up():add_child(message):reset()
 end
 
 --- The queries of one session are answered one after the other.

@@ -6,13 +6,16 @@ import * as options from "../options";
 import { fork } from "../send/fork";
 import { inSlices } from "../slices";
 import { wallClock } from "../state/clock";
-import type { Buffered, CatchUp } from "../state/catchup";
+import type { Buffered, CatchUp, Draining } from "../state/catchup";
 import { noteOver } from "../state/limits";
 import type { Membership } from "../state/memberships";
 import { addDelay, delayBy, stanzaIdBy } from "../stanzas";
 import { weightOf } from "../weight";
 import { record } from "./log";
 import type { Said } from "./read";
+
+/** Seconds between attempts to move messages into the log. */
+const PAUSE = 5;
 
 /** Archives a missed message, and sends it to the sessions that were attached all the time, if it is new. */
 export function missed(membership: Membership, delayed: Stanza): void {
@@ -57,8 +60,8 @@ export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, 
         catching.buffer.length - catching.drained > options.maxHistory || catching.weight > options.maxGapSize;
     if (isOver && catching.progress.step === "draining") {
         // If messages arrive faster than they drain, drain here as well.
-        drainOne(membership, catching);
-        drainOne(membership, catching);
+        drainOne(membership, catching, catching.progress, true);
+        drainOne(membership, catching, catching.progress, true);
     } else if (isOver) {
         noteOver("minimix_max_gap_size", membership.username, membership.room);
         drain(membership, catching, true);
@@ -90,19 +93,37 @@ export function endCatchUp(membership: Membership): void {
 
 function drain(membership: Membership, catching: CatchUp, isFull: boolean): void {
     if (catching.progress.step !== "draining") {
-        catching.progress = { step: "draining", isFull };
+        const draining: Draining = { step: "draining", isFull, isForced: false, failed: false };
+        catching.progress = draining;
         catching.appendOutOfOrder = true;
         catching.buffer = unseenFirst(catching.buffer);
-        inSlices(() => membership.catchUp !== catching || drainOne(membership, catching));
+        drainInSlices(membership, catching, draining);
     }
+}
+
+/** Continues after a pause if storage fails. */
+function drainInSlices(membership: Membership, catching: CatchUp, draining: Draining): void {
+    inSlices(() => {
+        if (membership.catchUp !== catching) {
+            return true;
+        }
+        drainOne(membership, catching, draining, false);
+        if (draining.failed) {
+            module.add_timer(PAUSE, () => {
+                drainInSlices(membership, catching, draining);
+                return undefined;
+            });
+        }
+        return draining.failed || membership.catchUp !== catching;
+    });
 }
 
 /** Does the same at once. The account is out of the room, and its messages must be in the log by then. */
 export function flush(membership: Membership): void {
     endCatchUp(membership);
     const catching = membership.catchUp;
-    while (catching !== undefined && membership.catchUp === catching) {
-        drainOne(membership, catching);
+    while (catching !== undefined && membership.catchUp === catching && catching.progress.step === "draining") {
+        drainOne(membership, catching, catching.progress, true);
     }
 }
 
@@ -132,22 +153,37 @@ function forgetDrained(catching: CatchUp): void {
     catching.drained = 0;
 }
 
-/** Moves one buffered message into the log. Returns whether it was the last. */
-function drainOne(membership: Membership, catching: CatchUp): boolean {
+function place(membership: Membership, draining: Draining, buffered: Buffered): void {
+    draining.failed = false;
+    if (buffered.seen) {
+        record(membership, buffered.stanza);
+    } else {
+        missed(membership, buffered.stanza);
+    }
+}
+
+/**
+ * Moves one buffered message into the log. The last one ends the catch-up. If storage fails, the message stays in the
+ * buffer, unless it must leave it.
+ */
+function drainOne(membership: Membership, catching: CatchUp, draining: Draining, mustLeave: boolean): void {
     const buffered = catching.buffer[catching.drained];
     if (buffered === undefined) {
         membership.catchUp = undefined;
-        return true;
+        return;
+    }
+    draining.isForced = mustLeave && buffered.seen;
+    place(membership, draining, buffered);
+    if (draining.failed && !mustLeave) {
+        return;
+    }
+    if (draining.failed && membership.log !== undefined) {
+        // It is fetched again.
+        membership.log.gap = true;
     }
     catching.drained = catching.drained + 1;
     catching.weight = catching.weight - buffered.weight;
     if (2 * catching.drained > catching.buffer.length) {
         forgetDrained(catching);
     }
-    if (buffered.seen) {
-        record(membership, buffered.stanza);
-    } else {
-        missed(membership, buffered.stanza);
-    }
-    return false;
 }

@@ -123,7 +123,8 @@ function isSameMessage(log: RoomLog, entry: Entry, stanza: Stanza): boolean {
  */
 function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stanza, when: number): Entry | undefined {
     const [ranges] = rangesOf(membership.username, log.room);
-    if (!canRecordPast(membership)) {
+    const canRead = canRecordPast(membership);
+    if (!canRead && !mustPlace(membership)) {
         notPlaced(membership);
         return undefined;
     }
@@ -131,12 +132,12 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
     const archiveId = stanzaIdBy(content, log.room);
     const isWanted = (entry: Entry) => isSamePast(log, membership, ranges, part, entry, content);
     let entry = findEntry(log.recent, isWanted);
-    const past = entry === undefined ? pastAround(log, membership, when) : undefined;
-    if (past === "failed") {
+    const past = entry === undefined && canRead ? pastAround(log, membership, when) : undefined;
+    if (past === "failed" && !mustPlace(membership)) {
         notPlaced(membership);
         return undefined;
     }
-    if (past !== undefined) {
+    if (past !== undefined && past !== "failed") {
         entry = findPast(past, archiveId, isWanted);
     }
     if (entry !== undefined) {
@@ -156,14 +157,21 @@ export function canRecordPast(membership: Membership): boolean {
     return log === undefined || (rangesOf(membership.username, log.room)[1] && fill(log));
 }
 
-/** Storage failed, so it is unknown whether the account has the message. It is fetched again. */
+/** Storage failed, so it is unknown whether the account has the message. It is tried again. */
 function notPlaced(membership: Membership): void {
-    const step = membership.catchUp?.progress;
-    if (step?.step === "asking") {
-        step.failed = true;
-    } else if (step?.step === "draining" && membership.log !== undefined) {
-        membership.log.gap = true;
+    const progress = membership.catchUp?.progress;
+    if (progress?.step === "asking" || progress?.step === "draining") {
+        progress.failed = true;
     }
+    if (membership.log !== undefined) {
+        membership.log.source = undefined;
+    }
+}
+
+/** Whether a message is added even if it is unknown whether the account has it. */
+function mustPlace(membership: Membership): boolean {
+    const progress = membership.catchUp?.progress;
+    return progress?.step === "draining" && progress.isForced;
 }
 
 /** Returns the time of the newest entry. Time stamps from a clock that was ahead are ignored. */
@@ -245,14 +253,16 @@ function pastAround(log: RoomLog, membership: Membership, when: number): Past | 
         return undefined;
     }
     // Results of an archive are in order of time (XEP-0313 4.2). A result out of order is not searched.
-    const from = Math.max(when, membership.catchUp?.latest ?? 0);
+    const catching = membership.catchUp;
+    const isResult = catching?.progress.step === "asking";
+    const from = isResult ? Math.max(when, catching.latest) : when;
     const past = log.past;
     if (past !== undefined && from >= past.from && from < past.to) {
         return past;
     }
     const isBack = past !== undefined && from < past.from;
     const stepsBack = (past?.stepsBack ?? 0) + (isBack ? 1 : 0);
-    if (stepsBack > STEPS_BACK && membership.catchUp === undefined) {
+    if (stepsBack > STEPS_BACK && !isResult) {
         return undefined;
     }
     log.past = readPast(log, from, stepsBack);
@@ -285,7 +295,7 @@ function readPast(log: RoomLog, from: number, stepsBack: number): Past | undefin
         }
     }
     const isAll = past.entries.length < PAST && weight < PAST_SIZE;
-    const last = isAll ? undefined : past.entries[past.entries.length - 1];
+    const last = isAll ? undefined : found[found.length - 1];
     if (last !== undefined) {
         past.to = Math.max(last.when - SKEW, from + 1);
     }

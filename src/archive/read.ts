@@ -1,8 +1,8 @@
 // Reads the messages that an account got of a room's log.
 
-import type { Archive } from "./cursor";
+import type { Archive, Item } from "./cursor";
 import { type Reading, startReading } from "./page";
-import { fill, keyOf, parseLabel, stanzaOf, store } from "./entries";
+import { fill, keyOf, parseLabel, stanzaOf, store, timeOf } from "./entries";
 import { isFor, positionOf } from "./delivered";
 import { hasPersonalArchive, startReadingRoom } from "./personal";
 import { expiryTime } from "./retention";
@@ -31,6 +31,7 @@ export function archiveOf(username: string, room: string): LuaMultiReturn<[ok: b
         store,
         key: keyOf(room),
         label: undefined,
+        timeOf,
         holds: (label) => {
             const [number, owner] = parseLabel(label);
             return owner === undefined ? includes(ranges, position, number) : owner === username;
@@ -148,6 +149,7 @@ function startReadingBefore(
         store,
         key: archive.key,
         label: undefined,
+        timeOf,
         holds: (label) => isWanted(parseLabel(label)[0]) && archive.holds(label),
     };
     return startReading([earlier], { wants: () => true, start: since, reverse: true, max: most });
@@ -168,10 +170,10 @@ function readLater(reading: Reading, visit: Visit): Rest {
     return rest;
 }
 
-function visitBack(messages: Said[], visit: Visit): void {
-    for (const i of $range(messages.length, 1, -1)) {
-        const message = messages[i - 1];
-        if (message !== undefined && visit(message)) {
+function visitBack(items: Item[], visit: Visit): void {
+    for (const i of $range(items.length, 1, -1)) {
+        const item = items[i - 1];
+        if (item !== undefined && visit({ when: item.stamp, stanza: item.stanza })) {
             return;
         }
     }

@@ -22,6 +22,8 @@ export interface RoomLog {
     readonly room: string;
     /** The number of the last shared entry. */
     last: number;
+    /** The latest time in the store, in seconds. Undefined before it has been read. */
+    latest: number | undefined;
     /** The newest entries, oldest first. */
     readonly recent: Entry[];
     /** Size of these entries in bytes. */
@@ -88,6 +90,7 @@ export function logOf(room: string): RoomLog {
         log = {
             room,
             last: Math.max(startOfNumbers(), dropped),
+            latest: undefined,
             recent: [],
             size: 0,
             filled: false,
