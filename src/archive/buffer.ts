@@ -18,7 +18,7 @@ import type { Said } from "./read";
 const PAUSE = 5;
 
 /** Archives a missed message, and sends it to the sessions that were attached all the time, if it is new. */
-export function missed(membership: Membership, delayed: Stanza): void {
+export function deliverMissed(membership: Membership, delayed: Stanza): void {
     const isSeen = takeBufferedId(membership, delayed);
     if (record(membership, delayed) && !isSeen) {
         fork(membership, delayed);
@@ -43,7 +43,7 @@ function messageIdOf(membership: Membership, stanza: Stanza): string | undefined
 }
 
 /** Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too. */
-export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, seen: boolean): void {
+export function bufferMessage(membership: Membership, catching: CatchUp, stanza: Stanza, seen: boolean): void {
     const when = wallClock();
     const copy = st.clone(stanza);
     if (delayBy(copy, membership.room) === undefined) {
@@ -69,7 +69,7 @@ export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, 
 }
 
 /** Visits the buffered messages that are not in the log, newest first, until `visit` returns true. */
-export function readHeld(membership: Membership, visit: (this: void, said: Said) => boolean): void {
+export function readBuffered(membership: Membership, visit: (this: void, said: Said) => boolean): void {
     const catching = membership.catchUp;
     if (catching === undefined) {
         return;
@@ -118,7 +118,10 @@ function drainInSlices(membership: Membership, catching: CatchUp, draining: Drai
     });
 }
 
-/** Does the same at once. The account is out of the room, and its messages must be in the log by then. */
+/**
+ * Moves all buffered messages into the log at once. The account is out of the room, and its messages must be in the
+ * log by then.
+ */
 export function flush(membership: Membership): void {
     endCatchUp(membership);
     const catching = membership.catchUp;
@@ -158,7 +161,7 @@ function place(membership: Membership, draining: Draining, buffered: Buffered): 
     if (buffered.seen) {
         record(membership, buffered.stanza);
     } else {
-        missed(membership, buffered.stanza);
+        deliverMissed(membership, buffered.stanza);
     }
 }
 

@@ -10,7 +10,7 @@ import { MUC } from "../namespaces";
 import * as options from "../options";
 import { save } from "../state/store";
 import { sendTo } from "../send/fork";
-import { forkOwn, noteTold, sendOwn } from "../send/own";
+import { forkOwn, sendOwn } from "../send/own";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { after } from "../turn";
 import { findOccupant } from "../state/occupants";
@@ -28,7 +28,9 @@ import { bounce } from "./refuse";
 import { replay, selfPresence, sendOccupants, sendSubject } from "./replay";
 import { isAnswerTo, isInView, isRename, isServedAtOnce } from "./requests";
 import { joinToShow, presenceToShow, selfToBe, showBest, updatePresence } from "./shown";
-import { lost, TURN } from "./transitions";
+import { TURN } from "./enter";
+import { lost } from "./lost";
+import { endUnderway, noteTold, takeTold } from "./underway";
 
 /** Handles a session's request to attach, or for another nick. */
 export function requested(membership: Membership, place: Joined, request: SessionRequest): void {
@@ -62,7 +64,7 @@ export function requested(membership: Membership, place: Joined, request: Sessio
     }
 }
 
-/** Serves queued requests until one needs an answer of the room. Then shows the presence that was held back. */
+/** Serves queued requests until one needs an answer of the room. Then shows the postponed presence. */
 export function proceed(membership: Membership): void {
     let place = membership.place;
     while (place.phase === Phase.Joined && place.operation === undefined) {
@@ -101,12 +103,11 @@ function serve(membership: Membership, place: Joined, request: SessionRequest): 
 }
 
 function serveFromView(membership: Membership, request: SessionRequest): void {
-    const self = selfToBe(membership, request, selfOf(membership.view));
+    const self = selfToBe(membership, request);
     replay(membership, request, self);
     attach(membership, request);
-    if (showBest(membership)) {
-        noteTold(membership, request.session, self);
-    }
+    showBest(membership);
+    noteTold(membership, request.session, self);
     release(membership, request);
 }
 
@@ -136,10 +137,10 @@ function attach(membership: Membership, request: SessionRequest): void {
 
 /** Sends the stanzas that a session has queued since its join, in order. */
 function release(membership: Membership, request: SessionRequest): void {
-    const held = request.held;
-    request.held = [];
-    request.heldSize = 0;
-    for (const stanza of held) {
+    const queued = request.queued;
+    request.queued = [];
+    request.queuedSize = 0;
+    for (const stanza of queued) {
         const session = request.session;
         if (session !== undefined && !isAttached(membership, session)) {
             bounce(membership, session, stanza, "modify", "not-acceptable");
@@ -279,16 +280,20 @@ export function renameUnanswered(membership: Membership, place: Joined, operatio
 export function selfShown(membership: Membership, place: Joined, nick: string, stanza: Stanza): void {
     const operation = place.operation;
     const wasRenamed = isRenamed(membership, nick);
+    const isEcho = endUnderway(membership, place, stanza.attr.id);
     const isNews = keepSelf(membership, nick, stanza);
+    const knowing = takeTold(membership, place, isEcho);
     if (operation?.kind === "rename" && isAnswerTo(operation, nick, stanza)) {
         renamed(membership, place, operation, stanza);
     } else if (operation?.kind === "resync" && operation.stage !== "history" && !wasRenamed) {
         if (isNews) {
-            forkOwn(membership, stanza, operation.request.session);
+            forkOwn(membership, stanza, operation.request.session, knowing);
         }
-        resyncSelf(membership, operation);
+        if (!isEcho) {
+            resyncSelf(membership, operation);
+        }
     } else {
-        forkOwn(membership, stanza);
+        forkOwn(membership, stanza, undefined, knowing);
     }
 }
 
@@ -361,7 +366,7 @@ export function regainNick(membership: Membership): void {
 }
 
 /** Asks for another nick for the account itself. No session is told if the room refuses. */
-export function askForNick(membership: Membership, nick: string): void {
+export function requestNick(membership: Membership, nick: string): void {
     if (!isNickBlocked(membership, nick)) {
         const place = membership.place;
         const request = newRequest("rename", undefined, undefined, nick, st.presence());

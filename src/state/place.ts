@@ -1,6 +1,6 @@
 // The place of an account in a room, and the one presence that the room has not answered.
 
-import type { Held } from "./held";
+import type { InternedStanza } from "./interned";
 
 export const enum Phase {
     /** The account was in the room and will rejoin: a retry is scheduled. */
@@ -24,7 +24,7 @@ export function isKnownPhase(phase: string): boolean {
     return phases.has(phase);
 }
 
-/** A session asks to attach, or for another nick. The request is queued or part of the operation. */
+/** A session's request to attach, or for another nick. It is queued or part of the operation. */
 export interface SessionRequest {
     readonly kind: "join" | "rename";
     /** Cleared when the session ends or leaves. A new session with this full JID must not inherit the request. */
@@ -37,23 +37,21 @@ export interface SessionRequest {
     /** The client's presence as received. */
     readonly stanza: Stanza;
     /** Stanzas that the session has sent since, oldest first. They are sent when it is attached. */
-    held: Stanza[];
+    queued: Stanza[];
     /** Bytes of these, as XML. */
-    heldSize: number;
+    queuedSize: number;
 }
 
 /** An attached session: its last directed presence without addresses, and the id of that presence. */
 export interface Attachment {
     readonly presence: Stanza;
     readonly id: string | undefined;
-    /** Our own presence that the session got ahead of the room: the XML after the name. The room has yet to send it. */
-    told?: string | undefined;
 }
 
 /** The presence that an account shows in a room, and its session. */
 export interface Shown {
     readonly session: string | undefined;
-    readonly presence: Held | undefined;
+    readonly presence: InternedStanza | undefined;
 }
 
 /** A presence that the room has not answered. An error with another id is not its answer. */
@@ -75,7 +73,7 @@ export interface Join extends Sent {
     /** Nicks that the room has shown since. */
     shown: LuaSet<string>;
     /** A presence with our nick that arrived without 110. */
-    claimed: Held | undefined;
+    claimed: InternedStanza | undefined;
     /** When it was sent, by the monotonic clock. */
     readonly since: number;
     /** It has timed out. */
@@ -103,7 +101,7 @@ export interface Resync extends Sent {
 
 export interface Rename extends Sent {
     readonly kind: "rename";
-    /** Undefined: the account asks by itself. */
+    /** Undefined: the account changes its nick by itself. */
     readonly request: SessionRequest | undefined;
     /** The presence to restore if the room refuses. */
     readonly before: Shown;
@@ -118,7 +116,7 @@ export interface Leave extends Sent {
 
 /** The end of a phase without an operation: a place in the shared queue, or a timer. */
 export type Next =
-    | { readonly kind: "line" }
+    | { readonly kind: "queue" }
     | { readonly kind: "pause"; readonly timer: Timer }
     /** The room's archive is asked first. */
     | { readonly kind: "archive"; readonly timer: Timer };
@@ -152,6 +150,19 @@ export interface Entering {
     timer: Timer;
 }
 
+/** A presence of the account that the room has not echoed, and what the account showed before. */
+export interface Underway {
+    readonly id: string;
+    readonly before: InternedStanza | undefined;
+}
+
+/** Our own presence that a session got with its join: the XML after the name. */
+export interface Told {
+    readonly text: string;
+    /** The number of echoes until the room sends it. */
+    echoes: number;
+}
+
 export interface Joined {
     readonly phase: Phase.Joined;
     tries: number;
@@ -160,6 +171,10 @@ export interface Joined {
     operation?: Resync | Rename | undefined;
     /** A nick change that has timed out. The room may still answer it. */
     late?: Rename | undefined;
+    /** Presences under the current nick that the room has not echoed, oldest first. */
+    underway?: Underway[] | undefined;
+    /** What sessions were told ahead of the room, by full JID. */
+    told?: LuaMap<string, Told> | undefined;
 }
 
 export interface Leaving {
@@ -173,14 +188,14 @@ export interface Leaving {
 export type Place = Lost | Joining | Entering | Joined | Leaving;
 
 /** Returns a place in the shared queue: the account is lost, or will leave. */
-export function inLine(phase: Phase.Lost | Phase.Leaving, tries = 0): Place {
-    return phase === Phase.Lost ? { phase, tries, next: { kind: "line" } } : { phase, tries, operation: undefined };
+export function inSharedQueue(phase: Phase.Lost | Phase.Leaving, tries = 0): Place {
+    return phase === Phase.Lost ? { phase, tries, next: { kind: "queue" } } : { phase, tries, operation: undefined };
 }
 
 /** Returns the timers of a place. */
 export function timersOf(place: Place): Timer[] {
     if (place.phase === Phase.Lost) {
-        return place.next.kind === "line" ? [] : [place.next.timer];
+        return place.next.kind === "queue" ? [] : [place.next.timer];
     }
     const timers: Timer[] = [];
     if (place.operation !== undefined) {
