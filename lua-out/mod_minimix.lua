@@ -722,7 +722,7 @@ state_driver.HOST = ""
 --- A key that no account has, because nodeprep forbids it.
 state_driver.TRIAL = "@"
 --- Seconds between two reads of a broken record.
-local BROKEN_PAUSE = 60
+local BROKEN_PAUSE = 10
 local stores = {}
 
 --- Declares a store. It is opened at its first use.
@@ -4018,12 +4018,20 @@ end
 -- Runs long work in slices of some milliseconds, so that the server handles other events in between.
 local slices = {}
 do
-local slice, takeStep, SLICE, BREAK, work, scheduled, slicing
+local slice, schedule, takeStep, SLICE, BREAK, work, scheduled, slicing, spent, ended
 local time = require("util.time")
 local inTurn = minimix_turn.inTurn
 
+--- Starts some work after the current event.
+function slices.inLaterSlices(step)
+    work[#work + 1] = step
+    if not scheduled and not slicing then
+        schedule()
+    end
+end
+
 function slice()
-    local started = time.monotonic()
+    local started = time.monotonic() - spent
     slicing = true
     local step = table.remove(work, 1)
     while step ~= nil do
@@ -4035,14 +4043,21 @@ function slice()
         end
     end
     slicing = false
+    ended = time.monotonic()
+    spent = ended - started
     if #work > 0 then
-        scheduled = true
-        module:add_timer(BREAK, function()
-            scheduled = false
-            slice()
-            return nil
-        end)
+        schedule()
     end
+end
+
+function schedule()
+    scheduled = true
+    module:add_timer(BREAK, function()
+        scheduled = false
+        spent = 0
+        slice()
+        return nil
+    end)
 end
 
 function takeStep(step)
@@ -4060,16 +4075,23 @@ BREAK = 0
 work = {}
 scheduled = false
 slicing = false
+spent = 0
+ended = 0
 
---- Starts some work. One slice runs at once, the rest later, in turn with other work.
+--- Starts some work. One slice runs at once, if there is time, and the rest later, in turn with other work.
 function slices.inSlices(step)
-    work[#work + 1] = step
-    if not scheduled and not slicing then
+    if time.monotonic() - ended > SLICE then
+        spent = 0
+    end
+    if scheduled or slicing or spent >= SLICE then
+        slices.inLaterSlices(step)
+    else
+        work[#work + 1] = step
         slice()
     end
 end
 
---- Finishes all work at once, before the module is unloaded.
+--- Finishes all work at once, before the module is unloaded or the server stops.
 function slices.finishSlices()
     local step = table.remove(work, 1)
     while step ~= nil do
@@ -5010,7 +5032,7 @@ end
 -- entry is stored with the time of the entry before it, and its own time is in the label: "1700000001000@1600000000".
 local archive_entries = {}
 do
-local labelOf, write, storeEntry, readLatest, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
+local labelOf, write, writeNext, tryStore, storeEntry, readLatest, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
 local options = minimix_options
 local monotonic = state_clock.monotonic
 local counters = state_counters.counters
@@ -5019,10 +5041,12 @@ local dropUnread = state_logs.dropUnread
 local fillTail = state_logs.fillTail
 local logs = state_logs.logs
 local TAIL = state_logs.TAIL
+local inLaterSlices = slices.inLaterSlices
 local appendMessage = state_messages.appendMessage
 local findMessages = state_messages.findMessages
 local openMessages = state_messages.openMessages
 local nextNumber = state_numbers.nextNumber
+local beginOutage = state_outage.beginOutage
 local onRetry = state_outage.onRetry
 local textOf = minimix_text.textOf
 
@@ -5059,16 +5083,42 @@ function archive_entries.stanzaOf(entry)
 end
 
 function write(log, entry, stanza)
-    local canStore = log.unwritten == nil and readLatest(log)
-    local outcome = canStore and storeEntry(log, entry, stanza) or "failed"
+    local outcome = log.unwritten == nil and tryStore(log, entry, stanza) or "queued"
     if outcome == "refused" then
         module:log("debug", "Not archiving a message of %s: storage cannot hold it", log.room)
         return false
     end
     if outcome == "failed" then
-        return keep(log, entry)
+        beginOutage()
     end
-    return true
+    return outcome == "stored" or keep(log, entry)
+end
+
+function writeNext(log)
+    local unwritten = log.unwritten
+    local entry = unwritten and unwritten[1]
+    local stanza
+    if entry ~= nil then
+        stanza = archive_entries.stanzaOf(entry)
+    end
+    if entry ~= nil and stanza ~= nil and tryStore(log, entry, stanza) == "failed" then
+        beginOutage()
+        return true
+    end
+    if entry ~= nil then
+        drop(log, entry)
+    else
+        log.unwritten = nil
+    end
+    if log.unwritten == nil then
+        dropUnread(log)
+        return true
+    end
+    return false
+end
+
+function tryStore(log, entry, stanza)
+    return readLatest(log) and storeEntry(log, entry, stanza) or "failed"
 end
 
 function storeEntry(log, entry, stanza)
@@ -5100,8 +5150,8 @@ function readLatest(log)
         if newest == nil then
             log.latest = nil
         else
-            local opt_3 = newest[1]
-            log.latest = opt_3 and opt_3.when or 0
+            local opt_6 = newest[1]
+            log.latest = opt_6 and opt_6.when or 0
         end
     end
     return log.latest ~= nil
@@ -5129,13 +5179,13 @@ function writeLog(log, deadline)
     if first == nil or newest == nil then
         return "failing"
     end
-    local opt_10 = newest[1]
-    log.latest = opt_10 and opt_10.when or 0
+    local opt_13 = newest[1]
+    log.latest = opt_13 and opt_13.when or 0
     if newest[1] ~= nil and (archive_entries.parseLabel(newest[1].label)) >= first.number then
         drop(log, first)
     end
-    local opt_13 = log.unwritten
-    local entry = opt_13 and opt_13[1]
+    local opt_16 = log.unwritten
+    local entry = opt_16 and opt_16[1]
     while entry ~= nil do
         if monotonic() > deadline then
             return "more"
@@ -5146,8 +5196,8 @@ function writeLog(log, deadline)
             return "failing"
         end
         drop(log, entry)
-        local opt_15 = log.unwritten
-        entry = opt_15 and opt_15[1]
+        local opt_18 = log.unwritten
+        entry = opt_18 and opt_18[1]
     end
     return "done"
 end
@@ -5227,6 +5277,14 @@ function archive_entries.append(log, stanza, when, privateTo)
     return entry
 end
 
+--- Queues the following entries of a log, to be written in slices. Storing many at once would block the server.
+function archive_entries.writeInSlices(log)
+    if log.unwritten == nil then
+        log.unwritten = {}
+        inLaterSlices(function() return writeNext(log) end)
+    end
+end
+
 --- Takes over the unwritten entries of the previous instance of the module.
 function archive_entries.restoreUnwritten()
     for _, log in pairs(logs) do
@@ -5256,9 +5314,9 @@ onRetry(writeUnwritten)
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
-        local count_19 = count
+        local count_22 = count
         local unwritten = log.unwritten
-        count = count_19 + (unwritten and #unwritten or 0)
+        count = count_22 + (unwritten and #unwritten or 0)
     end
     return count
 end
@@ -5290,10 +5348,10 @@ function archive_entries.loadTail(log)
     if found == nil then
         return false
     end
-    local log_22, latest_23 = log, "latest"
-    if log_22[latest_23] == nil then
-        local opt_20 = found[1]
-        log_22[latest_23] = opt_20 and opt_20.when or 0
+    local log_25, latest_26 = log, "latest"
+    if log_25[latest_26] == nil then
+        local opt_23 = found[1]
+        log_25[latest_26] = opt_23 and opt_23.when or 0
     end
     local first = log.tail[1]
     local entries = {}
@@ -6597,7 +6655,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, appendsOutOfOrder, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, mustPlace, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, windowAround, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, STEPS_BACK, added, SKEW, AHEAD
+local isAnothers, entryFor, appendsOutOfOrder, pastOf, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -6665,7 +6723,7 @@ function newEntry(log, membership, part, stanza)
         if entry.privateTo == nil or entry.privateTo == membership.username then
             if entry.text == textOf(stanza) then
                 same = entry
-            elseif isSameMessage(log, entry, stanza) then
+            elseif isNamed(log, entry, nameOf(log, stanza)) then
                 privateTo = membership.username
             end
         end
@@ -6673,18 +6731,26 @@ function newEntry(log, membership, part, stanza)
     return same or add(log, stanza, wallClock(), privateTo)
 end
 
-function isSameMessage(log, entry, stanza)
-    local one = stanzaOf(entry)
+function nameOf(log, stanza)
     local id = stanzaIdBy(stanza, log.room) or stanza.attr.id
-    local from = id ~= nil and (one and one.attr.from) == stanza.attr.from
-    if from then
-        local temp_10
-        if one ~= nil then
-            temp_10 = stanzaIdBy(one, log.room) or one.attr.id
-        end
-        from = id == temp_10
+    if id == nil then
+        return nil
+    else
+        return (stanza.attr.from or "") .. "\n" .. id
     end
-    return from
+end
+
+function isNamed(log, entry, name)
+    if entry.name == nil then
+        local stanza = stanzaOf(entry)
+        local entry_10 = entry
+        local temp_9
+        if stanza ~= nil then
+            temp_9 = nameOf(log, stanza)
+        end
+        entry_10.name = temp_9 or false
+    end
+    return name ~= nil and entry.name == name
 end
 
 function pastEntry(log, membership, part, stanza, when)
@@ -6696,8 +6762,9 @@ function pastEntry(log, membership, part, stanza, when)
     end
     local content = withoutDelay(log, stanza)
     local archiveId = stanzaIdBy(content, log.room)
+    local search = {content = content, text = textOf(content), name = nameOf(log, content), compared = 0}
     local function matches(entry)
-        return isSamePast(log, membership, ranges, part, entry, content)
+        return not isAnothers(entry, membership) and (entry.text == search.text or isNamed(log, entry, search.name) and (isFor(membership.username, ranges, part.position, entry) or isSaidAs(entry, search)))
     end
     local entry = findEntry(log.tail, matches)
     local window
@@ -6766,16 +6833,15 @@ function add(log, stanza, when, privateTo)
     return entry
 end
 
-function isSamePast(log, membership, ranges, part, entry, content)
-    if isAnothers(entry, membership) then
-        return false
+function isSaidAs(entry, search)
+    search.compared = search.compared + 1
+    local stanza
+    if search.compared > MOST_COMPARED then
+        stanza = nil
+    else
+        stanza = stanzaOf(entry)
     end
-    return entry.text == textOf(content) or isSameMessage(log, entry, content) and (isFor(membership.username, ranges, part.position, entry) or isSaidAs(entry, content))
-end
-
-function isSaidAs(entry, content)
-    local stanza = stanzaOf(entry)
-    return stanza ~= nil and textOf(asSaid(stanza)) == textOf(asSaid(content))
+    return stanza ~= nil and textOf(asSaid(stanza)) == textOf(asSaid(search.content))
 end
 
 function asSaid(stanza)
@@ -6811,13 +6877,20 @@ function windowAround(log, membership, when)
     if window ~= nil and from >= window.from and from < window.to then
         return window
     end
-    local isBack = window ~= nil and from < window.from
-    local stepsBack = (window and window.stepsBack or 0) + (isBack and 1 or 0)
-    if stepsBack > STEPS_BACK and not isResult then
+    if catching == nil and not maySearch() then
         return nil
     end
-    log.window = readWindow(log, from, stepsBack)
+    log.window = readWindow(log, from)
     return log.window or "failed"
+end
+
+function maySearch()
+    local now = monotonic()
+    if now > periodEnd then
+        periodEnd = now + READ_PERIOD
+        readTime = 0
+    end
+    return readTime < READ_TIME
 end
 
 function findInWindow(window, archiveId, matches)
@@ -6831,7 +6904,8 @@ function findInWindow(window, archiveId, matches)
     return findEntry((archiveId == nil or entry ~= nil) and window.entries or window.others, matches)
 end
 
-function readWindow(log, from, stepsBack)
+function readWindow(log, from)
+    local started = monotonic()
     local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = WINDOW}, WINDOW_SIZE)
     if found == nil then
         return nil
@@ -6840,7 +6914,6 @@ function readWindow(log, from, stepsBack)
     local window = {
         from = from,
         to = math.huge,
-        stepsBack = stepsBack,
         ["until"] = until_,
         size = 0,
         entries = {},
@@ -6865,6 +6938,7 @@ function readWindow(log, from, stepsBack)
     if last ~= nil then
         window.to = math.max(last.when - SKEW, from + 1)
     end
+    readTime = readTime + monotonic() - started
     module:add_timer(WINDOW_KEPT, function()
         if log.window ~= nil and monotonic() >= log.window["until"] then
             log.window = nil
@@ -6906,7 +6980,9 @@ end
 WINDOW = 200
 WINDOW_SIZE = 524288
 WINDOW_KEPT = 60
-STEPS_BACK = 10
+READ_TIME = 0.01
+READ_PERIOD = 0.1
+MOST_COMPARED = 5
 added = {}
 added[MUC_USER] = true
 added[OCCUPANT_ID] = true
@@ -6938,6 +7014,9 @@ function archive_log.record(membership, stanza)
     local entry = log.current
     return entry ~= nil and deliver(membership, log, part, entry)
 end
+
+periodEnd = 0
+readTime = 0
 end
 
 -- src/archive/buffer.ts
@@ -6946,16 +7025,19 @@ end
 -- given up.
 local archive_buffer = {}
 do
-local takeBufferedId, messageIdOf, drain, drainInSlices, unseenFirst, forgetDrained, place, drainOne, PAUSE
+local takeBufferedId, messageIdOf, drain, drainInSlices, unseenFirst, forgetDrained, drainOne, place, passOver, PAUSE
 local options = minimix_options
 local fork = send_fork.fork
 local inSlices = slices.inSlices
+local monotonic = state_clock.monotonic
 local wallClock = state_clock.wallClock
+local noteDrop = state_counters.noteDrop
 local noteOver = state_limits.noteOver
 local addDelay = minimix_stanzas.addDelay
 local delayBy = minimix_stanzas.delayBy
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
 local weightOf = minimix_weight.weightOf
+local writeInSlices = archive_entries.writeInSlices
 local record = archive_log.record
 
 --- Archives a missed message, and sends it to the sessions that were attached all the time, if it is new.
@@ -7034,15 +7116,6 @@ function forgetDrained(catching)
     catching.drained = 0
 end
 
-function place(membership, draining, buffered)
-    draining.failed = false
-    if buffered.seen then
-        record(membership, buffered.stanza)
-    else
-        archive_buffer.deliverMissed(membership, buffered.stanza)
-    end
-end
-
 function drainOne(membership, catching, draining, mustLeave)
     local buffered = catching.buffer[catching.drained + 1]
     if buffered == nil then
@@ -7057,14 +7130,33 @@ function drainOne(membership, catching, draining, mustLeave)
     if draining.failed and membership.log ~= nil then
         membership.log.gap = true
     end
-    catching.drained = catching.drained + 1
-    catching.weight = catching.weight - buffered.weight
-    if 2 * catching.drained > #catching.buffer then
-        forgetDrained(catching)
+    passOver(catching)
+end
+
+function place(membership, draining, buffered)
+    draining.failed = false
+    if buffered.seen then
+        record(membership, buffered.stanza)
+    else
+        archive_buffer.deliverMissed(membership, buffered.stanza)
     end
 end
 
+function passOver(catching)
+    local buffered = catching.buffer[catching.drained + 1]
+    if buffered ~= nil then
+        catching.drained = catching.drained + 1
+        catching.weight = catching.weight - buffered.weight
+        if 2 * catching.drained > #catching.buffer then
+            forgetDrained(catching)
+        end
+    end
+    return buffered
+end
+
 PAUSE = 5
+--- Seconds for storing buffered messages at once.
+local FLUSH = 0.01
 
 --- Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too.
 function archive_buffer.bufferMessage(membership, catching, stanza, seen)
@@ -7117,13 +7209,27 @@ function archive_buffer.endCatchUp(membership)
     end
 end
 
---- Moves all buffered messages into the log at once. The account is out of the room, and its messages must be in the
--- log by then.
+--- Does the same at once: the account is out of the room, and its messages must be in the log by then. After some time
+-- messages are only queued for storage, and history that no session has received is dropped.
 function archive_buffer.flush(membership)
     archive_buffer.endCatchUp(membership)
     local catching = membership.catchUp
+    local deadline = monotonic() + FLUSH
     while catching ~= nil and membership.catchUp == catching and catching.progress.step == "draining" do
-        drainOne(membership, catching, catching.progress, true)
+        local isLate = monotonic() > deadline
+        if isLate and membership.log ~= nil then
+            writeInSlices(membership.log)
+        end
+        if isLate then
+            local opt_5 = catching.buffer[catching.drained + 1]
+            isLate = (opt_5 and opt_5.seen) == false
+        end
+        if isLate then
+            noteDrop("limit")
+            passOver(catching)
+        else
+            drainOne(membership, catching, catching.progress, true)
+        end
     end
 end
 end
@@ -8103,7 +8209,7 @@ end
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
-local triesOf, knownUntil, requestPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, PAGE, UNNOTICED, LONGEST_ID
+local triesOf, knownUntil, requestPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, LONGEST_ID
 local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
@@ -8118,6 +8224,8 @@ local splitOccupant = minimix_stanzas.splitOccupant
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
 local ask = send_ask.ask
 local patience = send_ask.patience
+local inSlices = slices.inSlices
+local weightOf = minimix_weight.weightOf
 local blocklistOf = settings_blocklist.blocklistOf
 local readBlocklist = settings_blocklist.readBlocklist
 local silences = settings_blocklist.silences
@@ -8214,13 +8322,17 @@ function requestPage(membership, catching, after, query)
         queryId = queryId,
         tries = triesOf(catching),
         results = 0,
+        pending = {},
+        weight = 0,
+        answered = nil,
         failed = false
     }
     catching.progress = querying
     catching.position = after
     catching.blocked = blocklistOf(membership.username)
     catching.appendOutOfOrder = after ~= nil or query.isFirst
-    local function answered(answer)
+    local answered
+    answered = function(answer)
         if not isCurrent(membership) then
             return
         end
@@ -8229,6 +8341,12 @@ function requestPage(membership, catching, after, query)
             return
         end
         if catching.progress ~= querying then
+            return
+        end
+        if #querying.pending > 0 then
+            querying.answered = function()
+                answered(answer)
+            end
             return
         end
         if querying.failed then
@@ -8312,6 +8430,55 @@ function lastOfPage(fin)
     end
 end
 
+function handleNext(membership, catching, querying)
+    local stanza = table.remove(querying.pending, 1)
+    querying.weight = querying.weight - (stanza == nil and 0 or weightOf(stanza))
+    if not isCurrent(membership) or membership.catchUp ~= catching or catching.progress ~= querying then
+        return stanza == nil
+    end
+    local result = stanza and stanza:get_child("result", MAM)
+    if result ~= nil then
+        handleResult(membership, catching, result)
+    end
+    if #querying.pending > 0 then
+        return false
+    end
+    local answered = querying.answered
+    querying.answered = nil
+    if answered ~= nil then
+        answered()
+    end
+    return true
+end
+
+function handleResult(membership, catching, result)
+    local forwarded = result:get_child("forwarded", FORWARD)
+    local message
+    if forwarded ~= nil then
+        message = forwarded:get_child("message", "jabber:client")
+    end
+    local delay
+    if forwarded ~= nil then
+        delay = forwarded:get_child("delay", DELAY)
+    end
+    local when
+    if delay ~= nil then
+        when = datetime.parse(delay.attr.stamp or "")
+    end
+    local archived
+    if message == nil or when == nil then
+        archived = nil
+    else
+        archived = fromArchive(membership, message)
+    end
+    if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
+        catching.latest = math.max(catching.latest, math.min(math.floor(when or 0), wallClock()))
+        addArchiveId(archived, membership.room, result.attr.id)
+        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
+        deliverMissed(membership, archived)
+    end
+end
+
 function isSilenced(membership, catching, message)
     local _, nick = splitOccupant(message.attr.from or "")
     return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
@@ -8322,6 +8489,8 @@ PAGE = 50
 local PAUSE = 5
 local TRIES = 6
 UNNOTICED = 60
+--- Bytes of memory for results that wait. More of them are handled as they arrive.
+local PENDING_WEIGHT = 1048576
 LONGEST_ID = 1024
 
 --- Queries the archive for missed messages while the account is in the room, until it answers. Then stops buffering.
@@ -8366,48 +8535,37 @@ function archive_catchup.isResult(stanza)
     return stanza:get_child("result", MAM) ~= nil
 end
 
---- Handles an archive result. It counts if it comes from the room, and not if it comes from the occupant with this nick.
+--- Takes an archive result, and handles it in slices. It counts if it comes from the room, and not if it comes from the
+-- occupant with this nick.
 function archive_catchup.takeResult(membership, nick, stanza)
     local catching = membership.catchUp
-    local progress = catching and catching.progress
-    local result = stanza:get_child("result", MAM)
+    local querying = catching and catching.progress
     if nick ~= nil then
         noteDrop("forged")
         return
     end
-    if result == nil or catching == nil or (progress and progress.step) ~= "querying" or result.attr.queryid ~= progress.queryId then
+    local queryId = catching == nil or (querying and querying.step) ~= "querying"
+    if not queryId then
+        local opt_31 = stanza:get_child("result", MAM)
+        queryId = (opt_31 and opt_31.attr.queryid) ~= querying.queryId
+    end
+    if queryId then
         return
     end
-    progress.results = progress.results + 1
-    if progress.results > PAGE then
+    querying.results = querying.results + 1
+    if querying.results > PAGE then
         noteDrop("limit")
         return
     end
     catching.left = catching.left - 1
-    local forwarded = result:get_child("forwarded", FORWARD)
-    local message
-    if forwarded ~= nil then
-        message = forwarded:get_child("message", "jabber:client")
+    local pending = querying.pending
+    pending[#pending + 1] = stanza
+    querying.weight = querying.weight + weightOf(stanza)
+    if #querying.pending == 1 then
+        inSlices(function() return handleNext(membership, catching, querying) end)
     end
-    local delay
-    if forwarded ~= nil then
-        delay = forwarded:get_child("delay", DELAY)
-    end
-    local when
-    if delay ~= nil then
-        when = datetime.parse(delay.attr.stamp or "")
-    end
-    local archived
-    if message == nil or when == nil then
-        archived = nil
-    else
-        archived = fromArchive(membership, message)
-    end
-    if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
-        catching.latest = math.max(catching.latest, math.min(math.floor(when or 0), wallClock()))
-        addArchiveId(archived, membership.room, result.attr.id)
-        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
-        deliverMissed(membership, archived)
+    while querying.weight > PENDING_WEIGHT and #querying.pending > 0 do
+        handleNext(membership, catching, querying)
     end
 end
 
@@ -15611,6 +15769,7 @@ module:hook("s2sin-destroyed", turn(onLinkGone), 1)
 module:hook("s2sout-destroyed", turn(onLinkGone), 1)
 module:hook("s2sin-established", turn(onLinkUp), 1)
 module:hook("s2sout-established", turn(onLinkUp), 1)
+module:hook_global("server-stopping", finishSlices, 1)
 module:hook_global("server-stopping", saveDelivered)
 module:hook_global("server-stopping", saveLate)
 module:hook_global("server-stopping", retryNow, -1)

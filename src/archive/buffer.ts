@@ -5,17 +5,22 @@ import * as st from "util.stanza";
 import * as options from "../options";
 import { fork } from "../send/fork";
 import { inSlices } from "../slices";
-import { wallClock } from "../state/clock";
+import { monotonic, wallClock } from "../state/clock";
+import { noteDrop } from "../state/counters";
 import type { Buffered, CatchUp, Draining } from "../state/catchup";
 import { noteOver } from "../state/limits";
 import type { Membership } from "../state/memberships";
 import { addDelay, delayBy, stanzaIdBy } from "../stanzas";
 import { weightOf } from "../weight";
+import { writeInSlices } from "./entries";
 import { record } from "./log";
 import type { Said } from "./read";
 
 /** Seconds between attempts to move messages into the log. */
 const PAUSE = 5;
+
+/** Seconds for storing buffered messages at once. */
+const FLUSH = 0.01;
 
 /** Archives a missed message, and sends it to the sessions that were attached all the time, if it is new. */
 export function deliverMissed(membership: Membership, delayed: Stanza): void {
@@ -119,14 +124,24 @@ function drainInSlices(membership: Membership, catching: CatchUp, draining: Drai
 }
 
 /**
- * Moves all buffered messages into the log at once. The account is out of the room, and its messages must be in the
- * log by then.
+ * Does the same at once: the account is out of the room, and its messages must be in the log by then. After some time
+ * messages are only queued for storage, and history that no session has received is dropped.
  */
 export function flush(membership: Membership): void {
     endCatchUp(membership);
     const catching = membership.catchUp;
+    const deadline = monotonic() + FLUSH;
     while (catching !== undefined && membership.catchUp === catching && catching.progress.step === "draining") {
-        drainOne(membership, catching, catching.progress, true);
+        const isLate = monotonic() > deadline;
+        if (isLate && membership.log !== undefined) {
+            writeInSlices(membership.log);
+        }
+        if (isLate && catching.buffer[catching.drained]?.seen === false) {
+            noteDrop("limit");
+            passOver(catching);
+        } else {
+            drainOne(membership, catching, catching.progress, true);
+        }
     }
 }
 
@@ -156,15 +171,6 @@ function forgetDrained(catching: CatchUp): void {
     catching.drained = 0;
 }
 
-function place(membership: Membership, draining: Draining, buffered: Buffered): void {
-    draining.failed = false;
-    if (buffered.seen) {
-        record(membership, buffered.stanza);
-    } else {
-        deliverMissed(membership, buffered.stanza);
-    }
-}
-
 /**
  * Moves one buffered message into the log. The last one ends the catch-up. If storage fails, the message stays in the
  * buffer, unless it must leave it.
@@ -184,9 +190,27 @@ function drainOne(membership: Membership, catching: CatchUp, draining: Draining,
         // It is fetched again.
         membership.log.gap = true;
     }
-    catching.drained = catching.drained + 1;
-    catching.weight = catching.weight - buffered.weight;
-    if (2 * catching.drained > catching.buffer.length) {
-        forgetDrained(catching);
+    passOver(catching);
+}
+
+function place(membership: Membership, draining: Draining, buffered: Buffered): void {
+    draining.failed = false;
+    if (buffered.seen) {
+        record(membership, buffered.stanza);
+    } else {
+        deliverMissed(membership, buffered.stanza);
     }
+}
+
+/** Takes the next message out of the buffer. */
+function passOver(catching: CatchUp): Buffered | undefined {
+    const buffered = catching.buffer[catching.drained];
+    if (buffered !== undefined) {
+        catching.drained = catching.drained + 1;
+        catching.weight = catching.weight - buffered.weight;
+        if (2 * catching.drained > catching.buffer.length) {
+            forgetDrained(catching);
+        }
+    }
+    return buffered;
 }

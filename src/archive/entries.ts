@@ -12,9 +12,10 @@ import { monotonic } from "../state/clock";
 import { counters } from "../state/counters";
 import { addToTail, dropUnread, type Entry, fillTail, logs, TAIL, type RoomLog } from "../state/logs";
 import type { Membership } from "../state/memberships";
-import { appendMessage, findMessages, openMessages, type Stored } from "../state/messages";
+import { inLaterSlices } from "../slices";
+import { type Appended, appendMessage, findMessages, openMessages, type Stored } from "../state/messages";
 import { nextNumber } from "../state/numbers";
-import { onRetry, type Progress } from "../state/outage";
+import { beginOutage, onRetry, type Progress } from "../state/outage";
 import { textOf } from "../text";
 
 /** The store with the messages of all rooms. */
@@ -80,19 +81,50 @@ export function append(log: RoomLog, stanza: Stanza, when: number, privateTo: st
 
 /** Stores an entry, or queues it behind earlier ones. Returns whether this worked. */
 function write(log: RoomLog, entry: Entry, stanza: Stanza): boolean {
-    const canStore = log.unwritten === undefined && readLatest(log);
-    const outcome = canStore ? storeEntry(log, entry, stanza) : "failed";
+    const outcome = log.unwritten === undefined ? tryStore(log, entry, stanza) : "queued";
     if (outcome === "refused") {
         module.log("debug", "Not archiving a message of %s: storage cannot hold it", log.room);
         return false;
     }
     if (outcome === "failed") {
-        return keep(log, entry);
+        beginOutage();
     }
-    return true;
+    return outcome === "stored" || keep(log, entry);
 }
 
-function storeEntry(log: RoomLog, entry: Entry, stanza: Stanza): "stored" | "failed" | "refused" {
+/** Queues the following entries of a log, to be written in slices. Storing many at once would block the server. */
+export function writeInSlices(log: RoomLog): void {
+    if (log.unwritten === undefined) {
+        log.unwritten = [];
+        inLaterSlices(() => writeNext(log));
+    }
+}
+
+/** Writes the next queued entry. Returns whether none is left, or storage fails and the entries are retried. */
+function writeNext(log: RoomLog): boolean {
+    const entry = log.unwritten?.[0];
+    const stanza = entry === undefined ? undefined : stanzaOf(entry);
+    if (entry !== undefined && stanza !== undefined && tryStore(log, entry, stanza) === "failed") {
+        beginOutage();
+        return true;
+    }
+    if (entry !== undefined) {
+        drop(log, entry);
+    } else {
+        log.unwritten = undefined;
+    }
+    if (log.unwritten === undefined) {
+        dropUnread(log);
+        return true;
+    }
+    return false;
+}
+
+function tryStore(log: RoomLog, entry: Entry, stanza: Stanza): Appended {
+    return readLatest(log) ? storeEntry(log, entry, stanza) : "failed";
+}
+
+function storeEntry(log: RoomLog, entry: Entry, stanza: Stanza): Appended {
     const when = Math.max(entry.when, log.latest ?? 0);
     const to = stanza.attr.to;
     stanza.attr.to = undefined;
