@@ -11,7 +11,6 @@ local hashes = require("util.hashes")
 local jids = require("util.jid")
 local rsm = require("util.rsm")
 local st = require("util.stanza")
-local time = require("util.time")
 local xml = require("util.xml")
 
 -- src/admin/place.ts
@@ -70,6 +69,8 @@ end
 -- The two clocks. Durations use a clock that cannot be set. The wall clock may jump, and is used for time stamps only.
 local state_clock = {}
 do
+local time = require("util.time")
+
 --- Returns seconds of a clock that only moves forward. It continues over a reload, not over a restart.
 function state_clock.monotonic()
     return time.monotonic()
@@ -721,7 +722,7 @@ state_driver.HOST = ""
 --- A key that no account has, because nodeprep forbids it.
 state_driver.TRIAL = "@"
 --- Seconds between two reads of a broken record.
-local BROKEN_PAUSE = 60
+local BROKEN_PAUSE = 10
 local stores = {}
 
 --- Declares a store. It is opened at its first use.
@@ -2384,6 +2385,7 @@ local state_memberships = {}
 do
 local membershipList, includes, hasRequest, sessionOf, isEmpty
 local monotonic = state_clock.monotonic
+local time = require("util.time")
 local options = minimix_options
 local inSharedQueue = state_place.inSharedQueue
 local requestsOf = state_place.requestsOf
@@ -4017,6 +4019,7 @@ end
 local slices = {}
 do
 local slice, schedule, takeStep, SLICE, BREAK, work, scheduled, slicing, spent, ended
+local time = require("util.time")
 local inTurn = minimix_turn.inTurn
 
 --- Starts some work after the current event.
@@ -4769,6 +4772,7 @@ function state_logs.logOf(room)
         log = {
             room = room,
             last = math.max(startOfNumbers(), dropped),
+            latest = nil,
             tail = {},
             size = 0,
             isLoaded = false,
@@ -5023,9 +5027,12 @@ end
 -- Entries of the archive. Each message of a room is stored once for this host, in a Prosody archive store under the
 -- room's JID. The label of an entry has its number. If the entry is private to an account, the label has the account
 -- too: "1700000001000 alice".
+--
+-- Invariant: stored times never decrease within a log, because drivers search by time. If the clock was set back, an
+-- entry is stored with the time of the entry before it, and its own time is in the label: "1700000001000@1600000000".
 local archive_entries = {}
 do
-local labelOf, write, writeNext, storeEntry, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
+local labelOf, write, writeNext, tryStore, storeEntry, readLatest, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
 local options = minimix_options
 local monotonic = state_clock.monotonic
 local counters = state_counters.counters
@@ -5050,7 +5057,7 @@ end
 
 --- Returns the number of an entry and, if the entry is private, its account.
 function archive_entries.parseLabel(label)
-    local digits, privateTo = string.match(label, "^(%d+) ?(.*)$")
+    local digits, privateTo = string.match(label, "^(%d+)[@%d]* ?(.*)$")
     local temp_1 = tonumber(digits) or 0
     local temp_0
     if privateTo ~= "" then
@@ -5059,8 +5066,14 @@ function archive_entries.parseLabel(label)
     return temp_1, temp_0
 end
 
-function labelOf(entry)
-    local label = string.format("%d", entry.number)
+--- Returns the time of an entry in seconds. `stored` is its time in the store.
+function archive_entries.timeOf(label, stored)
+    return tonumber((string.match(label, "^%d+@(%d+)"))) or stored
+end
+
+function labelOf(entry, stored)
+    local time = entry.when == stored and "" or string.format("@%d", entry.when)
+    local label = string.format("%d%s", entry.number, time)
     return entry.privateTo == nil and label or label .. " " .. entry.privateTo
 end
 
@@ -5070,15 +5083,15 @@ function archive_entries.stanzaOf(entry)
 end
 
 function write(log, entry, stanza)
-    local outcome = log.unwritten ~= nil and "failed" or storeEntry(log, entry, stanza)
+    local outcome = log.unwritten == nil and tryStore(log, entry, stanza) or "queued"
     if outcome == "refused" then
         module:log("debug", "Not archiving a message of %s: storage cannot hold it", log.room)
         return false
     end
     if outcome == "failed" then
-        return keep(log, entry)
+        beginOutage()
     end
-    return true
+    return outcome == "stored" or keep(log, entry)
 end
 
 function writeNext(log)
@@ -5088,7 +5101,7 @@ function writeNext(log)
     if entry ~= nil then
         stanza = archive_entries.stanzaOf(entry)
     end
-    if entry ~= nil and stanza ~= nil and storeEntry(log, entry, stanza) == "failed" then
+    if entry ~= nil and stanza ~= nil and tryStore(log, entry, stanza) == "failed" then
         beginOutage()
         return true
     end
@@ -5104,21 +5117,44 @@ function writeNext(log)
     return false
 end
 
+function tryStore(log, entry, stanza)
+    return readLatest(log) and storeEntry(log, entry, stanza) or "failed"
+end
+
 function storeEntry(log, entry, stanza)
+    local when = math.max(entry.when, log.latest or 0)
     local to = stanza.attr.to
     stanza.attr.to = nil
     local outcome = appendMessage(
         archive_entries.store,
         archive_entries.keyOf(log.room),
         stanza,
-        entry.when,
-        labelOf(entry)
+        when,
+        labelOf(entry, when)
     )
     stanza.attr.to = to
     if outcome == "stored" then
+        log.latest = when
         counters.archiveWrites = counters.archiveWrites + 1
     end
     return outcome
+end
+
+function readLatest(log)
+    if log.latest == nil then
+        local newest = findMessages(
+            archive_entries.store,
+            archive_entries.keyOf(log.room),
+            {reverse = true, limit = 1}
+        )
+        if newest == nil then
+            log.latest = nil
+        else
+            local opt_6 = newest[1]
+            log.latest = opt_6 and opt_6.when or 0
+        end
+    end
+    return log.latest ~= nil
 end
 
 function keep(log, entry)
@@ -5143,11 +5179,13 @@ function writeLog(log, deadline)
     if first == nil or newest == nil then
         return "failing"
     end
+    local opt_13 = newest[1]
+    log.latest = opt_13 and opt_13.when or 0
     if newest[1] ~= nil and (archive_entries.parseLabel(newest[1].label)) >= first.number then
         drop(log, first)
     end
-    local opt_9 = log.unwritten
-    local entry = opt_9 and opt_9[1]
+    local opt_16 = log.unwritten
+    local entry = opt_16 and opt_16[1]
     while entry ~= nil do
         if monotonic() > deadline then
             return "more"
@@ -5158,8 +5196,8 @@ function writeLog(log, deadline)
             return "failing"
         end
         drop(log, entry)
-        local opt_11 = log.unwritten
-        entry = opt_11 and opt_11[1]
+        local opt_18 = log.unwritten
+        entry = opt_18 and opt_18[1]
     end
     return "done"
 end
@@ -5191,7 +5229,7 @@ function archive_entries.entryOf(stored, before)
         number = number,
         before = before,
         privateTo = privateTo,
-        when = stored.when,
+        when = archive_entries.timeOf(stored.label, stored.when),
         text = textOf(stored.stanza)
     }
 end
@@ -5276,9 +5314,9 @@ onRetry(writeUnwritten)
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
-        local count_15 = count
+        local count_22 = count
         local unwritten = log.unwritten
-        count = count_15 + (unwritten and #unwritten or 0)
+        count = count_22 + (unwritten and #unwritten or 0)
     end
     return count
 end
@@ -5309,6 +5347,11 @@ function archive_entries.loadTail(log)
     )
     if found == nil then
         return false
+    end
+    local log_25, latest_26 = log, "latest"
+    if log_25[latest_26] == nil then
+        local opt_23 = found[1]
+        log_25[latest_26] = opt_23 and opt_23.when or 0
     end
     local first = log.tail[1]
     local entries = {}
@@ -6087,10 +6130,13 @@ function read(cursor, query, most)
         local stanza = value_.stanza
         local when = value_.when
         local label = value_.label
+        local timeOf = archive.timeOf
+        local stamp = timeOf and timeOf(label, when) or when
         local item = {
             id = id,
             stanza = stanza,
             when = when,
+            stamp = stamp,
             label = label,
             rank = cursor.rank,
             weight = weightOf(stanza)
@@ -6115,20 +6161,20 @@ function rangeQuery(cursor, walk)
     local from = cursor.last or walk.from
     local id = (from and from.rank) == cursor.rank and (label or from.label) == from.label and from.id or nil
     local limit = cursor.chunk
-    local temp_7
-    if reverse or from == nil then
-        temp_7 = start
-    else
-        temp_7 = math.max(start or 0, from.when)
-    end
-    local roughly_8_result_15 = roughly(temp_7, -1)
     local temp_9
-    if not reverse or from == nil then
-        temp_9 = end_
+    if reverse or from == nil then
+        temp_9 = start
     else
-        temp_9 = math.min(end_ or math.huge, from.when)
+        temp_9 = math.max(start or 0, from.when)
     end
-    local roughly_10_result_16 = roughly(temp_9, 1)
+    local roughly_10_result_17 = roughly(temp_9, -1)
+    local temp_11
+    if not reverse or from == nil then
+        temp_11 = end_
+    else
+        temp_11 = math.min(end_ or math.huge, from.when)
+    end
+    local roughly_12_result_18 = roughly(temp_11, 1)
     local after
     if not reverse then
         after = id
@@ -6141,8 +6187,8 @@ function rangeQuery(cursor, walk)
         with = label,
         limit = limit,
         reverse = reverse,
-        start = roughly_8_result_15,
-        ["end"] = roughly_10_result_16,
+        start = roughly_10_result_17,
+        ["end"] = roughly_12_result_18,
         after = after,
         before = before
     }
@@ -6609,7 +6655,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, appendsOutOfOrder, pastOf, newEntry, nameOf, isNamed, pastEntry, notPlaced, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
+local isAnothers, entryFor, appendsOutOfOrder, pastOf, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -6709,7 +6755,8 @@ end
 
 function pastEntry(log, membership, part, stanza, when)
     local ranges = rangesOf(membership.username, log.room)
-    if not archive_log.canRecordPast(membership) then
+    local canRead = archive_log.canRecordPast(membership)
+    if not canRead and not mustPlace(membership) then
         notPlaced(membership)
         return nil
     end
@@ -6721,14 +6768,14 @@ function pastEntry(log, membership, part, stanza, when)
     end
     local entry = findEntry(log.tail, matches)
     local window
-    if entry == nil then
+    if entry == nil and canRead then
         window = windowAround(log, membership, when)
     end
-    if window == "failed" then
+    if window == "failed" and not mustPlace(membership) then
         notPlaced(membership)
         return nil
     end
-    if window ~= nil then
+    if window ~= nil and window ~= "failed" then
         entry = findInWindow(window, archiveId, matches)
     end
     if entry ~= nil then
@@ -6749,12 +6796,19 @@ end
 
 function notPlaced(membership)
     local catchUp = membership.catchUp
-    local step = catchUp and catchUp.progress
-    if (step and step.step) == "querying" then
-        step.failed = true
-    elseif (step and step.step) == "draining" and membership.log ~= nil then
-        membership.log.gap = true
+    local progress = catchUp and catchUp.progress
+    if (progress and progress.step) == "querying" or (progress and progress.step) == "draining" then
+        progress.failed = true
     end
+    if membership.log ~= nil then
+        membership.log.source = nil
+    end
+end
+
+function mustPlace(membership)
+    local catchUp = membership.catchUp
+    local progress = catchUp and catchUp.progress
+    return (progress and progress.step) == "draining" and progress.isForced
 end
 
 function newestTime(log)
@@ -6816,13 +6870,14 @@ function windowAround(log, membership, when)
     if oldest == nil or log.isComplete or when > oldest.when + SKEW and when <= wallClock() + SKEW then
         return nil
     end
-    local catchUp = membership.catchUp
-    local from = math.max(when, catchUp and catchUp.latest or 0)
+    local catching = membership.catchUp
+    local isResult = (catching and catching.progress.step) == "querying"
+    local from = isResult and math.max(when, catching.latest) or when
     local window = log.window
     if window ~= nil and from >= window.from and from < window.to then
         return window
     end
-    if membership.catchUp == nil and not maySearch() then
+    if catching == nil and not maySearch() then
         return nil
     end
     log.window = readWindow(log, from)
@@ -6878,7 +6933,7 @@ function readWindow(log, from)
     local isAll = #window.entries < WINDOW and weight < WINDOW_SIZE
     local last
     if not isAll then
-        last = window.entries[#window.entries]
+        last = found[#found]
     end
     if last ~= nil then
         window.to = math.max(last.when - SKEW, from + 1)
@@ -6970,7 +7025,7 @@ end
 -- given up.
 local archive_buffer = {}
 do
-local takeBufferedId, messageIdOf, drain, unseenFirst, forgetDrained, drainOne, passOver
+local takeBufferedId, messageIdOf, drain, drainInSlices, unseenFirst, forgetDrained, drainOne, place, passOver, PAUSE
 local options = minimix_options
 local fork = send_fork.fork
 local inSlices = slices.inSlices
@@ -7013,11 +7068,28 @@ end
 
 function drain(membership, catching, isFull)
     if catching.progress.step ~= "draining" then
-        catching.progress = {step = "draining", isFull = isFull}
+        local draining = {step = "draining", isFull = isFull, isForced = false, failed = false}
+        catching.progress = draining
         catching.appendOutOfOrder = true
         catching.buffer = unseenFirst(catching.buffer)
-        inSlices(function() return membership.catchUp ~= catching or drainOne(membership, catching) end)
+        drainInSlices(membership, catching, draining)
     end
+end
+
+function drainInSlices(membership, catching, draining)
+    inSlices(function()
+        if membership.catchUp ~= catching then
+            return true
+        end
+        drainOne(membership, catching, draining, false)
+        if draining.failed then
+            module:add_timer(PAUSE, function()
+                drainInSlices(membership, catching, draining)
+                return nil
+            end)
+        end
+        return draining.failed or membership.catchUp ~= catching
+    end)
 end
 
 function unseenFirst(buffer)
@@ -7044,18 +7116,30 @@ function forgetDrained(catching)
     catching.drained = 0
 end
 
-function drainOne(membership, catching)
-    local buffered = passOver(catching)
+function drainOne(membership, catching, draining, mustLeave)
+    local buffered = catching.buffer[catching.drained + 1]
     if buffered == nil then
         membership.catchUp = nil
-        return true
+        return
     end
+    draining.isForced = mustLeave and buffered.seen
+    place(membership, draining, buffered)
+    if draining.failed and not mustLeave then
+        return
+    end
+    if draining.failed and membership.log ~= nil then
+        membership.log.gap = true
+    end
+    passOver(catching)
+end
+
+function place(membership, draining, buffered)
+    draining.failed = false
     if buffered.seen then
         record(membership, buffered.stanza)
     else
         archive_buffer.deliverMissed(membership, buffered.stanza)
     end
-    return false
 end
 
 function passOver(catching)
@@ -7070,6 +7154,7 @@ function passOver(catching)
     return buffered
 end
 
+PAUSE = 5
 --- Seconds for storing buffered messages at once.
 local FLUSH = 0.01
 
@@ -7090,8 +7175,8 @@ function archive_buffer.bufferMessage(membership, catching, stanza, seen)
     catching.weight = catching.weight + weight
     local isOver = #catching.buffer - catching.drained > options.maxHistory or catching.weight > options.maxGapSize
     if isOver and catching.progress.step == "draining" then
-        drainOne(membership, catching)
-        drainOne(membership, catching)
+        drainOne(membership, catching, catching.progress, true)
+        drainOne(membership, catching, catching.progress, true)
     elseif isOver then
         noteOver("minimix_max_gap_size", membership.username, membership.room)
         drain(membership, catching, true)
@@ -7130,7 +7215,7 @@ function archive_buffer.flush(membership)
     archive_buffer.endCatchUp(membership)
     local catching = membership.catchUp
     local deadline = monotonic() + FLUSH
-    while catching ~= nil and membership.catchUp == catching do
+    while catching ~= nil and membership.catchUp == catching and catching.progress.step == "draining" do
         local isLate = monotonic() > deadline
         if isLate and membership.log ~= nil then
             writeInSlices(membership.log)
@@ -7143,7 +7228,7 @@ function archive_buffer.flush(membership)
             noteDrop("limit")
             passOver(catching)
         else
-            drainOne(membership, catching)
+            drainOne(membership, catching, catching.progress, true)
         end
     end
 end
@@ -7208,6 +7293,7 @@ local keyOf = archive_entries.keyOf
 local parseLabel = archive_entries.parseLabel
 local stanzaOf = archive_entries.stanzaOf
 local store = archive_entries.store
+local timeOf = archive_entries.timeOf
 local isFor = archive_delivered.isFor
 local positionOf = archive_delivered.positionOf
 local hasPersonalArchive = archive_personal.hasPersonalArchive
@@ -7230,6 +7316,7 @@ function startReadingBefore(archive, isInRange, most, since)
         store = store,
         key = archive.key,
         label = nil,
+        timeOf = timeOf,
         mayRead = function(label) return isInRange((parseLabel(label))) and archive.mayRead(label) end
     }
     return startReading(
@@ -7255,10 +7342,10 @@ function readLater(reading, visit)
     return rest
 end
 
-function visitBack(messages, visit)
-    for i = #messages, 1, -1 do
-        local message = messages[i]
-        if message ~= nil and visit(message) then
+function visitBack(items, visit)
+    for i = #items, 1, -1 do
+        local item = items[i]
+        if item ~= nil and visit({when = item.stamp, stanza = item.stanza}) then
             return
         end
     end
@@ -7282,6 +7369,7 @@ function archive_read.archiveOf(username, room)
         store = store,
         key = keyOf(room),
         label = nil,
+        timeOf = timeOf,
         mayRead = function(label)
             local number, privateTo = parseLabel(label)
             if privateTo == nil then
@@ -10931,6 +11019,7 @@ end
 local occupancy_pace = {}
 do
 local startRuns, serveItems, shuffled, STEP, SLICE, MAX_POSTPONED
+local time = require("util.time")
 local options = minimix_options
 local inTurn = minimix_turn.inTurn
 
@@ -12726,7 +12815,7 @@ end
 function result(session, queryId, item)
     local message = st.clone(item.stanza)
     message.attr.xmlns = "jabber:client"
-    return st.message({from = jids.bare(session.full_jid), to = session.full_jid}):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag("delay", {xmlns = DELAY, stamp = datetime.datetime(item.when)}):up():add_child(message):reset()
+    return st.message({from = jids.bare(session.full_jid), to = session.full_jid}):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag("delay", {xmlns = DELAY, stamp = datetime.datetime(item.stamp)}):up():add_child(message):reset()
 end
 
 --- The queries of one session are answered one after the other.
