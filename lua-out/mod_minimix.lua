@@ -2685,6 +2685,44 @@ function state_memberships.detachAll(membership)
 end
 end
 
+-- src/state/restored.ts
+--
+-- Memberships that show the presence from before a start of the server. Their sessions may still come back.
+local state_restored = {}
+do
+local monotonic = state_clock.monotonic
+local options = minimix_options
+--- When the wait for the sessions ends, by the monotonic clock.
+local ends = setmetatable({}, {__mode = "k"})
+
+function state_restored.noteRestored(membership)
+    ends[membership] = monotonic() + options.detachedAfter
+end
+
+function state_restored.isRestored(membership)
+    return monotonic() < (ends[membership] or 0)
+end
+
+--- The account shows the presence of a session of now.
+function state_restored.endRestored(membership)
+    ends[membership] = nil
+end
+
+--- Returns the memberships whose wait is over, once.
+function state_restored.takeOverdue()
+    local overdue = {}
+    for membership, end_ in pairs(ends) do
+        if monotonic() >= end_ then
+            overdue[#overdue + 1] = membership
+        end
+    end
+    for _, membership in ipairs(overdue) do
+        ends[membership] = nil
+    end
+    return overdue
+end
+end
+
 -- src/state/account-record.ts
 --
 -- An account's record in the store "minimix": written from its memberships, and read back into them.
@@ -2706,6 +2744,7 @@ local findAccount = state_memberships.findAccount
 local idleOf = state_memberships.idleOf
 local membershipsOf = state_memberships.membershipsOf
 local inSharedQueue = state_place.inSharedQueue
+local noteRestored = state_restored.noteRestored
 
 function formerRecords(username)
     local former = {}
@@ -2799,6 +2838,7 @@ function loadRoom(username, room, saved)
         membership.shownPresence = intern(shown)
     end
     membership.detachedAt = monotonic()
+    noteRestored(membership)
 end
 
 function mayComeBack(membership, saved)
@@ -7985,7 +8025,8 @@ local function rank(attachment)
     return ranks[attachment.presence:get_child_text("show") or ""] or 0
 end
 
-local function isBetter(one, other)
+--- Whether a room should be shown one presence rather than another.
+function state_availability.isBetter(one, other)
     local difference = priority(one) - priority(other)
     if difference ~= 0 then
         return difference > 0
@@ -7994,8 +8035,8 @@ local function isBetter(one, other)
 end
 
 local function isPreferred(membership, session, attachment, best)
-    local isTie = session == membership.shown and not isBetter(best.attachment, attachment)
-    return isTie or isBetter(attachment, best.attachment)
+    local isTie = session == membership.shown and not state_availability.isBetter(best.attachment, attachment)
+    return isTie or state_availability.isBetter(attachment, best.attachment)
 end
 
 --- Returns the session to show: highest priority, then most available, then the one already shown. `coming` will be
@@ -8475,20 +8516,25 @@ end
 -- The presence that the account shows in a room.
 local occupancy_shown = {}
 do
-local show, chooseShown, candidateOf, withPayload, hasChildLike, noteShown, shownStill, detachedPresence
+local show, chooseShown, isSame, presenceBefore, isDetachedPresence, candidateOf, withPayload, hasChildLike, noteShown, shownStill, detachedPresence
 local MUC = namespaces.MUC
 local VCARD_UPDATE = namespaces.VCARD_UPDATE
 local options = minimix_options
 local sendOwn = send_own.sendOwn
 local ownPresence = occupancy_replay.ownPresence
 local bestSession = state_availability.bestSession
+local isBetter = state_availability.isBetter
 local presenceContent = state_availability.presenceContent
 local saveSoon = state_store.saveSoon
 local intern = state_interned.intern
 local stanzaOf = state_interned.stanzaOf
 local selfOf = state_view.selfOf
 local attachSession = state_memberships.attachSession
+local isCurrent = state_memberships.isCurrent
 local isDetachedFor = state_memberships.isDetachedFor
+local endRestored = state_restored.endRestored
+local isRestored = state_restored.isRestored
+local takeOverdue = state_restored.takeOverdue
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local firstUnderway = occupancy_underway.firstUnderway
@@ -8514,8 +8560,42 @@ function chooseShown(membership, request)
     if best == nil then
         return nil
     end
+    local before = presenceBefore(membership)
+    if before ~= nil and not isSame(membership, best.attachment) and not isBetter(best.attachment, before) then
+        return before
+    end
+    endRestored(membership)
     membership.shown = best.session
     return best.attachment
+end
+
+function isSame(membership, attachment)
+    return membership.shownPresence == intern(attachment.presence)
+end
+
+function presenceBefore(membership)
+    local shown
+    if isRestored(membership) then
+        shown = membership.shownPresence
+    end
+    local presence
+    if shown ~= nil then
+        presence = stanzaOf(shown)
+    end
+    if presence == nil or isDetachedPresence(presence) then
+        return nil
+    else
+        return {presence = presence, id = nil}
+    end
+end
+
+function isDetachedPresence(presence)
+    for _, tag in ipairs(presence.tags) do
+        if tag.name ~= "show" and tag.attr.xmlns ~= VCARD_UPDATE then
+            return false
+        end
+    end
+    return (presence:get_child_text("show") or "none") == options.detachedShow
 end
 
 function candidateOf(request)
@@ -8601,6 +8681,15 @@ function occupancy_shown.showBest(membership)
     return attachment ~= nil and mayShow(place) and show(membership, place, attachment.presence, attachment.id)
 end
 
+--- Shows the presence of the present sessions where the wait for those of before the start is over.
+function occupancy_shown.endOverdue()
+    for _, membership in ipairs(takeOverdue()) do
+        if isCurrent(membership) then
+            occupancy_shown.showBest(membership)
+        end
+    end
+end
+
 --- Returns our own presence as the room will show it, when the session of a join is attached.
 function occupancy_shown.selfToBe(membership, request)
     local self_ = selfOf(membership.view)
@@ -8618,11 +8707,11 @@ function occupancy_shown.selfToBe(membership, request)
     if shown == intern(attachment.presence) then
         return self_
     end
-    local temp_6
+    local temp_9
     if shown ~= nil then
-        temp_6 = stanzaOf(shown)
+        temp_9 = stanzaOf(shown)
     end
-    return withPayload(self_, temp_6, attachment.presence)
+    return withPayload(self_, temp_9, attachment.presence)
 end
 
 --- Returns our own presence as cached, or as the room will echo it.
@@ -13036,6 +13125,7 @@ local follow_accounts = {}
 do
 local withdraw, isUnwritten, leaveAll, PART
 local monotonic = state_clock.monotonic
+local endOverdue = occupancy_shown.endOverdue
 local showDetached = occupancy_shown.showDetached
 local options = minimix_options
 local refuseAll = occupancy_refuse.refuseAll
@@ -13141,8 +13231,9 @@ function follow_accounts.leaveInactive()
     end)
 end
 
---- Shows the rooms that no session is attached, after a delay.
+--- Shows the rooms that no session is attached, after a delay. After a start, shows them the attached ones.
 function follow_accounts.showAllDetached()
+    endOverdue()
     for _, membership in ipairs(allMemberships()) do
         local isDue = isDetachedFor(membership, options.detachedAfter) and not membership.shownDetached
         if isDue and membership.place.phase == "joined" then
@@ -14190,7 +14281,6 @@ local closeGap = archive_catchup.closeGap
 local options = minimix_options
 local allMemberships = state_memberships.allMemberships
 local hasAttached = state_memberships.hasAttached
-local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local inSharedQueue = state_place.inSharedQueue
 local requestsOf = state_place.requestsOf
@@ -14250,9 +14340,7 @@ function resumeJoined(membership, before)
         return
     end
     requeue(membership, requestsOf(before))
-    if #queueOf(membership) > 0 then
-        proceed(membership)
-    end
+    proceed(membership)
 end
 
 function resumeJoin(membership, place)
