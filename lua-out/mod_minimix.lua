@@ -4056,11 +4056,19 @@ end
 -- Runs long work in slices of some milliseconds, so that the server handles other events in between.
 local slices = {}
 do
-local slice, takeStep, SLICE, BREAK, work, scheduled, slicing
+local slice, schedule, takeStep, SLICE, BREAK, work, scheduled, slicing, spent, ended
 local inTurn = minimix_turn.inTurn
 
+--- Starts some work after the current event.
+function slices.inLaterSlices(step)
+    work[#work + 1] = step
+    if not scheduled and not slicing then
+        schedule()
+    end
+end
+
 function slice()
-    local started = time.monotonic()
+    local started = time.monotonic() - spent
     slicing = true
     local step = table.remove(work, 1)
     while step ~= nil do
@@ -4072,14 +4080,21 @@ function slice()
         end
     end
     slicing = false
+    ended = time.monotonic()
+    spent = ended - started
     if #work > 0 then
-        scheduled = true
-        module:add_timer(BREAK, function()
-            scheduled = false
-            slice()
-            return nil
-        end)
+        schedule()
     end
+end
+
+function schedule()
+    scheduled = true
+    module:add_timer(BREAK, function()
+        scheduled = false
+        spent = 0
+        slice()
+        return nil
+    end)
 end
 
 function takeStep(step)
@@ -4097,16 +4112,23 @@ BREAK = 0
 work = {}
 scheduled = false
 slicing = false
+spent = 0
+ended = 0
 
---- Starts some work. One slice runs at once, the rest later, in turn with other work.
+--- Starts some work. One slice runs at once, if there is time, and the rest later, in turn with other work.
 function slices.inSlices(step)
-    work[#work + 1] = step
-    if not scheduled and not slicing then
+    if time.monotonic() - ended > SLICE then
+        spent = 0
+    end
+    if scheduled or slicing or spent >= SLICE then
+        slices.inLaterSlices(step)
+    else
+        work[#work + 1] = step
         slice()
     end
 end
 
---- Finishes all work at once, before the module is unloaded.
+--- Finishes all work at once, before the module is unloaded or the server stops.
 function slices.finishSlices()
     local step = table.remove(work, 1)
     while step ~= nil do
@@ -5043,7 +5065,7 @@ end
 -- too: "1700000001000 alice".
 local archive_entries = {}
 do
-local labelOf, write, storeEntry, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
+local labelOf, write, writeNext, storeEntry, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
 local options = minimix_options
 local monotonic = state_clock.monotonic
 local counters = state_counters.counters
@@ -5052,10 +5074,12 @@ local dropUnread = state_logs.dropUnread
 local fillTail = state_logs.fillTail
 local logs = state_logs.logs
 local TAIL = state_logs.TAIL
+local inLaterSlices = slices.inLaterSlices
 local appendMessage = state_messages.appendMessage
 local findMessages = state_messages.findMessages
 local openMessages = state_messages.openMessages
 local nextNumber = state_numbers.nextNumber
+local beginOutage = state_outage.beginOutage
 local onRetry = state_outage.onRetry
 local textOf = minimix_text.textOf
 
@@ -5095,6 +5119,29 @@ function write(log, entry, stanza)
         return keep(log, entry)
     end
     return true
+end
+
+function writeNext(log)
+    local unwritten = log.unwritten
+    local entry = unwritten and unwritten[1]
+    local stanza
+    if entry ~= nil then
+        stanza = archive_entries.stanzaOf(entry)
+    end
+    if entry ~= nil and stanza ~= nil and storeEntry(log, entry, stanza) == "failed" then
+        beginOutage()
+        return true
+    end
+    if entry ~= nil then
+        drop(log, entry)
+    else
+        log.unwritten = nil
+    end
+    if log.unwritten == nil then
+        dropUnread(log)
+        return true
+    end
+    return false
 end
 
 function storeEntry(log, entry, stanza)
@@ -5139,8 +5186,8 @@ function writeLog(log, deadline)
     if newest[1] ~= nil and (archive_entries.parseLabel(newest[1].label)) >= first.number then
         drop(log, first)
     end
-    local opt_6 = log.unwritten
-    local entry = opt_6 and opt_6[1]
+    local opt_9 = log.unwritten
+    local entry = opt_9 and opt_9[1]
     while entry ~= nil do
         if monotonic() > deadline then
             return "more"
@@ -5151,8 +5198,8 @@ function writeLog(log, deadline)
             return "failing"
         end
         drop(log, entry)
-        local opt_8 = log.unwritten
-        entry = opt_8 and opt_8[1]
+        local opt_11 = log.unwritten
+        entry = opt_11 and opt_11[1]
     end
     return "done"
 end
@@ -5232,6 +5279,14 @@ function archive_entries.append(log, stanza, when, privateTo)
     return entry
 end
 
+--- Queues the following entries of a log, to be written in slices. Storing many at once would block the server.
+function archive_entries.writeInSlices(log)
+    if log.unwritten == nil then
+        log.unwritten = {}
+        inLaterSlices(function() return writeNext(log) end)
+    end
+end
+
 --- Takes over the unwritten entries of the previous instance of the module.
 function archive_entries.restoreUnwritten()
     for _, log in pairs(logs) do
@@ -5261,9 +5316,9 @@ onRetry(writeUnwritten)
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
-        local count_12 = count
+        local count_15 = count
         local unwritten = log.unwritten
-        count = count_12 + (unwritten and #unwritten or 0)
+        count = count_15 + (unwritten and #unwritten or 0)
     end
     return count
 end
@@ -6594,7 +6649,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, appendsOutOfOrder, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, windowAround, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, STEPS_BACK, added, SKEW, AHEAD
+local isAnothers, entryFor, appendsOutOfOrder, pastOf, newEntry, nameOf, isNamed, pastEntry, notPlaced, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -6662,7 +6717,7 @@ function newEntry(log, membership, part, stanza)
         if entry.privateTo == nil or entry.privateTo == membership.username then
             if entry.text == textOf(stanza) then
                 same = entry
-            elseif isSameMessage(log, entry, stanza) then
+            elseif isNamed(log, entry, nameOf(log, stanza)) then
                 privateTo = membership.username
             end
         end
@@ -6670,18 +6725,26 @@ function newEntry(log, membership, part, stanza)
     return same or add(log, stanza, wallClock(), privateTo)
 end
 
-function isSameMessage(log, entry, stanza)
-    local one = stanzaOf(entry)
+function nameOf(log, stanza)
     local id = stanzaIdBy(stanza, log.room) or stanza.attr.id
-    local from = id ~= nil and (one and one.attr.from) == stanza.attr.from
-    if from then
-        local temp_10
-        if one ~= nil then
-            temp_10 = stanzaIdBy(one, log.room) or one.attr.id
-        end
-        from = id == temp_10
+    if id == nil then
+        return nil
+    else
+        return (stanza.attr.from or "") .. "\n" .. id
     end
-    return from
+end
+
+function isNamed(log, entry, name)
+    if entry.name == nil then
+        local stanza = stanzaOf(entry)
+        local entry_10 = entry
+        local temp_9
+        if stanza ~= nil then
+            temp_9 = nameOf(log, stanza)
+        end
+        entry_10.name = temp_9 or false
+    end
+    return name ~= nil and entry.name == name
 end
 
 function pastEntry(log, membership, part, stanza, when)
@@ -6692,8 +6755,9 @@ function pastEntry(log, membership, part, stanza, when)
     end
     local content = withoutDelay(log, stanza)
     local archiveId = stanzaIdBy(content, log.room)
+    local search = {content = content, text = textOf(content), name = nameOf(log, content), compared = 0}
     local function matches(entry)
-        return isSamePast(log, membership, ranges, part, entry, content)
+        return not isAnothers(entry, membership) and (entry.text == search.text or isNamed(log, entry, search.name) and (isFor(membership.username, ranges, part.position, entry) or isSaidAs(entry, search)))
     end
     local entry = findEntry(log.tail, matches)
     local window
@@ -6755,16 +6819,15 @@ function add(log, stanza, when, privateTo)
     return entry
 end
 
-function isSamePast(log, membership, ranges, part, entry, content)
-    if isAnothers(entry, membership) then
-        return false
+function isSaidAs(entry, search)
+    search.compared = search.compared + 1
+    local stanza
+    if search.compared > MOST_COMPARED then
+        stanza = nil
+    else
+        stanza = stanzaOf(entry)
     end
-    return entry.text == textOf(content) or isSameMessage(log, entry, content) and (isFor(membership.username, ranges, part.position, entry) or isSaidAs(entry, content))
-end
-
-function isSaidAs(entry, content)
-    local stanza = stanzaOf(entry)
-    return stanza ~= nil and textOf(asSaid(stanza)) == textOf(asSaid(content))
+    return stanza ~= nil and textOf(asSaid(stanza)) == textOf(asSaid(search.content))
 end
 
 function asSaid(stanza)
@@ -6799,13 +6862,20 @@ function windowAround(log, membership, when)
     if window ~= nil and from >= window.from and from < window.to then
         return window
     end
-    local isBack = window ~= nil and from < window.from
-    local stepsBack = (window and window.stepsBack or 0) + (isBack and 1 or 0)
-    if stepsBack > STEPS_BACK and membership.catchUp == nil then
+    if membership.catchUp == nil and not maySearch() then
         return nil
     end
-    log.window = readWindow(log, from, stepsBack)
+    log.window = readWindow(log, from)
     return log.window or "failed"
+end
+
+function maySearch()
+    local now = monotonic()
+    if now > periodEnd then
+        periodEnd = now + READ_PERIOD
+        readTime = 0
+    end
+    return readTime < READ_TIME
 end
 
 function findInWindow(window, archiveId, matches)
@@ -6819,7 +6889,8 @@ function findInWindow(window, archiveId, matches)
     return findEntry((archiveId == nil or entry ~= nil) and window.entries or window.others, matches)
 end
 
-function readWindow(log, from, stepsBack)
+function readWindow(log, from)
+    local started = monotonic()
     local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = WINDOW}, WINDOW_SIZE)
     if found == nil then
         return nil
@@ -6828,7 +6899,6 @@ function readWindow(log, from, stepsBack)
     local window = {
         from = from,
         to = math.huge,
-        stepsBack = stepsBack,
         ["until"] = until_,
         size = 0,
         entries = {},
@@ -6853,6 +6923,7 @@ function readWindow(log, from, stepsBack)
     if last ~= nil then
         window.to = math.max(last.when - SKEW, from + 1)
     end
+    readTime = readTime + monotonic() - started
     module:add_timer(WINDOW_KEPT, function()
         if log.window ~= nil and monotonic() >= log.window["until"] then
             log.window = nil
@@ -6894,7 +6965,9 @@ end
 WINDOW = 200
 WINDOW_SIZE = 524288
 WINDOW_KEPT = 60
-STEPS_BACK = 10
+READ_TIME = 0.01
+READ_PERIOD = 0.1
+MOST_COMPARED = 5
 added = {}
 added[MUC_USER] = true
 added[OCCUPANT_ID] = true
@@ -6926,6 +6999,9 @@ function archive_log.record(membership, stanza)
     local entry = log.current
     return entry ~= nil and deliver(membership, log, part, entry)
 end
+
+periodEnd = 0
+readTime = 0
 end
 
 -- src/archive/buffer.ts
@@ -6934,16 +7010,19 @@ end
 -- given up.
 local archive_buffer = {}
 do
-local takeBufferedId, messageIdOf, drain, unseenFirst, forgetDrained, drainOne
+local takeBufferedId, messageIdOf, drain, unseenFirst, forgetDrained, drainOne, passOver
 local options = minimix_options
 local fork = send_fork.fork
 local inSlices = slices.inSlices
+local monotonic = state_clock.monotonic
 local wallClock = state_clock.wallClock
+local noteDrop = state_counters.noteDrop
 local noteOver = state_limits.noteOver
 local addDelay = minimix_stanzas.addDelay
 local delayBy = minimix_stanzas.delayBy
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
 local weightOf = minimix_weight.weightOf
+local writeInSlices = archive_entries.writeInSlices
 local record = archive_log.record
 
 --- Archives a missed message, and sends it to the sessions that were attached all the time, if it is new.
@@ -7006,15 +7085,10 @@ function forgetDrained(catching)
 end
 
 function drainOne(membership, catching)
-    local buffered = catching.buffer[catching.drained + 1]
+    local buffered = passOver(catching)
     if buffered == nil then
         membership.catchUp = nil
         return true
-    end
-    catching.drained = catching.drained + 1
-    catching.weight = catching.weight - buffered.weight
-    if 2 * catching.drained > #catching.buffer then
-        forgetDrained(catching)
     end
     if buffered.seen then
         record(membership, buffered.stanza)
@@ -7023,6 +7097,21 @@ function drainOne(membership, catching)
     end
     return false
 end
+
+function passOver(catching)
+    local buffered = catching.buffer[catching.drained + 1]
+    if buffered ~= nil then
+        catching.drained = catching.drained + 1
+        catching.weight = catching.weight - buffered.weight
+        if 2 * catching.drained > #catching.buffer then
+            forgetDrained(catching)
+        end
+    end
+    return buffered
+end
+
+--- Seconds for storing buffered messages at once.
+local FLUSH = 0.01
 
 --- Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too.
 function archive_buffer.bufferMessage(membership, catching, stanza, seen)
@@ -7075,12 +7164,27 @@ function archive_buffer.endCatchUp(membership)
     end
 end
 
---- Moves all buffered messages into the log at once. The account is out of the room, and its messages must be in the log by then.
+--- Does the same at once: the account is out of the room, and its messages must be in the log by then. After some time
+-- messages are only queued for storage, and history that no session has received is dropped.
 function archive_buffer.flush(membership)
     archive_buffer.endCatchUp(membership)
     local catching = membership.catchUp
+    local deadline = monotonic() + FLUSH
     while catching ~= nil and membership.catchUp == catching do
-        drainOne(membership, catching)
+        local isLate = monotonic() > deadline
+        if isLate and membership.log ~= nil then
+            writeInSlices(membership.log)
+        end
+        if isLate then
+            local opt_5 = catching.buffer[catching.drained + 1]
+            isLate = (opt_5 and opt_5.seen) == false
+        end
+        if isLate then
+            noteDrop("limit")
+            passOver(catching)
+        else
+            drainOne(membership, catching)
+        end
     end
 end
 end
@@ -8058,7 +8162,7 @@ end
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
-local triesOf, knownUntil, requestPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, PAGE, UNNOTICED, LONGEST_ID
+local triesOf, knownUntil, requestPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, LONGEST_ID
 local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
@@ -8073,6 +8177,8 @@ local splitOccupant = minimix_stanzas.splitOccupant
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
 local ask = send_ask.ask
 local patience = send_ask.patience
+local inSlices = slices.inSlices
+local weightOf = minimix_weight.weightOf
 local blocklistOf = settings_blocklist.blocklistOf
 local readBlocklist = settings_blocklist.readBlocklist
 local silences = settings_blocklist.silences
@@ -8169,13 +8275,17 @@ function requestPage(membership, catching, after, query)
         queryId = queryId,
         tries = triesOf(catching),
         results = 0,
+        pending = {},
+        weight = 0,
+        answered = nil,
         failed = false
     }
     catching.progress = querying
     catching.position = after
     catching.blocked = blocklistOf(membership.username)
     catching.appendOutOfOrder = after ~= nil or query.isFirst
-    local function answered(answer)
+    local answered
+    answered = function(answer)
         if not isCurrent(membership) then
             return
         end
@@ -8184,6 +8294,12 @@ function requestPage(membership, catching, after, query)
             return
         end
         if catching.progress ~= querying then
+            return
+        end
+        if #querying.pending > 0 then
+            querying.answered = function()
+                answered(answer)
+            end
             return
         end
         if querying.failed then
@@ -8267,6 +8383,55 @@ function lastOfPage(fin)
     end
 end
 
+function handleNext(membership, catching, querying)
+    local stanza = table.remove(querying.pending, 1)
+    querying.weight = querying.weight - (stanza == nil and 0 or weightOf(stanza))
+    if not isCurrent(membership) or membership.catchUp ~= catching or catching.progress ~= querying then
+        return stanza == nil
+    end
+    local result = stanza and stanza:get_child("result", MAM)
+    if result ~= nil then
+        handleResult(membership, catching, result)
+    end
+    if #querying.pending > 0 then
+        return false
+    end
+    local answered = querying.answered
+    querying.answered = nil
+    if answered ~= nil then
+        answered()
+    end
+    return true
+end
+
+function handleResult(membership, catching, result)
+    local forwarded = result:get_child("forwarded", FORWARD)
+    local message
+    if forwarded ~= nil then
+        message = forwarded:get_child("message", "jabber:client")
+    end
+    local delay
+    if forwarded ~= nil then
+        delay = forwarded:get_child("delay", DELAY)
+    end
+    local when
+    if delay ~= nil then
+        when = datetime.parse(delay.attr.stamp or "")
+    end
+    local archived
+    if message == nil or when == nil then
+        archived = nil
+    else
+        archived = fromArchive(membership, message)
+    end
+    if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
+        catching.latest = math.max(catching.latest, math.min(math.floor(when or 0), wallClock()))
+        addArchiveId(archived, membership.room, result.attr.id)
+        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
+        deliverMissed(membership, archived)
+    end
+end
+
 function isSilenced(membership, catching, message)
     local _, nick = splitOccupant(message.attr.from or "")
     return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
@@ -8277,6 +8442,8 @@ PAGE = 50
 local PAUSE = 5
 local TRIES = 6
 UNNOTICED = 60
+--- Bytes of memory for results that wait. More of them are handled as they arrive.
+local PENDING_WEIGHT = 1048576
 LONGEST_ID = 1024
 
 --- Queries the archive for missed messages while the account is in the room, until it answers. Then stops buffering.
@@ -8321,48 +8488,37 @@ function archive_catchup.isResult(stanza)
     return stanza:get_child("result", MAM) ~= nil
 end
 
---- Handles an archive result. It counts if it comes from the room, and not if it comes from the occupant with this nick.
+--- Takes an archive result, and handles it in slices. It counts if it comes from the room, and not if it comes from the
+-- occupant with this nick.
 function archive_catchup.takeResult(membership, nick, stanza)
     local catching = membership.catchUp
-    local progress = catching and catching.progress
-    local result = stanza:get_child("result", MAM)
+    local querying = catching and catching.progress
     if nick ~= nil then
         noteDrop("forged")
         return
     end
-    if result == nil or catching == nil or (progress and progress.step) ~= "querying" or result.attr.queryid ~= progress.queryId then
+    local queryId = catching == nil or (querying and querying.step) ~= "querying"
+    if not queryId then
+        local opt_31 = stanza:get_child("result", MAM)
+        queryId = (opt_31 and opt_31.attr.queryid) ~= querying.queryId
+    end
+    if queryId then
         return
     end
-    progress.results = progress.results + 1
-    if progress.results > PAGE then
+    querying.results = querying.results + 1
+    if querying.results > PAGE then
         noteDrop("limit")
         return
     end
     catching.left = catching.left - 1
-    local forwarded = result:get_child("forwarded", FORWARD)
-    local message
-    if forwarded ~= nil then
-        message = forwarded:get_child("message", "jabber:client")
+    local pending = querying.pending
+    pending[#pending + 1] = stanza
+    querying.weight = querying.weight + weightOf(stanza)
+    if #querying.pending == 1 then
+        inSlices(function() return handleNext(membership, catching, querying) end)
     end
-    local delay
-    if forwarded ~= nil then
-        delay = forwarded:get_child("delay", DELAY)
-    end
-    local when
-    if delay ~= nil then
-        when = datetime.parse(delay.attr.stamp or "")
-    end
-    local archived
-    if message == nil or when == nil then
-        archived = nil
-    else
-        archived = fromArchive(membership, message)
-    end
-    if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
-        catching.latest = math.max(catching.latest, math.min(math.floor(when or 0), wallClock()))
-        addArchiveId(archived, membership.room, result.attr.id)
-        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
-        deliverMissed(membership, archived)
+    while querying.weight > PENDING_WEIGHT and #querying.pending > 0 do
+        handleNext(membership, catching, querying)
     end
 end
 
@@ -14281,6 +14437,7 @@ local closeGap = archive_catchup.closeGap
 local options = minimix_options
 local allMemberships = state_memberships.allMemberships
 local hasAttached = state_memberships.hasAttached
+local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local inSharedQueue = state_place.inSharedQueue
 local requestsOf = state_place.requestsOf
@@ -14340,7 +14497,9 @@ function resumeJoined(membership, before)
         return
     end
     requeue(membership, requestsOf(before))
-    proceed(membership)
+    if #queueOf(membership) > 0 or membership.shownPresence ~= nil then
+        proceed(membership)
+    end
 end
 
 function resumeJoin(membership, place)
@@ -15488,137 +15647,84 @@ end
 -- Life cycle and the table of hooks: event, handler, priority. Handlers of equal priority run in random order
 -- (util/events.lua). So no hook here uses a priority of a module of Prosody.
 do
-local onAnnounce = admin_announce.onAccountInfo
-local offerCommands = admin_commands.offerCommands
-local updateMetrics = admin_metrics.updateMetrics
-local checkNeighbours = admin_neighbours.checkNeighbours
-local addShellCommands = admin_shell.addShellCommands
-local removeShellCommands = admin_shell.removeShellCommands
-local onAccountInfo = archive_query.onAccountInfo
-local onArchiveFormRequest = archive_query.onFormRequest
-local onArchiveQuery = archive_query.onQuery
-local expireIqs = client_iq.expireIqs
-local giveUpIqs = client_iq.giveUpIqs
-local onClientIq = client_iq.onIq
-local onBind = client_joined.onBind
-local trackAll = client_joined.trackAll
-local untrackAll = client_joined.untrackAll
-local onCarbon = client_message.onCarbon
-local onClientMessage = client_message.onMessage
-local onClientPresence = client_presence.onPresence
-local onSessionGone = client_presence.onSessionGone
-local leaveInactive = follow_accounts.leaveInactive
-local onAccountEnded = follow_accounts.onAccountEnded
-local showAllDetached = follow_accounts.showAllDetached
-local withdrawAll = follow_accounts.withdrawAll
-local followAll = follow_autojoin.followAll
-local onLogin = follow_autojoin.onLogin
-local onService = follow_autojoin.onService
-local onServiceGone = follow_autojoin.onServiceGone
-local onBlock = follow_blocking.onBlock
-local onPrivateMessage = follow_blocking.onPrivateMessage
-local onUnblock = follow_blocking.onUnblock
-local reopenParts = archive_delivered.reopenParts
-local saveDelivered = archive_delivered.saveDelivered
-local restoreUnwritten = archive_entries.restoreUnwritten
-local expire = archive_expire.expire
-local fromRoom = archive_gate.fromRoom
-local onShouldStore = archive_personal.onShouldStore
-local onPush = push_push.onPush
-local load = state_store.load
-local restoreLoading = state_store.restoreLoading
-local saveLate = state_store.saveLate
-local onRecovery = state_outage.onRecovery
-local retryNow = state_outage.retryNow
-local leaveFormerAddresses = occupancy_former.leaveFormerAddresses
-local watchComponents = occupancy_components.watchComponents
-local resumeAll = occupancy_resume.resumeAll
-local checkGaps = occupancy_watch.checkGaps
-local bringBack = occupancy_watch.bringBack
-local checkQuiet = occupancy_watch.checkQuiet
-local onLinkGone = occupancy_watch.onLinkGone
-local onLinkUp = occupancy_watch.onLinkUp
 local options = minimix_options
-local forgetAllowances = state_limits.forgetAllowances
-local onResourceBind = client_resource.onResourceBind
-local onUndelivered = send_fork.onUndelivered
-local onRoomIq = room_iq.onIq
-local onFormerIq = room_former.onFormerIq
-local onFormerMessage = room_former.onFormerMessage
-local onFormerPresence = room_former.onFormerPresence
-local onGroupchatMessage = room_message.onGroupchatMessage
-local onLocalMessageError = room_message.onLocalError
-local onRoomMessage = room_message.onMessage
-local onUnkept = room_message.onUnkept
-local onRoomPresence = room_presence.onPresence
-local finishSlices = slices.finishSlices
-local inTurn = minimix_turn.inTurn
-local turn = minimix_turn.turn
-local allFormerOccupants = state_former.allFormerOccupants
-local formerOccupantsOf = state_former.formerOccupantsOf
-local hasFormerOccupants = state_former.hasFormerOccupants
-local restore = state_snapshot.restore
-local snapshot = state_snapshot.snapshot
-module:hook("pre-presence/full", turn(onClientPresence), 0.05)
-module:hook("pre-presence/bare", turn(onClientPresence), 0.05)
-module:hook("pre-message/full", turn(onClientMessage), -2)
-module:hook("pre-message/bare", turn(onClientMessage), -2)
-module:hook("carbons-should-copy", onCarbon, 1)
-module:hook("pre-iq/full", turn(onClientIq), -1)
-module:hook("pre-iq/bare", turn(onClientIq), -1)
-module:hook("resource-unbind", turn(onSessionGone), 1)
-module:hook("resource-bind", onBind, 0.05)
-module:hook("resource-bind", turn(onLogin), -1)
+module:hook("pre-presence/full", minimix_turn.turn(client_presence.onPresence), 0.05)
+module:hook("pre-presence/bare", minimix_turn.turn(client_presence.onPresence), 0.05)
+module:hook("pre-message/full", minimix_turn.turn(client_message.onMessage), -2)
+module:hook("pre-message/bare", minimix_turn.turn(client_message.onMessage), -2)
+module:hook("carbons-should-copy", client_message.onCarbon, 1)
+module:hook("pre-iq/full", minimix_turn.turn(client_iq.onIq), -1)
+module:hook("pre-iq/bare", minimix_turn.turn(client_iq.onIq), -1)
+module:hook("resource-unbind", minimix_turn.turn(client_presence.onSessionGone), 1)
+module:hook("resource-bind", client_joined.onBind, 0.05)
+module:hook("resource-bind", minimix_turn.turn(follow_autojoin.onLogin), -1)
 if not options.anonymous then
-    module:handle_items("pep-service", onService, onServiceGone, true)
+    module:handle_items("pep-service", follow_autojoin.onService, follow_autojoin.onServiceGone, true)
 end
 if options.archive ~= "mam" then
     module:hook(
         options.resource == nil and "message/bare" or "message/full",
-        turn(fromRoom(onGroupchatMessage)),
+        minimix_turn.turn(archive_gate.fromRoom(room_message.onGroupchatMessage)),
         0.05
     )
 end
 if options.resource == nil then
-    module:hook("presence/bare", turn(fromRoom(onRoomPresence)), 0.05)
-    module:hook("message/bare", turn(fromRoom(onRoomMessage)), -0.25)
-    module:hook("iq/bare", turn(fromRoom(onRoomIq)), 0.05)
+    module:hook(
+        "presence/bare",
+        minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence)),
+        0.05
+    )
+    module:hook(
+        "message/bare",
+        minimix_turn.turn(archive_gate.fromRoom(room_message.onMessage)),
+        -0.25
+    )
+    module:hook("iq/bare", minimix_turn.turn(archive_gate.fromRoom(room_iq.onIq)), 0.05)
 else
-    module:hook("presence/full", turn(fromRoom(onRoomPresence)), 0.05)
-    module:hook("message/full", turn(fromRoom(onRoomMessage)), -0.25)
-    module:hook("iq/full", turn(fromRoom(onRoomIq)), 0.05)
-    module:hook("pre-resource-bind", onResourceBind, 1)
+    module:hook(
+        "presence/full",
+        minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence)),
+        0.05
+    )
+    module:hook(
+        "message/full",
+        minimix_turn.turn(archive_gate.fromRoom(room_message.onMessage)),
+        -0.25
+    )
+    module:hook("iq/full", minimix_turn.turn(archive_gate.fromRoom(room_iq.onIq)), 0.05)
+    module:hook("pre-resource-bind", client_resource.onResourceBind, 1)
 end
 if options.archive ~= false then
-    module:hook("iq-get/self/urn:xmpp:mam:2:query", onArchiveFormRequest, 1)
-    module:hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1)
-    module:hook("account-disco-info", onAccountInfo, -1)
+    module:hook("iq-get/self/urn:xmpp:mam:2:query", archive_query.onFormRequest, 1)
+    module:hook("iq-set/self/urn:xmpp:mam:2:query", archive_query.onQuery, 1)
+    module:hook("account-disco-info", archive_query.onAccountInfo, -1)
 end
 module:hook(
     options.resource == nil and "message/bare" or "message/full",
-    turn(onLocalMessageError),
+    minimix_turn.turn(room_message.onLocalError),
     1000
 )
-module:hook(options.resource == nil and "message/bare" or "message/full", onPrivateMessage, 100.5)
-module:hook("iq-set/self/urn:xmpp:blocking:block", turn(onBlock), 1)
-module:hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1)
-module:hook("message/offline/handle", onUnkept, -10)
-module:hook("cloud_notify/push", onPush, 1)
+module:hook(options.resource == nil and "message/bare" or "message/full", follow_blocking.onPrivateMessage, 100.5)
+module:hook("iq-set/self/urn:xmpp:blocking:block", minimix_turn.turn(follow_blocking.onBlock), 1)
+module:hook("iq-set/self/urn:xmpp:blocking:unblock", minimix_turn.turn(follow_blocking.onUnblock), 1)
+module:hook("message/offline/handle", room_message.onUnkept, -10)
+module:hook("cloud_notify/push", push_push.onPush, 1)
 if options.archive == "mam" then
-    module:hook("archive-should-store", onShouldStore, 0)
+    module:hook("archive-should-store", archive_personal.onShouldStore, 0)
 end
-module:hook("delivery/failure", onUndelivered, -1)
-module:hook("s2sin-destroyed", turn(onLinkGone), 1)
-module:hook("s2sout-destroyed", turn(onLinkGone), 1)
-module:hook("s2sin-established", turn(onLinkUp), 1)
-module:hook("s2sout-established", turn(onLinkUp), 1)
-module:hook_global("server-stopping", saveDelivered)
-module:hook_global("server-stopping", saveLate)
-module:hook_global("server-stopping", retryNow, -1)
-module:hook_global("user-deleted", onAccountEnded, 1)
-module:hook_global("user-disabled", onAccountEnded, 1)
-module:hook("account-disco-info", onAnnounce, -2)
-module:hook_global("stats-update", updateMetrics)
+module:hook("delivery/failure", send_fork.onUndelivered, -1)
+module:hook("s2sin-destroyed", minimix_turn.turn(occupancy_watch.onLinkGone), 1)
+module:hook("s2sout-destroyed", minimix_turn.turn(occupancy_watch.onLinkGone), 1)
+module:hook("s2sin-established", minimix_turn.turn(occupancy_watch.onLinkUp), 1)
+module:hook("s2sout-established", minimix_turn.turn(occupancy_watch.onLinkUp), 1)
+module:hook_global("server-stopping", slices.finishSlices, 1)
+module:hook_global("server-stopping", archive_delivered.saveDelivered)
+module:hook_global("server-stopping", state_store.saveLate)
+module:hook_global("server-stopping", state_outage.retryNow, -1)
+module:hook_global("user-deleted", follow_accounts.onAccountEnded, 1)
+module:hook_global("user-disabled", follow_accounts.onAccountEnded, 1)
+module:hook("account-disco-info", admin_announce.onAccountInfo, -2)
+module:hook_global("stats-update", admin_metrics.updateMetrics)
 --- Timers that run until the module is unloaded. While they run, they keep this instance in memory.
 local timers = {}
 
@@ -15626,7 +15732,7 @@ local timers = {}
 local function every(seconds, task)
     if seconds ~= math.huge then
         local timer = module:add_timer(seconds, function()
-            inTurn(function()
+            minimix_turn.inTurn(function()
                 task(seconds)
             end)
             return seconds
@@ -15635,12 +15741,12 @@ local function every(seconds, task)
     end
 end
 
-every(30, expireIqs)
-every(600, forgetAllowances)
-every(math.min(30, math.max(1, options.detachedAfter)), showAllDetached)
-every(options.pingAfter, checkQuiet)
-every(6 * 3600, expire)
-every(math.min(3600, options.inactiveAfter), leaveInactive)
+every(30, client_iq.expireIqs)
+every(600, state_limits.forgetAllowances)
+every(math.min(30, math.max(1, options.detachedAfter)), follow_accounts.showAllDetached)
+every(options.pingAfter, occupancy_watch.checkQuiet)
+every(6 * 3600, archive_expire.expire)
+every(math.min(3600, options.inactiveAfter), follow_accounts.leaveInactive)
 
 --- Calls `task` once all hosts and modules are loaded.
 local function onceStarted(task)
@@ -15659,14 +15765,14 @@ local isFormerHooked = false
 --- Hooked before the account's own handlers, and only after `minimix_resource` has changed: rooms may still write to an
 -- address of any form.
 local function hookFormerAddresses()
-    if hasFormerOccupants() and not isFormerHooked then
+    if state_former.hasFormerOccupants() and not isFormerHooked then
         isFormerHooked = true
-        module:hook("presence/bare", turn(onFormerPresence), 0.06)
-        module:hook("presence/full", turn(onFormerPresence), 0.06)
-        module:hook("message/bare", turn(onFormerMessage), 0.06)
-        module:hook("message/full", turn(onFormerMessage), 0.06)
-        module:hook("iq/bare", turn(onFormerIq), 0.06)
-        module:hook("iq/full", turn(onFormerIq), 0.06)
+        module:hook("presence/bare", minimix_turn.turn(room_former.onFormerPresence), 0.06)
+        module:hook("presence/full", minimix_turn.turn(room_former.onFormerPresence), 0.06)
+        module:hook("message/bare", minimix_turn.turn(room_former.onFormerMessage), 0.06)
+        module:hook("message/full", minimix_turn.turn(room_former.onFormerMessage), 0.06)
+        module:hook("iq/bare", minimix_turn.turn(room_former.onFormerIq), 0.06)
+        module:hook("iq/full", minimix_turn.turn(room_former.onFormerIq), 0.06)
     end
 end
 
@@ -15675,45 +15781,45 @@ local function comeBack(usernames)
     hookFormerAddresses()
     onceStarted(function()
         for _, username in ipairs(usernames) do
-            leaveFormerAddresses(formerOccupantsOf(username))
+            occupancy_former.leaveFormerAddresses(state_former.formerOccupantsOf(username))
         end
-        bringBack(usernames)
-        followAll(usernames)
+        occupancy_watch.bringBack(usernames)
+        follow_autojoin.followAll(usernames)
     end)
 end
 
-onRecovery(checkGaps)
+state_outage.onRecovery(occupancy_watch.checkGaps)
 
 module.load = function()
-    trackAll()
-    addShellCommands()
-    offerCommands()
-    onceStarted(checkNeighbours)
-    watchComponents()
+    client_joined.trackAll()
+    admin_shell.addShellCommands()
+    admin_commands.offerCommands()
+    onceStarted(admin_neighbours.checkNeighbours)
+    occupancy_components.watchComponents()
     if module.reloading ~= true then
-        load(comeBack)
+        state_store.load(comeBack)
     end
 end
 
 module.save = function()
-    finishSlices()
-    saveDelivered()
-    saveLate()
-    retryNow()
-    return snapshot()
+    slices.finishSlices()
+    archive_delivered.saveDelivered()
+    state_store.saveLate()
+    state_outage.retryNow()
+    return state_snapshot.snapshot()
 end
 
 module.restore = function(saved)
     local state = saved
-    if restore(state) then
-        restoreUnwritten()
-        reopenParts()
+    if state_snapshot.restore(state) then
+        archive_entries.restoreUnwritten()
+        archive_delivered.reopenParts()
         hookFormerAddresses()
-        resumeAll()
-        leaveFormerAddresses(allFormerOccupants())
-        restoreLoading(state.loading, comeBack)
+        occupancy_resume.resumeAll()
+        occupancy_former.leaveFormerAddresses(state_former.allFormerOccupants())
+        state_store.restoreLoading(state.loading, comeBack)
     else
-        load(comeBack)
+        state_store.load(comeBack)
     end
 end
 
@@ -15721,12 +15827,12 @@ module.unload = function()
     for _, timer in ipairs(timers) do
         timer:stop()
     end
-    finishSlices()
-    removeShellCommands()
-    untrackAll()
+    slices.finishSlices()
+    admin_shell.removeShellCommands()
+    client_joined.untrackAll()
     if module.reloading ~= true then
-        giveUpIqs()
-        withdrawAll()
+        client_iq.giveUpIqs()
+        follow_accounts.withdrawAll()
     end
 end
 end

@@ -2,7 +2,7 @@
 
 import { closeGap } from "../archive/catchup";
 import * as options from "../options";
-import { allMemberships, hasAttached, type Membership, setPlace } from "../state/memberships";
+import { allMemberships, hasAttached, type Membership, queueOf, setPlace } from "../state/memberships";
 import { inSharedQueue, type Joined, type Joining, Phase, requestsOf } from "../state/place";
 import { requeue } from "../state/queue";
 import { hasMoved, move } from "./former";
@@ -76,7 +76,9 @@ function resumeJoined(membership: Membership, before: Joined): void {
         return;
     }
     requeue(membership, requestsOf(before));
-    proceed(membership);
+    if (queueOf(membership).length > 0 || membership.shownPresence !== undefined) {
+        proceed(membership);
+    }
 }
 
 /** Waits again for the answer to sessions' joins. */
