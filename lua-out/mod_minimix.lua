@@ -2687,6 +2687,44 @@ function state_memberships.detachAll(membership)
 end
 end
 
+-- src/state/restored.ts
+--
+-- Memberships that show the presence from before a start of the server. Their sessions may still come back.
+local state_restored = {}
+do
+local monotonic = state_clock.monotonic
+local options = minimix_options
+--- When the wait for the sessions ends, by the monotonic clock.
+local ends = setmetatable({}, {__mode = "k"})
+
+function state_restored.noteRestored(membership)
+    ends[membership] = monotonic() + options.detachedAfter
+end
+
+function state_restored.isRestored(membership)
+    return monotonic() < (ends[membership] or 0)
+end
+
+--- The account shows the presence of a session of now.
+function state_restored.endRestored(membership)
+    ends[membership] = nil
+end
+
+--- Returns the memberships whose wait is over, once.
+function state_restored.takeOverdue()
+    local overdue = {}
+    for membership, end_ in pairs(ends) do
+        if monotonic() >= end_ then
+            overdue[#overdue + 1] = membership
+        end
+    end
+    for _, membership in ipairs(overdue) do
+        ends[membership] = nil
+    end
+    return overdue
+end
+end
+
 -- src/state/account-record.ts
 --
 -- An account's record in the store "minimix": written from its memberships, and read back into them.
@@ -2708,6 +2746,7 @@ local findAccount = state_memberships.findAccount
 local idleOf = state_memberships.idleOf
 local membershipsOf = state_memberships.membershipsOf
 local inSharedQueue = state_place.inSharedQueue
+local noteRestored = state_restored.noteRestored
 
 function formerRecords(username)
     local former = {}
@@ -2801,6 +2840,7 @@ function loadRoom(username, room, saved)
         membership.shownPresence = intern(shown)
     end
     membership.detachedAt = monotonic()
+    noteRestored(membership)
 end
 
 function mayComeBack(membership, saved)
@@ -8177,7 +8217,8 @@ local function rank(attachment)
     return ranks[attachment.presence:get_child_text("show") or ""] or 0
 end
 
-local function isBetter(one, other)
+--- Whether a room should be shown one presence rather than another.
+function state_availability.isBetter(one, other)
     local difference = priority(one) - priority(other)
     if difference ~= 0 then
         return difference > 0
@@ -8186,8 +8227,8 @@ local function isBetter(one, other)
 end
 
 local function isPreferred(membership, session, attachment, best)
-    local isTie = session == membership.shown and not isBetter(best.attachment, attachment)
-    return isTie or isBetter(attachment, best.attachment)
+    local isTie = session == membership.shown and not state_availability.isBetter(best.attachment, attachment)
+    return isTie or state_availability.isBetter(attachment, best.attachment)
 end
 
 --- Returns the session to show: highest priority, then most available, then the one already shown. `coming` will be
@@ -8719,20 +8760,25 @@ end
 -- The presence that the account shows in a room.
 local occupancy_shown = {}
 do
-local show, chooseShown, candidateOf, withPayload, hasChildLike, noteShown, shownStill, detachedPresence
+local show, chooseShown, isSame, presenceBefore, isDetachedPresence, candidateOf, withPayload, hasChildLike, noteShown, shownStill, detachedPresence
 local MUC = namespaces.MUC
 local VCARD_UPDATE = namespaces.VCARD_UPDATE
 local options = minimix_options
 local sendOwn = send_own.sendOwn
 local ownPresence = occupancy_replay.ownPresence
 local bestSession = state_availability.bestSession
+local isBetter = state_availability.isBetter
 local presenceContent = state_availability.presenceContent
 local saveSoon = state_store.saveSoon
 local intern = state_interned.intern
 local stanzaOf = state_interned.stanzaOf
 local selfOf = state_view.selfOf
 local attachSession = state_memberships.attachSession
+local isCurrent = state_memberships.isCurrent
 local isDetachedFor = state_memberships.isDetachedFor
+local endRestored = state_restored.endRestored
+local isRestored = state_restored.isRestored
+local takeOverdue = state_restored.takeOverdue
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local firstUnderway = occupancy_underway.firstUnderway
@@ -8758,8 +8804,42 @@ function chooseShown(membership, request)
     if best == nil then
         return nil
     end
+    local before = presenceBefore(membership)
+    if before ~= nil and not isSame(membership, best.attachment) and not isBetter(best.attachment, before) then
+        return before
+    end
+    endRestored(membership)
     membership.shown = best.session
     return best.attachment
+end
+
+function isSame(membership, attachment)
+    return membership.shownPresence == intern(attachment.presence)
+end
+
+function presenceBefore(membership)
+    local shown
+    if isRestored(membership) then
+        shown = membership.shownPresence
+    end
+    local presence
+    if shown ~= nil then
+        presence = stanzaOf(shown)
+    end
+    if presence == nil or isDetachedPresence(presence) then
+        return nil
+    else
+        return {presence = presence, id = nil}
+    end
+end
+
+function isDetachedPresence(presence)
+    for _, tag in ipairs(presence.tags) do
+        if tag.name ~= "show" and tag.attr.xmlns ~= VCARD_UPDATE then
+            return false
+        end
+    end
+    return (presence:get_child_text("show") or "none") == options.detachedShow
 end
 
 function candidateOf(request)
@@ -8845,6 +8925,15 @@ function occupancy_shown.showBest(membership)
     return attachment ~= nil and mayShow(place) and show(membership, place, attachment.presence, attachment.id)
 end
 
+--- Shows the presence of the present sessions where the wait for those of before the start is over.
+function occupancy_shown.endOverdue()
+    for _, membership in ipairs(takeOverdue()) do
+        if isCurrent(membership) then
+            occupancy_shown.showBest(membership)
+        end
+    end
+end
+
 --- Returns our own presence as the room will show it, when the session of a join is attached.
 function occupancy_shown.selfToBe(membership, request)
     local self_ = selfOf(membership.view)
@@ -8862,11 +8951,11 @@ function occupancy_shown.selfToBe(membership, request)
     if shown == intern(attachment.presence) then
         return self_
     end
-    local temp_6
+    local temp_9
     if shown ~= nil then
-        temp_6 = stanzaOf(shown)
+        temp_9 = stanzaOf(shown)
     end
-    return withPayload(self_, temp_6, attachment.presence)
+    return withPayload(self_, temp_9, attachment.presence)
 end
 
 --- Returns our own presence as cached, or as the room will echo it.
@@ -13281,6 +13370,7 @@ local follow_accounts = {}
 do
 local withdraw, isUnwritten, leaveAll, PART
 local monotonic = state_clock.monotonic
+local endOverdue = occupancy_shown.endOverdue
 local showDetached = occupancy_shown.showDetached
 local options = minimix_options
 local refuseAll = occupancy_refuse.refuseAll
@@ -13386,8 +13476,9 @@ function follow_accounts.leaveInactive()
     end)
 end
 
---- Shows the rooms that no session is attached, after a delay.
+--- Shows the rooms that no session is attached, after a delay. After a start, shows them the attached ones.
 function follow_accounts.showAllDetached()
+    endOverdue()
     for _, membership in ipairs(allMemberships()) do
         local isDue = isDetachedFor(membership, options.detachedAfter) and not membership.shownDetached
         if isDue and membership.place.phase == "joined" then
@@ -14495,7 +14586,7 @@ function resumeJoined(membership, before)
         return
     end
     requeue(membership, requestsOf(before))
-    if #queueOf(membership) > 0 then
+    if #queueOf(membership) > 0 or membership.shownPresence ~= nil then
         proceed(membership)
     end
 end
@@ -15645,138 +15736,84 @@ end
 -- Life cycle and the table of hooks: event, handler, priority. Handlers of equal priority run in random order
 -- (util/events.lua). So no hook here uses a priority of a module of Prosody.
 do
-local onAnnounce = admin_announce.onAccountInfo
-local offerCommands = admin_commands.offerCommands
-local updateMetrics = admin_metrics.updateMetrics
-local checkNeighbours = admin_neighbours.checkNeighbours
-local addShellCommands = admin_shell.addShellCommands
-local removeShellCommands = admin_shell.removeShellCommands
-local onAccountInfo = archive_query.onAccountInfo
-local onArchiveFormRequest = archive_query.onFormRequest
-local onArchiveQuery = archive_query.onQuery
-local expireIqs = client_iq.expireIqs
-local giveUpIqs = client_iq.giveUpIqs
-local onClientIq = client_iq.onIq
-local onBind = client_joined.onBind
-local trackAll = client_joined.trackAll
-local untrackAll = client_joined.untrackAll
-local onCarbon = client_message.onCarbon
-local onClientMessage = client_message.onMessage
-local onClientPresence = client_presence.onPresence
-local onSessionGone = client_presence.onSessionGone
-local leaveInactive = follow_accounts.leaveInactive
-local onAccountEnded = follow_accounts.onAccountEnded
-local showAllDetached = follow_accounts.showAllDetached
-local withdrawAll = follow_accounts.withdrawAll
-local followAll = follow_autojoin.followAll
-local onLogin = follow_autojoin.onLogin
-local onService = follow_autojoin.onService
-local onServiceGone = follow_autojoin.onServiceGone
-local onBlock = follow_blocking.onBlock
-local onPrivateMessage = follow_blocking.onPrivateMessage
-local onUnblock = follow_blocking.onUnblock
-local reopenParts = archive_delivered.reopenParts
-local saveDelivered = archive_delivered.saveDelivered
-local restoreUnwritten = archive_entries.restoreUnwritten
-local expire = archive_expire.expire
-local fromRoom = archive_gate.fromRoom
-local onShouldStore = archive_personal.onShouldStore
-local onPush = push_push.onPush
-local load = state_store.load
-local restoreLoading = state_store.restoreLoading
-local saveLate = state_store.saveLate
-local onRecovery = state_outage.onRecovery
-local retryNow = state_outage.retryNow
-local leaveFormerAddresses = occupancy_former.leaveFormerAddresses
-local watchComponents = occupancy_components.watchComponents
-local resumeAll = occupancy_resume.resumeAll
-local checkGaps = occupancy_watch.checkGaps
-local bringBack = occupancy_watch.bringBack
-local checkQuiet = occupancy_watch.checkQuiet
-local onLinkGone = occupancy_watch.onLinkGone
-local onLinkUp = occupancy_watch.onLinkUp
 local options = minimix_options
-local forgetAllowances = state_limits.forgetAllowances
-local onResourceBind = client_resource.onResourceBind
-local onUndelivered = send_fork.onUndelivered
-local onRoomIq = room_iq.onIq
-local onFormerIq = room_former.onFormerIq
-local onFormerMessage = room_former.onFormerMessage
-local onFormerPresence = room_former.onFormerPresence
-local onGroupchatMessage = room_message.onGroupchatMessage
-local onLocalMessageError = room_message.onLocalError
-local onRoomMessage = room_message.onMessage
-local onUnkept = room_message.onUnkept
-local onRoomPresence = room_presence.onPresence
-local finishSlices = slices.finishSlices
-local inTurn = minimix_turn.inTurn
-local turn = minimix_turn.turn
-local allFormerOccupants = state_former.allFormerOccupants
-local formerOccupantsOf = state_former.formerOccupantsOf
-local hasFormerOccupants = state_former.hasFormerOccupants
-local restore = state_snapshot.restore
-local snapshot = state_snapshot.snapshot
-module:hook("pre-presence/full", turn(onClientPresence), 0.05)
-module:hook("pre-presence/bare", turn(onClientPresence), 0.05)
-module:hook("pre-message/full", turn(onClientMessage), -2)
-module:hook("pre-message/bare", turn(onClientMessage), -2)
-module:hook("carbons-should-copy", onCarbon, 1)
-module:hook("pre-iq/full", turn(onClientIq), -1)
-module:hook("pre-iq/bare", turn(onClientIq), -1)
-module:hook("resource-unbind", turn(onSessionGone), 1)
-module:hook("resource-bind", onBind, 0.05)
-module:hook("resource-bind", turn(onLogin), -1)
+module:hook("pre-presence/full", minimix_turn.turn(client_presence.onPresence), 0.05)
+module:hook("pre-presence/bare", minimix_turn.turn(client_presence.onPresence), 0.05)
+module:hook("pre-message/full", minimix_turn.turn(client_message.onMessage), -2)
+module:hook("pre-message/bare", minimix_turn.turn(client_message.onMessage), -2)
+module:hook("carbons-should-copy", client_message.onCarbon, 1)
+module:hook("pre-iq/full", minimix_turn.turn(client_iq.onIq), -1)
+module:hook("pre-iq/bare", minimix_turn.turn(client_iq.onIq), -1)
+module:hook("resource-unbind", minimix_turn.turn(client_presence.onSessionGone), 1)
+module:hook("resource-bind", client_joined.onBind, 0.05)
+module:hook("resource-bind", minimix_turn.turn(follow_autojoin.onLogin), -1)
 if not options.anonymous then
-    module:handle_items("pep-service", onService, onServiceGone, true)
+    module:handle_items("pep-service", follow_autojoin.onService, follow_autojoin.onServiceGone, true)
 end
 if options.archive ~= "mam" then
     module:hook(
         options.resource == nil and "message/bare" or "message/full",
-        turn(fromRoom(onGroupchatMessage)),
+        minimix_turn.turn(archive_gate.fromRoom(room_message.onGroupchatMessage)),
         0.05
     )
 end
 if options.resource == nil then
-    module:hook("presence/bare", turn(fromRoom(onRoomPresence)), 0.05)
-    module:hook("message/bare", turn(fromRoom(onRoomMessage)), -0.25)
-    module:hook("iq/bare", turn(fromRoom(onRoomIq)), 0.05)
+    module:hook(
+        "presence/bare",
+        minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence)),
+        0.05
+    )
+    module:hook(
+        "message/bare",
+        minimix_turn.turn(archive_gate.fromRoom(room_message.onMessage)),
+        -0.25
+    )
+    module:hook("iq/bare", minimix_turn.turn(archive_gate.fromRoom(room_iq.onIq)), 0.05)
 else
-    module:hook("presence/full", turn(fromRoom(onRoomPresence)), 0.05)
-    module:hook("message/full", turn(fromRoom(onRoomMessage)), -0.25)
-    module:hook("iq/full", turn(fromRoom(onRoomIq)), 0.05)
-    module:hook("pre-resource-bind", onResourceBind, 1)
+    module:hook(
+        "presence/full",
+        minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence)),
+        0.05
+    )
+    module:hook(
+        "message/full",
+        minimix_turn.turn(archive_gate.fromRoom(room_message.onMessage)),
+        -0.25
+    )
+    module:hook("iq/full", minimix_turn.turn(archive_gate.fromRoom(room_iq.onIq)), 0.05)
+    module:hook("pre-resource-bind", client_resource.onResourceBind, 1)
 end
 if options.archive ~= false then
-    module:hook("iq-get/self/urn:xmpp:mam:2:query", onArchiveFormRequest, 1)
-    module:hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1)
-    module:hook("account-disco-info", onAccountInfo, -1)
+    module:hook("iq-get/self/urn:xmpp:mam:2:query", archive_query.onFormRequest, 1)
+    module:hook("iq-set/self/urn:xmpp:mam:2:query", archive_query.onQuery, 1)
+    module:hook("account-disco-info", archive_query.onAccountInfo, -1)
 end
 module:hook(
     options.resource == nil and "message/bare" or "message/full",
-    turn(onLocalMessageError),
+    minimix_turn.turn(room_message.onLocalError),
     1000
 )
-module:hook(options.resource == nil and "message/bare" or "message/full", onPrivateMessage, 100.5)
-module:hook("iq-set/self/urn:xmpp:blocking:block", turn(onBlock), 1)
-module:hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1)
-module:hook("message/offline/handle", onUnkept, -10)
-module:hook("cloud_notify/push", onPush, 1)
+module:hook(options.resource == nil and "message/bare" or "message/full", follow_blocking.onPrivateMessage, 100.5)
+module:hook("iq-set/self/urn:xmpp:blocking:block", minimix_turn.turn(follow_blocking.onBlock), 1)
+module:hook("iq-set/self/urn:xmpp:blocking:unblock", minimix_turn.turn(follow_blocking.onUnblock), 1)
+module:hook("message/offline/handle", room_message.onUnkept, -10)
+module:hook("cloud_notify/push", push_push.onPush, 1)
 if options.archive == "mam" then
-    module:hook("archive-should-store", onShouldStore, 0)
+    module:hook("archive-should-store", archive_personal.onShouldStore, 0)
 end
-module:hook("delivery/failure", onUndelivered, -1)
-module:hook("s2sin-destroyed", turn(onLinkGone), 1)
-module:hook("s2sout-destroyed", turn(onLinkGone), 1)
-module:hook("s2sin-established", turn(onLinkUp), 1)
-module:hook("s2sout-established", turn(onLinkUp), 1)
-module:hook_global("server-stopping", finishSlices, 1)
-module:hook_global("server-stopping", saveDelivered)
-module:hook_global("server-stopping", saveLate)
-module:hook_global("server-stopping", retryNow, -1)
-module:hook_global("user-deleted", onAccountEnded, 1)
-module:hook_global("user-disabled", onAccountEnded, 1)
-module:hook("account-disco-info", onAnnounce, -2)
-module:hook_global("stats-update", updateMetrics)
+module:hook("delivery/failure", send_fork.onUndelivered, -1)
+module:hook("s2sin-destroyed", minimix_turn.turn(occupancy_watch.onLinkGone), 1)
+module:hook("s2sout-destroyed", minimix_turn.turn(occupancy_watch.onLinkGone), 1)
+module:hook("s2sin-established", minimix_turn.turn(occupancy_watch.onLinkUp), 1)
+module:hook("s2sout-established", minimix_turn.turn(occupancy_watch.onLinkUp), 1)
+module:hook_global("server-stopping", slices.finishSlices, 1)
+module:hook_global("server-stopping", archive_delivered.saveDelivered)
+module:hook_global("server-stopping", state_store.saveLate)
+module:hook_global("server-stopping", state_outage.retryNow, -1)
+module:hook_global("user-deleted", follow_accounts.onAccountEnded, 1)
+module:hook_global("user-disabled", follow_accounts.onAccountEnded, 1)
+module:hook("account-disco-info", admin_announce.onAccountInfo, -2)
+module:hook_global("stats-update", admin_metrics.updateMetrics)
 --- Timers that run until the module is unloaded. While they run, they keep this instance in memory.
 local timers = {}
 
@@ -15784,7 +15821,7 @@ local timers = {}
 local function every(seconds, task)
     if seconds ~= math.huge then
         local timer = module:add_timer(seconds, function()
-            inTurn(function()
+            minimix_turn.inTurn(function()
                 task(seconds)
             end)
             return seconds
@@ -15793,12 +15830,12 @@ local function every(seconds, task)
     end
 end
 
-every(30, expireIqs)
-every(600, forgetAllowances)
-every(math.min(30, math.max(1, options.detachedAfter)), showAllDetached)
-every(options.pingAfter, checkQuiet)
-every(6 * 3600, expire)
-every(math.min(3600, options.inactiveAfter), leaveInactive)
+every(30, client_iq.expireIqs)
+every(600, state_limits.forgetAllowances)
+every(math.min(30, math.max(1, options.detachedAfter)), follow_accounts.showAllDetached)
+every(options.pingAfter, occupancy_watch.checkQuiet)
+every(6 * 3600, archive_expire.expire)
+every(math.min(3600, options.inactiveAfter), follow_accounts.leaveInactive)
 
 --- Calls `task` once all hosts and modules are loaded.
 local function onceStarted(task)
@@ -15817,14 +15854,14 @@ local isFormerHooked = false
 --- Hooked before the account's own handlers, and only after `minimix_resource` has changed: rooms may still write to an
 -- address of any form.
 local function hookFormerAddresses()
-    if hasFormerOccupants() and not isFormerHooked then
+    if state_former.hasFormerOccupants() and not isFormerHooked then
         isFormerHooked = true
-        module:hook("presence/bare", turn(onFormerPresence), 0.06)
-        module:hook("presence/full", turn(onFormerPresence), 0.06)
-        module:hook("message/bare", turn(onFormerMessage), 0.06)
-        module:hook("message/full", turn(onFormerMessage), 0.06)
-        module:hook("iq/bare", turn(onFormerIq), 0.06)
-        module:hook("iq/full", turn(onFormerIq), 0.06)
+        module:hook("presence/bare", minimix_turn.turn(room_former.onFormerPresence), 0.06)
+        module:hook("presence/full", minimix_turn.turn(room_former.onFormerPresence), 0.06)
+        module:hook("message/bare", minimix_turn.turn(room_former.onFormerMessage), 0.06)
+        module:hook("message/full", minimix_turn.turn(room_former.onFormerMessage), 0.06)
+        module:hook("iq/bare", minimix_turn.turn(room_former.onFormerIq), 0.06)
+        module:hook("iq/full", minimix_turn.turn(room_former.onFormerIq), 0.06)
     end
 end
 
@@ -15833,45 +15870,45 @@ local function comeBack(usernames)
     hookFormerAddresses()
     onceStarted(function()
         for _, username in ipairs(usernames) do
-            leaveFormerAddresses(formerOccupantsOf(username))
+            occupancy_former.leaveFormerAddresses(state_former.formerOccupantsOf(username))
         end
-        bringBack(usernames)
-        followAll(usernames)
+        occupancy_watch.bringBack(usernames)
+        follow_autojoin.followAll(usernames)
     end)
 end
 
-onRecovery(checkGaps)
+state_outage.onRecovery(occupancy_watch.checkGaps)
 
 module.load = function()
-    trackAll()
-    addShellCommands()
-    offerCommands()
-    onceStarted(checkNeighbours)
-    watchComponents()
+    client_joined.trackAll()
+    admin_shell.addShellCommands()
+    admin_commands.offerCommands()
+    onceStarted(admin_neighbours.checkNeighbours)
+    occupancy_components.watchComponents()
     if module.reloading ~= true then
-        load(comeBack)
+        state_store.load(comeBack)
     end
 end
 
 module.save = function()
-    finishSlices()
-    saveDelivered()
-    saveLate()
-    retryNow()
-    return snapshot()
+    slices.finishSlices()
+    archive_delivered.saveDelivered()
+    state_store.saveLate()
+    state_outage.retryNow()
+    return state_snapshot.snapshot()
 end
 
 module.restore = function(saved)
     local state = saved
-    if restore(state) then
-        restoreUnwritten()
-        reopenParts()
+    if state_snapshot.restore(state) then
+        archive_entries.restoreUnwritten()
+        archive_delivered.reopenParts()
         hookFormerAddresses()
-        resumeAll()
-        leaveFormerAddresses(allFormerOccupants())
-        restoreLoading(state.loading, comeBack)
+        occupancy_resume.resumeAll()
+        occupancy_former.leaveFormerAddresses(state_former.allFormerOccupants())
+        state_store.restoreLoading(state.loading, comeBack)
     else
-        load(comeBack)
+        state_store.load(comeBack)
     end
 end
 
@@ -15879,12 +15916,12 @@ module.unload = function()
     for _, timer in ipairs(timers) do
         timer:stop()
     end
-    finishSlices()
-    removeShellCommands()
-    untrackAll()
+    slices.finishSlices()
+    admin_shell.removeShellCommands()
+    client_joined.untrackAll()
     if module.reloading ~= true then
-        giveUpIqs()
-        withdrawAll()
+        client_iq.giveUpIqs()
+        follow_accounts.withdrawAll()
     end
 end
 end
