@@ -245,6 +245,18 @@ describe("members who are offline", function ()
 		}, lines);
 	end);
 
+	it("B3: a member with an invalid JID causes no error", function ()
+		local s, phone = with_member();
+		seen(phone);
+		local item = "<x xmlns='"..xmlns_user.."'><item affiliation='member' role='none' jid='@'/></x>";
+		s:from(nil, "<presence type='unavailable'>"..item.."</presence>");
+		s:from("Dave", "<presence>"..item.."</presence>");
+		s:from("Bob", "<message type='groupchat'><body>hi</body></message>");
+		assert.same({
+			"presence unavailable room"; "presence - room/Dave"; "message groupchat room/Bob hi";
+		}, seen(phone));
+	end);
+
 	it("R1: are no occupants", function ()
 		local s, phone = with_member();
 		seen(phone);

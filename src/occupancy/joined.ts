@@ -3,6 +3,7 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
+import { isSameNick } from "../stanzas";
 import { selfPing, saysJoined, saysNothing } from "../send/ping";
 import { isBlocked } from "../settings/blocklist";
 import { bookmarkRenamed } from "../settings/bookmark-write";
@@ -22,7 +23,7 @@ import { type Join, type Joined, Phase, type Rename, type Resync, type SessionRe
 import { enqueue, isSuperseded, newRequest, takeNext } from "../state/queue";
 import { areAllShown, forgetOthers, isRenamed, keepSelf } from "./burst";
 import { endOperation, startRename, startResync } from "./operations";
-import { sendIq, sendMessage } from "./outgoing";
+import { sendStanza } from "./outgoing";
 import { sendProbe } from "./probe";
 import { bounce } from "./refuse";
 import { replay, selfPresence, sendOccupants, sendSubject } from "./replay";
@@ -144,10 +145,8 @@ function release(membership: Membership, request: SessionRequest): void {
         const session = request.session;
         if (session !== undefined && !isAttached(membership, session)) {
             bounce(membership, session, stanza, "modify", "not-acceptable");
-        } else if (stanza.name === "message") {
-            sendMessage(membership, session, stanza);
-        } else if (session !== undefined && stanza.name === "iq") {
-            sendIq(membership, session, stanza);
+        } else if (stanza.name !== "presence") {
+            sendStanza(membership, request.sender, stanza);
         } else if (session !== undefined) {
             presenceSent(membership, session, stanza);
         }
@@ -274,6 +273,19 @@ export function renameUnanswered(membership: Membership, place: Joined, operatio
         serve(membership, place, request);
     }
     proceed(membership);
+}
+
+/** The account has given up a nick that it had requested. The 303 for that request was lost. */
+export function renamedUnheard(membership: Membership, nick: string): void {
+    const place = membership.place;
+    if (place.phase !== Phase.Joined) {
+        return;
+    }
+    const operation = place.operation;
+    if (operation?.kind === "rename" && isSameNick(operation.nick, nick)) {
+        renameUnanswered(membership, place, operation);
+    }
+    place.late = undefined;
 }
 
 /** Our own presence has arrived. */

@@ -36,7 +36,7 @@ function finish(
     type: string,
     condition: string,
 ): void {
-    const { session, held } = request;
+    const { session, sender, held } = request;
     const isTold = !isSuperseded(membership, request);
     request.session = undefined;
     request.held = [];
@@ -45,7 +45,7 @@ function finish(
         sendOwn(membership, session, answer);
     }
     for (const stanza of held) {
-        bounce(membership, session, stanza, type, condition);
+        bounce(membership, sender, stanza, type, condition);
     }
 }
 
@@ -64,7 +64,7 @@ export function refuseAll(membership: Membership): void {
     refuseQueue(membership);
 }
 
-/** Returns the queued stanzas of a session that has left before its join succeeded. */
+/** Returns the queued stanzas of a session that has left before its join was sent. */
 export function bounceAll(membership: Membership, session: string, stanzas: Stanza[]): void {
     for (const stanza of stanzas) {
         bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE);

@@ -3,13 +3,13 @@
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { announceIfRenamed, isOwnNick, onOccupant, onOccupantGone, onRoomPresence } from "../occupancy/burst";
-import { regainNick } from "../occupancy/joined";
+import { regainNick, renamedUnheard } from "../occupancy/joined";
 import { selfClaimed } from "../occupancy/joining";
 import { onRefused, onRemoved, onRenamed, onSelf } from "../occupancy/phases";
 import { answerProbe } from "../occupancy/probe";
 import { isExpulsion } from "../occupancy/refusal";
 import { itemOf } from "../occupancy/replay";
-import { isLateNick, renamedUnheard } from "../occupancy/requests";
+import { isLateNick } from "../occupancy/requests";
 import { MUC_USER, Status } from "../namespaces";
 import { hasStatus, isSameNick, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";
@@ -124,9 +124,9 @@ function renameLate(membership: Membership, nick: string): void {
 function onUnavailable(membership: Membership, nick: string, stanza: Stanza): void {
     if (isRenamedUnheard(membership, nick, stanza) && !isOwnNick(membership, nick)) {
         renameLate(membership, nick);
-        if (membership.place.phase === Phase.Joined) {
-            renamedUnheard(membership.place);
-        }
+        onUnavailable(membership, nick, stanza);
+        renamedUnheard(membership, nick);
+        return;
     }
     if (!isOwnNick(membership, nick) && !isLeaveAnswer(membership, stanza)) {
         onOccupantGone(membership, nick, stanza);

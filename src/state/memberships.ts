@@ -295,14 +295,19 @@ export function hasAttached(membership: Membership): boolean {
     return !isEmpty(membership.attached);
 }
 
-/** Whether a session is attached or has a pending join. */
-export function isUsed(membership: Membership): boolean {
-    return hasAttached(membership) || isAsked(queueOf(membership)) || isAsked(requestsOf(membership.place));
+/** Whether a session is attached, or has a pending join or queued stanzas. Sessions except `except` count. */
+export function isUsed(membership: Membership, except?: string): boolean {
+    for (const [session] of membership.attached) {
+        if (session !== except) {
+            return true;
+        }
+    }
+    return isAsked(queueOf(membership), except) || isAsked(requestsOf(membership.place), except);
 }
 
-function isAsked(requests: readonly SessionRequest[]): boolean {
-    for (const request of requests) {
-        if (request.session !== undefined || request.held.length > 0) {
+function isAsked(requests: readonly SessionRequest[], except: string | undefined): boolean {
+    for (const { session, held } of requests) {
+        if (session === undefined ? held.length > 0 : session !== except) {
             return true;
         }
     }

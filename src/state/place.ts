@@ -29,6 +29,8 @@ export interface SessionRequest {
     readonly kind: "join" | "rename";
     /** Cleared when the session ends or leaves. A new session with this full JID must not inherit the request. */
     session: string | undefined;
+    /** Gets the errors of queued stanzas. It may have left since. Cleared when the session ends. */
+    sender: string | undefined;
     /** The id of the session's presence. */
     readonly id: string | undefined;
     readonly nick: string;
@@ -36,7 +38,7 @@ export interface SessionRequest {
     isResync: boolean;
     /** The client's presence as received. */
     readonly stanza: Stanza;
-    /** Stanzas that the session has sent since, oldest first. They are sent when it is attached. */
+    /** Stanzas that the session has sent since, oldest first. They are sent when the account is in. */
     held: Stanza[];
     /** Bytes of these, as XML. */
     heldSize: number;
