@@ -25,7 +25,7 @@ import {
     setPlace,
 } from "../state/memberships";
 import { forEachInSlices } from "../slices";
-import { inLine, Phase } from "../state/place";
+import { inSharedQueue, Phase } from "../state/place";
 import { forgetAsFormer } from "../send/former";
 import { sendUpstream } from "../send/upstream";
 import { closePart } from "../archive/delivered";
@@ -131,7 +131,7 @@ export function withdrawAll(): void {
             fork(membership, technicalRemoval(membership));
             detachAll(membership);
         }
-        setPlace(membership, inLine(Phase.Leaving));
+        setPlace(membership, inSharedQueue(Phase.Leaving));
         withdraw(membership);
     }
 }

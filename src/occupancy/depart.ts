@@ -40,26 +40,26 @@ function withdrawJoin(membership: Membership, session: string, nick: string, sta
     const place = membership.place;
     const isNeeded = isUsed(membership, session) || isAutojoin(membership);
     const isSent = place.phase === Phase.Joining && place.operation.request !== undefined;
-    let held: Stanza[] = [];
+    let queued: Stanza[] = [];
     if (isNeeded || (!isSent && place.phase !== Phase.Leaving)) {
         abandon(membership, session, session);
     } else {
-        held = withdraw(membership, session);
+        queued = withdraw(membership, session);
     }
     sendTo(session, ownUnavailable(membership, stanza.attr.id, nick));
     if (isSent && !isNeeded) {
-        follow(membership, session, held);
+        follow(membership, session, queued);
         bookmarkLeft(membership);
         leave(membership, stanza);
     } else {
-        bounceAll(membership, session, held);
+        bounceAll(membership, session, queued);
         leaveIfUnused(membership);
     }
 }
 
 /** Sends the queued stanzas of a session that leaves. Its presence is of no use any more. */
-function follow(membership: Membership, session: string, held: Stanza[]): void {
-    for (const stanza of held) {
+function follow(membership: Membership, session: string, queued: Stanza[]): void {
+    for (const stanza of queued) {
         if (stanza.name !== "presence") {
             sendStanza(membership, session, stanza);
         }

@@ -64,7 +64,7 @@ export function requested(membership: Membership, place: Joined, request: Sessio
     }
 }
 
-/** Serves queued requests until one needs an answer of the room. Then shows the presence that was held back. */
+/** Serves queued requests until one needs an answer of the room. Then shows the postponed presence. */
 export function proceed(membership: Membership): void {
     let place = membership.place;
     while (place.phase === Phase.Joined && place.operation === undefined) {
@@ -138,10 +138,10 @@ function attach(membership: Membership, request: SessionRequest): void {
 
 /** Sends the stanzas that a session has queued since its join, in order. */
 function release(membership: Membership, request: SessionRequest): void {
-    const held = request.held;
-    request.held = [];
-    request.heldSize = 0;
-    for (const stanza of held) {
+    const queued = request.queued;
+    request.queued = [];
+    request.queuedSize = 0;
+    for (const stanza of queued) {
         const session = request.session;
         if (session !== undefined && !isAttached(membership, session)) {
             bounce(membership, session, stanza, "modify", "not-acceptable");
@@ -374,7 +374,7 @@ export function regainNick(membership: Membership): void {
 }
 
 /** Asks for another nick for the account itself. No session is told if the room refuses. */
-export function askForNick(membership: Membership, nick: string): void {
+export function requestNick(membership: Membership, nick: string): void {
     if (!isNickBlocked(membership, nick)) {
         const place = membership.place;
         const request = newRequest("rename", undefined, undefined, nick, st.presence());

@@ -7,7 +7,7 @@ import { fork } from "../send/fork";
 import { selfPing } from "../send/ping";
 import { refusalOf } from "../send/rules";
 import { sendPresence } from "../send/upstream";
-import { isWanted, noteRefusal } from "../state/bookmarks";
+import { shouldRejoin, noteRefusal } from "../state/bookmarks";
 import { detachAll, dropMembership, isCurrent, type Membership, setPlace, triesOf } from "../state/memberships";
 import { type Join, type Joining, Phase } from "../state/place";
 import { takeNext } from "../state/queue";
@@ -182,7 +182,7 @@ export function joinFailed(membership: Membership, place: Joining): void {
     if (tryNext(membership, place)) {
         return;
     }
-    if (isWanted(membership)) {
+    if (shouldRejoin(membership)) {
         lost(membership);
     } else {
         giveUp(membership, place);

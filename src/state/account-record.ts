@@ -2,13 +2,13 @@
 
 import * as jids from "util.jid";
 import * as xml from "util.xml";
-import { hold } from "./held";
+import { intern } from "./interned";
 import * as options from "../options";
-import { type Bookmark, isWanted, type Refused, refusedRooms, restoreRefused } from "./bookmarks";
+import { type Bookmark, shouldRejoin, type Refused, refusedRooms, restoreRefused } from "./bookmarks";
 import { monotonic, wallClock } from "./clock";
 import { addFormerOccupant, formerOccupantsOf } from "./former";
 import { createMembership, dropMembership, findAccount, idleOf, type Membership, membershipsOf } from "./memberships";
-import { inLine, Phase } from "./place";
+import { inSharedQueue, Phase } from "./place";
 
 interface RoomRecord {
     readonly nick: string;
@@ -182,9 +182,9 @@ function loadRoom(username: string, room: string, saved: RoomRecord): void {
     membership.since = saved.since;
     membership.sinceNumber = saved.sinceNumber;
     membership.established = saved.state === "joining" ? undefined : true;
-    membership.place = inLine(mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving);
+    membership.place = inSharedQueue(mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving);
     const shown = saved.shown === undefined ? undefined : xml.parse(saved.shown);
-    membership.shownPresence = shown === undefined ? undefined : hold(shown);
+    membership.shownPresence = shown === undefined ? undefined : intern(shown);
     membership.detachedAt = monotonic();
 }
 
@@ -193,5 +193,5 @@ function loadRoom(username: string, room: string, saved: RoomRecord): void {
  */
 function mayComeBack(membership: Membership, saved: RoomRecord): boolean {
     const isExcluded = options.excluded.has(jids.host(membership.room));
-    return saved.state !== "leaving" && saved.ending !== true && !isExcluded && isWanted(membership);
+    return saved.state !== "leaving" && saved.ending !== true && !isExcluded && shouldRejoin(membership);
 }

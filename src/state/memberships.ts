@@ -5,11 +5,11 @@ import { monotonic } from "./clock";
 import * as jids from "util.jid";
 import * as time from "util.time";
 import * as options from "../options";
-import type { Held } from "./held";
+import type { InternedStanza } from "./interned";
 import type { Bookmark } from "./bookmarks";
 import type { CatchUp } from "./catchup";
 import type { Part, RoomLog } from "./logs";
-import { type Attachment, inLine, Phase, type Place, requestsOf, type SessionRequest, timersOf } from "./place";
+import { type Attachment, inSharedQueue, Phase, type Place, requestsOf, type SessionRequest, timersOf } from "./place";
 import { retireSent, reviveSent, type SentMessages } from "./sent";
 import { noteJoined } from "./sessions";
 import { forgetOccupants } from "./occupants";
@@ -59,7 +59,7 @@ export interface Membership {
     laterPassword?: string | undefined;
     /** The session that the room sees, and its presence. */
     shown?: string | undefined;
-    shownPresence?: Held | undefined;
+    shownPresence?: InternedStanza | undefined;
     /** The room has been shown that no session is attached. */
     shownDetached?: true | undefined;
     /** The last known bookmark of the room (XEP-0402). */
@@ -180,7 +180,7 @@ export function createMembership(username: string, room: string, nick: string): 
         username,
         occupant,
         room,
-        place: inLine(Phase.Lost),
+        place: inSharedQueue(Phase.Lost),
         attached: NO_SESSIONS,
         nick,
         wantedNick: nick,
@@ -302,12 +302,12 @@ export function isUsed(membership: Membership, except?: string): boolean {
             return true;
         }
     }
-    return isAsked(queueOf(membership), except) || isAsked(requestsOf(membership.place), except);
+    return hasRequest(queueOf(membership), except) || hasRequest(requestsOf(membership.place), except);
 }
 
-function isAsked(requests: readonly SessionRequest[], except: string | undefined): boolean {
-    for (const { session, held } of requests) {
-        if (session === undefined ? held.length > 0 : session !== except) {
+function hasRequest(requests: readonly SessionRequest[], except: string | undefined): boolean {
+    for (const { session, queued: queued } of requests) {
+        if (session === undefined ? queued.length > 0 : session !== except) {
             return true;
         }
     }
@@ -315,7 +315,7 @@ function isAsked(requests: readonly SessionRequest[], except: string | undefined
 }
 
 /** Returns the session with the join that the room is answering. It gets the answer although it may not be attached. */
-export function askingSession(membership: Membership): string | undefined {
+export function requestingSession(membership: Membership): string | undefined {
     const place = membership.place;
     if (place.phase === Phase.Joining) {
         return sessionOf(place.operation.request);

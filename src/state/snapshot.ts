@@ -14,8 +14,8 @@ import {
 } from "./memberships";
 import { type Known, deliveries, restoreDeliveries } from "./deliveries";
 import { addFormerOccupant, type FormerOccupants, formerOccupants, restoreFormerOccupants } from "./former";
-import { inLine, isKnownPhase, Phase } from "./place";
-import { restoreHeld } from "./held";
+import { inSharedQueue, isKnownPhase, Phase } from "./place";
+import { restoreInterned } from "./interned";
 import { restoreReader } from "./occupants";
 import { newView, outdate } from "./view";
 import { convert } from "./upgrade";
@@ -117,7 +117,7 @@ function restoreMembership(membership: Membership, isOld: boolean): void {
     }
     restoreEmpty(membership);
     if (!isKnownPhase(membership.place.phase)) {
-        membership.place = inLine(Phase.Lost);
+        membership.place = inSharedQueue(Phase.Lost);
     }
     if (isOld) {
         membership.log = undefined;
@@ -127,7 +127,7 @@ function restoreMembership(membership: Membership, isOld: boolean): void {
     }
     restoreReader(membership.view);
     if (membership.shownPresence !== undefined) {
-        restoreHeld(membership.shownPresence);
+        restoreInterned(membership.shownPresence);
     }
     for (const [session] of membership.attached) {
         noteJoined(session, membership.room);

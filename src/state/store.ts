@@ -55,26 +55,26 @@ export function saveSoon(username: string): void {
 }
 
 /** Accounts with a record that saveOften() has just written. */
-const recent = new LuaSet<string>();
+const justSaved = new LuaSet<string>();
 
 /**
  * Writes changes that a client can make at a high rate. The first change is written at once, and the following ones
  * soon, because a write blocks the server. SIGKILL may lose the latest nick changes, but no membership.
  */
 export function saveOften(username: string): void {
-    if (recent.has(username)) {
+    if (justSaved.has(username)) {
         saveSoon(username);
         return;
     }
-    if (next(recent)[0] === undefined) {
+    if (next(justSaved)[0] === undefined) {
         module.add_timer(LATE, () => {
-            for (const other of recent) {
-                recent.delete(other);
+            for (const other of justSaved) {
+                justSaved.delete(other);
             }
             return undefined;
         });
     }
-    recent.add(username);
+    justSaved.add(username);
     save(username);
 }
 

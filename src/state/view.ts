@@ -1,7 +1,7 @@
 // The cache of a room for an account, from which later joins are served. Missing parts take no memory.
 
 import * as xml from "util.xml";
-import type { Held } from "./held";
+import type { InternedStanza } from "./interned";
 import type { OccupantReader } from "./occupant-list";
 import { forgetOccupants, keepOccupant as keep } from "./occupants";
 import type { OfflineMembers } from "./offline";
@@ -16,10 +16,10 @@ export interface RoomView extends OccupantReader {
     /** The nick of that presence. */
     selfNick?: string | undefined;
     /** Presence of the room itself: its avatar and capabilities. */
-    room?: Held | undefined;
+    room?: InternedStanza | undefined;
     /** Whether the room sends it before the occupants. Otherwise it comes after the subject. */
     isRoomFirst?: boolean | undefined;
-    subject?: Held | undefined;
+    subject?: InternedStanza | undefined;
     /**
      * Why the room itself must answer a join. `incomplete`: some presence is not cached. `outdated`: the room would
      * show occupants in another form now, with or without JIDs.
@@ -48,8 +48,8 @@ export function clearView(view: RoomView): void {
 }
 
 /** Caches the presence of an occupant. Returns false if there is no space. */
-export function keepOccupant(room: string, view: RoomView, nick: string, held: Held): boolean {
-    const isKept = keep(room, view, nick, held);
+export function keepOccupant(room: string, view: RoomView, nick: string, interned: InternedStanza): boolean {
+    const isKept = keep(room, view, nick, interned);
     if (!isKept) {
         view.stale = "incomplete";
     }
