@@ -1088,7 +1088,7 @@ end
 -- Tests on stanzas that util.stanza does not have.
 local minimix_stanzas = {}
 do
-local prepared, isSameAttributes, kept
+local prepared, removeCodes, hasElement, isSameAttributes, kept
 local DELAY = namespaces.DELAY
 local HINTS = namespaces.HINTS
 local MUC_USER = namespaces.MUC_USER
@@ -1096,6 +1096,52 @@ local STANZA_ID = namespaces.STANZA_ID
 
 function prepared(nick)
     return encodings.stringprep.nodeprep(nick) or encodings.stringprep.resourceprep(nick) or nick
+end
+
+--- Whether two elements have the same name, attributes and children, in this order. `ignored` is an attribute to ignore.
+function minimix_stanzas.isSameElement(one, other, ignored)
+    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
+        return false
+    end
+    local children = one
+    local others = other
+    if #children ~= #others then
+        return false
+    end
+    for i = 0, #children - 1 do
+        local child = children[i + 1]
+        local counterpart = others[i + 1]
+        if type(child) == "table" and type(counterpart) == "table" then
+            if not minimix_stanzas.isSameElement(child, counterpart) then
+                return false
+            end
+        elseif child ~= counterpart then
+            return false
+        end
+    end
+    return true
+end
+
+function removeCodes(presence)
+    local opt_2 = presence:get_child("x", MUC_USER)
+    if opt_2 ~= nil then
+        opt_2:maptags(function(tag)
+            if tag.name == "status" then
+                return nil
+            else
+                return tag
+            end
+        end)
+    end
+end
+
+function hasElement(presence, element)
+    for _, tag in ipairs(presence.tags) do
+        if minimix_stanzas.isSameElement(tag, element) then
+            return true
+        end
+    end
+    return false
 end
 
 function isSameAttributes(one, other, ignored)
@@ -1129,38 +1175,15 @@ function minimix_stanzas.isSameNick(one, other)
     return one == other or prepared(one) == prepared(other)
 end
 
---- Whether two elements have the same name, attributes and children, in this order. `ignored` is an attribute to ignore.
-function minimix_stanzas.isSameElement(one, other, ignored)
-    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
-        return false
-    end
-    local children = one
-    local others = other
-    if #children ~= #others then
-        return false
-    end
-    for i = 0, #children - 1 do
-        local child = children[i + 1]
-        local counterpart = others[i + 1]
-        if type(child) == "table" and type(counterpart) == "table" then
-            if not minimix_stanzas.isSameElement(child, counterpart) then
-                return false
-            end
-        elseif child ~= counterpart then
-            return false
-        end
-    end
-    return true
-end
-
---- Whether two presences of an occupant are equal, in any order of their children.
-function minimix_stanzas.isSameContent(one, other)
+--- Whether two presences of an occupant are equal, in any order of their children. Removes their status codes.
+function minimix_stanzas.hasSameContent(one, other)
     if one.attr.from ~= other.attr.from or #one.tags ~= #other.tags then
         return false
     end
+    removeCodes(one)
+    removeCodes(other)
     for _, tag in ipairs(one.tags) do
-        local counterpart = other:get_child(tag.name, tag.attr.xmlns)
-        if counterpart == nil or not minimix_stanzas.isSameElement(tag, counterpart) then
+        if not hasElement(other, tag) then
             return false
         end
     end
@@ -4409,25 +4432,10 @@ end
 -- expects its own full JID, as without this module.
 local send_own = {}
 do
-local isAsTold, itemOf, namesOccupant, addressed
+local itemOf, namesOccupant, addressed
 local MUC_USER = namespaces.MUC_USER
-local selfOf = state_view.selfOf
-local isSameContent = minimix_stanzas.isSameContent
-local textOf = minimix_text.textOf
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
-
-function isAsTold(attachment, view)
-    local told
-    if attachment.told ~= nil then
-        told = xml.parse("<presence" .. attachment.told)
-    end
-    local self_
-    if told ~= nil then
-        self_ = selfOf(view)
-    end
-    return told ~= nil and self_ ~= nil and isSameContent(told, self_)
-end
 
 --- Sends a presence of the account's own occupant to one session.
 function send_own.sendOwn(membership, session, presence)
@@ -4436,16 +4444,16 @@ function send_own.sendOwn(membership, session, presence)
 end
 
 function itemOf(presence)
-    local opt_3 = presence:get_child("x", MUC_USER)
-    return opt_3 and opt_3:get_child("item")
+    local opt_2 = presence:get_child("x", MUC_USER)
+    return opt_2 and opt_2:get_child("item")
 end
 
 function namesOccupant(membership, presence)
     local item = itemOf(presence)
     local occupant = (item and item.attr.jid) == membership.occupant
     if not occupant then
-        local opt_7 = item and item:get_child("actor")
-        occupant = (opt_7 and opt_7.attr.jid) == membership.occupant
+        local opt_6 = item and item:get_child("actor")
+        occupant = (opt_6 and opt_6.attr.jid) == membership.occupant
     end
     return occupant
 end
@@ -4461,26 +4469,12 @@ function addressed(membership, presence, session)
     return copy
 end
 
---- Sends a presence of the account's own occupant to every attached session except `except`. A session that got the same
--- presence with its join, and nothing else of the account since, is skipped.
-function send_own.forkOwn(membership, presence, except)
-    for session, attachment in pairs(membership.attached) do
-        local isTold = presence.attr.type == nil and isAsTold(attachment, membership.view)
-        attachment.told = nil
-        if session ~= except and not isTold then
+--- Sends a presence of the account's own occupant to every attached session, except `except` and those that know it.
+function send_own.forkOwn(membership, presence, except, knowing)
+    for session in pairs(membership.attached) do
+        if session ~= except and (knowing and knowing[session] ~= nil) ~= true then
             send_own.sendOwn(membership, session, presence)
         end
-    end
-end
-
---- Notes that a session got our own presence with its join, ahead of the room.
-function send_own.noteTold(membership, session, self_)
-    local attachment
-    if session ~= nil then
-        attachment = membership.attached[session]
-    end
-    if attachment ~= nil and self_ ~= nil then
-        attachment.told = textOf(self_)
     end
 end
 
@@ -8385,6 +8379,129 @@ function archive_catchup.historySince(membership)
 end
 end
 
+-- src/occupancy/underway.ts
+--
+-- Presences of an account in the room that the room has not repeated to it (echoed). A session that attaches meanwhile
+-- gets our own presence as the last of them will show it. It does not get the echoes of these presences again.
+local occupancy_underway = {}
+do
+local takeFirst, isTold
+local wasSent = send_upstream.wasSent
+local hasSameContent = minimix_stanzas.hasSameContent
+local selfOf = state_view.selfOf
+local textOf = minimix_text.textOf
+
+function takeFirst(place, list, count)
+    local left = count
+    while left > 0 do
+        table.remove(list, 1)
+        left = left - 1
+    end
+    for _, told in pairs(place.told or {}) do
+        told.echoes = told.echoes - count
+    end
+end
+
+function isTold(told, self_)
+    local stanza = xml.parse("<presence" .. told.text)
+    return stanza ~= nil and self_ ~= nil and hasSameContent(stanza, self_)
+end
+
+--- Presences to remember. A room that echoes none must not let the list grow.
+local LONGEST_LIST = 16
+
+--- Notes a presence that is about to be sent. `before` is what the account has shown until then.
+function occupancy_underway.noteUnderway(place, id, before)
+    if place.underway == nil then
+        place.underway = {}
+    end
+    local underway = place.underway
+    underway[#underway + 1] = {id = id, before = before}
+    if #place.underway > LONGEST_LIST then
+        takeFirst(place, place.underway, 1)
+    end
+end
+
+local function isUnderway(place)
+    return place.underway ~= nil and #place.underway > 0
+end
+
+--- Returns the oldest presence that the room has not echoed. The cached own presence is older.
+function occupancy_underway.firstUnderway(membership)
+    local place = membership.place
+    if place.phase == "joined" then
+        local underway = place.underway
+        return underway and underway[1]
+    else
+        return nil
+    end
+end
+
+--- Notes our own presence that a session got with its join. It counts while a presence is underway.
+function occupancy_underway.noteTold(membership, session, self_)
+    local place = membership.place
+    if place.phase ~= "joined" or session == nil then
+        return
+    end
+    if self_ ~= nil and place.underway ~= nil and isUnderway(place) then
+        if place.told == nil then
+            place.told = {}
+        end
+        place.told[session] = {text = textOf(self_), echoes = #place.underway}
+    else
+        local told = place.told
+        if told ~= nil then
+            told[session] = nil
+        end
+    end
+end
+
+--- Takes our own presence off the list if it is an echo. Returns whether it is.
+function occupancy_underway.endUnderway(membership, place, id)
+    local list = place.underway
+    if list == nil or #list == 0 then
+        return false
+    end
+    if place.operation ~= nil and id == place.operation.id then
+        takeFirst(place, list, #list)
+        return false
+    end
+    for i = 1, #list do
+        local opt_6 = list[i]
+        if (opt_6 and opt_6.id) == id then
+            takeFirst(place, list, i)
+            return true
+        end
+    end
+    if id ~= nil and wasSent(membership, id) then
+        return false
+    end
+    takeFirst(place, list, 1)
+    return true
+end
+
+--- Returns the sessions that know an own presence from their join: the echo of an earlier one, or what they were told.
+-- The cache already has it.
+function occupancy_underway.takeTold(membership, place, isEcho)
+    local all = place.told
+    if all == nil or (next(all)) == nil then
+        return nil
+    end
+    local knowing = {}
+    local self_ = selfOf(membership.view)
+    for session, told in pairs(all) do
+        local isEarlier = isEcho and told.echoes > 0
+        if isEarlier or isTold(told, self_) then
+            knowing[session] = true
+        end
+        if not isEarlier then
+            all[session] = nil
+        end
+    end
+    return knowing
+end
+end
+
 -- src/occupancy/shown.ts
 --
 -- The presence that the account shows in a room.
@@ -8406,9 +8523,18 @@ local attachSession = state_memberships.attachSession
 local isDetachedFor = state_memberships.isDetachedFor
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
+local firstUnderway = occupancy_underway.firstUnderway
+local noteUnderway = occupancy_underway.noteUnderway
 
-function show(membership, presence, id)
-    sendPresence(membership, presence, membership.nick, presenceIdFor(membership, id))
+function show(membership, place, presence, id)
+    local before = membership.shownPresence
+    if not noteShown(membership, presence) then
+        return false
+    end
+    local key = presenceIdFor(membership, id)
+    noteUnderway(place, key, before)
+    sendPresence(membership, presence, membership.nick, key)
+    return true
 end
 
 function chooseShown(membership, request)
@@ -8493,40 +8619,51 @@ end
 
 --- Whether a presence may be sent now. During an operation it may not, because a presence to the old nick would revert a
 -- nick change. It is sent when the operation ends.
-local function mayShow(membership)
-    local place = membership.place
+local function mayShow(place)
     return place.phase == "joined" and place.operation == nil
 end
 
 --- Shows the room the best presence among the attached sessions. Returns whether it has changed.
 function occupancy_shown.showBest(membership)
+    local place = membership.place
     local attachment
-    if mayShow(membership) then
+    if mayShow(place) then
         attachment = chooseShown(membership)
     end
-    if attachment == nil or not noteShown(membership, attachment.presence) then
-        return false
-    end
-    show(membership, attachment.presence, attachment.id)
-    return true
+    return attachment ~= nil and mayShow(place) and show(membership, place, attachment.presence, attachment.id)
 end
 
---- Returns our own presence as the room will show it when the session of a join is attached. It is `before` if nothing
--- changes.
-function occupancy_shown.selfToBe(membership, request, self_)
+--- Returns our own presence as the room will show it, when the session of a join is attached.
+function occupancy_shown.selfToBe(membership, request)
+    local self_ = selfOf(membership.view)
     local attachment = chooseShown(membership, request)
     if self_ == nil or attachment == nil then
         return self_
     end
-    local shown = membership.shownPresence
+    local underway = firstUnderway(membership)
+    local shown
+    if underway == nil then
+        shown = membership.shownPresence
+    else
+        shown = underway.before
+    end
     if shown == intern(attachment.presence) then
         return self_
     end
-    local temp_5
+    local temp_6
     if shown ~= nil then
-        temp_5 = stanzaOf(shown)
+        temp_6 = stanzaOf(shown)
     end
-    return withPayload(self_, temp_5, attachment.presence)
+    return withPayload(self_, temp_6, attachment.presence)
+end
+
+--- Returns our own presence as cached, or as the room will echo it.
+local function selfNow(membership)
+    if firstUnderway(membership) == nil then
+        return selfOf(membership.view)
+    else
+        return occupancy_shown.selfToBe(membership)
+    end
 end
 
 --- Returns the presence to send with a join, and records it as shown. `request` is that of the session that joins.
@@ -8557,15 +8694,13 @@ end
 
 --- Shows the room that no session is attached, unless it knows.
 function occupancy_shown.showDetached(membership)
-    if not mayShow(membership) then
+    local place = membership.place
+    if not mayShow(place) then
         return
     end
-    local presence = detachedPresence(membership)
     membership.shown = nil
     membership.shownDetached = true
-    if noteShown(membership, presence) then
-        show(membership, presence, nil)
-    end
+    show(membership, place, detachedPresence(membership))
 end
 
 --- Handles a session's directed presence without `<x/>` (XEP-0045 7.7). Each one is answered, by the room or from the
@@ -8574,7 +8709,7 @@ function occupancy_shown.updatePresence(membership, session, stanza)
     attachSession(membership, session, presenceContent(stanza), stanza.attr.id)
     local known
     if not occupancy_shown.showBest(membership) then
-        known = selfOf(membership.view)
+        known = selfNow(membership)
     end
     if known ~= nil then
         local self_ = ownPresence(membership, known)
@@ -9819,7 +9954,6 @@ local options = minimix_options
 local save = state_store.save
 local sendTo = send_fork.sendTo
 local forkOwn = send_own.forkOwn
-local noteTold = send_own.noteTold
 local sendOwn = send_own.sendOwn
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
@@ -9862,6 +9996,9 @@ local showBest = occupancy_shown.showBest
 local updatePresence = occupancy_shown.updatePresence
 local TURN = occupancy_enter.TURN
 local lost = occupancy_lost.lost
+local endUnderway = occupancy_underway.endUnderway
+local noteTold = occupancy_underway.noteTold
+local takeTold = occupancy_underway.takeTold
 
 --- Handles a session's request to attach, or for another nick.
 function occupancy_joined.requested(membership, place, request)
@@ -9931,12 +10068,11 @@ function serve(membership, place, request)
 end
 
 function serveFromView(membership, request)
-    local self_ = selfToBe(membership, request, selfOf(membership.view))
+    local self_ = selfToBe(membership, request)
     replay(membership, request, self_)
     attach(membership, request)
-    if showBest(membership) then
-        noteTold(membership, request.session, self_)
-    end
+    showBest(membership)
+    noteTold(membership, request.session, self_)
     release(membership, request)
 end
 
@@ -10137,16 +10273,20 @@ end
 function occupancy_joined.selfShown(membership, place, nick, stanza)
     local operation = place.operation
     local wasRenamed = isRenamed(membership, nick)
+    local isEcho = endUnderway(membership, place, stanza.attr.id)
     local isNews = keepSelf(membership, nick, stanza)
+    local knowing = takeTold(membership, place, isEcho)
     if (operation and operation.kind) == "rename" and isAnswerTo(operation, nick, stanza) then
         renamed(membership, place, operation, stanza)
     elseif (operation and operation.kind) == "resync" and operation.stage ~= "history" and not wasRenamed then
         if isNews then
-            forkOwn(membership, stanza, operation.request.session)
+            forkOwn(membership, stanza, operation.request.session, knowing)
         end
-        resyncSelf(membership, operation)
+        if not isEcho then
+            resyncSelf(membership, operation)
+        end
     else
-        forkOwn(membership, stanza)
+        forkOwn(membership, stanza, nil, knowing)
     end
 end
 

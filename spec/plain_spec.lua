@@ -147,6 +147,217 @@ describe("a session that joins where the account is in", function ()
 	end);
 end);
 
+-- A presence of the account is on its way to a room of another server. The room repeats it to the account (an echo).
+describe("while the account's presence is on its way, a session", function ()
+	local manners = {
+		["returns ids"] = function () end;
+		["returns no ids"] = function (stanza) stanza.attr.id = nil; end;
+		["changes ids"] = function (stanza) stanza.attr.id = stanza.attr.id and "r-"..stanza.attr.id; end;
+		["changes the order of children and attributes"] = function (stanza)
+			local tags = {};
+			for _, tag in ipairs(stanza.tags) do table.insert(tags, 1, st.clone(tag)); end
+			stanza:maptags(function () end);
+			for _, tag in ipairs(tags) do stanza:add_direct_child(tag); end
+		end;
+		["sends 100 and 170 with each own presence"] = function (stanza)
+			local x = stanza:get_child("x", xmlns_user);
+			if x:get_child_with_attr("status", nil, "code", "110") then
+				x:tag("status", { code = "100" }):up():tag("status", { code = "170" }):up();
+			end
+		end;
+	};
+
+	-- The own presences of a client: nick, show, role, and the id of an answer.
+	local function own(client)
+		local lines = {};
+		for _, stanza in ipairs(scene.take(client)) do
+			local item = stanza.name == "presence" and stanza:find("{"..xmlns_user.."}x/item");
+			if item then
+				local words = { stanza.attr.from:match "/(.*)"; stanza.attr.type or stanza:get_child_text "show" };
+				if item.attr.role == "visitor" then table.insert(words, "visitor"); end
+				local id = stanza.attr.id or "";
+				if id:find "^[jp][2-9]$" then table.insert(words, id); end
+				table.insert(lines, table.concat(words, " "));
+			end
+		end
+		return lines;
+	end
+
+	local function show(what) return "<show>"..what.."</show>"; end
+
+	for manner, change in pairs(manners) do
+		-- The phone shows xa. The laptop joins with chat, which the room has not received yet.
+		local function joining()
+			local s = scene.new { remote = true };
+			local send = s.room.send;
+			function s.room.send(stanza)
+				if stanza.name == "presence" and not stanza.attr.type then change(stanza); end
+				send(stanza);
+			end
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s:enter(phone, "Alice", { content = show "xa" });
+			s:wait(60);
+			scene.take(phone);
+			laptop:send(join("Alice", { id = "j2"; content = show "chat" }));
+			return s, phone, laptop;
+		end
+
+		local function named(text)
+			return ("%s: in a room that %s"):format(text, manner);
+		end
+
+		it(named "J2: that joined gets one own presence", function ()
+			local s, phone, laptop = joining();
+			s:wait(1);
+			assert.same({ "Alice chat j2" }, own(laptop));
+			assert.same({ "Alice chat" }, own(phone));
+			s.room:set_role("Alice", "visitor");
+			s:wait(1);
+			assert.same({ "Alice chat visitor" }, own(laptop));
+			s.room:set_role("Alice", "participant");
+			s:wait(1);
+			assert.same({ "Alice chat" }, own(laptop));
+		end);
+
+		it(named "J2: that joins as well gets one own presence, not the older one", function ()
+			local s, _, laptop = joining();
+			local tablet = s:client "tablet";
+			tablet:send(join("Alice", { id = "j3"; content = show "away" }));
+			s:wait(1);
+			assert.same({ "Alice chat j2" }, own(laptop));
+			assert.same({ "Alice chat j3" }, own(tablet));
+		end);
+
+		it(named "J2: that joins as well and shows more gets one own presence", function ()
+			local s, phone, laptop = joining();
+			local tablet = s:client "tablet";
+			tablet:send(join("Alice", { id = "j3"; content = "<priority>5</priority>"..show "dnd"..caps }));
+			s:wait(1);
+			assert.same({ "Alice chat", "Alice dnd" }, own(phone));
+			assert.same({ "Alice chat j2", "Alice dnd" }, own(laptop));
+			assert.same({ "Alice dnd j3" }, own(tablet));
+		end);
+
+		it(named "J6: that joins twice gets one own presence for each join", function ()
+			local s, _, laptop = joining();
+			laptop:send(join("Alice", { id = "j3"; content = show "chat" }));
+			s:wait(1);
+			assert.same({ "Alice chat j2", "Alice chat j3" }, own(laptop));
+		end);
+
+		it(named "J6: that joins twice with another presence gets one own presence for each join", function ()
+			local s, phone, laptop = joining();
+			laptop:send(join("Alice", { id = "j3"; content = show "dnd" }));
+			s:wait(1);
+			assert.same({ "Alice chat j2", "Alice dnd j3" }, own(laptop));
+			assert.same({ "Alice chat", "Alice dnd" }, own(phone));
+		end);
+
+		it(named "J6: that asks the room itself gets one own presence for each join", function ()
+			local s, _, laptop = joining();
+			laptop:send(join("Alice", { id = "j3"; muc = mav; content = show "chat" }));
+			s:wait(1);
+			assert.same({ "Alice chat j2", "Alice chat j3" }, own(laptop));
+		end);
+
+		it(named "C2: that shows something else at once gets each presence once", function ()
+			local s, phone, laptop = joining();
+			laptop:send(presence("Alice", { id = "p3"; content = show "dnd" }));
+			s:wait(1);
+			local got = own(laptop);
+			assert.same({ "Alice chat j2", "Alice dnd" }, { got[1], (got[2]:gsub(" p3", "")), got[3] });
+			assert.equal(2, #own(phone));
+		end);
+
+		it(named "C2: that shows the same at once is answered with it", function ()
+			local s, _, laptop = joining();
+			laptop:send(presence("Alice", { id = "p3"; content = show "chat" }));
+			s:wait(1);
+			assert.same({ "Alice chat j2", "Alice chat p3" }, own(laptop));
+		end);
+
+		it(named "C2: that changes the nick at once gets one nick change", function ()
+			local s, _, laptop = joining();
+			laptop:send(presence("Ally", { id = "p3"; content = show "chat" }));
+			s:wait(1);
+			local got = own(laptop);
+			assert.same({ "Alice chat j2", "Alice unavailable" }, { got[1], (got[2]:gsub(" p3", "")) });
+			assert.equal("Ally chat", (got[3]:gsub(" p3", "")));
+			assert.is_nil(got[4]);
+		end);
+
+		it(named "L2, J2: that leaves and joins again gets one own presence for each join", function ()
+			local s, _, laptop = joining();
+			laptop:send(leave("Alice"));
+			laptop:send(join("Alice", { id = "j3"; content = show "chat" }));
+			s:wait(1);
+			assert.same({ "Alice chat j2", "Alice unavailable", "Alice chat j3" }, own(laptop));
+		end);
+
+		it(named "L1, J2: that ends and comes back gets one own presence", function ()
+			local s, _, laptop = joining();
+			laptop:close();
+			laptop = s:client "laptop";
+			laptop:send(join("Alice", { id = "j3"; content = show "chat" }));
+			s:wait(1);
+			assert.same({ "Alice chat j3" }, own(laptop));
+		end);
+
+		it(named "L1, J2: that hibernates and resumes gets each later change once", function ()
+			local s, _, laptop = joining();
+			laptop:hibernate();
+			s:wait(1);
+			laptop:resume();
+			assert.same({ "Alice chat j2" }, own(laptop));
+			s.room:set_role("Alice", "visitor");
+			s:wait(1);
+			assert.same({ "Alice chat visitor" }, own(laptop));
+		end);
+
+		it(named "R1: gets a role that changes meanwhile, and what it shows then", function ()
+			local s, phone, laptop = joining();
+			s.room:set_role("Alice", "visitor");
+			s:wait(1);
+			local got = own(laptop);
+			assert.equal("Alice chat j2", got[1]);
+			assert.equal("Alice chat visitor", got[#got]);
+			assert.is_true(#got <= 3);
+			assert.same({ "Alice xa visitor", "Alice chat visitor" }, own(phone));
+		end);
+
+		it(named "R1: gets a role that changes and returns meanwhile", function ()
+			local s, _, laptop = joining();
+			s.room:set_role("Alice", "visitor");
+			s.room:set_role("Alice", "participant");
+			s:wait(1);
+			local got = own(laptop);
+			assert.equal("Alice chat j2", got[1]);
+			assert.equal("Alice chat", got[#got]);
+			assert.is_nil(got[5]);
+		end);
+	end
+
+	it("J2: with elements of the same name gets one own presence", function ()
+		local s = scene.new { remote = true };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone, "Alice", { content = show "xa" });
+		local status = "<status xml:lang='en'>here</status><status xml:lang='de'>da</status>";
+		laptop:send(join("Alice", { id = "j2"; content = show "chat"..status }));
+		s:wait(1);
+		assert.same({ "Alice chat j2" }, own(laptop));
+	end);
+
+	it("J2: gets no caps of an earlier presence", function ()
+		local s = scene.new { remote = true };
+		local phone, laptop, tablet = s:client "phone", s:client "laptop", s:client "tablet";
+		s:enter(phone, "Alice", { content = show "xa"..caps });
+		laptop:send(join("Alice", { id = "j2"; content = show "away" }));
+		tablet:send(join("Alice", { id = "j3"; content = show "chat" }));
+		s:wait(1);
+		assert.is_nil(own_presence(scene.take(tablet)):get_child("c", "http://jabber.org/protocol/caps"));
+	end);
+end);
+
 describe("after a restart an account", function ()
 	for _, killed in ipairs { false, true } do
 		local how = killed and "that was killed" or "that was orderly";

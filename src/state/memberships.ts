@@ -306,7 +306,7 @@ export function isUsed(membership: Membership, except?: string): boolean {
 }
 
 function hasRequest(requests: readonly SessionRequest[], except: string | undefined): boolean {
-    for (const { session, queued: queued } of requests) {
+    for (const { session, queued } of requests) {
         if (session === undefined ? queued.length > 0 : session !== except) {
             return true;
         }
