@@ -10201,8 +10201,11 @@ function occupancy_joined.renameUnanswered(membership, place, operation)
     place.late = operation
     endOperation(place)
     local request = operation.request
-    if (request and request.kind) == "join" and not isSuperseded(membership, request) then
-        serve(membership, place, request)
+    if (request and request.kind) == "join" then
+        operation.request = nil
+        if not isSuperseded(membership, request) then
+            serve(membership, place, request)
+        end
     end
     occupancy_joined.proceed(membership)
 end

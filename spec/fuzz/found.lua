@@ -460,4 +460,16 @@ return {
 		{ "burst", 174, 130, 652, 542 };
 		{ "deliver", 83, 999, 30, 679 };
 	};
+	{ about = "a nick change as a join that is refused after its time limit"; seed = 51000087; setting = { resource = false; bosh = false; carbons = false; prosody = false };
+		{ "join", 436, 317, 41, 631 };
+		{ "time", 461, 652, 377, 817 };
+		{ "silent", 920, 109, 828, 361 };
+		{ "join", 357, 942, 154, 947 };
+		{ "forget", 50, 839, 965, 363 };
+		{ "join", 376, 882, 982, 329 };
+		{ "enter", 287, 687, 866, 935 };
+		{ "link", 298, 419, 231, 497 };
+		{ "deliver", 379, 445, 146, 159 };
+		{ "join", 375, 737, 187, 742 };
+	};
 };

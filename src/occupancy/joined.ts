@@ -269,8 +269,12 @@ export function renameUnanswered(membership: Membership, place: Joined, operatio
     place.late = operation;
     endOperation(place);
     const request = operation.request;
-    if (request?.kind === "join" && !isSuperseded(membership, request)) {
-        serve(membership, place, request);
+    if (request?.kind === "join") {
+        // A late error must not reach a session that is in.
+        operation.request = undefined;
+        if (!isSuperseded(membership, request)) {
+            serve(membership, place, request);
+        }
     }
     proceed(membership);
 }

@@ -103,8 +103,8 @@ export interface Resync extends Sent {
 
 export interface Rename extends Sent {
     readonly kind: "rename";
-    /** Undefined: the account changes its nick by itself. */
-    readonly request: SessionRequest | undefined;
+    /** Undefined: the account asks by itself, or the request is served without an answer. */
+    request: SessionRequest | undefined;
     /** The presence to restore if the room refuses. */
     readonly before: Shown;
     readonly attachmentBefore: Attachment | undefined;
