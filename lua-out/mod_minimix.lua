@@ -10262,7 +10262,7 @@ end
 --- The account has given up a nick that it had requested. The 303 for that request was lost.
 function occupancy_joined.renamedUnheard(membership, nick)
     local place = membership.place
-    if place.phase ~= "joined" then
+    if place.phase ~= "joined" or not isCurrent(membership) then
         return
     end
     local operation = place.operation

@@ -282,7 +282,7 @@ export function renameUnanswered(membership: Membership, place: Joined, operatio
 /** The account has given up a nick that it had requested. The 303 for that request was lost. */
 export function renamedUnheard(membership: Membership, nick: string): void {
     const place = membership.place;
-    if (place.phase !== Phase.Joined) {
+    if (place.phase !== Phase.Joined || !isCurrent(membership)) {
         return;
     }
     const operation = place.operation;
