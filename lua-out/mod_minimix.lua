@@ -4029,11 +4029,19 @@ end
 -- Runs long work in slices of some milliseconds, so that the server handles other events in between.
 local slices = {}
 do
-local slice, takeStep, SLICE, BREAK, work, scheduled, slicing
+local slice, schedule, takeStep, SLICE, BREAK, work, scheduled, slicing, spent, ended
 local inTurn = minimix_turn.inTurn
 
+--- Starts some work after the current event.
+function slices.inLaterSlices(step)
+    work[#work + 1] = step
+    if not scheduled and not slicing then
+        schedule()
+    end
+end
+
 function slice()
-    local started = time.monotonic()
+    local started = time.monotonic() - spent
     slicing = true
     local step = table.remove(work, 1)
     while step ~= nil do
@@ -4045,14 +4053,21 @@ function slice()
         end
     end
     slicing = false
+    ended = time.monotonic()
+    spent = ended - started
     if #work > 0 then
-        scheduled = true
-        module:add_timer(BREAK, function()
-            scheduled = false
-            slice()
-            return nil
-        end)
+        schedule()
     end
+end
+
+function schedule()
+    scheduled = true
+    module:add_timer(BREAK, function()
+        scheduled = false
+        spent = 0
+        slice()
+        return nil
+    end)
 end
 
 function takeStep(step)
@@ -4070,16 +4085,23 @@ BREAK = 0
 work = {}
 scheduled = false
 slicing = false
+spent = 0
+ended = 0
 
---- Starts some work. One slice runs at once, the rest later, in turn with other work.
+--- Starts some work. One slice runs at once, if there is time, and the rest later, in turn with other work.
 function slices.inSlices(step)
-    work[#work + 1] = step
-    if not scheduled and not slicing then
+    if time.monotonic() - ended > SLICE then
+        spent = 0
+    end
+    if scheduled or slicing or spent >= SLICE then
+        slices.inLaterSlices(step)
+    else
+        work[#work + 1] = step
         slice()
     end
 end
 
---- Finishes all work at once, before the module is unloaded.
+--- Finishes all work at once, before the module is unloaded or the server stops.
 function slices.finishSlices()
     local step = table.remove(work, 1)
     while step ~= nil do
@@ -5027,7 +5049,7 @@ end
 -- too: "1700000001000 alice".
 local archive_entries = {}
 do
-local labelOf, write, storeEntry, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
+local labelOf, write, writeNext, storeEntry, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
 local options = minimix_options
 local monotonic = state_clock.monotonic
 local counters = state_counters.counters
@@ -5036,10 +5058,12 @@ local dropUnread = state_logs.dropUnread
 local fillTail = state_logs.fillTail
 local logs = state_logs.logs
 local TAIL = state_logs.TAIL
+local inLaterSlices = slices.inLaterSlices
 local appendMessage = state_messages.appendMessage
 local findMessages = state_messages.findMessages
 local openMessages = state_messages.openMessages
 local nextNumber = state_numbers.nextNumber
+local beginOutage = state_outage.beginOutage
 local onRetry = state_outage.onRetry
 local textOf = minimix_text.textOf
 
@@ -5079,6 +5103,29 @@ function write(log, entry, stanza)
         return keep(log, entry)
     end
     return true
+end
+
+function writeNext(log)
+    local unwritten = log.unwritten
+    local entry = unwritten and unwritten[1]
+    local stanza
+    if entry ~= nil then
+        stanza = archive_entries.stanzaOf(entry)
+    end
+    if entry ~= nil and stanza ~= nil and storeEntry(log, entry, stanza) == "failed" then
+        beginOutage()
+        return true
+    end
+    if entry ~= nil then
+        drop(log, entry)
+    else
+        log.unwritten = nil
+    end
+    if log.unwritten == nil then
+        dropUnread(log)
+        return true
+    end
+    return false
 end
 
 function storeEntry(log, entry, stanza)
@@ -5123,8 +5170,8 @@ function writeLog(log, deadline)
     if newest[1] ~= nil and (archive_entries.parseLabel(newest[1].label)) >= first.number then
         drop(log, first)
     end
-    local opt_6 = log.unwritten
-    local entry = opt_6 and opt_6[1]
+    local opt_9 = log.unwritten
+    local entry = opt_9 and opt_9[1]
     while entry ~= nil do
         if monotonic() > deadline then
             return "more"
@@ -5135,8 +5182,8 @@ function writeLog(log, deadline)
             return "failing"
         end
         drop(log, entry)
-        local opt_8 = log.unwritten
-        entry = opt_8 and opt_8[1]
+        local opt_11 = log.unwritten
+        entry = opt_11 and opt_11[1]
     end
     return "done"
 end
@@ -5216,6 +5263,14 @@ function archive_entries.append(log, stanza, when, privateTo)
     return entry
 end
 
+--- Queues the following entries of a log, to be written in slices. Storing many at once would block the server.
+function archive_entries.writeInSlices(log)
+    if log.unwritten == nil then
+        log.unwritten = {}
+        inLaterSlices(function() return writeNext(log) end)
+    end
+end
+
 --- Takes over the unwritten entries of the previous instance of the module.
 function archive_entries.restoreUnwritten()
     for _, log in pairs(logs) do
@@ -5245,9 +5300,9 @@ onRetry(writeUnwritten)
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
-        local count_12 = count
+        local count_15 = count
         local unwritten = log.unwritten
-        count = count_12 + (unwritten and #unwritten or 0)
+        count = count_15 + (unwritten and #unwritten or 0)
     end
     return count
 end
@@ -6578,7 +6633,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, appendsOutOfOrder, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, windowAround, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, STEPS_BACK, added, SKEW, AHEAD
+local isAnothers, entryFor, appendsOutOfOrder, pastOf, newEntry, nameOf, isNamed, pastEntry, notPlaced, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -6646,7 +6701,7 @@ function newEntry(log, membership, part, stanza)
         if entry.privateTo == nil or entry.privateTo == membership.username then
             if entry.text == textOf(stanza) then
                 same = entry
-            elseif isSameMessage(log, entry, stanza) then
+            elseif isNamed(log, entry, nameOf(log, stanza)) then
                 privateTo = membership.username
             end
         end
@@ -6654,18 +6709,26 @@ function newEntry(log, membership, part, stanza)
     return same or add(log, stanza, wallClock(), privateTo)
 end
 
-function isSameMessage(log, entry, stanza)
-    local one = stanzaOf(entry)
+function nameOf(log, stanza)
     local id = stanzaIdBy(stanza, log.room) or stanza.attr.id
-    local from = id ~= nil and (one and one.attr.from) == stanza.attr.from
-    if from then
-        local temp_10
-        if one ~= nil then
-            temp_10 = stanzaIdBy(one, log.room) or one.attr.id
-        end
-        from = id == temp_10
+    if id == nil then
+        return nil
+    else
+        return (stanza.attr.from or "") .. "\n" .. id
     end
-    return from
+end
+
+function isNamed(log, entry, name)
+    if entry.name == nil then
+        local stanza = stanzaOf(entry)
+        local entry_10 = entry
+        local temp_9
+        if stanza ~= nil then
+            temp_9 = nameOf(log, stanza)
+        end
+        entry_10.name = temp_9 or false
+    end
+    return name ~= nil and entry.name == name
 end
 
 function pastEntry(log, membership, part, stanza, when)
@@ -6676,8 +6739,9 @@ function pastEntry(log, membership, part, stanza, when)
     end
     local content = withoutDelay(log, stanza)
     local archiveId = stanzaIdBy(content, log.room)
+    local search = {content = content, text = textOf(content), name = nameOf(log, content), compared = 0}
     local function matches(entry)
-        return isSamePast(log, membership, ranges, part, entry, content)
+        return not isAnothers(entry, membership) and (entry.text == search.text or isNamed(log, entry, search.name) and (isFor(membership.username, ranges, part.position, entry) or isSaidAs(entry, search)))
     end
     local entry = findEntry(log.tail, matches)
     local window
@@ -6739,16 +6803,15 @@ function add(log, stanza, when, privateTo)
     return entry
 end
 
-function isSamePast(log, membership, ranges, part, entry, content)
-    if isAnothers(entry, membership) then
-        return false
+function isSaidAs(entry, search)
+    search.compared = search.compared + 1
+    local stanza
+    if search.compared > MOST_COMPARED then
+        stanza = nil
+    else
+        stanza = stanzaOf(entry)
     end
-    return entry.text == textOf(content) or isSameMessage(log, entry, content) and (isFor(membership.username, ranges, part.position, entry) or isSaidAs(entry, content))
-end
-
-function isSaidAs(entry, content)
-    local stanza = stanzaOf(entry)
-    return stanza ~= nil and textOf(asSaid(stanza)) == textOf(asSaid(content))
+    return stanza ~= nil and textOf(asSaid(stanza)) == textOf(asSaid(search.content))
 end
 
 function asSaid(stanza)
@@ -6783,13 +6846,20 @@ function windowAround(log, membership, when)
     if window ~= nil and from >= window.from and from < window.to then
         return window
     end
-    local isBack = window ~= nil and from < window.from
-    local stepsBack = (window and window.stepsBack or 0) + (isBack and 1 or 0)
-    if stepsBack > STEPS_BACK and membership.catchUp == nil then
+    if membership.catchUp == nil and not maySearch() then
         return nil
     end
-    log.window = readWindow(log, from, stepsBack)
+    log.window = readWindow(log, from)
     return log.window or "failed"
+end
+
+function maySearch()
+    local now = monotonic()
+    if now > periodEnd then
+        periodEnd = now + READ_PERIOD
+        readTime = 0
+    end
+    return readTime < READ_TIME
 end
 
 function findInWindow(window, archiveId, matches)
@@ -6803,7 +6873,8 @@ function findInWindow(window, archiveId, matches)
     return findEntry((archiveId == nil or entry ~= nil) and window.entries or window.others, matches)
 end
 
-function readWindow(log, from, stepsBack)
+function readWindow(log, from)
+    local started = monotonic()
     local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = WINDOW}, WINDOW_SIZE)
     if found == nil then
         return nil
@@ -6812,7 +6883,6 @@ function readWindow(log, from, stepsBack)
     local window = {
         from = from,
         to = math.huge,
-        stepsBack = stepsBack,
         ["until"] = until_,
         size = 0,
         entries = {},
@@ -6837,6 +6907,7 @@ function readWindow(log, from, stepsBack)
     if last ~= nil then
         window.to = math.max(last.when - SKEW, from + 1)
     end
+    readTime = readTime + monotonic() - started
     module:add_timer(WINDOW_KEPT, function()
         if log.window ~= nil and monotonic() >= log.window["until"] then
             log.window = nil
@@ -6878,7 +6949,9 @@ end
 WINDOW = 200
 WINDOW_SIZE = 524288
 WINDOW_KEPT = 60
-STEPS_BACK = 10
+READ_TIME = 0.01
+READ_PERIOD = 0.1
+MOST_COMPARED = 5
 added = {}
 added[MUC_USER] = true
 added[OCCUPANT_ID] = true
@@ -6910,6 +6983,9 @@ function archive_log.record(membership, stanza)
     local entry = log.current
     return entry ~= nil and deliver(membership, log, part, entry)
 end
+
+periodEnd = 0
+readTime = 0
 end
 
 -- src/archive/buffer.ts
@@ -6918,16 +6994,19 @@ end
 -- given up.
 local archive_buffer = {}
 do
-local takeBufferedId, messageIdOf, drain, unseenFirst, forgetDrained, drainOne
+local takeBufferedId, messageIdOf, drain, unseenFirst, forgetDrained, drainOne, passOver
 local options = minimix_options
 local fork = send_fork.fork
 local inSlices = slices.inSlices
+local monotonic = state_clock.monotonic
 local wallClock = state_clock.wallClock
+local noteDrop = state_counters.noteDrop
 local noteOver = state_limits.noteOver
 local addDelay = minimix_stanzas.addDelay
 local delayBy = minimix_stanzas.delayBy
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
 local weightOf = minimix_weight.weightOf
+local writeInSlices = archive_entries.writeInSlices
 local record = archive_log.record
 
 --- Archives a missed message, and sends it to the sessions that were attached all the time, if it is new.
@@ -6990,15 +7069,10 @@ function forgetDrained(catching)
 end
 
 function drainOne(membership, catching)
-    local buffered = catching.buffer[catching.drained + 1]
+    local buffered = passOver(catching)
     if buffered == nil then
         membership.catchUp = nil
         return true
-    end
-    catching.drained = catching.drained + 1
-    catching.weight = catching.weight - buffered.weight
-    if 2 * catching.drained > #catching.buffer then
-        forgetDrained(catching)
     end
     if buffered.seen then
         record(membership, buffered.stanza)
@@ -7007,6 +7081,21 @@ function drainOne(membership, catching)
     end
     return false
 end
+
+function passOver(catching)
+    local buffered = catching.buffer[catching.drained + 1]
+    if buffered ~= nil then
+        catching.drained = catching.drained + 1
+        catching.weight = catching.weight - buffered.weight
+        if 2 * catching.drained > #catching.buffer then
+            forgetDrained(catching)
+        end
+    end
+    return buffered
+end
+
+--- Seconds for storing buffered messages at once.
+local FLUSH = 0.01
 
 --- Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too.
 function archive_buffer.bufferMessage(membership, catching, stanza, seen)
@@ -7059,12 +7148,27 @@ function archive_buffer.endCatchUp(membership)
     end
 end
 
---- Moves all buffered messages into the log at once. The account is out of the room, and its messages must be in the log by then.
+--- Does the same at once: the account is out of the room, and its messages must be in the log by then. After some time
+-- messages are only queued for storage, and history that no session has received is dropped.
 function archive_buffer.flush(membership)
     archive_buffer.endCatchUp(membership)
     local catching = membership.catchUp
+    local deadline = monotonic() + FLUSH
     while catching ~= nil and membership.catchUp == catching do
-        drainOne(membership, catching)
+        local isLate = monotonic() > deadline
+        if isLate and membership.log ~= nil then
+            writeInSlices(membership.log)
+        end
+        if isLate then
+            local opt_5 = catching.buffer[catching.drained + 1]
+            isLate = (opt_5 and opt_5.seen) == false
+        end
+        if isLate then
+            noteDrop("limit")
+            passOver(catching)
+        else
+            drainOne(membership, catching)
+        end
     end
 end
 end
@@ -8049,7 +8153,7 @@ end
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
-local triesOf, knownUntil, requestPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, PAGE, UNNOTICED, LONGEST_ID
+local triesOf, knownUntil, requestPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, LONGEST_ID
 local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
@@ -8064,6 +8168,8 @@ local splitOccupant = minimix_stanzas.splitOccupant
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
 local ask = send_ask.ask
 local patience = send_ask.patience
+local inSlices = slices.inSlices
+local weightOf = minimix_weight.weightOf
 local blocklistOf = settings_blocklist.blocklistOf
 local readBlocklist = settings_blocklist.readBlocklist
 local silences = settings_blocklist.silences
@@ -8160,13 +8266,17 @@ function requestPage(membership, catching, after, query)
         queryId = queryId,
         tries = triesOf(catching),
         results = 0,
+        pending = {},
+        weight = 0,
+        answered = nil,
         failed = false
     }
     catching.progress = querying
     catching.position = after
     catching.blocked = blocklistOf(membership.username)
     catching.appendOutOfOrder = after ~= nil or query.isFirst
-    local function answered(answer)
+    local answered
+    answered = function(answer)
         if not isCurrent(membership) then
             return
         end
@@ -8175,6 +8285,12 @@ function requestPage(membership, catching, after, query)
             return
         end
         if catching.progress ~= querying then
+            return
+        end
+        if #querying.pending > 0 then
+            querying.answered = function()
+                answered(answer)
+            end
             return
         end
         if querying.failed then
@@ -8258,6 +8374,55 @@ function lastOfPage(fin)
     end
 end
 
+function handleNext(membership, catching, querying)
+    local stanza = table.remove(querying.pending, 1)
+    querying.weight = querying.weight - (stanza == nil and 0 or weightOf(stanza))
+    if not isCurrent(membership) or membership.catchUp ~= catching or catching.progress ~= querying then
+        return stanza == nil
+    end
+    local result = stanza and stanza:get_child("result", MAM)
+    if result ~= nil then
+        handleResult(membership, catching, result)
+    end
+    if #querying.pending > 0 then
+        return false
+    end
+    local answered = querying.answered
+    querying.answered = nil
+    if answered ~= nil then
+        answered()
+    end
+    return true
+end
+
+function handleResult(membership, catching, result)
+    local forwarded = result:get_child("forwarded", FORWARD)
+    local message
+    if forwarded ~= nil then
+        message = forwarded:get_child("message", "jabber:client")
+    end
+    local delay
+    if forwarded ~= nil then
+        delay = forwarded:get_child("delay", DELAY)
+    end
+    local when
+    if delay ~= nil then
+        when = datetime.parse(delay.attr.stamp or "")
+    end
+    local archived
+    if message == nil or when == nil then
+        archived = nil
+    else
+        archived = fromArchive(membership, message)
+    end
+    if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
+        catching.latest = math.max(catching.latest, math.min(math.floor(when or 0), wallClock()))
+        addArchiveId(archived, membership.room, result.attr.id)
+        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
+        deliverMissed(membership, archived)
+    end
+end
+
 function isSilenced(membership, catching, message)
     local _, nick = splitOccupant(message.attr.from or "")
     return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
@@ -8268,6 +8433,8 @@ PAGE = 50
 local PAUSE = 5
 local TRIES = 6
 UNNOTICED = 60
+--- Bytes of memory for results that wait. More of them are handled as they arrive.
+local PENDING_WEIGHT = 1048576
 LONGEST_ID = 1024
 
 --- Queries the archive for missed messages while the account is in the room, until it answers. Then stops buffering.
@@ -8312,48 +8479,37 @@ function archive_catchup.isResult(stanza)
     return stanza:get_child("result", MAM) ~= nil
 end
 
---- Handles an archive result. It counts if it comes from the room, and not if it comes from the occupant with this nick.
+--- Takes an archive result, and handles it in slices. It counts if it comes from the room, and not if it comes from the
+-- occupant with this nick.
 function archive_catchup.takeResult(membership, nick, stanza)
     local catching = membership.catchUp
-    local progress = catching and catching.progress
-    local result = stanza:get_child("result", MAM)
+    local querying = catching and catching.progress
     if nick ~= nil then
         noteDrop("forged")
         return
     end
-    if result == nil or catching == nil or (progress and progress.step) ~= "querying" or result.attr.queryid ~= progress.queryId then
+    local queryId = catching == nil or (querying and querying.step) ~= "querying"
+    if not queryId then
+        local opt_31 = stanza:get_child("result", MAM)
+        queryId = (opt_31 and opt_31.attr.queryid) ~= querying.queryId
+    end
+    if queryId then
         return
     end
-    progress.results = progress.results + 1
-    if progress.results > PAGE then
+    querying.results = querying.results + 1
+    if querying.results > PAGE then
         noteDrop("limit")
         return
     end
     catching.left = catching.left - 1
-    local forwarded = result:get_child("forwarded", FORWARD)
-    local message
-    if forwarded ~= nil then
-        message = forwarded:get_child("message", "jabber:client")
+    local pending = querying.pending
+    pending[#pending + 1] = stanza
+    querying.weight = querying.weight + weightOf(stanza)
+    if #querying.pending == 1 then
+        inSlices(function() return handleNext(membership, catching, querying) end)
     end
-    local delay
-    if forwarded ~= nil then
-        delay = forwarded:get_child("delay", DELAY)
-    end
-    local when
-    if delay ~= nil then
-        when = datetime.parse(delay.attr.stamp or "")
-    end
-    local archived
-    if message == nil or when == nil then
-        archived = nil
-    else
-        archived = fromArchive(membership, message)
-    end
-    if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
-        catching.latest = math.max(catching.latest, math.min(math.floor(when or 0), wallClock()))
-        addArchiveId(archived, membership.room, result.attr.id)
-        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
-        deliverMissed(membership, archived)
+    while querying.weight > PENDING_WEIGHT and #querying.pending > 0 do
+        handleNext(membership, catching, querying)
     end
 end
 
@@ -9942,12 +10098,11 @@ end
 -- time. Requests that need another one wait in the queue.
 local occupancy_joined = {}
 do
-local serveRequest, serve, serveFromView, notePassword, attach, release, resync, awaitResync, resyncUnanswered, occupantsShown, rename, renamed, isNickBlocked
+local serveRequest, serve, serveFromView, notePassword, attach, release, resync, awaitResync, resyncUnanswered, occupantsShown, renamed
 local isSameNick = minimix_stanzas.isSameNick
 local selfPing = send_ping.selfPing
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
-local isBlocked = settings_blocklist.isBlocked
 local bookmarkRenamed = settings_bookmark_write.bookmarkRenamed
 local MUC = namespaces.MUC
 local options = minimix_options
@@ -9958,7 +10113,6 @@ local sendOwn = send_own.sendOwn
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local after = minimix_turn.after
-local findOccupant = state_occupants.findOccupant
 local selfOf = state_view.selfOf
 local presenceContent = state_availability.presenceContent
 local noteOver = state_limits.noteOver
@@ -10050,7 +10204,7 @@ function serveRequest(membership, place, request)
     if isJoin and session == nil then
         release(membership, request)
     elseif request.nick ~= membership.nick and isRename(membership, request) then
-        rename(membership, place, request.nick, request)
+        occupancy_joined.rename(membership, place, request.nick, request)
     elseif isJoin then
         serve(membership, place, request)
     elseif session ~= nil then
@@ -10179,7 +10333,8 @@ function occupantsShown(membership, operation)
     occupancy_joined.letIn(membership, request)
 end
 
-function rename(membership, place, nick, request)
+--- Asks the room for another nick (XEP-0045 7.6), for a session or, without a request, for the account itself.
+function occupancy_joined.rename(membership, place, nick, request)
     local session
     if request ~= nil then
         session = request.session
@@ -10230,10 +10385,6 @@ function renamed(membership, place, operation, stanza)
     occupancy_joined.proceed(membership)
 end
 
-function isNickBlocked(membership, nick)
-    return isBlocked(membership.username, membership.room, nick)
-end
-
 --- Our own presence ends the list of occupants. If a known occupant is missing, the room did not treat our presence as a
 -- join.
 local function resyncSelf(membership, operation)
@@ -10259,17 +10410,28 @@ function occupancy_joined.subjectCame(membership, place)
     end
 end
 
---- The account has given up a nick that it had requested. The 303 for that request was lost.
-function occupancy_joined.renamedUnheard(membership, nick)
+--- The room has given the account the nick of a request, and the 303 was lost. Returns the request, if it is a join.
+function occupancy_joined.renamedUnheard(place, nick)
+    local operation = place.operation
+    place.late = nil
+    if (operation and operation.kind) ~= "rename" or not isSameNick(operation.nick, nick) then
+        return nil
+    end
+    endOperation(place)
+    local request = operation.request
+    return (request and request.kind) == "join" and operation.request or nil
+end
+
+--- Serves the request of such a nick change, and those that waited for it, unless the account is out.
+function occupancy_joined.proceedAfter(membership, request)
     local place = membership.place
     if place.phase ~= "joined" or not isCurrent(membership) then
         return
     end
-    local operation = place.operation
-    if (operation and operation.kind) == "rename" and isSameNick(operation.nick, nick) then
-        occupancy_joined.renameUnanswered(membership, place, operation)
+    if request ~= nil and place.operation == nil and not isSuperseded(membership, request) then
+        serve(membership, place, request)
     end
-    place.late = nil
+    occupancy_joined.proceed(membership)
 end
 
 --- Our own presence has arrived.
@@ -10339,9 +10501,27 @@ function occupancy_joined.adopt(membership, place, join)
         startRename(membership, place, {id = join.id, nick = join.nick, request = request}, occupancy_joined.renameUnanswered)
     end
 end
+end
+
+-- src/occupancy/nick.ts
+--
+-- Nick changes of the account by itself: back to the wanted nick, or to that of a bookmark.
+local occupancy_nick = {}
+do
+local isNickBlocked
+local isBlocked = settings_blocklist.isBlocked
+local findOccupant = state_occupants.findOccupant
+local enqueue = state_queue.enqueue
+local newRequest = state_queue.newRequest
+local rename = occupancy_joined.rename
+local requested = occupancy_joined.requested
+
+function isNickBlocked(membership, nick)
+    return isBlocked(membership.username, membership.room, nick)
+end
 
 --- Asks for the wanted nick, in case it is free now.
-function occupancy_joined.regainNick(membership)
+function occupancy_nick.regainNick(membership)
     local wanted = membership.wantedNick
     local place = membership.place
     local isFree = membership.nick ~= wanted and findOccupant(membership.view, wanted) == nil
@@ -10351,12 +10531,12 @@ function occupancy_joined.regainNick(membership)
 end
 
 --- Asks for another nick for the account itself. No session is told if the room refuses.
-function occupancy_joined.requestNick(membership, nick)
+function occupancy_nick.requestNick(membership, nick)
     if not isNickBlocked(membership, nick) then
         local place = membership.place
         local request = newRequest("rename", nil, nil, nick, st.presence())
         if place.phase == "joined" then
-            occupancy_joined.requested(membership, place, request)
+            requested(membership, place, request)
         else
             enqueue(membership, request)
         end
@@ -10462,7 +10642,7 @@ local adopt = occupancy_joined.adopt
 local answeredAsJoin = occupancy_joined.answeredAsJoin
 local letIn = occupancy_joined.letIn
 local proceed = occupancy_joined.proceed
-local regainNick = occupancy_joined.regainNick
+local regainNick = occupancy_nick.regainNick
 local isExpulsion = occupancy_refusal.isExpulsion
 local isTemporary = occupancy_refusal.isTemporary
 local isTechnical = occupancy_refusal.isTechnical
@@ -13520,7 +13700,7 @@ do
 local onPublished, onRetracted, bookmarkOf, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, queue, UNREAD_PAUSE, unread, early
 local takeBack = occupancy_depart.takeBack
 local monotonic = state_clock.monotonic
-local requestNick = occupancy_joined.requestNick
+local requestNick = occupancy_nick.requestNick
 local BOOKMARKS = namespaces.BOOKMARKS
 local isUnheard = occupancy_operations.isUnheard
 local leaveIfUnused = occupancy_leave.leaveIfUnused
@@ -14952,8 +15132,9 @@ local isOwnNick = occupancy_burst.isOwnNick
 local onOccupant = occupancy_burst.onOccupant
 local onOccupantGone = occupancy_burst.onOccupantGone
 local onRoomPresence = occupancy_burst.onRoomPresence
-local regainNick = occupancy_joined.regainNick
+local proceedAfter = occupancy_joined.proceedAfter
 local renamedUnheard = occupancy_joined.renamedUnheard
+local regainNick = occupancy_nick.regainNick
 local selfClaimed = occupancy_joining.selfClaimed
 local onRefused = occupancy_phases.onRefused
 local onRemoved = occupancy_phases.onRemoved
@@ -15029,9 +15210,14 @@ end
 
 function onUnavailable(membership, nick, stanza)
     if isRenamedUnheard(membership, nick, stanza) and not isOwnNick(membership, nick) then
+        local place = membership.place
+        local request
+        if place.phase == "joined" then
+            request = renamedUnheard(place, nick)
+        end
         renameLate(membership, nick)
         onUnavailable(membership, nick, stanza)
-        renamedUnheard(membership, nick)
+        proceedAfter(membership, request)
         return
     end
     if not isOwnNick(membership, nick) and not isLeaveAnswer(membership, stanza) then
@@ -15591,6 +15777,7 @@ module:hook("s2sin-destroyed", turn(onLinkGone), 1)
 module:hook("s2sout-destroyed", turn(onLinkGone), 1)
 module:hook("s2sin-established", turn(onLinkUp), 1)
 module:hook("s2sout-established", turn(onLinkUp), 1)
+module:hook_global("server-stopping", finishSlices, 1)
 module:hook_global("server-stopping", saveDelivered)
 module:hook_global("server-stopping", saveLate)
 module:hook_global("server-stopping", retryNow, -1)

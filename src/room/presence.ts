@@ -3,7 +3,8 @@
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { announceIfRenamed, isOwnNick, onOccupant, onOccupantGone, onRoomPresence } from "../occupancy/burst";
-import { regainNick, renamedUnheard } from "../occupancy/joined";
+import { proceedAfter, renamedUnheard } from "../occupancy/joined";
+import { regainNick } from "../occupancy/nick";
 import { selfClaimed } from "../occupancy/joining";
 import { onRefused, onRemoved, onRenamed, onSelf } from "../occupancy/phases";
 import { answerProbe } from "../occupancy/probe";
@@ -123,9 +124,11 @@ function renameLate(membership: Membership, nick: string): void {
 
 function onUnavailable(membership: Membership, nick: string, stanza: Stanza): void {
     if (isRenamedUnheard(membership, nick, stanza) && !isOwnNick(membership, nick)) {
+        const place = membership.place;
+        const request = place.phase === Phase.Joined ? renamedUnheard(place, nick) : undefined;
         renameLate(membership, nick);
         onUnavailable(membership, nick, stanza);
-        renamedUnheard(membership, nick);
+        proceedAfter(membership, request);
         return;
     }
     if (!isOwnNick(membership, nick) && !isLeaveAnswer(membership, stanza)) {
