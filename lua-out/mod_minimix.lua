@@ -2441,9 +2441,17 @@ function state_memberships.hasAttached(membership)
     return not isEmpty(membership.attached)
 end
 
-function hasRequest(requests)
-    for _, request in ipairs(requests) do
-        if request.session ~= nil or #request.queued > 0 then
+function hasRequest(requests, except)
+    for _, value_ in ipairs(requests) do
+        local session = value_.session
+        local queued = value_.queued
+        local temp_4
+        if session == nil then
+            temp_4 = #queued > 0
+        else
+            temp_4 = session ~= except
+        end
+        if temp_4 then
             return true
         end
     end
@@ -2637,9 +2645,14 @@ function state_memberships.isAttached(membership, session)
     return session ~= nil and membership.attached[session] ~= nil
 end
 
---- Whether a session is attached or has a pending join.
-function state_memberships.isUsed(membership)
-    return state_memberships.hasAttached(membership) or hasRequest(state_memberships.queueOf(membership)) or hasRequest(requestsOf(membership.place))
+--- Whether a session is attached, or has a pending join or queued stanzas. Sessions except `except` count.
+function state_memberships.isUsed(membership, except)
+    for session in pairs(membership.attached) do
+        if session ~= except then
+            return true
+        end
+    end
+    return hasRequest(state_memberships.queueOf(membership), except) or hasRequest(requestsOf(membership.place), except)
 end
 
 --- Returns the session with the join that the room is answering. It gets the answer although it may not be attached.
@@ -2648,12 +2661,12 @@ function state_memberships.requestingSession(membership)
     if place.phase == "joining" then
         return sessionOf(place.operation.request)
     end
-    local temp_6 = place.phase == "joined"
-    if temp_6 then
+    local temp_7 = place.phase == "joined"
+    if temp_7 then
         local operation = place.operation
-        temp_6 = (operation and operation.kind) == "resync"
+        temp_7 = (operation and operation.kind) == "resync"
     end
-    if temp_6 then
+    if temp_7 then
         return place.operation.request.session
     end
     return nil
@@ -4548,7 +4561,7 @@ end
 -- Queued requests of sessions, and the stanzas that the sessions have sent meanwhile.
 local state_queue = {}
 do
-local setQueue, isAlive, newestOf, disown, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
+local setQueue, isAlive, newestOf, disown, disownAll, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
 local requestsOf = state_place.requestsOf
 local queueOf = state_memberships.queueOf
 
@@ -4589,7 +4602,11 @@ function state_queue.isSuperseded(membership, request)
 end
 
 function disown(membership, session)
-    for _, request in ipairs(requestsOf(membership.place)) do
+    disownAll(requestsOf(membership.place), session)
+end
+
+function disownAll(requests, session)
+    for _, request in ipairs(requests) do
         if request.session == session then
             request.session = nil
         end
@@ -4637,6 +4654,7 @@ function state_queue.newRequest(kind, session, id, nick, stanza)
     return {
         kind = kind,
         session = session,
+        sender = session,
         id = id,
         nick = nick,
         isResync = false,
@@ -4722,18 +4740,24 @@ function state_queue.withdraw(membership, session)
     return queued
 end
 
---- A session has ended. Its queued stanzas are still sent if the room admits the account.
-function state_queue.abandon(membership, session)
+--- A session has left, or ended. Its queued stanzas are still sent if the room admits the account. `sender` gets their
+-- errors.
+function state_queue.abandon(membership, session, sender)
     local others = {}
     for _, request in ipairs(queueOf(membership)) do
         local isOwn = request.session == session
-        if isOwn then
-            request.session = nil
-        end
-        if not isOwn or request.kind == "join" and isAlive(request) then
+        if not isOwn or request.kind == "join" and #request.queued > 0 then
             others[#others + 1] = request
         end
     end
+    for _, requests in ipairs({others, requestsOf(membership.place)}) do
+        for _, request in ipairs(requests) do
+            if request.sender == session then
+                request.sender = sender
+            end
+        end
+    end
+    disownAll(others, session)
     setQueue(membership, others)
     disown(membership, session)
 end
@@ -7802,7 +7826,7 @@ end
 -- gets it all at once with our own presence. Other sessions get only changes.
 local occupancy_burst = {}
 do
-local shownSince, isAnswering, isOfMember, onOffline, keyOfJid, forgetOffline, isKnown, hasOffline, areShown, toldLater, reducedSelf, shortened, isModerator, LONGEST_ROLE
+local shownSince, isAnswering, isOfMember, onOffline, keyOfMember, forgetOffline, isKnown, hasOffline, areShown, toldLater, reducedSelf, shortened, isModerator, LONGEST_ROLE
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
@@ -7873,9 +7897,9 @@ function onOffline(membership, key, stanza, wasThere)
     local before = view.offline.presences[key]
     local interned = intern(stanza)
     local isKept = keepMember(view.offline, key, interned)
-    local opt_9 = shownSince(membership)
-    if opt_9 ~= nil then
-        opt_9[key] = true
+    local opt_10 = shownSince(membership)
+    if opt_10 ~= nil then
+        opt_10[key] = true
     end
     if not isKept then
         view.stale = "incomplete"
@@ -7886,17 +7910,22 @@ function onOffline(membership, key, stanza, wasThere)
     end
 end
 
-function keyOfJid(jid)
-    return "@" .. jids.bare(jid)
+function keyOfMember(stanza)
+    local jid = jids.prep(itemOf(stanza).jid or "")
+    if jid == nil then
+        return nil
+    else
+        return "@" .. jids.bare(jid)
+    end
 end
 
 function forgetOffline(membership, nick, stanza)
     local members = membership.view.offline
     if members ~= nil and members.count > 0 then
-        local jid = itemOf(stanza).jid
+        local key = keyOfMember(stanza)
         forgetMember(members, nick)
-        if jid ~= nil then
-            forgetMember(members, keyOfJid(jid))
+        if key ~= nil then
+            forgetMember(members, key)
         end
     end
 end
@@ -7940,9 +7969,9 @@ function toldLater(stanza)
 end
 
 function reducedSelf(stanza)
-    local itemOf_result_13 = itemOf(stanza)
-    local affiliation = itemOf_result_13.affiliation
-    local role = itemOf_result_13.role
+    local itemOf_result_15 = itemOf(stanza)
+    local affiliation = itemOf_result_15.affiliation
+    local role = itemOf_result_15.role
     return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = shortened(affiliation), role = shortened(role)}):up():tag("status", {code = "110"}):reset()
 end
 
@@ -7981,9 +8010,12 @@ end
 
 --- Handles the room's own presence: Prosody 13 and ejabberd show avatar and capabilities of the room by it.
 function occupancy_burst.onRoomPresence(membership, stanza)
-    local member = itemOf(stanza).jid
-    if member ~= nil and stanza.attr.type == "unavailable" then
-        onOffline(membership, keyOfJid(member), stanza)
+    local member
+    if stanza.attr.type == "unavailable" then
+        member = keyOfMember(stanza)
+    end
+    if member ~= nil then
+        onOffline(membership, member, stanza)
         return
     end
     local view = membership.view
@@ -8045,8 +8077,8 @@ end
 --- Another occupant has left, or a room that answers a join shows it as offline.
 function occupancy_burst.onOccupantGone(membership, nick, stanza)
     local view = membership.view
-    local opt_5 = shownSince(membership)
-    local isShown = (opt_5 and opt_5[nick] ~= nil) == true
+    local opt_6 = shownSince(membership)
+    local isShown = (opt_6 and opt_6[nick] ~= nil) == true
     local isOffline = isAnswering(membership) and not isShown and isOfMember(stanza)
     local wasThere = isOffline and findOccupant(view, nick) ~= nil
     forgetOccupant(view, nick)
@@ -9304,7 +9336,7 @@ end
 -- Sends messages and IQs of attached sessions to the room and its occupants.
 local occupancy_outgoing = {}
 do
-local copyToOthers, sentCarbon, forward
+local passMessage, copyToOthers, sentCarbon, forward
 local CARBONS = namespaces.CARBONS
 local FORWARD = namespaces.FORWARD
 local HINTS = namespaces.HINTS
@@ -9316,6 +9348,17 @@ local expectIqAnswer = state_pending.expectIqAnswer
 local newSent = state_sent.newSent
 local noteSent = state_sent.noteSent
 local post = minimix_turn.post
+
+function passMessage(membership, session, stanza)
+    if membership.sent == nil then
+        membership.sent = newSent()
+    end
+    noteSent(membership.sent, stanza, session)
+    if stanza.attr.type ~= "groupchat" and jids.resource(stanza.attr.to or "") ~= nil then
+        copyToOthers(membership, session, stanza)
+    end
+    sendUpstream(membership, stanza)
+end
 
 function copyToOthers(membership, sender, stanza)
     if stanza:get_child("private", CARBONS) ~= nil or stanza:get_child("no-copy", HINTS) ~= nil then
@@ -9333,32 +9376,6 @@ function sentCarbon(stanza, account)
     local copy = st.clone(stanza)
     copy.attr.xmlns = "jabber:client"
     return st.message({from = account, type = stanza.attr.type}):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
-end
-
-function forward(membership, stanza, id)
-    local copy = st.clone(stanza)
-    copy.attr.from = membership.occupant
-    copy.attr.id = id
-    post(copy)
-end
-
---- Sends a session's message from the occupant JID. `session` is undefined if it has ended since.
-function occupancy_outgoing.sendMessage(membership, session, stanza)
-    if isComingBack(membership) then
-        sendTo(
-            session,
-            st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
-        )
-        return
-    end
-    if membership.sent == nil then
-        membership.sent = newSent()
-    end
-    noteSent(membership.sent, stanza, session)
-    if stanza.attr.type ~= "groupchat" and jids.resource(stanza.attr.to or "") ~= nil then
-        copyToOthers(membership, session, stanza)
-    end
-    sendUpstream(membership, stanza)
 end
 
 --- Sends a session's IQ from the occupant JID. A request gets an id of the module, by which its answer finds the
@@ -9379,6 +9396,34 @@ function occupancy_outgoing.sendIq(membership, session, stanza)
         return
     end
     forward(membership, stanza, id)
+end
+
+function forward(membership, stanza, id)
+    local copy = st.clone(stanza)
+    copy.attr.from = membership.occupant
+    copy.attr.id = id
+    post(copy)
+end
+
+--- Sends the message of an attached session from the occupant JID.
+function occupancy_outgoing.sendMessage(membership, session, stanza)
+    if isComingBack(membership) then
+        sendTo(
+            session,
+            st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
+        )
+        return
+    end
+    passMessage(membership, session, stanza)
+end
+
+--- Sends a message or an IQ of a session. `session` is undefined if it has ended since: then an IQ is not needed.
+function occupancy_outgoing.sendStanza(membership, session, stanza)
+    if stanza.name == "message" then
+        passMessage(membership, session, stanza)
+    elseif session ~= nil then
+        occupancy_outgoing.sendIq(membership, session, stanza)
+    end
 end
 end
 
@@ -9522,6 +9567,7 @@ local takeAll = state_queue.takeAll
 
 function finish(membership, request, answer, type_, condition)
     local session = request.session
+    local sender = request.sender
     local queued = request.queued
     local isTold = not isSuperseded(membership, request)
     request.session = nil
@@ -9531,7 +9577,7 @@ function finish(membership, request, answer, type_, condition)
         sendOwn(membership, session, answer)
     end
     for _, stanza in ipairs(queued) do
-        occupancy_refuse.bounce(membership, session, stanza, type_, condition)
+        occupancy_refuse.bounce(membership, sender, stanza, type_, condition)
     end
 end
 
@@ -9579,7 +9625,7 @@ function occupancy_refuse.refuseAll(membership)
     occupancy_refuse.refuseQueue(membership)
 end
 
---- Returns the queued stanzas of a session that has left before its join succeeded.
+--- Returns the queued stanzas of a session that has left before its join was sent.
 function occupancy_refuse.bounceAll(membership, session, stanzas)
     for _, stanza in ipairs(stanzas) do
         occupancy_refuse.bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE)
@@ -9596,7 +9642,6 @@ local hasExtensions
 local MUC = namespaces.MUC
 local isSameNick = minimix_stanzas.isSameNick
 local isAttached = state_memberships.isAttached
-local endOperation = occupancy_operations.endOperation
 
 --- Whether a request is a nick change, instead of a replay under the current nick.
 function occupancy_requests.isRename(membership, request)
@@ -9627,15 +9672,6 @@ end
 function occupancy_requests.isLateNick(place, nick)
     local operation = place.operation
     return place.late ~= nil and isSameNick(place.late.nick, nick) or (operation and operation.kind) == "rename" and isSameNick(operation.nick, nick)
-end
-
---- The 303 was lost, but the room shows the account under the requested nick.
-function occupancy_requests.renamedUnheard(place)
-    place.late = nil
-    local operation = place.operation
-    if (operation and operation.kind) == "rename" then
-        endOperation(place)
-    end
 end
 
 --- Whether our own presence ends a nick change: it has the requested nick, or the room has kept another.
@@ -10239,11 +10275,11 @@ end
 -- time. Requests that need another one wait in the queue.
 local occupancy_joined = {}
 do
-local serveRequest, serve, serveFromView, notePassword, attach, release, resync, awaitResync, resyncUnanswered, occupantsShown, rename, renamed, isNickBlocked
+local serveRequest, serve, serveFromView, notePassword, attach, release, resync, awaitResync, resyncUnanswered, occupantsShown, renamed
+local isSameNick = minimix_stanzas.isSameNick
 local selfPing = send_ping.selfPing
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
-local isBlocked = settings_blocklist.isBlocked
 local bookmarkRenamed = settings_bookmark_write.bookmarkRenamed
 local MUC = namespaces.MUC
 local options = minimix_options
@@ -10254,7 +10290,6 @@ local sendOwn = send_own.sendOwn
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local after = minimix_turn.after
-local findOccupant = state_occupants.findOccupant
 local selfOf = state_view.selfOf
 local presenceContent = state_availability.presenceContent
 local noteOver = state_limits.noteOver
@@ -10274,8 +10309,7 @@ local keepSelf = occupancy_burst.keepSelf
 local endOperation = occupancy_operations.endOperation
 local startRename = occupancy_operations.startRename
 local startResync = occupancy_operations.startResync
-local sendIq = occupancy_outgoing.sendIq
-local sendMessage = occupancy_outgoing.sendMessage
+local sendStanza = occupancy_outgoing.sendStanza
 local sendProbe = occupancy_probe.sendProbe
 local bounce = occupancy_refuse.bounce
 local replay = occupancy_replay.replay
@@ -10347,7 +10381,7 @@ function serveRequest(membership, place, request)
     if isJoin and session == nil then
         release(membership, request)
     elseif request.nick ~= membership.nick and isRename(membership, request) then
-        rename(membership, place, request.nick, request)
+        occupancy_joined.rename(membership, place, request.nick, request)
     elseif isJoin then
         serve(membership, place, request)
     elseif session ~= nil then
@@ -10402,10 +10436,8 @@ function release(membership, request)
         local session = request.session
         if session ~= nil and not isAttached(membership, session) then
             bounce(membership, session, stanza, "modify", "not-acceptable")
-        elseif stanza.name == "message" then
-            sendMessage(membership, session, stanza)
-        elseif session ~= nil and stanza.name == "iq" then
-            sendIq(membership, session, stanza)
+        elseif stanza.name ~= "presence" then
+            sendStanza(membership, request.sender, stanza)
         elseif session ~= nil then
             occupancy_joined.presenceSent(membership, session, stanza)
         end
@@ -10478,7 +10510,8 @@ function occupantsShown(membership, operation)
     occupancy_joined.letIn(membership, request)
 end
 
-function rename(membership, place, nick, request)
+--- Asks the room for another nick (XEP-0045 7.6), for a session or, without a request, for the account itself.
+function occupancy_joined.rename(membership, place, nick, request)
     local session
     if request ~= nil then
         session = request.session
@@ -10500,8 +10533,11 @@ function occupancy_joined.renameUnanswered(membership, place, operation)
     place.late = operation
     endOperation(place)
     local request = operation.request
-    if (request and request.kind) == "join" and not isSuperseded(membership, request) then
-        serve(membership, place, request)
+    if (request and request.kind) == "join" then
+        operation.request = nil
+        if not isSuperseded(membership, request) then
+            serve(membership, place, request)
+        end
     end
     occupancy_joined.proceed(membership)
 end
@@ -10524,10 +10560,6 @@ function renamed(membership, place, operation, stanza)
         end
     end
     occupancy_joined.proceed(membership)
-end
-
-function isNickBlocked(membership, nick)
-    return isBlocked(membership.username, membership.room, nick)
 end
 
 --- Our own presence ends the list of occupants. If a known occupant is missing, the room did not treat our presence as a
@@ -10553,6 +10585,30 @@ function occupancy_joined.subjectCame(membership, place)
         endOperation(place)
         occupancy_joined.proceed(membership)
     end
+end
+
+--- The room has given the account the nick of a request, and the 303 was lost. Returns the request, if it is a join.
+function occupancy_joined.renamedUnheard(place, nick)
+    local operation = place.operation
+    place.late = nil
+    if (operation and operation.kind) ~= "rename" or not isSameNick(operation.nick, nick) then
+        return nil
+    end
+    endOperation(place)
+    local request = operation.request
+    return (request and request.kind) == "join" and operation.request or nil
+end
+
+--- Serves the request of such a nick change, and those that waited for it, unless the account is out.
+function occupancy_joined.proceedAfter(membership, request)
+    local place = membership.place
+    if place.phase ~= "joined" or not isCurrent(membership) then
+        return
+    end
+    if request ~= nil and place.operation == nil and not isSuperseded(membership, request) then
+        serve(membership, place, request)
+    end
+    occupancy_joined.proceed(membership)
 end
 
 --- Our own presence has arrived.
@@ -10622,9 +10678,27 @@ function occupancy_joined.adopt(membership, place, join)
         startRename(membership, place, {id = join.id, nick = join.nick, request = request}, occupancy_joined.renameUnanswered)
     end
 end
+end
+
+-- src/occupancy/nick.ts
+--
+-- Nick changes of the account by itself: back to the wanted nick, or to that of a bookmark.
+local occupancy_nick = {}
+do
+local isNickBlocked
+local isBlocked = settings_blocklist.isBlocked
+local findOccupant = state_occupants.findOccupant
+local enqueue = state_queue.enqueue
+local newRequest = state_queue.newRequest
+local rename = occupancy_joined.rename
+local requested = occupancy_joined.requested
+
+function isNickBlocked(membership, nick)
+    return isBlocked(membership.username, membership.room, nick)
+end
 
 --- Asks for the wanted nick, in case it is free now.
-function occupancy_joined.regainNick(membership)
+function occupancy_nick.regainNick(membership)
     local wanted = membership.wantedNick
     local place = membership.place
     local isFree = membership.nick ~= wanted and findOccupant(membership.view, wanted) == nil
@@ -10634,12 +10708,12 @@ function occupancy_joined.regainNick(membership)
 end
 
 --- Asks for another nick for the account itself. No session is told if the room refuses.
-function occupancy_joined.requestNick(membership, nick)
+function occupancy_nick.requestNick(membership, nick)
     if not isNickBlocked(membership, nick) then
         local place = membership.place
         local request = newRequest("rename", nil, nil, nick, st.presence())
         if place.phase == "joined" then
-            occupancy_joined.requested(membership, place, request)
+            requested(membership, place, request)
         else
             enqueue(membership, request)
         end
@@ -10745,7 +10819,7 @@ local adopt = occupancy_joined.adopt
 local answeredAsJoin = occupancy_joined.answeredAsJoin
 local letIn = occupancy_joined.letIn
 local proceed = occupancy_joined.proceed
-local regainNick = occupancy_joined.regainNick
+local regainNick = occupancy_nick.regainNick
 local isExpulsion = occupancy_refusal.isExpulsion
 local isTemporary = occupancy_refusal.isTemporary
 local isTechnical = occupancy_refusal.isTechnical
@@ -13508,7 +13582,7 @@ end
 -- Sessions that leave a room, or end.
 local occupancy_depart = {}
 do
-local withdrawJoin, detachOrLeave, isLast, detach
+local withdrawJoin, follow, detachOrLeave, isLast, detach
 local bookmarkLeft = settings_bookmark_write.bookmarkLeft
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
@@ -13522,6 +13596,7 @@ local hasPending = state_queue.hasPending
 local pendingJoin = state_queue.pendingJoin
 local withdraw = state_queue.withdraw
 local disownSent = state_sent.disownSent
+local sendStanza = occupancy_outgoing.sendStanza
 local bounceAll = occupancy_refuse.bounceAll
 local ownUnavailable = occupancy_replay.ownUnavailable
 local showBest = occupancy_shown.showBest
@@ -13531,14 +13606,30 @@ local rejoin = occupancy_lost.rejoin
 
 function withdrawJoin(membership, session, nick, stanza)
     local place = membership.place
-    local isPending = place.phase == "joining" and place.operation.request ~= nil
-    bounceAll(membership, session, withdraw(membership, session))
+    local isNeeded = isUsed(membership, session) or isAutojoin(membership)
+    local isSent = place.phase == "joining" and place.operation.request ~= nil
+    local queued = {}
+    if isNeeded or not isSent and place.phase ~= "leaving" then
+        abandon(membership, session, session)
+    else
+        queued = withdraw(membership, session)
+    end
     sendTo(session, ownUnavailable(membership, stanza.attr.id, nick))
-    if isPending and not isUsed(membership) and not isAutojoin(membership) then
+    if isSent and not isNeeded then
+        follow(membership, session, queued)
         bookmarkLeft(membership)
         leave(membership, stanza)
     else
+        bounceAll(membership, session, queued)
         leaveIfUnused(membership)
+    end
+end
+
+function follow(membership, session, queued)
+    for _, stanza in ipairs(queued) do
+        if stanza.name ~= "presence" then
+            sendStanza(membership, session, stanza)
+        end
     end
 end
 
@@ -13583,7 +13674,7 @@ end
 -- join.
 function occupancy_depart.sessionLeaves(membership, session, stanza)
     if isAttached(membership, session) then
-        bounceAll(membership, session, withdraw(membership, session))
+        follow(membership, session, withdraw(membership, session))
         detachOrLeave(membership, session, stanza)
         return true
     end
@@ -13598,7 +13689,7 @@ end
 --- Detaches a session that has gone offline. Returns whether it was attached or had a pending join.
 function occupancy_depart.sessionOffline(membership, session)
     local isPending = pendingJoin(membership, session) ~= nil
-    bounceAll(membership, session, withdraw(membership, session))
+    abandon(membership, session, session)
     return detach(membership, session) or isPending
 end
 
@@ -13789,7 +13880,7 @@ do
 local onPublished, onRetracted, bookmarkOf, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, queue, UNREAD_PAUSE, unread, early
 local takeBack = occupancy_depart.takeBack
 local monotonic = state_clock.monotonic
-local requestNick = occupancy_joined.requestNick
+local requestNick = occupancy_nick.requestNick
 local BOOKMARKS = namespaces.BOOKMARKS
 local isUnheard = occupancy_operations.isUnheard
 local leaveIfUnused = occupancy_leave.leaveIfUnused
@@ -15221,7 +15312,9 @@ local isOwnNick = occupancy_burst.isOwnNick
 local onOccupant = occupancy_burst.onOccupant
 local onOccupantGone = occupancy_burst.onOccupantGone
 local onRoomPresence = occupancy_burst.onRoomPresence
-local regainNick = occupancy_joined.regainNick
+local proceedAfter = occupancy_joined.proceedAfter
+local renamedUnheard = occupancy_joined.renamedUnheard
+local regainNick = occupancy_nick.regainNick
 local selfClaimed = occupancy_joining.selfClaimed
 local onRefused = occupancy_phases.onRefused
 local onRemoved = occupancy_phases.onRemoved
@@ -15231,7 +15324,6 @@ local answerProbe = occupancy_probe.answerProbe
 local isExpulsion = occupancy_refusal.isExpulsion
 local itemOf = occupancy_replay.itemOf
 local isLateNick = occupancy_requests.isLateNick
-local renamedUnheard = occupancy_requests.renamedUnheard
 local MUC_USER = namespaces.MUC_USER
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
@@ -15298,10 +15390,15 @@ end
 
 function onUnavailable(membership, nick, stanza)
     if isRenamedUnheard(membership, nick, stanza) and not isOwnNick(membership, nick) then
-        renameLate(membership, nick)
-        if membership.place.phase == "joined" then
-            renamedUnheard(membership.place)
+        local place = membership.place
+        local request
+        if place.phase == "joined" then
+            request = renamedUnheard(place, nick)
         end
+        renameLate(membership, nick)
+        onUnavailable(membership, nick, stanza)
+        proceedAfter(membership, request)
+        return
     end
     if not isOwnNick(membership, nick) and not isLeaveAnswer(membership, stanza) then
         onOccupantGone(membership, nick, stanza)
