@@ -172,9 +172,6 @@ local nonsense = {
 	["a wrong count of occupants"] = function (m)
 		return m.view.list and m.view.list.count ~= count(m.view.list.occupants);
 	end;
-	["a query of the archive while leaving"] = function (m, place)
-		return place.phase == "leaving" and m.catchUp and m.catchUp.progress.step == "querying";
-	end;
 	["a queued join of an attached session, without an operation"] = function (m, place)
 		if place.phase ~= "joined" or place.operation then return false; end
 		for session in pairs(m.attached) do
