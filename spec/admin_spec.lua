@@ -42,7 +42,7 @@ describe("O3: the module logs a warning at load:", function ()
 		assert.matches("remove it from modules_enabled", text, 1, true);
 	end);
 
-	it("about minimix_archive = "mam" without mod_mam", function ()
+	it("about minimix_archive set to mam without mod_mam", function ()
 		assert.is_string(warning({ options = { minimix_archive = "mam" } }, "mod_mam is not loaded"));
 	end);
 
