@@ -478,7 +478,7 @@ describe("offline members of a room", function ()
 	local offline = "<presence type='unavailable'><x xmlns='"..xmlns_user.."'>"
 		.."<item affiliation='member' role='none' nick='Carol'/></x></presence>";
 
-	-- Returns the room's answer to a join. It includes the member Carol, who is offline.
+	-- Returns the room's answer to a join. It includes the offline member Carol.
 	local function answer(s, id)
 		s:from("Bob", "<presence>"..scene.status().."</presence>");
 		s:from("Carol", offline);
@@ -526,6 +526,18 @@ describe("offline members of a room", function ()
 		assert.same({
 			"message groupchat room subject:"; "presence - room/Alice 110"; "presence - room/Bob"; "presence - room/Carol";
 		}, lines);
+	end);
+
+	it("B3: a member with an invalid JID causes no error", function ()
+		local s, phone = with_member();
+		seen(phone);
+		local item = "<x xmlns='"..xmlns_user.."'><item affiliation='member' role='none' jid='@'/></x>";
+		s:from(nil, "<presence type='unavailable'>"..item.."</presence>");
+		s:from("Dave", "<presence>"..item.."</presence>");
+		s:from("Bob", "<message type='groupchat'><body>hi</body></message>");
+		assert.same({
+			"presence unavailable room"; "presence - room/Dave"; "message groupchat room/Bob hi";
+		}, seen(phone));
 	end);
 
 	it("R1: do not count as occupants", function ()
