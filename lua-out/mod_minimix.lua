@@ -2299,7 +2299,6 @@ local state_view = {}
 do
 local forgetOccupants = state_occupants.forgetOccupants
 local keep = state_occupants.keepOccupant
-local textOf = minimix_text.textOf
 
 function state_view.newView()
     return {position = 0}
@@ -2311,6 +2310,7 @@ function state_view.clearView(view)
     view.offline = nil
     view.self = nil
     view.selfNick = nil
+    view.isJidHidden = nil
     view.room = nil
     view.isRoomFirst = nil
     view.subject = nil
@@ -2326,23 +2326,6 @@ function state_view.keepOccupant(room, view, nick, held)
         view.stale = "incomplete"
     end
     return isKept
-end
-
---- Returns the account's own presence. The caller may change it.
-function state_view.selfOf(view)
-    if view.self == nil then
-        return nil
-    else
-        return xml.parse("<presence" .. view.self)
-    end
-end
-
---- Caches the account's own presence. Returns whether it has changed.
-function state_view.setSelf(view, nick, presence)
-    local before = view.self
-    view.self = textOf(presence)
-    view.selfNick = nick
-    return view.self ~= before
 end
 
 --- Marks the view as outdated, unless it is incomplete.
@@ -3912,6 +3895,85 @@ function settings_blocklist.isBlocked(username, room, nick)
 end
 end
 
+-- src/state/self.ts
+--
+-- The account's own presence in a room. It is stored in the form that other occupants see, so that their copies share it.
+local state_self = {}
+do
+local itemIn, withoutStatus
+local MUC_USER = namespaces.MUC_USER
+local hold = state_held.hold
+local isSamePresence = state_held.isSamePresence
+local stanzaOf = state_held.stanzaOf
+
+function itemIn(presence)
+    local opt_6 = presence:get_child("x", MUC_USER)
+    return opt_6 and opt_6:get_child("item")
+end
+
+function withoutStatus(presence)
+    local copy = st.clone(presence)
+    copy.attr.to = nil
+    local x = copy:get_child("x", MUC_USER)
+    if x ~= nil then
+        x:maptags(function(tag)
+            if tag.name == "status" then
+                return nil
+            else
+                return tag
+            end
+        end)
+    end
+    return copy
+end
+
+--- Returns the account's own presence without status codes. The caller may change it.
+function state_self.selfOf(membership)
+    local view = membership.view
+    local self_
+    if view.self ~= nil then
+        self_ = stanzaOf(view.self)
+    end
+    if self_ == nil then
+        return nil
+    end
+    self_.attr.id = nil
+    local item
+    if view.isJidHidden == true then
+        item = itemIn(self_)
+    end
+    if item ~= nil then
+        item.attr.jid = membership.occupant
+    end
+    return self_
+end
+
+--- Caches the account's own presence. Returns whether it has changed.
+function state_self.setSelf(membership, nick, presence)
+    local view = membership.view
+    local before = view.self
+    local wasHidden = view.isJidHidden
+    local copy = withoutStatus(presence)
+    local item
+    if not view.nonAnonymous then
+        item = itemIn(copy)
+    end
+    local isHidden = (item and item.attr.jid) == membership.occupant
+    if isHidden then
+        item.attr.jid = nil
+    end
+    local self_ = hold(copy)
+    view.self = self_
+    view.selfNick = nick
+    if isHidden then
+        view.isJidHidden = true
+    else
+        view.isJidHidden = nil
+    end
+    return before == nil or view.isJidHidden ~= wasHidden or not isSamePresence(before, self_)
+end
+end
+
 -- src/state/limits.ts
 --
 -- Limits of requests per account, so that no account can disturb others.
@@ -4376,22 +4438,22 @@ local send_own = {}
 do
 local isAsTold, itemOf, namesOccupant, addressed
 local MUC_USER = namespaces.MUC_USER
-local selfOf = state_view.selfOf
+local selfOf = state_self.selfOf
 local isSameContent = minimix_stanzas.isSameContent
 local textOf = minimix_text.textOf
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
 
-function isAsTold(attachment, view)
+function isAsTold(membership, attachment)
     local told
     if attachment.told ~= nil then
         told = xml.parse("<presence" .. attachment.told)
     end
-    local self_
+    local state_self
     if told ~= nil then
-        self_ = selfOf(view)
+        state_self = selfOf(membership)
     end
-    return told ~= nil and self_ ~= nil and isSameContent(told, self_)
+    return told ~= nil and state_self ~= nil and isSameContent(told, state_self)
 end
 
 --- Sends a presence of the account's own occupant to one session.
@@ -4430,7 +4492,7 @@ end
 -- presence with its join, and nothing else of the account since, is skipped.
 function send_own.forkOwn(membership, presence, except)
     for session, attachment in pairs(membership.attached) do
-        local isTold = presence.attr.type == nil and isAsTold(attachment, membership.view)
+        local isTold = presence.attr.type == nil and isAsTold(membership, attachment)
         attachment.told = nil
         if session ~= except and not isTold then
             send_own.sendOwn(membership, session, presence)
@@ -4439,13 +4501,13 @@ function send_own.forkOwn(membership, presence, except)
 end
 
 --- Notes that a session got our own presence with its join, ahead of the room.
-function send_own.noteTold(membership, session, self_)
+function send_own.noteTold(membership, session, state_self)
     local attachment
     if session ~= nil then
         attachment = membership.attached[session]
     end
-    if attachment ~= nil and self_ ~= nil then
-        attachment.told = textOf(self_)
+    if attachment ~= nil and state_self ~= nil then
+        attachment.told = textOf(state_self)
     end
 end
 
@@ -7389,14 +7451,14 @@ end
 -- The replay: stanzas for a session that attaches to a room that the account is in.
 local occupancy_replay = {}
 do
-local sendRoom, addStatus, emptySubject, ownAffiliation
+local sendRoom, withOwnElement, addStatus, emptySubject, ownAffiliation
 local MUC_USER = namespaces.MUC_USER
 local counters = state_counters.counters
 local messageOf = state_held.messageOf
 local stanzaOf = state_held.stanzaOf
 local eachOccupant = state_occupants.eachOccupant
 local eachMember = state_offline.eachMember
-local selfOf = state_view.selfOf
+local selfOf = state_self.selfOf
 local sendHeld = send_fork.sendHeld
 local sendTo = send_fork.sendTo
 local sendOwn = send_own.sendOwn
@@ -7441,20 +7503,8 @@ function occupancy_replay.selfPresence(membership, request, shown)
     if shown == nil then
         return nil
     end
-    local self_ = occupancy_replay.ownPresence(membership, shown)
-    self_.attr.id = request.id
-    local x = self_:get_child("x", MUC_USER)
-    if x == nil then
-        x = st.stanza("x", {xmlns = MUC_USER})
-        self_:add_direct_child(x)
-    end
-    x:maptags(function(tag)
-        if tag.name == "status" then
-            return nil
-        else
-            return tag
-        end
-    end)
+    local state_self, x = withOwnElement(membership, shown)
+    state_self.attr.id = request.id
     if view.nonAnonymous then
         addStatus(x, "100")
     end
@@ -7465,15 +7515,18 @@ function occupancy_replay.selfPresence(membership, request, shown)
     if request.nick ~= membership.nick then
         addStatus(x, "210")
     end
-    return self_
+    return state_self
 end
 
---- Returns our own presence under the current nick. Between the two presences of a nick change (XEP-0045 7.6) the room
--- has not sent it.
-function occupancy_replay.ownPresence(membership, self_)
-    local presence = st.clone(self_)
+function withOwnElement(membership, state_self)
+    local presence = st.clone(state_self)
     presence.attr.from = membership.room .. "/" .. membership.nick
-    return presence
+    local x = presence:get_child("x", MUC_USER)
+    if x == nil then
+        x = st.stanza("x", {xmlns = MUC_USER})
+        presence:add_direct_child(x)
+    end
+    return presence, x
 end
 
 function addStatus(x, code)
@@ -7487,10 +7540,10 @@ function emptySubject(membership)
 end
 
 function ownAffiliation(membership)
-    local self_ = selfOf(membership.view)
+    local state_self = selfOf(membership)
     local affiliation
-    if self_ ~= nil then
-        affiliation = occupancy_replay.itemOf(self_).affiliation
+    if state_self ~= nil then
+        affiliation = occupancy_replay.itemOf(state_self).affiliation
     end
     return affiliation or "none"
 end
@@ -7506,15 +7559,22 @@ end
 function occupancy_replay.replay(membership, request, shown)
     counters.replays = counters.replays + 1
     occupancy_replay.sendOccupants(membership, request.session)
-    local self_ = occupancy_replay.selfPresence(membership, request, shown)
-    if self_ ~= nil then
-        sendOwn(membership, request.session, self_)
+    local state_self = occupancy_replay.selfPresence(membership, request, shown)
+    if state_self ~= nil then
+        sendOwn(membership, request.session, state_self)
     end
     sendHistory(membership, request)
     occupancy_replay.sendSubject(membership, request.session)
     if not membership.view.isRoomFirst then
         sendRoom(membership, request.session)
     end
+end
+
+--- Returns our own presence under the current nick, with code 110. `self` is our own presence without codes.
+function occupancy_replay.ownPresence(membership, state_self)
+    local presence, x = withOwnElement(membership, state_self)
+    addStatus(x, "110")
+    return presence
 end
 
 --- Returns the confirmation for a session that leaves while the account stays (XEP-0045 7.14).
@@ -7554,10 +7614,11 @@ end
 -- gets it all at once with our own presence. Other sessions get only changes.
 local occupancy_burst = {}
 do
-local shownSince, isAnswering, isOfMember, onOffline, keyOfJid, forgetOffline, isKnown, hasOffline, areShown, toldLater, reducedSelf, shortened, isModerator, LONGEST_ROLE
+local shownSince, isAnswering, isOfMember, onOffline, keyOfJid, forgetOffline, isKnown, hasOffline, areShown, reducedSelf, shortened, isModerator, LONGEST_ROLE
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
+local ownPresence = occupancy_replay.ownPresence
 local MUC_USER = namespaces.MUC_USER
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
@@ -7579,10 +7640,10 @@ local eachMember = state_offline.eachMember
 local forgetMember = state_offline.forgetMember
 local keepMember = state_offline.keepMember
 local noMembers = state_offline.noMembers
+local selfOf = state_self.selfOf
+local setSelf = state_self.setSelf
 local keepOccupant = state_view.keepOccupant
 local outdate = state_view.outdate
-local selfOf = state_view.selfOf
-local setSelf = state_view.setSelf
 
 function shownSince(membership)
     local place = membership.place
@@ -7674,28 +7735,11 @@ function areShown(presences, shown)
     return true
 end
 
-function toldLater(stanza)
-    local copy = st.clone(toldAgain(stanza))
-    copy.attr.to = nil
-    copy.attr.id = nil
-    local x = copy:get_child("x", MUC_USER)
-    if x ~= nil then
-        x:maptags(function(tag)
-            if tag.name == "status" and tag.attr.code ~= "110" then
-                return nil
-            else
-                return tag
-            end
-        end)
-    end
-    return copy
-end
-
 function reducedSelf(stanza)
-    local itemOf_result_13 = itemOf(stanza)
-    local affiliation = itemOf_result_13.affiliation
-    local role = itemOf_result_13.role
-    return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = shortened(affiliation), role = shortened(role)}):up():tag("status", {code = "110"}):reset()
+    local itemOf_result_12 = itemOf(stanza)
+    local affiliation = itemOf_result_12.affiliation
+    local role = itemOf_result_12.role
+    return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = shortened(affiliation), role = shortened(role)}):reset()
 end
 
 function shortened(value)
@@ -7712,16 +7756,16 @@ end
 
 --- Tells the sessions about a nick that the account got with a rejoin, as a nick change (XEP-0045 7.6).
 function occupancy_burst.announceIfRenamed(membership, nick)
-    local self_
+    local state_self
     if occupancy_burst.isRenamed(membership, nick) then
-        self_ = selfOf(membership.view)
+        state_self = selfOf(membership)
     end
-    if self_ ~= nil then
+    if state_self ~= nil then
         membership.nick = nick
-        fork(membership, nickChange(membership, self_))
-        self_.attr.from = membership.room .. "/" .. nick
-        setSelf(membership.view, nick, self_)
-        forkOwn(membership, self_)
+        fork(membership, nickChange(membership, state_self))
+        local own = ownPresence(membership, state_self)
+        setSelf(membership, nick, own)
+        forkOwn(membership, own)
     end
 end
 
@@ -7842,7 +7886,7 @@ end
 function occupancy_burst.keepSelf(membership, nick, stanza)
     local view = membership.view
     local isKept = mayKeep(stanza)
-    local now = isKept and toldLater(stanza) or reducedSelf(stanza)
+    local now = isKept and toldAgain(stanza) or reducedSelf(stanza)
     membership.nick = nick
     setOwnNick(view, nick)
     if hasStatus(stanza, "100") then
@@ -7851,7 +7895,7 @@ function occupancy_burst.keepSelf(membership, nick, stanza)
     if hasStatus(stanza, "170") then
         view.logged = true
     end
-    local before = selfOf(view)
+    local before = selfOf(membership)
     if before ~= nil and isModerator(before) ~= isModerator(now) and not view.nonAnonymous then
         outdate(view)
     end
@@ -7859,7 +7903,7 @@ function occupancy_burst.keepSelf(membership, nick, stanza)
         noteOver("minimix_max_cached_size", membership.username, membership.room)
         view.stale = "incomplete"
     end
-    return setSelf(view, nick, now)
+    return setSelf(membership, nick, now)
 end
 
 LONGEST_ROLE = 16
@@ -8347,7 +8391,7 @@ local presenceContent = state_availability.presenceContent
 local saveSoon = state_store.saveSoon
 local hold = state_held.hold
 local stanzaOf = state_held.stanzaOf
-local selfOf = state_view.selfOf
+local selfOf = state_self.selfOf
 local attachSession = state_memberships.attachSession
 local isDetachedFor = state_memberships.isDetachedFor
 local presenceIdFor = send_upstream.presenceIdFor
@@ -8382,10 +8426,10 @@ function candidateOf(request)
     end
 end
 
-function withPayload(self_, before, after)
+function withPayload(state_self, before, after)
     local copy = st.clone(after)
-    copy.attr.from = self_.attr.from
-    for _, tag in ipairs(self_.tags) do
+    copy.attr.from = state_self.attr.from
+    for _, tag in ipairs(state_self.tags) do
         local isOfClient = tag.attr.xmlns == nil or before ~= nil and hasChildLike(before, tag)
         if not isOfClient and not hasChildLike(after, tag) then
             copy:add_direct_child(st.clone(tag))
@@ -8426,10 +8470,10 @@ function detachedPresence(membership)
     if options.detachedShow ~= "none" then
         presence:tag("show"):text(options.detachedShow):up()
     end
-    local self_ = selfOf(membership.view)
+    local state_self = selfOf(membership)
     local update
-    if self_ ~= nil then
-        update = self_:get_child("x", VCARD_UPDATE)
+    if state_self ~= nil then
+        update = state_self:get_child("x", VCARD_UPDATE)
     end
     if update ~= nil then
         presence:add_direct_child(st.clone(update))
@@ -8459,20 +8503,20 @@ end
 
 --- Returns our own presence as the room will show it when the session of a join is attached. It is `before` if nothing
 -- changes.
-function occupancy_shown.selfToBe(membership, request, self_)
+function occupancy_shown.selfToBe(membership, request, state_self)
     local attachment = chooseShown(membership, request)
-    if self_ == nil or attachment == nil then
-        return self_
+    if state_self == nil or attachment == nil then
+        return state_self
     end
     local shown = membership.shownPresence
     if shown == hold(attachment.presence) then
-        return self_
+        return state_self
     end
     local temp_5
     if shown ~= nil then
         temp_5 = stanzaOf(shown)
     end
-    return withPayload(self_, temp_5, attachment.presence)
+    return withPayload(state_self, temp_5, attachment.presence)
 end
 
 --- Returns the presence to send with a join, and records it as shown. `request` is that of the session that joins.
@@ -8520,12 +8564,12 @@ function occupancy_shown.updatePresence(membership, session, stanza)
     attachSession(membership, session, presenceContent(stanza), stanza.attr.id)
     local known
     if not occupancy_shown.showBest(membership) then
-        known = selfOf(membership.view)
+        known = selfOf(membership)
     end
     if known ~= nil then
-        local self_ = ownPresence(membership, known)
-        self_.attr.id = stanza.attr.id
-        sendOwn(membership, session, self_)
+        local state_self = ownPresence(membership, known)
+        state_self.attr.id = stanza.attr.id
+        sendOwn(membership, session, state_self)
     end
 end
 end
@@ -9688,7 +9732,7 @@ local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local after = minimix_turn.after
 local findOccupant = state_occupants.findOccupant
-local selfOf = state_view.selfOf
+local selfOf = state_self.selfOf
 local presenceContent = state_availability.presenceContent
 local noteOver = state_limits.noteOver
 local attachSession = state_memberships.attachSession
@@ -9795,11 +9839,11 @@ function serve(membership, place, request)
 end
 
 function serveFromView(membership, request)
-    local self_ = selfToBe(membership, request, selfOf(membership.view))
-    replay(membership, request, self_)
+    local state_self = selfToBe(membership, request, selfOf(membership))
+    replay(membership, request, state_self)
     attach(membership, request)
     if showBest(membership) then
-        noteTold(membership, request.session, self_)
+        noteTold(membership, request.session, state_self)
     end
     release(membership, request)
 end
@@ -9901,10 +9945,10 @@ end
 function occupantsShown(membership, operation)
     local request = operation.request
     operation.stage = "history"
-    local self_ = selfPresence(membership, request, selfOf(membership.view))
+    local state_self = selfPresence(membership, request, selfOf(membership))
     sendOccupants(membership, request.session)
-    if self_ ~= nil then
-        sendOwn(membership, request.session, self_)
+    if state_self ~= nil then
+        sendOwn(membership, request.session, state_self)
     end
     occupancy_joined.letIn(membership, request)
 end
@@ -14839,16 +14883,17 @@ local now = state_memberships.now
 local inLine = state_place.inLine
 local enqueue = state_queue.enqueue
 local newRequest = state_queue.newRequest
+local setSelf = state_self.setSelf
 local keepOccupant = state_view.keepOccupant
-local setSelf = state_view.setSelf
 
-function showFormer(room, view, former)
+function showFormer(membership, former)
+    local view = membership.view
     for nick, held in pairs(former.occupants or {}) do
         restoreHeld(held)
-        keepOccupant(room, view, nick, held)
+        keepOccupant(membership.room, view, nick, held)
     end
     if former.self ~= nil then
-        setSelf(view, jids.resource(former.self.attr.from or "") or "", former.self)
+        setSelf(membership, jids.resource(former.self.attr.from or "") or "", former.self)
     end
     view.room = former.presenceOfRoom
     view.isRoomFirst = former.presenceOfRoom ~= nil
@@ -14994,7 +15039,7 @@ function state_upgrade.convert(membership)
     else
         membership.shownPresence = hold(former.shownPresence)
     end
-    showFormer(membership.room, membership.view, former)
+    showFormer(membership, former)
     membership.place = placeOf(membership, former)
     takeRequests(membership, former)
     local fields = membership
@@ -15010,7 +15055,7 @@ end
 -- The state that one instance of the module hands to the next on a reload. The versions may differ.
 local state_snapshot = {}
 do
-local restoreAccount, restoreMembership, complete
+local restoreAccount, restoreMembership, restorePresence, complete
 local allRefusals = state_bookmarks.allRefusals
 local restoreRefusals = state_bookmarks.restoreRefusals
 local monotonic = state_clock.monotonic
@@ -15078,14 +15123,19 @@ function restoreMembership(membership, isOld)
         end
     end
     restoreReader(membership.view)
-    if membership.shownPresence ~= nil then
-        restoreHeld(membership.shownPresence)
-    end
+    restorePresence(membership.shownPresence)
+    restorePresence(membership.view.self)
     for session in pairs(membership.attached) do
         noteJoined(session, membership.room)
     end
     if membership.occupant ~= occupantJid(membership.username) then
         addFormerOccupant(membership.username, membership.room, membership.occupant, membership.nick)
+    end
+end
+
+function restorePresence(presence)
+    if presence ~= nil then
+        restoreHeld(presence)
     end
 end
 

@@ -3,7 +3,7 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { itemOf, nickChange, occupantGone } from "./replay";
+import { itemOf, nickChange, occupantGone, ownPresence } from "./replay";
 import { MUC_USER, Status } from "../namespaces";
 import { fork, sendTo } from "../send/fork";
 import { forkOther, forkOwn } from "../send/own";
@@ -14,7 +14,8 @@ import { askingSession, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
 import { eachOccupant, findOccupant, forgetOccupant, setOwnNick } from "../state/occupants";
 import { eachMember, forgetMember, keepMember, noMembers } from "../state/offline";
-import { keepOccupant, outdate, type RoomView, selfOf, setSelf } from "../state/view";
+import { selfOf, setSelf } from "../state/self";
+import { keepOccupant, outdate, type RoomView } from "../state/view";
 
 /** Returns the nicks that the room has shown since a join was sent. Undefined if it does not answer one. */
 function shownSince(membership: Membership): LuaSet<string> | undefined {
@@ -206,7 +207,7 @@ function areShown(presences: LuaIterable<LuaMultiReturn<[string, Held]>>, shown:
 export function keepSelf(membership: Membership, nick: string, stanza: Stanza): boolean {
     const view = membership.view;
     const isKept = mayKeep(stanza);
-    const now = isKept ? toldLater(stanza) : reducedSelf(stanza);
+    const now = isKept ? toldAgain(stanza) : reducedSelf(stanza);
     membership.nick = nick;
     setOwnNick(view, nick);
     if (hasStatus(stanza, Status.NonAnonymous)) {
@@ -215,7 +216,7 @@ export function keepSelf(membership: Membership, nick: string, stanza: Stanza): 
     if (hasStatus(stanza, Status.LoggingOn)) {
         view.logged = true;
     }
-    const before = selfOf(view);
+    const before = selfOf(membership);
     if (before !== undefined && isModerator(before) !== isModerator(now) && !view.nonAnonymous) {
         // In a semi-anonymous room only moderators see real JIDs (XEP-0045 5.1.1).
         outdate(view);
@@ -224,19 +225,7 @@ export function keepSelf(membership: Membership, nick: string, stanza: Stanza): 
         noteOver("minimix_max_cached_size", membership.username, membership.room);
         view.stale = "incomplete";
     }
-    return setSelf(view, nick, now);
-}
-
-/** Returns our own presence without parts that only answer a join: the id, and codes that the view stores. */
-function toldLater(stanza: Stanza): Stanza {
-    const copy = st.clone(toldAgain(stanza));
-    copy.attr.to = undefined;
-    copy.attr.id = undefined;
-    const x = copy.get_child("x", MUC_USER);
-    if (x !== undefined) {
-        x.maptags((tag) => (tag.name === "status" && tag.attr.code !== Status.Self ? undefined : tag));
-    }
-    return copy;
+    return setSelf(membership, nick, now);
 }
 
 /** The longest affiliation or role is "participant" (XEP-0045 17.3). */
@@ -249,8 +238,6 @@ function reducedSelf(stanza: Stanza): Stanza {
         .presence({ from: stanza.attr.from })
         .tag("x", { xmlns: MUC_USER })
         .tag("item", { affiliation: shortened(affiliation), role: shortened(role) })
-        .up()
-        .tag("status", { code: Status.Self })
         .reset();
 }
 
@@ -264,13 +251,13 @@ function isModerator(presence: Stanza): boolean {
 
 /** Tells the sessions about a nick that the account got with a rejoin, as a nick change (XEP-0045 7.6). */
 export function announceIfRenamed(membership: Membership, nick: string): void {
-    const self = isRenamed(membership, nick) ? selfOf(membership.view) : undefined;
+    const self = isRenamed(membership, nick) ? selfOf(membership) : undefined;
     if (self !== undefined) {
         membership.nick = nick;
         fork(membership, nickChange(membership, self));
-        self.attr.from = `${membership.room}/${nick}`;
-        setSelf(membership.view, nick, self);
-        forkOwn(membership, self);
+        const own = ownPresence(membership, self);
+        setSelf(membership, nick, own);
+        forkOwn(membership, own);
     }
 }
 

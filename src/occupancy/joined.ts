@@ -14,7 +14,7 @@ import { forkOwn, noteTold, sendOwn } from "../send/own";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { after } from "../turn";
 import { findOccupant } from "../state/occupants";
-import { selfOf } from "../state/view";
+import { selfOf } from "../state/self";
 import { presenceContent } from "../state/availability";
 import { noteOver } from "../state/limits";
 import { attachSession, isAttached, isCurrent, type Membership, setAttachment, queueOf } from "../state/memberships";
@@ -101,7 +101,7 @@ function serve(membership: Membership, place: Joined, request: SessionRequest): 
 }
 
 function serveFromView(membership: Membership, request: SessionRequest): void {
-    const self = selfToBe(membership, request, selfOf(membership.view));
+    const self = selfToBe(membership, request, selfOf(membership));
     replay(membership, request, self);
     attach(membership, request);
     if (showBest(membership)) {
@@ -236,7 +236,7 @@ export function answeredAsJoin(membership: Membership, operation: Resync): void 
 function occupantsShown(membership: Membership, operation: Resync): void {
     const request = operation.request;
     operation.stage = "history";
-    const self = selfPresence(membership, request, selfOf(membership.view));
+    const self = selfPresence(membership, request, selfOf(membership));
     sendOccupants(membership, request.session);
     if (self !== undefined) {
         sendOwn(membership, request.session, self);

@@ -8,7 +8,7 @@ import { ownPresence } from "./replay";
 import { bestSession, type Candidate, presenceContent } from "../state/availability";
 import { saveSoon } from "../state/store";
 import { hold, stanzaOf } from "../state/held";
-import { selfOf } from "../state/view";
+import { selfOf } from "../state/self";
 import { attachSession, isDetachedFor, type Membership } from "../state/memberships";
 import { type Attachment, Phase, type SessionRequest } from "../state/place";
 import { presenceIdFor, sendPresence } from "../send/upstream";
@@ -157,7 +157,7 @@ function detachedPresence(membership: Membership): Stanza {
     if (options.detachedShow !== "none") {
         presence.tag("show").text(options.detachedShow).up();
     }
-    const self = selfOf(membership.view);
+    const self = selfOf(membership);
     const update = self === undefined ? undefined : self.get_child("x", VCARD_UPDATE);
     if (update !== undefined) {
         presence.add_direct_child(st.clone(update));
@@ -171,7 +171,7 @@ function detachedPresence(membership: Membership): Stanza {
  */
 export function updatePresence(membership: Membership, session: string, stanza: Stanza): void {
     attachSession(membership, session, presenceContent(stanza), stanza.attr.id);
-    const known = showBest(membership) ? undefined : selfOf(membership.view);
+    const known = showBest(membership) ? undefined : selfOf(membership);
     if (known !== undefined) {
         const self = ownPresence(membership, known);
         self.attr.id = stanza.attr.id;

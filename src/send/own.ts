@@ -6,7 +6,7 @@ import * as xml from "util.xml";
 import { MUC_USER } from "../namespaces";
 import type { Membership } from "../state/memberships";
 import type { Attachment } from "../state/place";
-import { type RoomView, selfOf } from "../state/view";
+import { selfOf } from "../state/self";
 import { isSameContent } from "../stanzas";
 import { textOf } from "../text";
 import { fork, sendTo } from "./fork";
@@ -17,7 +17,7 @@ import { fork, sendTo } from "./fork";
  */
 export function forkOwn(membership: Membership, presence: Stanza, except?: string): void {
     for (const [session, attachment] of membership.attached) {
-        const isTold = presence.attr.type === undefined && isAsTold(attachment, membership.view);
+        const isTold = presence.attr.type === undefined && isAsTold(membership, attachment);
         attachment.told = undefined;
         if (session !== except && !isTold) {
             sendOwn(membership, session, presence);
@@ -34,9 +34,9 @@ export function noteTold(membership: Membership, session: string | undefined, se
 }
 
 /** Whether the room has sent what the session got with its join. Some services change the order of the children. */
-function isAsTold(attachment: Attachment, view: RoomView): boolean {
+function isAsTold(membership: Membership, attachment: Attachment): boolean {
     const told = attachment.told === undefined ? undefined : xml.parse(`<presence${attachment.told}`);
-    const self = told === undefined ? undefined : selfOf(view);
+    const self = told === undefined ? undefined : selfOf(membership);
     return told !== undefined && self !== undefined && isSameContent(told, self);
 }
 

@@ -15,7 +15,7 @@ import {
 import { type Known, deliveries, restoreDeliveries } from "./deliveries";
 import { addFormerOccupant, type FormerOccupants, formerOccupants, restoreFormerOccupants } from "./former";
 import { inLine, isKnownPhase, Phase } from "./place";
-import { restoreHeld } from "./held";
+import { type Held, restoreHeld } from "./held";
 import { restoreReader } from "./occupants";
 import { newView, outdate } from "./view";
 import { convert } from "./upgrade";
@@ -126,14 +126,19 @@ function restoreMembership(membership: Membership, isOld: boolean): void {
         membership.detachedAt = membership.detachedAt === undefined ? undefined : monotonic();
     }
     restoreReader(membership.view);
-    if (membership.shownPresence !== undefined) {
-        restoreHeld(membership.shownPresence);
-    }
+    restorePresence(membership.shownPresence);
+    restorePresence(membership.view.self);
     for (const [session] of membership.attached) {
         noteJoined(session, membership.room);
     }
     if (membership.occupant !== occupantJid(membership.username)) {
         addFormerOccupant(membership.username, membership.room, membership.occupant, membership.nick);
+    }
+}
+
+function restorePresence(presence: Held | undefined): void {
+    if (presence !== undefined) {
+        restoreHeld(presence);
     }
 }
 

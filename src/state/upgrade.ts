@@ -6,7 +6,8 @@ import { type Held, hold, restoreHeld } from "./held";
 import { isAttached, type Membership, now } from "./memberships";
 import { inLine, type Join, Phase, type Place } from "./place";
 import { enqueue, newRequest } from "./queue";
-import { keepOccupant, type RoomView, setSelf } from "./view";
+import { setSelf } from "./self";
+import { keepOccupant } from "./view";
 
 interface FormerRequest {
     readonly session: string | undefined;
@@ -92,7 +93,7 @@ export function convert(membership: Membership): boolean {
     }
     membership.liveness.unanswered = former.unanswered ?? 0;
     membership.shownPresence = former.shownPresence === undefined ? undefined : hold(former.shownPresence);
-    showFormer(membership.room, membership.view, former);
+    showFormer(membership, former);
     membership.place = placeOf(membership, former);
     takeRequests(membership, former);
     const fields = membership as unknown as LuaTable<string, unknown>;
@@ -102,13 +103,14 @@ export function convert(membership: Membership): boolean {
     return true;
 }
 
-function showFormer(room: string, view: RoomView, former: Partial<Former>): void {
+function showFormer(membership: Membership, former: Partial<Former>): void {
+    const view = membership.view;
     for (const [nick, held] of former.occupants ?? new LuaMap()) {
         restoreHeld(held);
-        keepOccupant(room, view, nick, held);
+        keepOccupant(membership.room, view, nick, held);
     }
     if (former.self !== undefined) {
-        setSelf(view, jids.resource(former.self.attr.from ?? "") ?? "", former.self);
+        setSelf(membership, jids.resource(former.self.attr.from ?? "") ?? "", former.self);
     }
     view.room = former.presenceOfRoom;
     view.isRoomFirst = former.presenceOfRoom !== undefined;

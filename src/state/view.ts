@@ -1,20 +1,20 @@
 // The cache of a room for an account, from which later joins are served. Missing parts take no memory.
 
-import * as xml from "util.xml";
 import type { Held } from "./held";
 import type { OccupantReader } from "./occupant-list";
 import { forgetOccupants, keepOccupant as keep } from "./occupants";
 import type { OfflineMembers } from "./offline";
-import { textOf } from "../text";
 
 /** The other occupants are in the room's list that the account reads. */
 export interface RoomView extends OccupantReader {
     /** Members that the room has shown as offline. */
     offline?: OfflineMembers | undefined;
-    /** The account's own presence: the XML after the name. */
-    self?: string | undefined;
+    /** The account's own presence, see self.ts. */
+    self?: Held | undefined;
     /** The nick of that presence. */
     selfNick?: string | undefined;
+    /** The own presence has the account's JID, which the room shows to moderators and to the account itself only. */
+    isJidHidden?: true | undefined;
     /** Presence of the room itself: its avatar and capabilities. */
     room?: Held | undefined;
     /** Whether the room sends it before the occupants. Otherwise it comes after the subject. */
@@ -39,6 +39,7 @@ export function clearView(view: RoomView): void {
     view.offline = undefined;
     view.self = undefined;
     view.selfNick = undefined;
+    view.isJidHidden = undefined;
     view.room = undefined;
     view.isRoomFirst = undefined;
     view.subject = undefined;
@@ -54,19 +55,6 @@ export function keepOccupant(room: string, view: RoomView, nick: string, held: H
         view.stale = "incomplete";
     }
     return isKept;
-}
-
-/** Returns the account's own presence. The caller may change it. */
-export function selfOf(view: RoomView): Stanza | undefined {
-    return view.self === undefined ? undefined : xml.parse(`<presence${view.self}`);
-}
-
-/** Caches the account's own presence. Returns whether it has changed. */
-export function setSelf(view: RoomView, nick: string, presence: Stanza): boolean {
-    const before = view.self;
-    view.self = textOf(presence);
-    view.selfNick = nick;
-    return view.self !== before;
 }
 
 /** Marks the view as outdated, unless it is incomplete. */
