@@ -1282,7 +1282,7 @@ function writeAttributes(attr, outerNamespace, start)
 end
 
 function writeAttribute(name, value, at)
-    if string.len(name) + string.len(value) <= MEMO_LENGTH then
+    if name ~= "id" and string.len(name) + string.len(value) <= MEMO_LENGTH then
         pieces[at] = remembered(name, value)
         return at + 1
     end
@@ -2321,11 +2321,29 @@ end
 
 --- Caches the presence of an occupant. Returns false if there is no space.
 function state_view.keepOccupant(room, view, nick, held)
+    if nick == view.own and view.self ~= nil then
+        if view.selfNick == nil then
+            view.selfNick = nick
+        end
+    end
     local isKept = keep(room, view, nick, held)
     if not isKept then
         view.stale = "incomplete"
     end
     return isKept
+end
+
+--- Returns the nick of the account's own presence.
+function state_view.selfNickOf(view)
+    local selfNick = view.selfNick
+    if selfNick == nil then
+        if view.self == nil then
+            selfNick = nil
+        else
+            selfNick = view.own
+        end
+    end
+    return selfNick
 end
 
 --- Marks the view as outdated, unless it is incomplete.
@@ -2389,7 +2407,7 @@ end
 --- Cancels the next self-ping.
 function state_memberships.stopPing(membership)
     local liveness = membership.liveness
-    if liveness.timer ~= nil then
+    if (liveness and liveness.timer) ~= nil then
         liveness.timer:stop()
         liveness.timer = nil
     end
@@ -2511,8 +2529,7 @@ function state_memberships.createMembership(username, room, nick)
         attached = state_memberships.NO_SESSIONS,
         nick = nick,
         wantedNick = nick,
-        view = newView(),
-        liveness = {unanswered = 0}
+        view = newView()
     }
     local sent = reviveSent(occupant, room)
     if sent ~= nil then
@@ -2568,6 +2585,20 @@ function state_memberships.setPlace(membership, place)
     membership.place = place
 end
 
+--- Returns the membership's record of self-pings, a new one if there is none.
+function state_memberships.livenessOf(membership)
+    if membership.liveness == nil then
+        membership.liveness = {unanswered = 0}
+    end
+    return membership.liveness
+end
+
+--- Consecutive self-pings without an answer.
+function state_memberships.unansweredOf(membership)
+    local liveness = membership.liveness
+    return liveness and liveness.unanswered or 0
+end
+
 --- Returns seconds of a clock that cannot be set.
 function state_memberships.now()
     return time.monotonic()
@@ -2582,7 +2613,7 @@ end
 --- Whether the account is in the room, as far as is known.
 function state_memberships.isReached(membership)
     local phase = membership.place.phase
-    return (phase == "joined" or phase == "entering") and membership.liveness.unanswered == 0
+    return (phase == "joined" or phase == "entering") and state_memberships.unansweredOf(membership) == 0
 end
 
 --- Whether the account is lost and rejoins, while its sessions do not know.
@@ -2606,12 +2637,12 @@ function state_memberships.askingSession(membership)
     if place.phase == "joining" then
         return sessionOf(place.operation.request)
     end
-    local temp_6 = place.phase == "joined"
-    if temp_6 then
+    local temp_10 = place.phase == "joined"
+    if temp_10 then
         local operation = place.operation
-        temp_6 = (operation and operation.kind) == "resync"
+        temp_10 = (operation and operation.kind) == "resync"
     end
-    if temp_6 then
+    if temp_10 then
         return place.operation.request.session
     end
     return nil
@@ -3150,6 +3181,7 @@ local id = require("util.id")
 local after = minimix_turn.after
 local post = minimix_turn.post
 local triesOf = state_memberships.triesOf
+local unansweredOf = state_memberships.unansweredOf
 --- Timeout of a question, in seconds.
 local PATIENCE = 30
 --- Timeout of a question that will be repeated, at the first attempt, in seconds.
@@ -3161,7 +3193,7 @@ local FIRST_PATIENCE = 5
 -- later question.
 function send_ask.patience(membership)
     return math.min(
-        FIRST_PATIENCE * 2 ^ math.min(triesOf(membership) + membership.liveness.unanswered, 10),
+        FIRST_PATIENCE * 2 ^ math.min(triesOf(membership) + unansweredOf(membership), 10),
         PATIENCE
     )
 end
@@ -3907,8 +3939,8 @@ local isSamePresence = state_held.isSamePresence
 local stanzaOf = state_held.stanzaOf
 
 function itemIn(presence)
-    local opt_6 = presence:get_child("x", MUC_USER)
-    return opt_6 and opt_6:get_child("item")
+    local opt_7 = presence:get_child("x", MUC_USER)
+    return opt_7 and opt_7:get_child("item")
 end
 
 function withoutStatus(presence)
@@ -3964,7 +3996,11 @@ function state_self.setSelf(membership, nick, presence)
     end
     local self_ = hold(copy)
     view.self = self_
-    view.selfNick = nick
+    if nick == view.own then
+        view.selfNick = nil
+    else
+        view.selfNick = nick
+    end
     if isHidden then
         view.isJidHidden = true
     else
@@ -5757,34 +5793,30 @@ function archive_delivered.openPart(membership)
         return
     end
     local log = logOf(membership.room)
-    membership.log = log
-    membership.part = {range = nil, position = log.last}
+    membership.part = {log = log, range = nil, position = log.last}
     log.readers[membership.username] = membership
 end
 
 --- Opens a range: the room has admitted the account, so later messages are for it.
 function archive_delivered.letIn(membership)
     archive_delivered.openPart(membership)
-    local log = membership.log
     local part = membership.part
-    if log == nil or part == nil or part.range ~= nil then
+    if part == nil or part.range ~= nil then
         return
     end
-    part.position = log.last
-    openRange(membership, part, log.last + 1)
+    part.position = part.log.last
+    openRange(membership, part, part.log.last + 1)
 end
 
 --- The account is out of the room.
 function archive_delivered.closePart(membership)
-    local log = membership.log
     local part = membership.part
-    membership.log = nil
     membership.part = nil
-    if log == nil or part == nil then
+    if part == nil then
         return
     end
-    log.readers[membership.username] = nil
-    dropUnread(log)
+    part.log.readers[membership.username] = nil
+    dropUnread(part.log)
     if closeRange(membership, part) then
         saveDeliveries(membership.username)
     end
@@ -6725,7 +6757,8 @@ end
 
 --- Whether it is known which messages of the past an account has.
 function archive_log.canRecordPast(membership)
-    local log = membership.log
+    local part = membership.part
+    local log = part and part.log
     return log == nil or select(2, rangesOf(membership.username, log.room)) and fill(log)
 end
 
@@ -6734,8 +6767,8 @@ function notPlaced(membership)
     local step = catchUp and catchUp.progress
     if (step and step.step) == "asking" then
         step.failed = true
-    elseif (step and step.step) == "draining" and membership.log ~= nil then
-        membership.log.gap = true
+    elseif (step and step.step) == "draining" and membership.part ~= nil then
+        membership.part.log.gap = true
     end
 end
 
@@ -6916,11 +6949,11 @@ function archive_log.record(membership, stanza)
         local past = pastOf(membership.room, stanza)
         return past == nil or addMissed(membership, stanza, past)
     end
-    local log = membership.log
     local part = membership.part
-    if log == nil or part == nil then
+    if part == nil then
         return false
     end
+    local log = part.log
     if log.source ~= stanza or isAnothers(log.current, membership) then
         log.source = stanza
         if isWorthKeeping(stanza) then
@@ -7269,12 +7302,12 @@ function archive_read.readBack(membership, most, since, visit, after)
     if options.archive == "mam" then
         return readLater(startReadingRoom(membership, most, since), visit)
     end
-    local log = membership.log
     local part = membership.part
     local username = membership.username
-    if log == nil or part == nil then
+    if part == nil then
         return nil
     end
+    local log = part.log
     local ranges, isKnown = rangesOf(username, membership.room)
     local isFilled = fill(log) and isKnown
     local earliest = math.max(since, expiryTime())
@@ -7644,6 +7677,7 @@ local selfOf = state_self.selfOf
 local setSelf = state_self.setSelf
 local keepOccupant = state_view.keepOccupant
 local outdate = state_view.outdate
+local selfNickOf = state_view.selfNickOf
 
 function shownSince(membership)
     local place = membership.place
@@ -7771,7 +7805,7 @@ end
 
 --- Whether our presence was last shown under another nick.
 function occupancy_burst.isRenamed(membership, nick)
-    local before = membership.view.selfNick
+    local before = selfNickOf(membership.view)
     return before ~= nil and before ~= nick
 end
 
@@ -7794,7 +7828,7 @@ function occupancy_burst.onRoomPresence(membership, stanza)
     if isAnswering(membership) then
         view.isRoomFirst = true
     elseif before == nil then
-        view.isRoomFirst = false
+        view.isRoomFirst = nil
     end
     if not isAnswering(membership) or not isKnown(before, held) then
         fork(membership, stanza)
@@ -7804,7 +7838,7 @@ end
 --- Another occupant has entered or changed.
 function occupancy_burst.onOccupant(membership, nick, stanza)
     local view = membership.view
-    if nick == view.selfNick and nick ~= membership.nick then
+    if nick ~= membership.nick and nick == selfNickOf(view) then
         occupancy_burst.announceIfRenamed(membership, membership.nick)
     end
     local isDuring = isAnswering(membership)
@@ -10342,7 +10376,9 @@ function noteAdmitted(membership, request, nick)
         membership.since = wallClock()
         membership.sinceNumber = newestNumber()
     end
-    membership.liveness.unanswered = 0
+    if membership.liveness ~= nil then
+        membership.liveness.unanswered = 0
+    end
     beginRange(membership)
     forgetRefusals(membership.username, membership.room)
     if request == nil then
@@ -10661,6 +10697,7 @@ do
 local sendTo = send_fork.sendTo
 local isAttached = state_memberships.isAttached
 local isReached = state_memberships.isReached
+local livenessOf = state_memberships.livenessOf
 local expectIqAnswer = state_pending.expectIqAnswer
 local takeIq = state_pending.takeIq
 local pendingJoin = state_queue.pendingJoin
@@ -10682,11 +10719,11 @@ end
 function occupancy_pong.awaitPong(membership, session, ping)
     local key = expectIqAnswer(session, membership.room, ping)
     if key ~= nil then
-        local membership_liveness_0, waiting_1 = membership.liveness, "waiting"
-        if membership_liveness_0[waiting_1] == nil then
-            membership_liveness_0[waiting_1] = {}
+        local liveness = livenessOf(membership)
+        if liveness.waiting == nil then
+            liveness.waiting = {}
         end
-        local waiting = membership.liveness.waiting
+        local waiting = liveness.waiting
         waiting[#waiting + 1] = key
     end
     return key ~= nil
@@ -10694,8 +10731,11 @@ end
 
 --- Answers the queued self-pings.
 function occupancy_pong.answerPings(membership)
-    local waiting = membership.liveness.waiting
-    membership.liveness.waiting = nil
+    local liveness = membership.liveness
+    local waiting = liveness and liveness.waiting
+    if membership.liveness ~= nil then
+        membership.liveness.waiting = nil
+    end
     for _, key in ipairs(waiting or {}) do
         local pending = takeIq(key, membership.room)
         if pending ~= nil then
@@ -10713,7 +10753,7 @@ end
 -- Watches rooms: self-pings (XEP-0410) to quiet rooms, and to rooms behind a broken link.
 local occupancy_watch = {}
 do
-local ask, asked, unreachable, noteHosts, lookSoon, lookAfterLinks, askAll, goBack, hasten, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, line
+local ask, forgetLiveness, asked, unreachable, noteHosts, lookSoon, lookAfterLinks, askAll, goBack, hasten, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, line
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
@@ -10725,11 +10765,13 @@ local retryLeave = occupancy_transitions.retryLeave
 local after = minimix_turn.after
 local allMemberships = state_memberships.allMemberships
 local isCurrent = state_memberships.isCurrent
+local livenessOf = state_memberships.livenessOf
 local membershipsOf = state_memberships.membershipsOf
 local now = state_memberships.now
 local setPlace = state_memberships.setPlace
 local stopPing = state_memberships.stopPing
 local triesOf = state_memberships.triesOf
+local unansweredOf = state_memberships.unansweredOf
 local patience = send_ask.patience
 local closeGap = archive_catchup.closeGap
 local holdBack = archive_catchup.holdBack
@@ -10742,29 +10784,38 @@ local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
 
 function ask(membership, gap)
-    if membership.liveness.checking or membership.place.phase ~= "joined" then
+    local liveness = membership.liveness
+    if liveness and liveness.checking or membership.place.phase ~= "joined" then
         return
     end
-    membership.liveness.checking = true
+    livenessOf(membership).checking = true
     local function answered(condition)
-        membership.liveness.checking = false
+        livenessOf(membership).checking = false
         if isCurrent(membership) and membership.place.phase == "joined" then
             asked(membership, condition, gap)
         end
         answerPings(membership)
+        forgetLiveness(membership)
     end
     selfPing(membership, answered, patience(membership))
 end
 
-function asked(membership, condition, gap)
+function forgetLiveness(membership)
     local liveness = membership.liveness
+    local isDone = (liveness and liveness.unanswered) == 0 and liveness.timer == nil and liveness.checking ~= true
+    if isDone and liveness.waiting == nil then
+        membership.liveness = nil
+    end
+end
+
+function asked(membership, condition, gap)
     if condition == nil or saysJoined(condition) then
-        local before = liveness.unanswered
-        liveness.confirmedAt = now()
+        local before = unansweredOf(membership)
         if membership.place.phase == "joined" then
             membership.place.tries = 0
+            membership.place.confirmedAt = now()
         end
-        liveness.unanswered = 0
+        livenessOf(membership).unanswered = 0
         if gap or before > 0 then
             closeGap(membership)
         end
@@ -10785,7 +10836,7 @@ function asked(membership, condition, gap)
 end
 
 function unreachable(membership)
-    local liveness = membership.liveness
+    local liveness = livenessOf(membership)
     holdBack(membership)
     liveness.unanswered = liveness.unanswered + 1
     occupancy_watch.askAfter(membership, pause(liveness.unanswered), true)
@@ -10794,8 +10845,9 @@ end
 --- Schedules the next self-ping, in place of an earlier one.
 function occupancy_watch.askAfter(membership, seconds, gap)
     stopPing(membership)
-    membership.liveness.timer = after(seconds, function()
-        membership.liveness.timer = nil
+    local liveness = livenessOf(membership)
+    liveness.timer = after(seconds, function()
+        liveness.timer = nil
         ask(membership, gap)
     end)
 end
@@ -10838,7 +10890,7 @@ function lookAfterLinks()
     for _, membership in ipairs(allMemberships()) do
         local host = jids.host(membership.room)
         local isDoubtful = broken[host] ~= nil or mended[host] ~= nil and membership.catchUp ~= nil
-        if isDoubtful and membership.place.phase == "joined" and membership.liveness.unanswered == 0 then
+        if isDoubtful and membership.place.phase == "joined" and unansweredOf(membership) == 0 then
             holdBack(membership)
             doubtful[#doubtful + 1] = membership
         elseif mended[host] ~= nil then
@@ -10873,8 +10925,8 @@ end
 
 function hasten(membership)
     local place = membership.place
-    if place.phase == "joined" and membership.liveness.unanswered > PATIENT then
-        membership.liveness.unanswered = PATIENT
+    if place.phase == "joined" and unansweredOf(membership) > PATIENT then
+        livenessOf(membership).unanswered = PATIENT
         occupancy_watch.askAfter(membership, pause(PATIENT), true)
     elseif place.phase == "lost" and place.next.kind == "pause" and triesOf(membership) > PATIENT then
         local timer = rejoinAfter(membership, pause(PATIENT))
@@ -10947,19 +10999,22 @@ local QUIET = 60
 
 --- Whether the state of the account in the room is only known from a while ago.
 function occupancy_watch.isToBeAsked(membership)
-    local liveness = membership.liveness
-    if membership.place.phase ~= "joined" or liveness.unanswered > 0 then
+    local place = membership.place
+    if place.phase ~= "joined" or unansweredOf(membership) > 0 then
         return false
     end
-    local isQuiet = now() - math.max(liveness.heardAt or 0, liveness.confirmedAt or 0) > QUIET
-    return isQuiet or liveness.checking == true or occupancy_watch.isInDoubt(membership)
+    local isQuiet = now() - math.max(membership.heardAt or 0, place.confirmedAt or 0) > QUIET
+    if not isQuiet then
+        local liveness = membership.liveness
+        isQuiet = (liveness and liveness.checking) == true
+    end
+    return isQuiet or occupancy_watch.isInDoubt(membership)
 end
 
 --- Sends self-pings to the rooms that have been quiet for a number of seconds, spread over the same time.
 function occupancy_watch.checkQuiet(seconds)
     for _, membership in ipairs(allMemberships()) do
-        local liveness = membership.liveness
-        local isQuiet = liveness.unanswered == 0 and now() - (liveness.heardAt or 0) >= seconds
+        local isQuiet = unansweredOf(membership) == 0 and now() - (membership.heardAt or 0) >= seconds
         if membership.place.phase == "joined" and isQuiet then
             occupancy_watch.askAfter(membership, math.random() * seconds, false)
         end
@@ -10996,7 +11051,7 @@ end
 --- A component of this server has disconnected, with its rooms.
 function occupancy_watch.hostGone(host)
     for _, membership in ipairs(allMemberships()) do
-        local isThere = membership.place.phase == "joined" and membership.liveness.unanswered == 0
+        local isThere = membership.place.phase == "joined" and unansweredOf(membership) == 0
         if isThere and jids.host(membership.room) == host then
             unreachable(membership)
         end
@@ -11026,12 +11081,12 @@ function occupancy_watch.askForGaps()
     end
     local doubtful = {}
     for _, membership in ipairs(allMemberships()) do
-        local temp_3 = membership.place.phase == "joined"
-        if temp_3 then
+        local temp_10 = membership.place.phase == "joined"
+        if temp_10 then
             local catchUp = membership.catchUp
-            temp_3 = (catchUp and catchUp.progress.step) == "idle"
+            temp_10 = (catchUp and catchUp.progress.step) == "idle"
         end
-        if temp_3 then
+        if temp_10 then
             doubtful[#doubtful + 1] = membership
         end
     end
@@ -11362,6 +11417,7 @@ local hasAttached = state_memberships.hasAttached
 local isCurrent = state_memberships.isCurrent
 local membershipsOf = state_memberships.membershipsOf
 local queueOf = state_memberships.queueOf
+local unansweredOf = state_memberships.unansweredOf
 local newRequest = state_queue.newRequest
 local phases = admin_census.phases
 local takeCensus = admin_census.takeCensus
@@ -11378,7 +11434,7 @@ function stateOf(membership)
     if phase == "lost" and tries > 0 then
         return string.format("lost, %d attempts to rejoin,", tries)
     end
-    return membership.liveness.unanswered > 0 and phase .. ", unreachable," or phase
+    return unansweredOf(membership) > 0 and phase .. ", unreachable," or phase
 end
 
 function describeSessions(membership)
@@ -13996,6 +14052,7 @@ local allMemberships = state_memberships.allMemberships
 local hasAttached = state_memberships.hasAttached
 local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
+local unansweredOf = state_memberships.unansweredOf
 local inLine = state_place.inLine
 local requestsOf = state_place.requestsOf
 local requeue = state_queue.requeue
@@ -14048,8 +14105,8 @@ function resumeJoined(membership, before)
     if membership.catchUp ~= nil then
         closeGap(membership)
     end
-    local opt_2 = place.operation
-    if (opt_2 and opt_2.kind) == "rename" then
+    local opt_6 = place.operation
+    if (opt_6 and opt_6.kind) == "rename" then
         renameUnanswered(membership, place, place.operation)
         return
     end
@@ -14080,9 +14137,11 @@ local SPREAD = 5
 function occupancy_resume.resumeAll()
     for _, membership in ipairs(allMemberships()) do
         local liveness = membership.liveness
-        local isInDoubt = liveness.checking == true or liveness.timer ~= nil or liveness.unanswered > 0
-        liveness.timer = nil
-        liveness.checking = false
+        local isInDoubt = (liveness and liveness.checking) == true or (liveness and liveness.timer) ~= nil or unansweredOf(membership) > 0
+        if liveness ~= nil then
+            liveness.timer = nil
+            liveness.checking = false
+        end
         if hasMoved(membership) then
             move(membership)
         else
@@ -14441,7 +14500,7 @@ function isJoinAffiliations(stanza)
 end
 
 function noteHeard(membership)
-    membership.liveness.heardAt = now()
+    membership.heardAt = now()
     counters.copiesIn = counters.copiesIn + 1
 end
 
@@ -14843,7 +14902,7 @@ function room_presence.onPresence(event)
             return onStray(stanza, from, to)
         end
     end
-    membership.liveness.heardAt = now()
+    membership.heardAt = now()
     counters.copiesIn = counters.copiesIn + 1
     if type_ == "error" then
         onRefused(membership, nick, stanza)
@@ -14879,6 +14938,7 @@ local showFormer, placeOf, joinOf, takeRequests
 local hold = state_held.hold
 local restoreHeld = state_held.restoreHeld
 local isAttached = state_memberships.isAttached
+local livenessOf = state_memberships.livenessOf
 local now = state_memberships.now
 local inLine = state_place.inLine
 local enqueue = state_queue.enqueue
@@ -14896,7 +14956,11 @@ function showFormer(membership, former)
         setSelf(membership, jids.resource(former.self.attr.from or "") or "", former.self)
     end
     view.room = former.presenceOfRoom
-    view.isRoomFirst = former.presenceOfRoom ~= nil
+    if former.presenceOfRoom == nil then
+        view.isRoomFirst = nil
+    else
+        view.isRoomFirst = true
+    end
     if former.subject == nil then
         view.subject = nil
     else
@@ -15031,9 +15095,11 @@ function state_upgrade.convert(membership)
         membership.catchUp = nil
     end
     if former.timer ~= nil or former.checking == true then
-        membership.liveness.checking = true
+        livenessOf(membership).checking = true
     end
-    membership.liveness.unanswered = former.unanswered or 0
+    if former.unanswered ~= nil and former.unanswered > 0 then
+        livenessOf(membership).unanswered = former.unanswered
+    end
     if former.shownPresence == nil then
         membership.shownPresence = nil
     else
@@ -15104,7 +15170,6 @@ function restoreMembership(membership, isOld)
     local fresh = createMembership(membership.username, membership.room, membership.nick)
     complete(membership, fresh)
     complete(membership.view, newView())
-    complete(membership.liveness, fresh.liveness)
     if not convert(membership) and not hadView then
         outdate(membership.view)
     end
@@ -15113,7 +15178,6 @@ function restoreMembership(membership, isOld)
         membership.place = inLine("lost")
     end
     if isOld then
-        membership.log = nil
         membership.part = nil
         membership.nickFree = 0
         if membership.detachedAt == nil then

@@ -15,7 +15,7 @@ import { Phase } from "../state/place";
 import { eachOccupant, findOccupant, forgetOccupant, setOwnNick } from "../state/occupants";
 import { eachMember, forgetMember, keepMember, noMembers } from "../state/offline";
 import { selfOf, setSelf } from "../state/self";
-import { keepOccupant, outdate, type RoomView } from "../state/view";
+import { keepOccupant, outdate, type RoomView, selfNickOf } from "../state/view";
 
 /** Returns the nicks that the room has shown since a join was sent. Undefined if it does not answer one. */
 function shownSince(membership: Membership): LuaSet<string> | undefined {
@@ -55,7 +55,7 @@ export function onRoomPresence(membership: Membership, stanza: Stanza): void {
     if (isAnswering(membership)) {
         view.isRoomFirst = true;
     } else if (before === undefined) {
-        view.isRoomFirst = false;
+        view.isRoomFirst = undefined;
     }
     if (!isAnswering(membership) || !isKnown(before, held)) {
         fork(membership, stanza);
@@ -65,7 +65,7 @@ export function onRoomPresence(membership: Membership, stanza: Stanza): void {
 /** Another occupant has entered or changed. */
 export function onOccupant(membership: Membership, nick: string, stanza: Stanza): void {
     const view = membership.view;
-    if (nick === view.selfNick && nick !== membership.nick) {
+    if (nick !== membership.nick && nick === selfNickOf(view)) {
         // Another occupant took the nick while the account was lost. Sessions must not mistake it for the account.
         announceIfRenamed(membership, membership.nick);
     }
@@ -263,7 +263,7 @@ export function announceIfRenamed(membership: Membership, nick: string): void {
 
 /** Whether our presence was last shown under another nick. */
 export function isRenamed(membership: Membership, nick: string): boolean {
-    const before = membership.view.selfNick;
+    const before = selfNickOf(membership.view);
     return before !== undefined && before !== nick;
 }
 

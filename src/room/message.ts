@@ -163,7 +163,7 @@ function isJoinAffiliations(stanza: Stanza): boolean {
 }
 
 function noteHeard(membership: Membership): void {
-    membership.liveness.heardAt = now();
+    membership.heardAt = now();
     counters.copiesIn = counters.copiesIn + 1;
 }
 

@@ -33,7 +33,7 @@ export function setSelf(membership: Membership, nick: string, presence: Stanza):
     }
     const self = hold(copy);
     view.self = self;
-    view.selfNick = nick;
+    view.selfNick = nick === view.own ? undefined : nick;
     view.isJidHidden = isHidden ? true : undefined;
     return before === undefined || view.isJidHidden !== wasHidden || !isSamePresence(before, self);
 }

@@ -111,7 +111,6 @@ function restoreMembership(membership: Membership, isOld: boolean): void {
     const fresh = createMembership(membership.username, membership.room, membership.nick);
     complete(membership, fresh);
     complete(membership.view, newView());
-    complete(membership.liveness, fresh.liveness);
     if (!convert(membership) && !hadView) {
         outdate(membership.view);
     }
@@ -120,7 +119,6 @@ function restoreMembership(membership: Membership, isOld: boolean): void {
         membership.place = inLine(Phase.Lost);
     }
     if (isOld) {
-        membership.log = undefined;
         membership.part = undefined;
         membership.nickFree = 0;
         membership.detachedAt = membership.detachedAt === undefined ? undefined : monotonic();

@@ -3,7 +3,7 @@
 import type { CatchUp } from "./catchup";
 import * as jids from "util.jid";
 import { type Held, hold, restoreHeld } from "./held";
-import { isAttached, type Membership, now } from "./memberships";
+import { isAttached, livenessOf, type Membership, now } from "./memberships";
 import { inLine, type Join, Phase, type Place } from "./place";
 import { enqueue, newRequest } from "./queue";
 import { setSelf } from "./self";
@@ -89,9 +89,11 @@ export function convert(membership: Membership): boolean {
     }
     if (former.timer !== undefined || former.checking === true) {
         // The room is asked whether the account is still in it.
-        membership.liveness.checking = true;
+        livenessOf(membership).checking = true;
     }
-    membership.liveness.unanswered = former.unanswered ?? 0;
+    if (former.unanswered !== undefined && former.unanswered > 0) {
+        livenessOf(membership).unanswered = former.unanswered;
+    }
     membership.shownPresence = former.shownPresence === undefined ? undefined : hold(former.shownPresence);
     showFormer(membership, former);
     membership.place = placeOf(membership, former);
@@ -113,7 +115,7 @@ function showFormer(membership: Membership, former: Partial<Former>): void {
         setSelf(membership, jids.resource(former.self.attr.from ?? "") ?? "", former.self);
     }
     view.room = former.presenceOfRoom;
-    view.isRoomFirst = former.presenceOfRoom !== undefined;
+    view.isRoomFirst = former.presenceOfRoom === undefined ? undefined : true;
     view.subject = former.subject === undefined ? undefined : hold(former.subject);
     view.nonAnonymous = former.nonAnonymous === true ? true : undefined;
     view.logged = former.logged === true ? true : undefined;

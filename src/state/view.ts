@@ -11,14 +11,14 @@ export interface RoomView extends OccupantReader {
     offline?: OfflineMembers | undefined;
     /** The account's own presence, see self.ts. */
     self?: Held | undefined;
-    /** The nick of that presence. */
+    /** The nick of that presence, if it is not `own`: another occupant has it, or the account is about to have another. */
     selfNick?: string | undefined;
     /** The own presence has the account's JID, which the room shows to moderators and to the account itself only. */
     isJidHidden?: true | undefined;
     /** Presence of the room itself: its avatar and capabilities. */
     room?: Held | undefined;
     /** Whether the room sends it before the occupants. Otherwise it comes after the subject. */
-    isRoomFirst?: boolean | undefined;
+    isRoomFirst?: true | undefined;
     subject?: Held | undefined;
     /**
      * Why the room itself must answer a join. `incomplete`: some presence is not cached. `outdated`: the room would
@@ -50,11 +50,19 @@ export function clearView(view: RoomView): void {
 
 /** Caches the presence of an occupant. Returns false if there is no space. */
 export function keepOccupant(room: string, view: RoomView, nick: string, held: Held): boolean {
+    if (nick === view.own && view.self !== undefined) {
+        view.selfNick ??= nick;
+    }
     const isKept = keep(room, view, nick, held);
     if (!isKept) {
         view.stale = "incomplete";
     }
     return isKept;
+}
+
+/** Returns the nick of the account's own presence. */
+export function selfNickOf(view: RoomView): string | undefined {
+    return view.selfNick ?? (view.self === undefined ? undefined : view.own);
 }
 
 /** Marks the view as outdated, unless it is incomplete. */
