@@ -75,7 +75,7 @@ function state_clock.monotonic()
     return time.monotonic()
 end
 
---- Returns whole seconds since 1970.
+--- Returns full seconds since 1970.
 function state_clock.wallClock()
     return os.time()
 end
@@ -345,7 +345,7 @@ function state_bookmarks.isToJoin(membership)
 end
 
 --- Whether the account rejoins when it is lost, without a session.
-function state_bookmarks.isWanted(membership)
+function state_bookmarks.shouldRejoin(membership)
     return membership.established == true or state_bookmarks.isToJoin(membership)
 end
 
@@ -1367,12 +1367,12 @@ names = {}
 MOST_PIECES = 4096
 end
 
--- src/state/held.ts
+-- src/state/interned.ts
 --
 -- Presences of occupants. Each is stored once for all accounts of this host that have seen it. Only the content
 -- identifies it, so nothing of another room or account's view can leak. Stored as text, which is usually sufficient and
 -- takes a third of the memory.
-local state_held = {}
+local state_interned = {}
 do
 local MUC_USER = namespaces.MUC_USER
 local options = minimix_options
@@ -1381,7 +1381,7 @@ local isSameElement = minimix_stanzas.isSameElement
 local textOf = minimix_text.textOf
 
 --- Returns a presence without actor and reason, which a room does not repeat to later joins.
-function state_held.toldAgain(presence)
+function state_interned.toldAgain(presence)
     local x = presence:get_child("x", MUC_USER)
     local item = x and x:get_child("item")
     if item == nil or #item.tags == 0 then
@@ -1412,7 +1412,7 @@ local function nextMark()
 end
 
 --- Presences by text. An entry ends with the last membership that refers to it.
-local held = setmetatable({}, {__mode = "v"})
+local internedStanzas = setmetatable({}, {__mode = "v"})
 --- The last stanza and its result: a local room passes the same table for all accounts.
 local source
 local latest
@@ -1420,20 +1420,20 @@ local latest
 local TREE = 8
 
 --- Whether a stanza may be kept as a table. minimix_max_cached_size limits its XML, and by this its memory.
-function state_held.mayKeep(stanza)
+function state_interned.mayKeep(stanza)
     return string.len(textOf(stanza)) <= options.maxCachedSize and weightOf(stanza) <= TREE * math.max(options.maxCachedSize, 1024)
 end
 
 --- Returns a presence in the form that later joins receive.
-function state_held.hold(presence)
+function state_interned.intern(presence)
     if presence == source and latest ~= nil then
         return latest
     end
-    local text = textOf(state_held.toldAgain(presence))
-    local found = held[text]
+    local text = textOf(state_interned.toldAgain(presence))
+    local found = internedStanzas[text]
     if found == nil then
         found = {text = text, mark = nextMark()}
-        held[text] = found
+        internedStanzas[text] = found
     end
     source = presence
     latest = found
@@ -1441,32 +1441,32 @@ function state_held.hold(presence)
 end
 
 --- Takes over a presence of the previous instance, so that equal text is shared again.
-function state_held.restoreHeld(presence)
+function state_interned.restoreInterned(presence)
     local former = presence
     if former.mark == nil then
         former.mark = nextMark()
     end
-    held[presence.text] = presence
+    internedStanzas[presence.text] = presence
 end
 
 --- Returns a presence as a stanza without `to`. Undefined for invalid XML. Parsed each time, because a table takes much
 -- more memory than text.
-function state_held.stanzaOf(presence)
+function state_interned.stanzaOf(presence)
     return xml.parse("<presence" .. presence.text)
 end
 
 --- Returns a message, likewise.
-function state_held.messageOf(message)
+function state_interned.messageOf(message)
     return xml.parse("<message" .. message.text)
 end
 
 --- Whether two presences are equal, apart from the `id`.
-function state_held.isSamePresence(one, other)
+function state_interned.isSamePresence(one, other)
     if one == other then
         return true
     end
-    local stanza = state_held.stanzaOf(one)
-    local counterpart = state_held.stanzaOf(other)
+    local stanza = state_interned.stanzaOf(one)
+    local counterpart = state_interned.stanzaOf(other)
     return stanza ~= nil and counterpart ~= nil and isSameElement(stanza, counterpart, "id")
 end
 end
@@ -1487,17 +1487,17 @@ function state_place.isKnownPhase(phase)
 end
 
 --- Returns a place in the shared queue: the account is lost, or will leave.
-function state_place.inLine(phase, tries)
+function state_place.inSharedQueue(phase, tries)
     if tries == nil then
         tries = 0
     end
-    return phase == "lost" and {phase = phase, tries = tries, next = {kind = "line"}} or {phase = phase, tries = tries, operation = nil}
+    return phase == "lost" and {phase = phase, tries = tries, next = {kind = "queue"}} or {phase = phase, tries = tries, operation = nil}
 end
 
 --- Returns the timers of a place.
 function state_place.timersOf(place)
     if place.phase == "lost" then
-        return place.next.kind == "line" and {} or {place.next.timer}
+        return place.next.kind == "queue" and {} or {place.next.timer}
     end
     local timers = {}
     if place.operation ~= nil then
@@ -1568,8 +1568,8 @@ function findRefused(sent, from, id)
         if message ~= nil then
             return message
         end
-        for _, answered in ipairs(sent.answered) do
-            if answered == id then
+        for _, answeredIds in ipairs(sent.answeredIds) do
+            if answeredIds == id then
                 return nil
             end
         end
@@ -1614,11 +1614,11 @@ end
 
 function noteAnswered(sent, message)
     if message.id ~= nil then
-        if #sent.answered >= MAX_ANSWERED then
-            table.remove(sent.answered, 1)
+        if #sent.answeredIds >= MAX_ANSWERED then
+            table.remove(sent.answeredIds, 1)
         end
-        local answered = sent.answered
-        answered[#answered + 1] = message.id
+        local answeredIds = sent.answeredIds
+        answeredIds[#answeredIds + 1] = message.id
     end
 end
 
@@ -1631,7 +1631,7 @@ LIFETIME = 300
 local retired = cache.new(256)
 
 function state_sent.newSent()
-    return {groupchat = {}, private = {}, answered = {}}
+    return {groupchat = {}, private = {}, answeredIds = {}}
 end
 
 --- Records the session that sent a message.
@@ -1782,8 +1782,8 @@ end
 --- Returns a copy of the content at a position.
 function state_occupant_list.copyAt(list, position)
     local copy = {}
-    for nick, held in pairs(list.occupants) do
-        copy[nick] = held
+    for nick, interned in pairs(list.occupants) do
+        copy[nick] = interned
     end
     for i = #list.log, position - list.settled + 1, -1 do
         local later = list.log[i]
@@ -1814,17 +1814,17 @@ function without(list, own, missing)
     return list.count - countOf(first) - countOf(second), list.sum - markOf(first) - markOf(second)
 end
 
-function countOf(held)
-    return held == nil and 0 or 1
+function countOf(interned)
+    return interned == nil and 0 or 1
 end
 
 --- Returns the bytes of a presence, as XML.
-function state_occupant_list.sizeOf(held)
-    return held == nil and 0 or string.len(held.text)
+function state_occupant_list.sizeOf(interned)
+    return interned == nil and 0 or string.len(interned.text)
 end
 
-function markOf(held)
-    return held == nil and 0 or held.mark
+function markOf(interned)
+    return interned == nil and 0 or interned.mark
 end
 
 lists = {}
@@ -1844,8 +1844,8 @@ function state_occupant_list.newList(room, occupants)
         readerCount = 0,
         behind = 0
     }
-    for _, held in pairs(occupants) do
-        count(list, nil, held)
+    for _, interned in pairs(occupants) do
+        count(list, nil, interned)
     end
     state_occupant_list.register(list)
     return list
@@ -1950,8 +1950,8 @@ function state_occupant_list.isSame(one, other, own, missing)
     if oneCount ~= otherCount or sum ~= otherSum then
         return false
     end
-    for nick, held in pairs(one.occupants) do
-        if nick ~= own and nick ~= missing and other.occupants[nick] ~= held then
+    for nick, interned in pairs(one.occupants) do
+        if nick ~= own and nick ~= missing and other.occupants[nick] ~= interned then
             return false
         end
     end
@@ -1985,7 +1985,7 @@ local state_occupants = {}
 do
 local hasSpace, passChange, skipOwn, moveOn, settleIfDone, change, splitOff, enter, leave, merge, moveReaders, moveReader, MAX_BEHIND, MAX_COMPARED
 local options = minimix_options
-local restoreHeld = state_held.restoreHeld
+local restoreInterned = state_interned.restoreInterned
 local append = state_occupant_list.append
 local contentAt = state_occupant_list.contentAt
 local copyAt = state_occupant_list.copyAt
@@ -2003,20 +2003,20 @@ local sizeOf = state_occupant_list.sizeOf
 local sortIn = state_occupant_list.sortIn
 local totalsOf = state_occupant_list.totalsOf
 
-function hasSpace(reader, before, held)
+function hasSpace(reader, before, interned)
     local count, size = totalsOf(reader)
     local others = before == nil and count or count - 1
-    return sizeOf(held) <= options.maxCachedSize and others < options.maxOccupants and size - sizeOf(before) + sizeOf(held) <= options.maxRoomSize
+    return sizeOf(interned) <= options.maxCachedSize and others < options.maxOccupants and size - sizeOf(before) + sizeOf(interned) <= options.maxRoomSize
 end
 
-function passChange(reader, nick, held)
+function passChange(reader, nick, interned)
     skipOwn(reader)
     local list = reader.list
     if list == nil or reader.position == list.last then
         return false
     end
     local later = list.log[reader.position - list.settled + 1]
-    if (later and later.nick) ~= nick or later.after ~= held then
+    if (later and later.nick) ~= nick or later.after ~= interned then
         return false
     end
     moveOn(reader, list)
@@ -2166,20 +2166,20 @@ function moveReader(reader, from, to)
     if not isSame(from, to, reader.own, missing) then
         return false
     end
-    local held
+    local interned
     if missing ~= nil then
-        held = from.occupants[missing]
+        interned = from.occupants[missing]
     end
     local old
     if missing ~= nil then
         old = to.occupants[missing]
     end
-    if not fits(to, old, held) then
+    if not fits(to, old, interned) then
         return false
     end
     leave(reader, from)
-    if missing ~= nil and old ~= held then
-        append(to, missing, held)
+    if missing ~= nil and old ~= interned then
+        append(to, missing, interned)
         if only ~= nil then
             only.position = to.last
         end
@@ -2211,15 +2211,15 @@ function state_occupants.eachOccupant(reader)
         occupants = contentAt(list, reader.position)
     end
     local nick
-    local held
+    local interned
     local function step()
         if occupants ~= nil then
-            nick, held = next(occupants, nick)
+            nick, interned = next(occupants, nick)
             if nick ~= nil and nick == own then
-                nick, held = next(occupants, nick)
+                nick, interned = next(occupants, nick)
             end
         end
-        return nick, held
+        return nick, interned
     end
     return step
 end
@@ -2230,22 +2230,22 @@ function state_occupants.countOccupants(reader)
 end
 
 --- Caches the presence of an occupant. Returns false if there is no space; then no presence of the occupant is cached.
-function state_occupants.keepOccupant(room, reader, nick, held)
+function state_occupants.keepOccupant(room, reader, nick, interned)
     if reader.own == nick then
         reader.own = nil
     end
-    if passChange(reader, nick, held) then
+    if passChange(reader, nick, interned) then
         return true
     end
     local before = state_occupants.findOccupant(reader, nick)
-    if before == held then
+    if before == interned then
         return true
     end
-    if not hasSpace(reader, before, held) then
+    if not hasSpace(reader, before, interned) then
         change(room, reader, nick, before, nil)
         return false
     end
-    change(room, reader, nick, before, held)
+    change(room, reader, nick, before, interned)
     return true
 end
 
@@ -2285,8 +2285,8 @@ function state_occupants.restoreReader(reader)
     local list = reader.list
     if list ~= nil and not isRegistered(list) then
         register(list)
-        for _, held in pairs(list.occupants) do
-            restoreHeld(held)
+        for _, interned in pairs(list.occupants) do
+            restoreInterned(interned)
         end
     end
 end
@@ -2320,13 +2320,13 @@ function state_view.clearView(view)
 end
 
 --- Caches the presence of an occupant. Returns false if there is no space.
-function state_view.keepOccupant(room, view, nick, held)
+function state_view.keepOccupant(room, view, nick, interned)
     if nick == view.own and view.self ~= nil then
         if view.selfNick == nil then
             view.selfNick = nick
         end
     end
-    local isKept = keep(room, view, nick, held)
+    local isKept = keep(room, view, nick, interned)
     if not isKept then
         view.stale = "incomplete"
     end
@@ -2360,10 +2360,10 @@ end
 -- code here handles events of Prosody or sends stanzas.
 local state_memberships = {}
 do
-local membershipList, includes, isAsked, sessionOf, isEmpty
+local membershipList, includes, hasRequest, sessionOf, isEmpty
 local monotonic = state_clock.monotonic
 local options = minimix_options
-local inLine = state_place.inLine
+local inSharedQueue = state_place.inSharedQueue
 local requestsOf = state_place.requestsOf
 local timersOf = state_place.timersOf
 local retireSent = state_sent.retireSent
@@ -2417,9 +2417,9 @@ function state_memberships.hasAttached(membership)
     return not isEmpty(membership.attached)
 end
 
-function isAsked(requests)
+function hasRequest(requests)
     for _, request in ipairs(requests) do
-        if request.session ~= nil or #request.held > 0 then
+        if request.session ~= nil or #request.queued > 0 then
             return true
         end
     end
@@ -2525,7 +2525,7 @@ function state_memberships.createMembership(username, room, nick)
         username = username,
         occupant = occupant,
         room = room,
-        place = inLine("lost"),
+        place = inSharedQueue("lost"),
         attached = state_memberships.NO_SESSIONS,
         nick = nick,
         wantedNick = nick,
@@ -2628,11 +2628,11 @@ end
 
 --- Whether a session is attached or has a pending join.
 function state_memberships.isUsed(membership)
-    return state_memberships.hasAttached(membership) or isAsked(state_memberships.queueOf(membership)) or isAsked(requestsOf(membership.place))
+    return state_memberships.hasAttached(membership) or hasRequest(state_memberships.queueOf(membership)) or hasRequest(requestsOf(membership.place))
 end
 
 --- Returns the session with the join that the room is answering. It gets the answer although it may not be attached.
-function state_memberships.askingSession(membership)
+function state_memberships.requestingSession(membership)
     local place = membership.place
     if place.phase == "joining" then
         return sessionOf(place.operation.request)
@@ -2672,6 +2672,202 @@ end
 function state_memberships.detachAll(membership)
     for session in pairs(membership.attached) do
         state_memberships.detachSession(membership, session)
+    end
+end
+end
+
+-- src/state/account-record.ts
+--
+-- An account's record in the store "minimix": written from its memberships, and read back into them.
+local state_account_record = {}
+do
+local formerRecords, shownText, stateOf, leaveFormerAddress, idleSince, isWellFormed, isOptional, loadRoom, mayComeBack
+local intern = state_interned.intern
+local options = minimix_options
+local shouldRejoin = state_bookmarks.shouldRejoin
+local refusedRooms = state_bookmarks.refusedRooms
+local restoreRefused = state_bookmarks.restoreRefused
+local monotonic = state_clock.monotonic
+local wallClock = state_clock.wallClock
+local addFormerOccupant = state_former.addFormerOccupant
+local formerOccupantsOf = state_former.formerOccupantsOf
+local createMembership = state_memberships.createMembership
+local dropMembership = state_memberships.dropMembership
+local findAccount = state_memberships.findAccount
+local idleOf = state_memberships.idleOf
+local membershipsOf = state_memberships.membershipsOf
+local inSharedQueue = state_place.inSharedQueue
+
+function formerRecords(username)
+    local former = {}
+    for _, value_ in ipairs(formerOccupantsOf(username)) do
+        local room = value_.room
+        local occupant = value_.occupant
+        local nick = value_.nick
+        former[#former + 1] = {room = room, resource = jids.resource(occupant), nick = nick}
+    end
+    return #former > 0 and former or nil
+end
+
+function shownText(membership)
+    local presence = membership.shownPresence
+    local text = presence and presence.text
+    if text == nil or string.len(text) > options.maxCachedSize then
+        return nil
+    else
+        return "<presence" .. text
+    end
+end
+
+function stateOf(membership)
+    if not membership.established then
+        return "joining"
+    end
+    return membership.place.phase == "leaving" and "leaving" or "in"
+end
+
+--- Whether the occupant JID has changed since a record was written.
+function state_account_record.hasFormerAddress(record)
+    return record.resource ~= options.resource
+end
+
+function leaveFormerAddress(username, record)
+    local occupant = jids.join(username, module.host, record.resource)
+    for _, membership in ipairs(membershipsOf(username)) do
+        addFormerOccupant(username, membership.room, occupant, membership.nick)
+        if membership.place.phase == "leaving" then
+            dropMembership(membership)
+        end
+    end
+end
+
+function idleSince(record)
+    local seen = tonumber(record.seen)
+    return tonumber(record.idle) or (seen == nil and 0 or math.max(0, wallClock() - seen))
+end
+
+function isWellFormed(room, saved)
+    if type(room) ~= "string" or type(saved) ~= "table" then
+        return false
+    end
+    local nick = saved.nick
+    local wanted = saved.wanted
+    local password = saved.password
+    local laterPassword = saved.laterPassword
+    local bookmark = saved.bookmark
+    local since = saved.since
+    local shown = saved.shown
+    local sinceNumber = saved.sinceNumber
+    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(laterPassword, "string") and isOptional(bookmark, "table") and isOptional(since, "number") and isOptional(sinceNumber, "number") and isOptional(shown, "string")
+end
+
+function isOptional(value, kind)
+    return value == nil or type(value) == kind
+end
+
+function loadRoom(username, room, saved)
+    local membership = createMembership(username, room, saved.nick)
+    membership.wantedNick = saved.wanted or saved.nick
+    membership.password = saved.password
+    membership.laterPassword = saved.laterPassword
+    membership.bookmark = saved.bookmark
+    membership.ownBookmark = saved.ownBookmark
+    membership.since = saved.since
+    membership.sinceNumber = saved.sinceNumber
+    if saved.state == "joining" then
+        membership.established = nil
+    else
+        membership.established = true
+    end
+    membership.place = inSharedQueue(mayComeBack(membership, saved) and "lost" or "leaving")
+    local shown
+    if saved.shown ~= nil then
+        shown = xml.parse(saved.shown)
+    end
+    if shown == nil then
+        membership.shownPresence = nil
+    else
+        membership.shownPresence = intern(shown)
+    end
+    membership.detachedAt = monotonic()
+end
+
+function mayComeBack(membership, saved)
+    local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
+    return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and shouldRejoin(membership)
+end
+
+--- Returns the record of an account. Undefined: there is nothing to store.
+function state_account_record.recordOf(username)
+    local account = findAccount(username)
+    local former = formerRecords(username)
+    local refused = refusedRooms(username)
+    if account == nil and former == nil and refused == nil then
+        return nil
+    end
+    local rooms = {}
+    for room, membership in pairs(account and account.memberships or {}) do
+        local nick = membership.nick
+        local wanted
+        if membership.wantedNick ~= membership.nick then
+            wanted = membership.wantedNick
+        end
+        rooms[room] = {
+            nick = nick,
+            wanted = wanted,
+            password = membership.password,
+            laterPassword = membership.laterPassword,
+            bookmark = membership.bookmark,
+            ownBookmark = membership.ownBookmark,
+            ending = membership.ending,
+            since = membership.since,
+            sinceNumber = membership.sinceNumber,
+            shown = shownText(membership),
+            state = stateOf(membership)
+        }
+    end
+    local idle = account == nil and 0 or idleOf(account)
+    if account ~= nil then
+        account.idleOnDisk = idle
+    end
+    return {
+        idle = idle,
+        resource = options.resource,
+        rooms = rooms,
+        former = former,
+        refused = refused
+    }
+end
+
+--- Restores the memberships of a record. An error means that the record is malformed.
+function state_account_record.loadRooms(username, record)
+    local seen = monotonic() - idleSince(record)
+    for _, value_ in ipairs(record.former or {}) do
+        local room = value_.room
+        local resource = value_.resource
+        local nick = value_.nick
+        addFormerOccupant(username, room, jids.join(username, module.host, resource), nick)
+    end
+    restoreRefused(username, record.refused)
+    for room, saved in pairs(record.rooms or {}) do
+        if isWellFormed(room, saved) then
+            loadRoom(username, room, saved)
+        else
+            module:log(
+                "warn",
+                "Ignoring %s of %s: malformed record in minimix",
+                tostring(room),
+                username
+            )
+        end
+    end
+    local account = findAccount(username)
+    if account ~= nil then
+        account.seen = seen
+        account.idleOnDisk = monotonic() - seen
+    end
+    if state_account_record.hasFormerAddress(record) then
+        leaveFormerAddress(username, record)
     end
 end
 end
@@ -2796,32 +2992,23 @@ end
 
 -- src/state/store.ts
 --
--- Memberships on disk: one record per account in the store "minimix". It is written when a membership begins, changes
--- or ends. Until an account's record has been read, its rooms are unknown and nothing is written.
+-- Memberships on disk: one record per account in the store "minimix". account-record.ts has its form. It is written when
+-- a membership begins, changes or ends. Until an account's record has been read, its rooms are unknown and nothing is
+-- written.
 local state_store = {}
 do
-local recordOf, formerRecords, shownText, stateOf, loadUntil, readUnread, mayComeBack, loadAccount, loadRooms, leaveFormerAddress, idleSince, isWellFormed, isOptional, loadRoom, records, closed, late, isListed, unread, onLoaded
-local hold = state_held.hold
+local loadUntil, readUnread, loadAccount, records, closed, late, isListed, unread, onLoaded
 local options = minimix_options
-local isWanted = state_bookmarks.isWanted
-local refusedRooms = state_bookmarks.refusedRooms
-local restoreRefused = state_bookmarks.restoreRefused
+local hasFormerAddress = state_account_record.hasFormerAddress
+local loadRooms = state_account_record.loadRooms
+local recordOf = state_account_record.recordOf
 local monotonic = state_clock.monotonic
-local wallClock = state_clock.wallClock
-local addFormerOccupant = state_former.addFormerOccupant
-local formerOccupantsOf = state_former.formerOccupantsOf
 local membersOf = state_keys.membersOf
-local createMembership = state_memberships.createMembership
-local dropMembership = state_memberships.dropMembership
-local findAccount = state_memberships.findAccount
-local idleOf = state_memberships.idleOf
 local isOccupantJid = state_memberships.isOccupantJid
-local membershipsOf = state_memberships.membershipsOf
 local hasNumbers = state_numbers.hasNumbers
 local startNumbers = state_numbers.startNumbers
 local beginOutage = state_outage.beginOutage
 local onRetry = state_outage.onRetry
-local inLine = state_place.inLine
 local listRecords = state_records.listRecords
 local openRecords = state_records.openRecords
 local readRecord = state_records.readRecord
@@ -2842,75 +3029,6 @@ function state_store.saveLate()
     for _, username in ipairs(membersOf(late)) do
         state_store.save(username)
     end
-end
-
-function recordOf(username)
-    local account = findAccount(username)
-    local former = formerRecords(username)
-    local refused = refusedRooms(username)
-    if account == nil and former == nil and refused == nil then
-        return nil
-    end
-    local rooms = {}
-    for room, membership in pairs(account and account.memberships or {}) do
-        local nick = membership.nick
-        local wanted
-        if membership.wantedNick ~= membership.nick then
-            wanted = membership.wantedNick
-        end
-        rooms[room] = {
-            nick = nick,
-            wanted = wanted,
-            password = membership.password,
-            laterPassword = membership.laterPassword,
-            bookmark = membership.bookmark,
-            ownBookmark = membership.ownBookmark,
-            ending = membership.ending,
-            since = membership.since,
-            sinceNumber = membership.sinceNumber,
-            shown = shownText(membership),
-            state = stateOf(membership)
-        }
-    end
-    local idle = account == nil and 0 or idleOf(account)
-    if account ~= nil then
-        account.idleOnDisk = idle
-    end
-    return {
-        idle = idle,
-        resource = options.resource,
-        rooms = rooms,
-        former = former,
-        refused = refused
-    }
-end
-
-function formerRecords(username)
-    local former = {}
-    for _, value_ in ipairs(formerOccupantsOf(username)) do
-        local room = value_.room
-        local occupant = value_.occupant
-        local nick = value_.nick
-        former[#former + 1] = {room = room, resource = jids.resource(occupant), nick = nick}
-    end
-    return #former > 0 and former or nil
-end
-
-function shownText(membership)
-    local presence = membership.shownPresence
-    local text = presence and presence.text
-    if text == nil or string.len(text) > options.maxCachedSize then
-        return nil
-    else
-        return "<presence" .. text
-    end
-end
-
-function stateOf(membership)
-    if not membership.established then
-        return "joining"
-    end
-    return membership.place.phase == "leaving" and "leaving" or "in"
 end
 
 --- Whether the rooms of an account are known: its record has been read, or it has none.
@@ -2960,11 +3078,6 @@ function readUnread(deadline, loaded)
     return result
 end
 
-function mayComeBack(membership, saved)
-    local isExcluded = options.excluded[jids.host(membership.room)] ~= nil
-    return saved.state ~= "leaving" and saved.ending ~= true and not isExcluded and isWanted(membership)
-end
-
 function loadAccount(username, record)
     if record == nil then
         return
@@ -2972,100 +3085,9 @@ function loadAccount(username, record)
     local done, problem = pcall(loadRooms, username, record)
     if not done then
         module:log("warn", "Ignoring the rooms of %s: malformed record in minimix: %s", username, problem)
+    elseif hasFormerAddress(record) then
+        state_store.save(username)
     end
-end
-
-function loadRooms(username, record)
-    local seen = monotonic() - idleSince(record)
-    for _, value_ in ipairs(record.former or {}) do
-        local room = value_.room
-        local resource = value_.resource
-        local nick = value_.nick
-        addFormerOccupant(username, room, jids.join(username, module.host, resource), nick)
-    end
-    restoreRefused(username, record.refused)
-    for room, saved in pairs(record.rooms or {}) do
-        if isWellFormed(room, saved) then
-            loadRoom(username, room, saved)
-        else
-            module:log(
-                "warn",
-                "Ignoring %s of %s: malformed record in minimix",
-                tostring(room),
-                username
-            )
-        end
-    end
-    local account = findAccount(username)
-    if account ~= nil then
-        account.seen = seen
-        account.idleOnDisk = monotonic() - seen
-    end
-    if record.resource ~= options.resource then
-        leaveFormerAddress(username, record)
-    end
-end
-
-function leaveFormerAddress(username, record)
-    local occupant = jids.join(username, module.host, record.resource)
-    for _, membership in ipairs(membershipsOf(username)) do
-        addFormerOccupant(username, membership.room, occupant, membership.nick)
-        if membership.place.phase == "leaving" then
-            dropMembership(membership)
-        end
-    end
-    state_store.save(username)
-end
-
-function idleSince(record)
-    local seen = tonumber(record.seen)
-    return tonumber(record.idle) or (seen == nil and 0 or math.max(0, wallClock() - seen))
-end
-
-function isWellFormed(room, saved)
-    if type(room) ~= "string" or type(saved) ~= "table" then
-        return false
-    end
-    local nick = saved.nick
-    local wanted = saved.wanted
-    local password = saved.password
-    local laterPassword = saved.laterPassword
-    local bookmark = saved.bookmark
-    local since = saved.since
-    local shown = saved.shown
-    local sinceNumber = saved.sinceNumber
-    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(laterPassword, "string") and isOptional(bookmark, "table") and isOptional(since, "number") and isOptional(sinceNumber, "number") and isOptional(shown, "string")
-end
-
-function isOptional(value, kind)
-    return value == nil or type(value) == kind
-end
-
-function loadRoom(username, room, saved)
-    local membership = createMembership(username, room, saved.nick)
-    membership.wantedNick = saved.wanted or saved.nick
-    membership.password = saved.password
-    membership.laterPassword = saved.laterPassword
-    membership.bookmark = saved.bookmark
-    membership.ownBookmark = saved.ownBookmark
-    membership.since = saved.since
-    membership.sinceNumber = saved.sinceNumber
-    if saved.state == "joining" then
-        membership.established = nil
-    else
-        membership.established = true
-    end
-    membership.place = inLine(mayComeBack(membership, saved) and "lost" or "leaving")
-    local shown
-    if saved.shown ~= nil then
-        shown = xml.parse(saved.shown)
-    end
-    if shown == nil then
-        membership.shownPresence = nil
-    else
-        membership.shownPresence = hold(shown)
-    end
-    membership.detachedAt = monotonic()
 end
 
 records = openRecords("minimix", recordOf)
@@ -3095,24 +3117,24 @@ function state_store.saveSoon(username)
 end
 
 --- Accounts with a record that saveOften() has just written.
-local recent = {}
+local justSaved = {}
 
 --- Writes changes that a client can make at a high rate. The first change is written at once, and the following ones
 -- soon, because a write blocks the server. SIGKILL may lose the latest nick changes, but no membership.
 function state_store.saveOften(username)
-    if recent[username] ~= nil then
+    if justSaved[username] ~= nil then
         state_store.saveSoon(username)
         return
     end
-    if (next(recent)) == nil then
+    if (next(justSaved)) == nil then
         module:add_timer(LATE, function()
-            for other in pairs(recent) do
-                recent[other] = nil
+            for other in pairs(justSaved) do
+                justSaved[other] = nil
             end
             return nil
         end)
     end
-    recent[username] = true
+    justSaved[username] = true
     state_store.save(username)
 end
 
@@ -3143,11 +3165,11 @@ end
 --- Continues the loading of the previous instance.
 function state_store.restoreLoading(saved, loaded)
     onLoaded = loaded
-    local temp_10 = saved and saved.isListed
-    if temp_10 == nil then
-        temp_10 = true
+    local temp_2 = saved and saved.isListed
+    if temp_2 == nil then
+        temp_2 = true
     end
-    isListed = temp_10
+    isListed = temp_2
     for username in pairs(saved and saved.unread or {}) do
         unread[username] = true
     end
@@ -3927,16 +3949,16 @@ function settings_blocklist.isBlocked(username, room, nick)
 end
 end
 
--- src/state/self.ts
+-- src/state/own-presence.ts
 --
 -- The account's own presence in a room. It is stored in the form that other occupants see, so that their copies share it.
-local state_self = {}
+local state_own_presence = {}
 do
 local itemIn, withoutStatus
 local MUC_USER = namespaces.MUC_USER
-local hold = state_held.hold
-local isSamePresence = state_held.isSamePresence
-local stanzaOf = state_held.stanzaOf
+local intern = state_interned.intern
+local isSamePresence = state_interned.isSamePresence
+local stanzaOf = state_interned.stanzaOf
 
 function itemIn(presence)
     local opt_7 = presence:get_child("x", MUC_USER)
@@ -3960,7 +3982,7 @@ function withoutStatus(presence)
 end
 
 --- Returns the account's own presence without status codes. The caller may change it.
-function state_self.selfOf(membership)
+function state_own_presence.selfOf(membership)
     local view = membership.view
     local self_
     if view.self ~= nil then
@@ -3981,7 +4003,7 @@ function state_self.selfOf(membership)
 end
 
 --- Caches the account's own presence. Returns whether it has changed.
-function state_self.setSelf(membership, nick, presence)
+function state_own_presence.setSelf(membership, nick, presence)
     local view = membership.view
     local before = view.self
     local wasHidden = view.isJidHidden
@@ -3994,7 +4016,7 @@ function state_self.setSelf(membership, nick, presence)
     if isHidden then
         item.attr.jid = nil
     end
-    local self_ = hold(copy)
+    local self_ = intern(copy)
     view.self = self_
     if nick == view.own then
         view.selfNick = nil
@@ -4245,11 +4267,11 @@ end
 -- once, and each session gets it with its own `to`.
 local send_fork = {}
 do
-local isOverfull, sendNow, writeBatch, passHeld, isFiltered, findSession, pass, addressOf, isPlainStream, passesFilters, BATCH, addresses, plainSends
+local isOverfull, sendNow, writeBatch, passInterned, isFiltered, findSession, pass, addressOf, isPlainStream, passesFilters, BATCH, addresses, plainSends
 local options = minimix_options
 local counters = state_counters.counters
 local noteDrop = state_counters.noteDrop
-local stanzaOf = state_held.stanzaOf
+local stanzaOf = state_interned.stanzaOf
 local membershipOf = state_memberships.membershipOf
 local hasJoined = state_sessions.hasJoined
 local noteOver = state_limits.noteOver
@@ -4300,13 +4322,13 @@ function writeBatch(session, list, from)
     local texts = {}
     local size = 0
     local at = from
-    local held = list[at + 1]
-    while held ~= nil and size < BATCH do
+    local interned = list[at + 1]
+    while interned ~= nil and size < BATCH do
         texts[#texts + 1] = start
-        texts[#texts + 1] = held.text
-        size = size + string.len(held.text)
+        texts[#texts + 1] = interned.text
+        size = size + string.len(interned.text)
         at = at + 1
-        held = list[at + 1]
+        interned = list[at + 1]
     end
     counters.copiesOut = counters.copiesOut + at - from
     session.log("debug", "Sending[%s]: %d times %s>", session.type, at - from, start)
@@ -4314,10 +4336,10 @@ function writeBatch(session, list, from)
     return at
 end
 
-function passHeld(session, held)
+function passInterned(session, interned)
     local stanza
-    if held ~= nil then
-        stanza = stanzaOf(held)
+    if interned ~= nil then
+        stanza = stanzaOf(interned)
     end
     if stanza ~= nil then
         sendNow(session.full_jid, stanza)
@@ -4417,13 +4439,13 @@ end
 BATCH = 65536
 
 --- Sends presences that are stored as text to a session. A plain stream gets many in one write.
-function send_fork.sendHeld(fullJid, presences)
+function send_fork.sendInterned(fullJid, presences)
     if fullJid == nil then
         return
     end
     local list = {}
-    for _, held in presences do
-        list[#list + 1] = held
+    for _, interned in presences do
+        list[#list + 1] = interned
     end
     if #list == 0 then
         return
@@ -4437,9 +4459,9 @@ function send_fork.sendHeld(fullJid, presences)
         if send_fork.takesText(fullJid) then
             sent = writeBatch(session, list, sent)
         else
-            local held = list[sent + 1]
+            local interned = list[sent + 1]
             sent = sent + 1
-            passHeld(session, held)
+            passInterned(session, interned)
         end
         return sent >= #list
     end)
@@ -4474,7 +4496,7 @@ local send_own = {}
 do
 local isAsTold, itemOf, namesOccupant, addressed
 local MUC_USER = namespaces.MUC_USER
-local selfOf = state_self.selfOf
+local selfOf = state_own_presence.selfOf
 local isSameContent = minimix_stanzas.isSameContent
 local textOf = minimix_text.textOf
 local fork = send_fork.fork
@@ -4485,11 +4507,11 @@ function isAsTold(membership, attachment)
     if attachment.told ~= nil then
         told = xml.parse("<presence" .. attachment.told)
     end
-    local state_self
+    local self_
     if told ~= nil then
-        state_self = selfOf(membership)
+        self_ = selfOf(membership)
     end
-    return told ~= nil and state_self ~= nil and isSameContent(told, state_self)
+    return told ~= nil and self_ ~= nil and isSameContent(told, self_)
 end
 
 --- Sends a presence of the account's own occupant to one session.
@@ -4537,13 +4559,13 @@ function send_own.forkOwn(membership, presence, except)
 end
 
 --- Notes that a session got our own presence with its join, ahead of the room.
-function send_own.noteTold(membership, session, state_self)
+function send_own.noteTold(membership, session, self_)
     local attachment
     if session ~= nil then
         attachment = membership.attached[session]
     end
-    if attachment ~= nil and state_self ~= nil then
-        attachment.told = textOf(state_self)
+    if attachment ~= nil and self_ ~= nil then
+        attachment.told = textOf(self_)
     end
 end
 
@@ -4565,7 +4587,7 @@ end
 -- Queued requests of sessions, and the stanzas that the sessions have sent meanwhile.
 local state_queue = {}
 do
-local setQueue, isAlive, newestOf, disown, removeFromQueue, takeHeld, MAX_HELD, MAX_HELD_SIZE
+local setQueue, isAlive, newestOf, disown, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
 local requestsOf = state_place.requestsOf
 local queueOf = state_memberships.queueOf
 
@@ -4578,7 +4600,7 @@ function setQueue(membership, requests)
 end
 
 function isAlive(request)
-    return request.session ~= nil or #request.held > 0
+    return request.session ~= nil or #request.queued > 0
 end
 
 --- Returns the newest unanswered join of a session.
@@ -4623,31 +4645,31 @@ function removeFromQueue(membership, session)
     setQueue(membership, others)
 end
 
-function takeHeld(membership, session)
+function takeQueued(membership, session)
     local request = state_queue.pendingJoin(membership, session)
     if request == nil then
         return {}
     end
-    local held = request.held
-    request.held = {}
-    request.heldSize = 0
-    return held
+    local queued = request.queued
+    request.queued = {}
+    request.queuedSize = 0
+    return queued
 end
 
 --- Queues a stanza until the session is attached. Returns false if there is no space.
-function state_queue.holdStanza(request, stanza)
-    local size = request.heldSize + string.len(tostring(stanza))
-    if #request.held >= MAX_HELD or size > MAX_HELD_SIZE then
+function state_queue.queueStanza(request, stanza)
+    local size = request.queuedSize + string.len(tostring(stanza))
+    if #request.queued >= MAX_QUEUED or size > MAX_QUEUED_SIZE then
         return false
     end
-    local held = request.held
-    held[#held + 1] = stanza
-    request.heldSize = size
+    local queued = request.queued
+    queued[#queued + 1] = stanza
+    request.queuedSize = size
     return true
 end
 
-MAX_HELD = 100
-MAX_HELD_SIZE = 262144
+MAX_QUEUED = 100
+MAX_QUEUED_SIZE = 262144
 
 --- Creates a request without queued stanzas.
 function state_queue.newRequest(kind, session, id, nick, stanza)
@@ -4658,16 +4680,16 @@ function state_queue.newRequest(kind, session, id, nick, stanza)
         nick = nick,
         isResync = false,
         stanza = stanza,
-        held = {},
-        heldSize = 0
+        queued = {},
+        queuedSize = 0
     }
 end
 
 --- Adds a request to the queue. A join replaces an earlier one of its session, which may be in flight.
 function state_queue.enqueue(membership, request)
     if request.kind == "join" and request.session ~= nil then
-        for _, stanza in ipairs(takeHeld(membership, request.session)) do
-            state_queue.holdStanza(request, stanza)
+        for _, stanza in ipairs(takeQueued(membership, request.session)) do
+            state_queue.queueStanza(request, stanza)
         end
         removeFromQueue(membership, request.session)
     end
@@ -4733,10 +4755,10 @@ end
 
 --- Removes the requests of a session. Returns its queued stanzas.
 function state_queue.withdraw(membership, session)
-    local held = takeHeld(membership, session)
+    local queued = takeQueued(membership, session)
     removeFromQueue(membership, session)
     disown(membership, session)
-    return held
+    return queued
 end
 
 --- A session has ended. Its queued stanzas are still sent if the room admits the account.
@@ -4765,11 +4787,11 @@ local options = minimix_options
 
 --- Removes a member that is online, or is no longer a member.
 function state_offline.forgetMember(members, key)
-    local held = members.presences[key]
-    if held ~= nil then
+    local interned = members.presences[key]
+    if interned ~= nil then
         members.presences[key] = nil
         members.count = members.count - 1
-        members.size = members.size - string.len(held.text)
+        members.size = members.size - string.len(interned.text)
     end
 end
 
@@ -4781,25 +4803,25 @@ end
 --- Iterates over all members, by the keys of `presences`.
 function state_offline.eachMember(members)
     local key
-    local held
+    local interned
     local function step()
         if members ~= nil then
-            key, held = next(members.presences, key)
+            key, interned = next(members.presences, key)
         end
-        return key, held
+        return key, interned
     end
     return step
 end
 
 --- Caches a member. Returns false if there is no space.
-function state_offline.keepMember(members, key, held)
-    local size = string.len(held.text)
+function state_offline.keepMember(members, key, interned)
+    local size = string.len(interned.text)
     state_offline.forgetMember(members, key)
     local isOver = members.count >= options.maxOccupants or members.size + size > options.maxRoomSize
     if isOver or size > options.maxCachedSize then
         return false
     end
-    members.presences[key] = held
+    members.presences[key] = interned
     members.count = members.count + 1
     members.size = members.size + size
     return true
@@ -4816,9 +4838,9 @@ local newestNumber = state_numbers.newestNumber
 local startOfNumbers = state_numbers.startOfNumbers
 local beginOutage = state_outage.beginOutage
 --- Number of entries of a room in memory: enough for the history of an ordinary join.
-state_logs.RECENT = 50
+state_logs.TAIL = 50
 --- Memory limit of these entries, in bytes.
-local RECENT_SIZE = 524288
+local TAIL_SIZE = 524288
 state_logs.logs = {}
 --- The highest number in dropped logs. A new log of the same room does not know these entries.
 local dropped = 0
@@ -4829,18 +4851,18 @@ function state_logs.logOf(room)
         log = {
             room = room,
             last = math.max(startOfNumbers(), dropped),
-            recent = {},
+            tail = {},
             size = 0,
-            filled = false,
-            whole = false,
+            isLoaded = false,
+            isComplete = false,
             source = nil,
             current = nil,
-            past = nil,
+            window = nil,
             unwritten = nil,
             failures = nil,
             gap = nil,
             readers = {},
-            settling = false
+            isClosingDue = false
         }
         state_logs.logs[room] = log
     end
@@ -4856,30 +4878,30 @@ function state_logs.dropUnread(log)
     dropped = math.max(dropped, log.last)
 end
 
-function state_logs.addRecent(log, entry)
-    local recent = log.recent
-    recent[#recent + 1] = entry
+function state_logs.addToTail(log, entry)
+    local tail = log.tail
+    tail[#tail + 1] = entry
     log.size = log.size + string.len(entry.text)
-    while #log.recent > state_logs.RECENT or log.size > RECENT_SIZE and #log.recent > 1 do
-        local oldest = table.remove(log.recent, 1)
+    while #log.tail > state_logs.TAIL or log.size > TAIL_SIZE and #log.tail > 1 do
+        local oldest = table.remove(log.tail, 1)
         log.size = log.size - string.len(oldest and oldest.text or "")
-        log.filled = true
-        log.whole = false
+        log.isLoaded = true
+        log.isComplete = false
     end
 end
 
---- Adds entries from before this start before the newer ones. `whole`: there are no others.
-function state_logs.fillRecent(log, entries, whole)
-    log.filled = true
-    log.whole = whole
+--- Adds entries from before this start before the newer ones. `isComplete`: there are no others.
+function state_logs.fillTail(log, entries, isComplete)
+    log.isLoaded = true
+    log.isComplete = isComplete
     for i = #entries, 1, -1 do
         local entry = entries[i]
         if entry ~= nil then
-            if #log.recent >= state_logs.RECENT or log.size + string.len(entry.text) > RECENT_SIZE then
-                log.whole = false
+            if #log.tail >= state_logs.TAIL or log.size + string.len(entry.text) > TAIL_SIZE then
+                log.isComplete = false
                 return
             end
-            table.insert(log.recent, 1, entry)
+            table.insert(log.tail, 1, entry)
             log.size = log.size + string.len(entry.text)
         end
     end
@@ -4890,8 +4912,8 @@ function state_logs.restoreLogs(saved)
     dropped = newestNumber()
     for room, log in pairs(saved) do
         state_logs.logs[room] = log
-        log.settling = false
-        log.past = nil
+        log.isClosingDue = false
+        log.window = nil
         if log.unwritten ~= nil then
             beginOutage()
         end
@@ -5089,11 +5111,11 @@ local labelOf, write, storeEntry, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZ
 local options = minimix_options
 local monotonic = state_clock.monotonic
 local counters = state_counters.counters
-local addRecent = state_logs.addRecent
+local addToTail = state_logs.addToTail
 local dropUnread = state_logs.dropUnread
-local fillRecent = state_logs.fillRecent
+local fillTail = state_logs.fillTail
 local logs = state_logs.logs
-local RECENT = state_logs.RECENT
+local TAIL = state_logs.TAIL
 local appendMessage = state_messages.appendMessage
 local findMessages = state_messages.findMessages
 local openMessages = state_messages.openMessages
@@ -5108,18 +5130,18 @@ end
 
 --- Returns the number of an entry and, if the entry is private, its account.
 function archive_entries.parseLabel(label)
-    local digits, owner = string.match(label, "^(%d+) ?(.*)$")
+    local digits, privateTo = string.match(label, "^(%d+) ?(.*)$")
     local temp_1 = tonumber(digits) or 0
     local temp_0
-    if owner ~= "" then
-        temp_0 = owner
+    if privateTo ~= "" then
+        temp_0 = privateTo
     end
     return temp_1, temp_0
 end
 
 function labelOf(entry)
     local label = string.format("%d", entry.number)
-    return entry.owner == nil and label or label .. " " .. entry.owner
+    return entry.privateTo == nil and label or label .. " " .. entry.privateTo
 end
 
 --- Returns an entry's message.
@@ -5221,11 +5243,11 @@ end
 
 --- Converts a stored message to an entry.
 function archive_entries.entryOf(stored, before)
-    local number, owner = archive_entries.parseLabel(stored.label)
+    local number, privateTo = archive_entries.parseLabel(stored.label)
     return {
         number = number,
         before = before,
-        owner = owner,
+        privateTo = privateTo,
         when = stored.when,
         text = textOf(stored.stanza)
     }
@@ -5238,7 +5260,7 @@ MOST_FAILURES = 20
 unwrittenSize = 0
 
 --- Adds a message to the log. Returns undefined if it cannot be kept. `stanza` is lent and is not changed.
-function archive_entries.append(log, stanza, when, owner)
+function archive_entries.append(log, stanza, when, privateTo)
     local text = textOf(stanza)
     if string.len(text) > options.maxKeptSize then
         module:log(
@@ -5259,16 +5281,16 @@ function archive_entries.append(log, stanza, when, owner)
     end
     local entry = {
         number = number,
-        before = owner == nil and log.last or nil,
-        owner = owner,
+        before = privateTo == nil and log.last or nil,
+        privateTo = privateTo,
         when = when,
         text = text
     }
     if not write(log, entry, stanza) then
         return nil
     end
-    addRecent(log, entry)
-    if owner == nil then
+    addToTail(log, entry)
+    if privateTo == nil then
         log.last = number
     end
     return entry
@@ -5325,19 +5347,19 @@ function archive_entries.takeGaps()
 end
 
 --- Reads the newest entries from before this start of the server, when they are needed. Returns whether this worked.
-function archive_entries.fill(log)
-    if log.filled then
+function archive_entries.loadTail(log)
+    if log.isLoaded then
         return true
     end
     local found = findMessages(
         archive_entries.store,
         archive_entries.keyOf(log.room),
-        {reverse = true, limit = RECENT}
+        {reverse = true, limit = TAIL}
     )
     if found == nil then
         return false
     end
-    local first = log.recent[1]
+    local first = log.tail[1]
     local entries = {}
     for _, stored in ipairs(found) do
         local entry = archive_entries.entryOf(stored, nil)
@@ -5345,7 +5367,7 @@ function archive_entries.fill(log)
             table.insert(entries, 1, entry)
         end
     end
-    fillRecent(log, entries, #found < RECENT)
+    fillTail(log, entries, #found < TAIL)
     return true
 end
 end
@@ -5757,18 +5779,18 @@ end
 
 function saveSoon(membership, log)
     markChanged(membership.username)
-    archive_delivered.settleSoon(log)
+    archive_delivered.closeMissedSoon(log)
 end
 
 --- Closes, after a delay, the ranges of accounts that did not get the last entry.
-function archive_delivered.settleSoon(log)
-    if log.settling then
+function archive_delivered.closeMissedSoon(log)
+    if log.isClosingDue then
         return
     end
-    log.settling = true
+    log.isClosingDue = true
     module:add_timer(SETTLE, function()
         inTurn(function()
-            log.settling = false
+            log.isClosingDue = false
             closeMissed(log)
             saveChanged()
         end)
@@ -5843,7 +5865,7 @@ function archive_delivered.deliver(membership, log, part, entry)
             return true
         end
     end
-    if entry.owner ~= nil then
+    if entry.privateTo ~= nil then
         deliverOwn(membership, log, entry)
         return true
     end
@@ -5864,7 +5886,7 @@ end
 --- Writes pending records. Accounts still waiting for the last message get a new range with it.
 function archive_delivered.saveDelivered()
     for _, log in pairs(logs) do
-        if log.settling then
+        if log.isClosingDue then
             closeMissed(log)
         end
     end
@@ -5873,10 +5895,10 @@ end
 
 --- Whether the account got an entry.
 function archive_delivered.isFor(username, ranges, position, entry)
-    if entry.owner == nil then
+    if entry.privateTo == nil then
         return includes(ranges, position, entry.number)
     else
-        return entry.owner == username
+        return entry.privateTo == username
     end
 end
 
@@ -6081,7 +6103,7 @@ local weightOf = minimix_weight.weightOf
 
 function readIds(cursor, walk, ids, missing)
     for _, item in ipairs(read(cursor, {ids = ids, reverse = walk.query.reverse}, math.huge).items) do
-        if cursor.archive.holds(item.label) then
+        if cursor.archive.mayRead(item.label) then
             if missing ~= nil then
                 missing[item.id] = nil
             end
@@ -6191,7 +6213,7 @@ function consider(cursor, walk, item)
         return
     end
     local inTime = item.when >= (query.start or 0) and item.when <= (query["end"] or math.huge)
-    if inTime and cursor.archive.holds(item.label) and query.wants(item.stanza) then
+    if inTime and cursor.archive.mayRead(item.label) and query.wants(item.stanza) then
         local items = cursor.items
         items[#items + 1] = item
     end
@@ -6359,7 +6381,7 @@ function newSearch(archives, id)
             rank = rank + 1
             local done, message = getMessage(archive.store, archive.key, id)
             search.failed = search.failed or not done
-            if message ~= nil and archive.holds(message.label) then
+            if message ~= nil and archive.mayRead(message.label) then
                 search.place = {id = id, when = message.when, rank = rank, label = message.label}
             end
             return search.place ~= nil or archives[rank + 1] == nil
@@ -6378,7 +6400,7 @@ function knownEnd(archives, id)
     for _, archive in ipairs(archives) do
         rank = rank + 1
         local end_ = ends:get(archive.key .. " " .. id)
-        if (end_ and end_.rank) == rank and archive.holds(end_.label) then
+        if (end_ and end_.rank) == rank and archive.mayRead(end_.label) then
             return end_
         end
     end
@@ -6512,7 +6534,7 @@ end
 -- mod_mam stores live messages, and this file stores missed ones.
 local archive_personal = {}
 do
-local recentOf, nameOf, store, RECENT, recent
+local knownMessagesOf, nameOf, store, READ_BACK, knownMessages
 local delayOf = archive_gate.delayOf
 local isAnswering = archive_gate.isAnswering
 local startReading = archive_page.startReading
@@ -6526,7 +6548,7 @@ local stanzaIdBy = minimix_stanzas.stanzaIdBy
 
 --- Returns the archive of messages with one JID, or with all.
 function archive_personal.personalArchive(username, other)
-    return {store = store, key = username, label = other, holds = function() return true end}
+    return {store = store, key = username, label = other, mayRead = function() return true end}
 end
 
 --- Starts to read the last messages of a room.
@@ -6542,14 +6564,14 @@ function archive_personal.startReadingRoom(membership, most, since)
     )
 end
 
-function recentOf(membership)
-    local known = recent[membership]
+function knownMessagesOf(membership)
+    local known = knownMessages[membership]
     if known == nil then
-        known = {names = cache.new(RECENT + options.maxHistory), isRead = false}
-        recent[membership] = known
+        known = {names = cache.new(READ_BACK + options.maxHistory), isRead = false}
+        knownMessages[membership] = known
     end
     if not known.isRead then
-        local reading = archive_personal.startReadingRoom(membership, RECENT, 0)
+        local reading = archive_personal.startReadingRoom(membership, READ_BACK, 0)
         while not reading.step() do
         end
         known.isRead = not reading.failed
@@ -6571,8 +6593,8 @@ function nameOf(membership, stanza)
 end
 
 store = openMessages(options.personalArchive)
-RECENT = 50
-recent = setmetatable({}, {__mode = "k"})
+READ_BACK = 50
+knownMessages = setmetatable({}, {__mode = "k"})
 
 --- Whether mod_mam is loaded.
 function archive_personal.hasPersonalArchive()
@@ -6593,15 +6615,15 @@ function archive_personal.onShouldStore(event)
     if not isWorthKeeping(stanza) or isPast then
         return false
     end
-    recentOf(membership).names:set(nameOf(membership, stanza), true)
+    knownMessagesOf(membership).names:set(nameOf(membership, stanza), true)
     return true
 end
 
 --- Adds a missed message at the end, the only possible place. Returns whether it is new.
 function archive_personal.addMissed(membership, delayed, when)
-    local recentOf_result_2 = recentOf(membership)
-    local names = recentOf_result_2.names
-    local isRead = recentOf_result_2.isRead
+    local knownMessagesOf_result_2 = knownMessagesOf(membership)
+    local names = knownMessagesOf_result_2.names
+    local isRead = knownMessagesOf_result_2.isRead
     local name = nameOf(membership, delayed)
     if not isWorthKeeping(delayed) or names:get(name) ~= nil then
         return false
@@ -6617,7 +6639,7 @@ function archive_personal.addMissed(membership, delayed, when)
     local outcome = isRead and (appendMessage(store, membership.username, content, when, membership.room)) or "failed"
     local catchUp = membership.catchUp
     local progress = catchUp and catchUp.progress
-    if outcome == "failed" and (progress and progress.step) == "asking" then
+    if outcome == "failed" and (progress and progress.step) == "querying" then
         progress.failed = true
     elseif outcome == "stored" then
         names:set(name, true)
@@ -6632,16 +6654,16 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, isLater, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, pastAround, findPast, readPast, addPast, withoutDelay, PAST, PAST_SIZE, PAST_KEPT, STEPS_BACK, added, SKEW, AHEAD
+local isAnothers, entryFor, appendsOutOfOrder, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, windowAround, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, STEPS_BACK, added, SKEW, AHEAD
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
-local fill = archive_entries.fill
+local loadTail = archive_entries.loadTail
 local keyOf = archive_entries.keyOf
 local stanzaOf = archive_entries.stanzaOf
 local store = archive_entries.store
 local deliver = archive_delivered.deliver
 local isFor = archive_delivered.isFor
-local settleSoon = archive_delivered.settleSoon
+local closeMissedSoon = archive_delivered.closeMissedSoon
 local MUC_USER = namespaces.MUC_USER
 local OCCUPANT_ID = namespaces.OCCUPANT_ID
 local STANZA_ID = namespaces.STANZA_ID
@@ -6659,7 +6681,7 @@ local textOf = minimix_text.textOf
 local addMissed = archive_personal.addMissed
 
 function isAnothers(entry, membership)
-    return (entry and entry.owner) ~= nil and entry.owner ~= membership.username
+    return (entry and entry.privateTo) ~= nil and entry.privateTo ~= membership.username
 end
 
 function entryFor(log, membership, part, stanza)
@@ -6671,7 +6693,7 @@ function entryFor(log, membership, part, stanza)
     end
 end
 
-function isLater(membership)
+function appendsOutOfOrder(membership)
     local catchUp = membership.catchUp
     return (catchUp and catchUp.appendOutOfOrder) == true
 end
@@ -6690,22 +6712,22 @@ function pastOf(room, stanza)
 end
 
 function newEntry(log, membership, part, stanza)
-    local owner
+    local privateTo
     local same
-    for i = #log.recent, 1, -1 do
-        local entry = log.recent[i]
+    for i = #log.tail, 1, -1 do
+        local entry = log.tail[i]
         if entry == nil or entry.number <= part.position then
             break
         end
-        if entry.owner == nil or entry.owner == membership.username then
+        if entry.privateTo == nil or entry.privateTo == membership.username then
             if entry.text == textOf(stanza) then
                 same = entry
             elseif isSameMessage(log, entry, stanza) then
-                owner = membership.username
+                privateTo = membership.username
             end
         end
     end
-    return same or add(log, stanza, wallClock(), owner)
+    return same or add(log, stanza, wallClock(), privateTo)
 end
 
 function isSameMessage(log, entry, stanza)
@@ -6730,26 +6752,26 @@ function pastEntry(log, membership, part, stanza, when)
     end
     local content = withoutDelay(log, stanza)
     local archiveId = stanzaIdBy(content, log.room)
-    local function isWanted(entry)
+    local function matches(entry)
         return isSamePast(log, membership, ranges, part, entry, content)
     end
-    local entry = findEntry(log.recent, isWanted)
-    local past
+    local entry = findEntry(log.tail, matches)
+    local window
     if entry == nil then
-        past = pastAround(log, membership, when)
+        window = windowAround(log, membership, when)
     end
-    if past == "failed" then
+    if window == "failed" then
         notPlaced(membership)
         return nil
     end
-    if past ~= nil then
-        entry = findPast(past, archiveId, isWanted)
+    if window ~= nil then
+        entry = findInWindow(window, archiveId, matches)
     end
     if entry ~= nil then
-        return entry.owner == nil and entry or nil
+        return entry.privateTo == nil and entry or nil
     end
     local earliest = newestTime(log)
-    if when < earliest and not isLater(membership) then
+    if when < earliest and not appendsOutOfOrder(membership) then
         return nil
     end
     return add(log, content, math.min(math.max(when, earliest), wallClock() + AHEAD), nil)
@@ -6759,13 +6781,13 @@ end
 function archive_log.canRecordPast(membership)
     local part = membership.part
     local log = part and part.log
-    return log == nil or select(2, rangesOf(membership.username, log.room)) and fill(log)
+    return log == nil or select(2, rangesOf(membership.username, log.room)) and loadTail(log)
 end
 
 function notPlaced(membership)
     local catchUp = membership.catchUp
     local step = catchUp and catchUp.progress
-    if (step and step.step) == "asking" then
+    if (step and step.step) == "querying" then
         step.failed = true
     elseif (step and step.step) == "draining" and membership.part ~= nil then
         membership.part.log.gap = true
@@ -6773,22 +6795,22 @@ function notPlaced(membership)
 end
 
 function newestTime(log)
-    local newest = log.recent[#log.recent]
+    local newest = log.tail[#log.tail]
     return (newest == nil or newest.when > wallClock() + SKEW) and 0 or newest.when
 end
 
-function add(log, stanza, when, owner)
-    local entry = append(log, stanza, when, owner)
+function add(log, stanza, when, privateTo)
+    local entry = append(log, stanza, when, privateTo)
     if entry ~= nil then
-        local past = log.past
-        if (past and past.to) == math.huge then
-            addPast(log, log.past, entry, stanza)
-            if log.past.size > 2 * PAST_SIZE then
-                log.past = nil
+        local window = log.window
+        if (window and window.to) == math.huge then
+            addToWindow(log, log.window, entry, stanza)
+            if log.window.size > 2 * WINDOW_SIZE then
+                log.window = nil
             end
         end
-        if owner == nil then
-            settleSoon(log)
+        if privateTo == nil then
+            closeMissedSoon(log)
         end
     end
     return entry
@@ -6818,53 +6840,53 @@ function asSaid(stanza)
     return said
 end
 
-function findEntry(entries, isWanted)
+function findEntry(entries, matches)
     for _, entry in ipairs(entries) do
-        if isWanted(entry) then
+        if matches(entry) then
             return entry
         end
     end
     return nil
 end
 
-function pastAround(log, membership, when)
-    local oldest = log.recent[1]
-    if oldest == nil or log.whole or when > oldest.when + SKEW and when <= wallClock() + SKEW then
+function windowAround(log, membership, when)
+    local oldest = log.tail[1]
+    if oldest == nil or log.isComplete or when > oldest.when + SKEW and when <= wallClock() + SKEW then
         return nil
     end
     local catchUp = membership.catchUp
     local from = math.max(when, catchUp and catchUp.latest or 0)
-    local past = log.past
-    if past ~= nil and from >= past.from and from < past.to then
-        return past
+    local window = log.window
+    if window ~= nil and from >= window.from and from < window.to then
+        return window
     end
-    local isBack = past ~= nil and from < past.from
-    local stepsBack = (past and past.stepsBack or 0) + (isBack and 1 or 0)
+    local isBack = window ~= nil and from < window.from
+    local stepsBack = (window and window.stepsBack or 0) + (isBack and 1 or 0)
     if stepsBack > STEPS_BACK and membership.catchUp == nil then
         return nil
     end
-    log.past = readPast(log, from, stepsBack)
-    return log.past or "failed"
+    log.window = readWindow(log, from, stepsBack)
+    return log.window or "failed"
 end
 
-function findPast(past, archiveId, isWanted)
+function findInWindow(window, archiveId, matches)
     local entry
     if archiveId ~= nil then
-        entry = past.ids[archiveId]
+        entry = window.ids[archiveId]
     end
-    if entry ~= nil and isWanted(entry) then
+    if entry ~= nil and matches(entry) then
         return entry
     end
-    return findEntry((archiveId == nil or entry ~= nil) and past.entries or past.others, isWanted)
+    return findEntry((archiveId == nil or entry ~= nil) and window.entries or window.others, matches)
 end
 
-function readPast(log, from, stepsBack)
-    local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = PAST}, PAST_SIZE)
+function readWindow(log, from, stepsBack)
+    local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = WINDOW}, WINDOW_SIZE)
     if found == nil then
         return nil
     end
-    local until_ = monotonic() + PAST_KEPT
-    local past = {
+    local until_ = monotonic() + WINDOW_KEPT
+    local window = {
         from = from,
         to = math.huge,
         stepsBack = stepsBack,
@@ -6878,42 +6900,42 @@ function readPast(log, from, stepsBack)
     local weight = 0
     for _, stored in ipairs(found) do
         local entry = entryOf(stored, before)
-        addPast(log, past, entry, stored.stanza)
+        addToWindow(log, window, entry, stored.stanza)
         weight = weight + weightOf(stored.stanza)
-        if entry.owner == nil then
+        if entry.privateTo == nil then
             before = entry.number
         end
     end
-    local isAll = #past.entries < PAST and weight < PAST_SIZE
+    local isAll = #window.entries < WINDOW and weight < WINDOW_SIZE
     local last
     if not isAll then
-        last = past.entries[#past.entries]
+        last = window.entries[#window.entries]
     end
     if last ~= nil then
-        past.to = math.max(last.when - SKEW, from + 1)
+        window.to = math.max(last.when - SKEW, from + 1)
     end
-    module:add_timer(PAST_KEPT, function()
-        if log.past ~= nil and monotonic() >= log.past["until"] then
-            log.past = nil
+    module:add_timer(WINDOW_KEPT, function()
+        if log.window ~= nil and monotonic() >= log.window["until"] then
+            log.window = nil
         end
         return nil
     end)
-    return past
+    return window
 end
 
-function addPast(log, past, entry, stanza)
+function addToWindow(log, window, entry, stanza)
     local archiveId
-    if entry.owner == nil then
+    if entry.privateTo == nil then
         archiveId = stanzaIdBy(stanza, log.room)
     end
-    local entries = past.entries
+    local entries = window.entries
     entries[#entries + 1] = entry
-    past.size = past.size + string.len(entry.text)
+    window.size = window.size + string.len(entry.text)
     if archiveId == nil then
-        local others = past.others
+        local others = window.others
         others[#others + 1] = entry
     else
-        past.ids[archiveId] = entry
+        window.ids[archiveId] = entry
     end
 end
 
@@ -6930,9 +6952,9 @@ function withoutDelay(log, stanza)
     return content
 end
 
-PAST = 200
-PAST_SIZE = 524288
-PAST_KEPT = 60
+WINDOW = 200
+WINDOW_SIZE = 524288
+WINDOW_KEPT = 60
 STEPS_BACK = 10
 added = {}
 added[MUC_USER] = true
@@ -6986,7 +7008,7 @@ local weightOf = minimix_weight.weightOf
 local record = archive_log.record
 
 --- Archives a missed message, and sends it to the sessions that were attached all the time, if it is new.
-function archive_buffer.missed(membership, delayed)
+function archive_buffer.deliverMissed(membership, delayed)
     local isSeen = takeBufferedId(membership, delayed)
     if record(membership, delayed) and not isSeen then
         fork(membership, delayed)
@@ -7058,13 +7080,13 @@ function drainOne(membership, catching)
     if buffered.seen then
         record(membership, buffered.stanza)
     else
-        archive_buffer.missed(membership, buffered.stanza)
+        archive_buffer.deliverMissed(membership, buffered.stanza)
     end
     return false
 end
 
 --- Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too.
-function archive_buffer.hold(membership, catching, stanza, seen)
+function archive_buffer.bufferMessage(membership, catching, stanza, seen)
     local when = wallClock()
     local copy = st.clone(stanza)
     if delayBy(copy, membership.room) == nil then
@@ -7089,7 +7111,7 @@ function archive_buffer.hold(membership, catching, stanza, seen)
 end
 
 --- Visits the buffered messages that are not in the log, newest first, until `visit` returns true.
-function archive_buffer.readHeld(membership, visit)
+function archive_buffer.readBuffered(membership, visit)
     local catching = membership.catchUp
     if catching == nil then
         return
@@ -7114,7 +7136,7 @@ function archive_buffer.endCatchUp(membership)
     end
 end
 
---- Does the same at once. The account is out of the room, and its messages must be in the log by then.
+--- Moves all buffered messages into the log at once. The account is out of the room, and its messages must be in the log by then.
 function archive_buffer.flush(membership)
     archive_buffer.endCatchUp(membership)
     local catching = membership.catchUp
@@ -7178,7 +7200,7 @@ local archive_read = {}
 do
 local lastOf, startReadingBefore, readLater, visitBack
 local startReading = archive_page.startReading
-local fill = archive_entries.fill
+local loadTail = archive_entries.loadTail
 local keyOf = archive_entries.keyOf
 local parseLabel = archive_entries.parseLabel
 local stanzaOf = archive_entries.stanzaOf
@@ -7200,12 +7222,12 @@ function lastOf(ranges)
     return last == nil and 0 or (last.last or math.huge)
 end
 
-function startReadingBefore(archive, isWanted, most, since)
+function startReadingBefore(archive, isInRange, most, since)
     local earlier = {
         store = store,
         key = archive.key,
         label = nil,
-        holds = function(label) return isWanted((parseLabel(label))) and archive.holds(label) end
+        mayRead = function(label) return isInRange((parseLabel(label))) and archive.mayRead(label) end
     }
     return startReading(
         {earlier},
@@ -7257,12 +7279,12 @@ function archive_read.archiveOf(username, room)
         store = store,
         key = keyOf(room),
         label = nil,
-        holds = function(label)
-            local number, owner = parseLabel(label)
-            if owner == nil then
+        mayRead = function(label)
+            local number, privateTo = parseLabel(label)
+            if privateTo == nil then
                 return includes(ranges, position, number)
             else
-                return owner == username
+                return privateTo == username
             end
         end
     }
@@ -7309,11 +7331,11 @@ function archive_read.readBack(membership, most, since, visit, after)
     end
     local log = part.log
     local ranges, isKnown = rangesOf(username, membership.room)
-    local isFilled = fill(log) and isKnown
+    local isLoaded = loadTail(log) and isKnown
     local earliest = math.max(since, expiryTime())
     local left = most
-    for i = #log.recent, 1, -1 do
-        local entry = log.recent[i]
+    for i = #log.tail, 1, -1 do
+        local entry = log.tail[i]
         if entry ~= nil and isFor(username, ranges, part.position, entry) then
             if left == 0 or entry.when < earliest or entry.number <= after then
                 return nil
@@ -7325,21 +7347,21 @@ function archive_read.readBack(membership, most, since, visit, after)
             left = left - 1
         end
     end
-    local oldest = log.recent[1]
-    if not isFilled then
+    local oldest = log.tail[1]
+    if not isLoaded then
         return {step = function() return true end, failed = true}
     end
-    if oldest == nil or log.whole or left == 0 or oldest.number <= after then
+    if oldest == nil or log.isComplete or left == 0 or oldest.number <= after then
         return nil
     end
     local done, archive = archive_read.archiveOf(username, membership.room)
     if not done or archive == nil then
         return {step = function() return true end, failed = true}
     end
-    local function isWanted(number)
+    local function isInRange(number)
         return number < oldest.number and number > after
     end
-    return readLater(startReadingBefore(archive, isWanted, left, earliest), visit)
+    return readLater(startReadingBefore(archive, isInRange, left, earliest), visit)
 end
 
 --- Returns the last message that an account received in its room, since it joined, and whether it could be read.
@@ -7378,7 +7400,7 @@ local select, lengthOf, limitsOf
 local wallClock = state_clock.wallClock
 local readBlocklist = settings_blocklist.readBlocklist
 local silences = settings_blocklist.silences
-local readHeld = archive_buffer.readHeld
+local readBuffered = archive_buffer.readBuffered
 local readBack = archive_read.readBack
 local MUC = namespaces.MUC
 local options = minimix_options
@@ -7414,7 +7436,7 @@ function select(membership, session, limits, messages)
         end
         return selection.isEnough
     end
-    readHeld(membership, take)
+    readBuffered(membership, take)
     if selection.isEnough then
         return nil
     else
@@ -7487,12 +7509,12 @@ do
 local sendRoom, withOwnElement, addStatus, emptySubject, ownAffiliation
 local MUC_USER = namespaces.MUC_USER
 local counters = state_counters.counters
-local messageOf = state_held.messageOf
-local stanzaOf = state_held.stanzaOf
+local messageOf = state_interned.messageOf
+local stanzaOf = state_interned.stanzaOf
 local eachOccupant = state_occupants.eachOccupant
 local eachMember = state_offline.eachMember
-local selfOf = state_self.selfOf
-local sendHeld = send_fork.sendHeld
+local selfOf = state_own_presence.selfOf
+local sendInterned = send_fork.sendInterned
 local sendTo = send_fork.sendTo
 local sendOwn = send_own.sendOwn
 local sendHistory = archive_history.sendHistory
@@ -7503,8 +7525,8 @@ function occupancy_replay.sendOccupants(membership, session)
     if view.isRoomFirst then
         sendRoom(membership, session)
     end
-    sendHeld(session, eachOccupant(view))
-    sendHeld(session, eachMember(view.offline))
+    sendInterned(session, eachOccupant(view))
+    sendInterned(session, eachMember(view.offline))
 end
 
 function sendRoom(membership, session)
@@ -7536,8 +7558,8 @@ function occupancy_replay.selfPresence(membership, request, shown)
     if shown == nil then
         return nil
     end
-    local state_self, x = withOwnElement(membership, shown)
-    state_self.attr.id = request.id
+    local self_, x = withOwnElement(membership, shown)
+    self_.attr.id = request.id
     if view.nonAnonymous then
         addStatus(x, "100")
     end
@@ -7548,11 +7570,11 @@ function occupancy_replay.selfPresence(membership, request, shown)
     if request.nick ~= membership.nick then
         addStatus(x, "210")
     end
-    return state_self
+    return self_
 end
 
-function withOwnElement(membership, state_self)
-    local presence = st.clone(state_self)
+function withOwnElement(membership, self_)
+    local presence = st.clone(self_)
     presence.attr.from = membership.room .. "/" .. membership.nick
     local x = presence:get_child("x", MUC_USER)
     if x == nil then
@@ -7573,10 +7595,10 @@ function emptySubject(membership)
 end
 
 function ownAffiliation(membership)
-    local state_self = selfOf(membership)
+    local self_ = selfOf(membership)
     local affiliation
-    if state_self ~= nil then
-        affiliation = occupancy_replay.itemOf(state_self).affiliation
+    if self_ ~= nil then
+        affiliation = occupancy_replay.itemOf(self_).affiliation
     end
     return affiliation or "none"
 end
@@ -7592,9 +7614,9 @@ end
 function occupancy_replay.replay(membership, request, shown)
     counters.replays = counters.replays + 1
     occupancy_replay.sendOccupants(membership, request.session)
-    local state_self = occupancy_replay.selfPresence(membership, request, shown)
-    if state_self ~= nil then
-        sendOwn(membership, request.session, state_self)
+    local self_ = occupancy_replay.selfPresence(membership, request, shown)
+    if self_ ~= nil then
+        sendOwn(membership, request.session, self_)
     end
     sendHistory(membership, request)
     occupancy_replay.sendSubject(membership, request.session)
@@ -7604,8 +7626,8 @@ function occupancy_replay.replay(membership, request, shown)
 end
 
 --- Returns our own presence under the current nick, with code 110. `self` is our own presence without codes.
-function occupancy_replay.ownPresence(membership, state_self)
-    local presence, x = withOwnElement(membership, state_self)
+function occupancy_replay.ownPresence(membership, self_)
+    local presence, x = withOwnElement(membership, self_)
     addStatus(x, "110")
     return presence
 end
@@ -7659,12 +7681,12 @@ local forkOther = send_own.forkOther
 local forkOwn = send_own.forkOwn
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
-local hold = state_held.hold
-local isSamePresence = state_held.isSamePresence
-local mayKeep = state_held.mayKeep
-local toldAgain = state_held.toldAgain
+local intern = state_interned.intern
+local isSamePresence = state_interned.isSamePresence
+local mayKeep = state_interned.mayKeep
+local toldAgain = state_interned.toldAgain
 local noteOver = state_limits.noteOver
-local askingSession = state_memberships.askingSession
+local requestingSession = state_memberships.requestingSession
 local eachOccupant = state_occupants.eachOccupant
 local findOccupant = state_occupants.findOccupant
 local forgetOccupant = state_occupants.forgetOccupant
@@ -7673,8 +7695,8 @@ local eachMember = state_offline.eachMember
 local forgetMember = state_offline.forgetMember
 local keepMember = state_offline.keepMember
 local noMembers = state_offline.noMembers
-local selfOf = state_self.selfOf
-local setSelf = state_self.setSelf
+local selfOf = state_own_presence.selfOf
+local setSelf = state_own_presence.setSelf
 local keepOccupant = state_view.keepOccupant
 local outdate = state_view.outdate
 local selfNickOf = state_view.selfNickOf
@@ -7718,17 +7740,17 @@ function onOffline(membership, key, stanza, wasThere)
         view.offline = noMembers()
     end
     local before = view.offline.presences[key]
-    local held = hold(stanza)
-    local isKept = keepMember(view.offline, key, held)
+    local interned = intern(stanza)
+    local isKept = keepMember(view.offline, key, interned)
     local opt_9 = shownSince(membership)
     if opt_9 ~= nil then
         opt_9[key] = true
     end
     if not isKept then
         view.stale = "incomplete"
-        sendTo(askingSession(membership), stanza)
+        sendTo(requestingSession(membership), stanza)
     end
-    if wasThere or not isKnown(before, held) then
+    if wasThere or not isKnown(before, interned) then
         forkOther(membership, stanza)
     end
 end
@@ -7748,11 +7770,11 @@ function forgetOffline(membership, nick, stanza)
     end
 end
 
-function isKnown(before, held)
-    if before == nil or held == nil then
-        return before == held
+function isKnown(before, interned)
+    if before == nil or interned == nil then
+        return before == interned
     else
-        return isSamePresence(before, held)
+        return isSamePresence(before, interned)
     end
 end
 
@@ -7790,14 +7812,14 @@ end
 
 --- Tells the sessions about a nick that the account got with a rejoin, as a nick change (XEP-0045 7.6).
 function occupancy_burst.announceIfRenamed(membership, nick)
-    local state_self
+    local self_
     if occupancy_burst.isRenamed(membership, nick) then
-        state_self = selfOf(membership)
+        self_ = selfOf(membership)
     end
-    if state_self ~= nil then
+    if self_ ~= nil then
         membership.nick = nick
-        fork(membership, nickChange(membership, state_self))
-        local own = ownPresence(membership, state_self)
+        fork(membership, nickChange(membership, self_))
+        local own = ownPresence(membership, self_)
         setSelf(membership, nick, own)
         forkOwn(membership, own)
     end
@@ -7823,14 +7845,14 @@ function occupancy_burst.onRoomPresence(membership, stanza)
         noteOver("minimix_max_cached_size", membership.username, membership.room)
         view.stale = "incomplete"
     end
-    local held = stanza.attr.type == nil and isKept and hold(stanza) or nil
-    view.room = held
+    local interned = stanza.attr.type == nil and isKept and intern(stanza) or nil
+    view.room = interned
     if isAnswering(membership) then
         view.isRoomFirst = true
     elseif before == nil then
         view.isRoomFirst = nil
     end
-    if not isAnswering(membership) or not isKnown(before, held) then
+    if not isAnswering(membership) or not isKnown(before, interned) then
         fork(membership, stanza)
     end
 end
@@ -7846,8 +7868,8 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     if isDuring then
         before = findOccupant(view, nick)
     end
-    local held = hold(stanza)
-    local isKept = keepOccupant(membership.room, view, nick, held)
+    local interned = intern(stanza)
+    local isKept = keepOccupant(membership.room, view, nick, interned)
     forgetOffline(membership, nick, stanza)
     local shown = shownSince(membership)
     if shown ~= nil then
@@ -7858,16 +7880,16 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     end
     if not isKept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
-        local asking
+        local requester
         if isDuring then
-            asking = askingSession(membership)
+            requester = requestingSession(membership)
         end
-        if asking ~= nil then
-            sendTo(asking, stanza)
+        if requester ~= nil then
+            sendTo(requester, stanza)
             return
         end
     end
-    if not isDuring or not isKnown(before, held) then
+    if not isDuring or not isKnown(before, interned) then
         forkOther(membership, stanza)
     end
 end
@@ -8079,7 +8101,7 @@ end
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
-local triesOf, knownUntil, askPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, PAGE, UNNOTICED, LONGEST_ID
+local triesOf, knownUntil, requestPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, PAGE, UNNOTICED, LONGEST_ID
 local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
@@ -8099,7 +8121,7 @@ local readBlocklist = settings_blocklist.readBlocklist
 local silences = settings_blocklist.silences
 local endCatchUp = archive_buffer.endCatchUp
 local flush = archive_buffer.flush
-local missed = archive_buffer.missed
+local deliverMissed = archive_buffer.deliverMissed
 local addArchiveId = archive_gate.addArchiveId
 local fromArchive = archive_gate.fromArchive
 local openPart = archive_delivered.openPart
@@ -8108,7 +8130,7 @@ local newestOf = archive_read.newestOf
 
 --- Starts to buffer, because messages of the room may have been lost. Buffering ends when the archive has been asked.
 -- The log is in order of time, and the last message before a gap tells where the gap begins.
-function archive_catchup.holdBack(membership)
+function archive_catchup.startBuffering(membership)
     local catchUp = membership.catchUp
     local progress = catchUp and catchUp.progress
     if (progress and progress.step) == "draining" and not progress.isFull then
@@ -8134,7 +8156,7 @@ end
 
 function triesOf(catching)
     local progress = catching and catching.progress
-    return ((progress and progress.step) == "asking" or (progress and progress.step) == "waiting") and progress.tries or 0
+    return ((progress and progress.step) == "querying" or (progress and progress.step) == "waiting") and progress.tries or 0
 end
 
 --- Queries the room's archive, page by page, for messages after the last one that the account has. Then calls `done`.
@@ -8145,7 +8167,7 @@ function archive_catchup.catchUp(membership, done)
         flush(membership)
     end
     local isBuffering = membership.catchUp ~= nil
-    archive_catchup.holdBack(membership)
+    archive_catchup.startBuffering(membership)
     local isRead, newest = newestOf(membership)
     local catching = membership.catchUp
     if catching == nil then
@@ -8165,16 +8187,16 @@ function archive_catchup.catchUp(membership, done)
     catching.left = options.maxHistory
     local query = {start = knownUntil(membership, newest), isFirst = newest == nil, done = done}
     if catching.position ~= nil then
-        askPage(membership, catching, catching.position, query)
+        requestPage(membership, catching, catching.position, query)
     elseif isBuffering and options.archive == "mam" then
         local start = math.max(membership.since or 0, catching.since - UNNOTICED)
-        askPage(membership, catching, nil, {start = start, isFirst = newest == nil, done = done})
+        requestPage(membership, catching, nil, {start = start, isFirst = newest == nil, done = done})
     else
         local after
         if newest ~= nil then
             after = stanzaIdBy(newest.stanza, membership.room)
         end
-        askPage(membership, catching, after, query)
+        requestPage(membership, catching, after, query)
     end
 end
 
@@ -8182,17 +8204,17 @@ function knownUntil(membership, newest)
     return newest == nil and (membership.since or wallClock()) or newest.when
 end
 
-function askPage(membership, catching, after, query)
+function requestPage(membership, catching, after, query)
     local left = catching.left
     local queryId = id.medium()
-    local asking = {
-        step = "asking",
+    local querying = {
+        step = "querying",
         queryId = queryId,
         tries = triesOf(catching),
         results = 0,
         failed = false
     }
-    catching.progress = asking
+    catching.progress = querying
     catching.position = after
     catching.blocked = blocklistOf(membership.username)
     catching.appendOutOfOrder = after ~= nil or query.isFirst
@@ -8204,10 +8226,10 @@ function askPage(membership, catching, after, query)
             query.done("refused")
             return
         end
-        if catching.progress ~= asking then
+        if catching.progress ~= querying then
             return
         end
-        if asking.failed then
+        if querying.failed then
             finish(catching, "unreached", query)
             return
         end
@@ -8218,13 +8240,13 @@ function askPage(membership, catching, after, query)
         end
         catching.position = next or catching.position
         if (answer and answer.attr.type) == "error" and after ~= nil and isUnknownId(answer) then
-            askPage(membership, catching, nil, query)
+            requestPage(membership, catching, nil, query)
         elseif fin == nil then
             finish(catching, isUnreached(answer) and "unreached" or "refused", query)
         elseif fin.attr.complete == "true" or next == nil or isEnough(catching, left) then
             finish(catching, "complete", query)
         else
-            askPage(membership, catching, next, query)
+            requestPage(membership, catching, next, query)
         end
     end
     ask(
@@ -8304,7 +8326,7 @@ LONGEST_ID = 1024
 function archive_catchup.closeGap(membership)
     archive_catchup.catchUp(membership, function(outcome)
         local catching = membership.catchUp
-        if (catching and catching.progress.step) == "idle" or (catching and catching.progress.step) == "asking" then
+        if (catching and catching.progress.step) == "idle" or (catching and catching.progress.step) == "querying" then
             return
         end
         local tries = (newestOf(membership)) and triesOf(catching) + 1 or 0
@@ -8325,14 +8347,14 @@ function archive_catchup.closeGap(membership)
 end
 
 --- Whether a page of the room's archive is in flight.
-function archive_catchup.isAsking(membership)
+function archive_catchup.isQuerying(membership)
     local catchUp = membership.catchUp
-    return (catchUp and catchUp.progress.step) == "asking"
+    return (catchUp and catchUp.progress.step) == "querying"
 end
 
 --- Drops a query that was sent while the account was in the room. The archive is asked again before the account rejoins.
 function archive_catchup.dropQuestion(membership)
-    if membership.catchUp ~= nil and archive_catchup.isAsking(membership) then
+    if membership.catchUp ~= nil and archive_catchup.isQuerying(membership) then
         membership.catchUp.progress = {step = "idle"}
     end
 end
@@ -8351,7 +8373,7 @@ function archive_catchup.takeResult(membership, nick, stanza)
         noteDrop("forged")
         return
     end
-    if result == nil or catching == nil or (progress and progress.step) ~= "asking" or result.attr.queryid ~= progress.queryId then
+    if result == nil or catching == nil or (progress and progress.step) ~= "querying" or result.attr.queryid ~= progress.queryId then
         return
     end
     progress.results = progress.results + 1
@@ -8383,7 +8405,7 @@ function archive_catchup.takeResult(membership, nick, stanza)
         catching.latest = math.max(catching.latest, math.min(math.floor(when or 0), wallClock()))
         addArchiveId(archived, membership.room, result.attr.id)
         archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
-        missed(membership, archived)
+        deliverMissed(membership, archived)
     end
 end
 
@@ -8423,9 +8445,9 @@ local ownPresence = occupancy_replay.ownPresence
 local bestSession = state_availability.bestSession
 local presenceContent = state_availability.presenceContent
 local saveSoon = state_store.saveSoon
-local hold = state_held.hold
-local stanzaOf = state_held.stanzaOf
-local selfOf = state_self.selfOf
+local intern = state_interned.intern
+local stanzaOf = state_interned.stanzaOf
+local selfOf = state_own_presence.selfOf
 local attachSession = state_memberships.attachSession
 local isDetachedFor = state_memberships.isDetachedFor
 local presenceIdFor = send_upstream.presenceIdFor
@@ -8460,10 +8482,10 @@ function candidateOf(request)
     end
 end
 
-function withPayload(state_self, before, after)
+function withPayload(self_, before, after)
     local copy = st.clone(after)
-    copy.attr.from = state_self.attr.from
-    for _, tag in ipairs(state_self.tags) do
+    copy.attr.from = self_.attr.from
+    for _, tag in ipairs(self_.tags) do
         local isOfClient = tag.attr.xmlns == nil or before ~= nil and hasChildLike(before, tag)
         if not isOfClient and not hasChildLike(after, tag) then
             copy:add_direct_child(st.clone(tag))
@@ -8477,7 +8499,7 @@ function hasChildLike(presence, tag)
 end
 
 function noteShown(membership, presence)
-    local shown = hold(presence)
+    local shown = intern(presence)
     local isNews = membership.shownPresence ~= shown
     if isNews then
         membership.shownPresence = shown
@@ -8504,10 +8526,10 @@ function detachedPresence(membership)
     if options.detachedShow ~= "none" then
         presence:tag("show"):text(options.detachedShow):up()
     end
-    local state_self = selfOf(membership)
+    local self_ = selfOf(membership)
     local update
-    if state_self ~= nil then
-        update = state_self:get_child("x", VCARD_UPDATE)
+    if self_ ~= nil then
+        update = self_:get_child("x", VCARD_UPDATE)
     end
     if update ~= nil then
         presence:add_direct_child(st.clone(update))
@@ -8537,20 +8559,20 @@ end
 
 --- Returns our own presence as the room will show it when the session of a join is attached. It is `before` if nothing
 -- changes.
-function occupancy_shown.selfToBe(membership, request, state_self)
+function occupancy_shown.selfToBe(membership, request, self_)
     local attachment = chooseShown(membership, request)
-    if state_self == nil or attachment == nil then
-        return state_self
+    if self_ == nil or attachment == nil then
+        return self_
     end
     local shown = membership.shownPresence
-    if shown == hold(attachment.presence) then
-        return state_self
+    if shown == intern(attachment.presence) then
+        return self_
     end
     local temp_5
     if shown ~= nil then
         temp_5 = stanzaOf(shown)
     end
-    return withPayload(state_self, temp_5, attachment.presence)
+    return withPayload(self_, temp_5, attachment.presence)
 end
 
 --- Returns the presence to send with a join, and records it as shown. `request` is that of the session that joins.
@@ -8601,9 +8623,9 @@ function occupancy_shown.updatePresence(membership, session, stanza)
         known = selfOf(membership)
     end
     if known ~= nil then
-        local state_self = ownPresence(membership, known)
-        state_self.attr.id = stanza.attr.id
-        sendOwn(membership, session, state_self)
+        local self_ = ownPresence(membership, known)
+        self_.attr.id = stanza.attr.id
+        sendOwn(membership, session, self_)
     end
 end
 end
@@ -8626,6 +8648,8 @@ local detachAll = state_memberships.detachAll
 local now = state_memberships.now
 local triesOf = state_memberships.triesOf
 local forgetRoom = state_memberships.forgetRoom
+local requestsOf = state_place.requestsOf
+local requeue = state_queue.requeue
 local after = minimix_turn.after
 local presenceToShow = occupancy_shown.presenceToShow
 --- Factor for the timeout of a join that needs an action of the user.
@@ -8778,6 +8802,11 @@ function occupancy_operations.endStay(membership)
     flush(membership)
     closePart(membership)
     forgetRoom(membership)
+end
+
+--- Returns the requests of operations without an answer to the front of the queue.
+function occupancy_operations.recall(membership)
+    requeue(membership, requestsOf(membership.place))
 end
 
 --- Ends the operation, so that the next one can begin.
@@ -9011,8 +9040,8 @@ local sendOwn = send_own.sendOwn
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local hasStatus = minimix_stanzas.hasStatus
-local hold = state_held.hold
-local isSamePresence = state_held.isSamePresence
+local intern = state_interned.intern
+local isSamePresence = state_interned.isSamePresence
 local isComingBack = state_memberships.isComingBack
 local findOccupant = state_occupants.findOccupant
 local endProbe = state_probes.endProbe
@@ -9041,7 +9070,7 @@ function isAnswer(membership, nick, stanza)
     if type_ == "unavailable" then
         return known == nil
     end
-    return known ~= nil and isSamePresence(known, hold(stanza))
+    return known ~= nil and isSamePresence(known, intern(stanza))
 end
 
 --- Timeout of a probe, in seconds.
@@ -9103,15 +9132,15 @@ local takeAll = state_queue.takeAll
 
 function finish(membership, request, answer, type_, condition)
     local session = request.session
-    local held = request.held
+    local queued = request.queued
     local isTold = not isSuperseded(membership, request)
     request.session = nil
-    request.held = {}
-    request.heldSize = 0
+    request.queued = {}
+    request.queuedSize = 0
     if isTold then
         sendOwn(membership, session, answer)
     end
-    for _, stanza in ipairs(held) do
+    for _, stanza in ipairs(queued) do
         occupancy_refuse.bounce(membership, session, stanza, type_, condition)
     end
 end
@@ -9173,7 +9202,7 @@ end
 -- Requests of sessions while the account is in the room, and the answers that belong to them.
 local occupancy_requests = {}
 do
-local asksForMore
+local hasExtensions
 local MUC = namespaces.MUC
 local isSameNick = minimix_stanzas.isSameNick
 local isAttached = state_memberships.isAttached
@@ -9186,10 +9215,10 @@ end
 
 --- Whether the cache can serve a session.
 function occupancy_requests.isInView(membership, request)
-    return membership.view.stale == nil and not asksForMore(request.stanza)
+    return membership.view.stale == nil and not hasExtensions(request.stanza)
 end
 
-function asksForMore(stanza)
+function hasExtensions(stanza)
     local x = stanza:get_child("x", MUC)
     for _, tag in ipairs(x == nil and {} or x.tags) do
         if tag.name ~= "history" and tag.name ~= "password" then
@@ -9227,6 +9256,153 @@ end
 --- Returns the operation that an error with this id refuses late.
 function occupancy_requests.lateRename(place, key)
     return place.late ~= nil and key == place.late.id and place.late or nil
+end
+end
+
+-- src/occupancy/enter.ts
+--
+-- Sends joins: of sessions, in the order of the queue. The timeout is set before anything is sent.
+local occupancy_enter = {}
+do
+local timedOut, takeTurn, onTimeout
+local id = require("util.id")
+local options = minimix_options
+local presenceIdFor = send_upstream.presenceIdFor
+local sendPresence = send_upstream.sendPresence
+local forgetRoom = state_memberships.forgetRoom
+local hasAttached = state_memberships.hasAttached
+local queueOf = state_memberships.queueOf
+local setPlace = state_memberships.setPlace
+local triesOf = state_memberships.triesOf
+local takeNext = state_queue.takeNext
+local save = state_store.save
+local after = minimix_turn.after
+local newJoin = occupancy_operations.newJoin
+local joinToShow = occupancy_shown.joinToShow
+
+function timedOut(membership, join)
+    if onTimeout ~= nil then
+        onTimeout(membership, join)
+    end
+end
+
+--- Creates a join with a timeout in seconds.
+function occupancy_enter.newTimedJoin(membership, parts, seconds)
+    if seconds == nil then
+        seconds = options.answerTimeout
+    end
+    return newJoin(membership, parts, seconds, timedOut)
+end
+
+--- Sends a session's join to the room. `earlier` are unanswered joins. `unconfirmed` is the nick of a leave that may be
+-- lost: a second leave goes first, or an account that is still in would get no occupants and no subject.
+function occupancy_enter.enter(membership, request, earlier, unconfirmed)
+    if earlier == nil then
+        earlier = {}
+    end
+    local isReturn = hasAttached(membership)
+    if not isReturn then
+        forgetRoom(membership)
+    end
+    local key = presenceIdFor(membership, request.id)
+    local isFirst = not membership.established and unconfirmed == nil
+    local parts = {
+        id = key,
+        nick = request.nick,
+        request = request,
+        isReturn = isReturn,
+        isDoubtful = membership.established == true,
+        isFirst = isFirst
+    }
+    local join = occupancy_enter.newTimedJoin(membership, parts)
+    occupancy_enter.beginJoin(membership, join, earlier)
+    if not membership.established then
+        save(membership.username)
+    end
+    if unconfirmed ~= nil then
+        sendPresence(membership, st.presence({type = "unavailable"}), unconfirmed, id.medium())
+    end
+    sendPresence(membership, joinToShow(membership, request), request.nick, key)
+end
+
+--- Makes a join the operation of an account that is not in the room.
+function occupancy_enter.beginJoin(membership, join, earlier)
+    membership.nick = join.nick
+    local before = membership.place
+    setPlace(
+        membership,
+        {
+            phase = "joining",
+            tries = triesOf(membership),
+            operation = join,
+            earlier = earlier,
+            mayBeIn = before.phase == "joining" and (before.mayBeIn or before.operation.isOverdue),
+            turn = nil
+        }
+    )
+    occupancy_enter.waitForTurn(membership)
+end
+
+--- Serves the next request in the queue soon, even if the room has not answered the join before it.
+function occupancy_enter.waitForTurn(membership)
+    local place = membership.place
+    if place.phase == "joining" and place.turn == nil and #queueOf(membership) > 0 then
+        place.turn = after(occupancy_enter.TURN, function()
+            place.turn = nil
+            if membership.place == place then
+                takeTurn(membership, place)
+            end
+        end)
+    end
+end
+
+function takeTurn(membership, place)
+    if place.operation.isShowing then
+        place.operation.isShowing = false
+        occupancy_enter.waitForTurn(membership)
+        return
+    end
+    local request = takeNext(membership)
+    if request ~= nil then
+        place.operation.isOverdue = true
+        local earlier = place.earlier
+        earlier[#earlier + 1] = place.operation
+        occupancy_enter.enter(membership, request, place.earlier)
+    end
+end
+
+--- Seconds for which an unanswered join may delay the next request.
+occupancy_enter.TURN = 5
+
+--- Registers the handler of joins that time out. It may send other joins, so this file cannot import it.
+function occupancy_enter.onJoinTimeout(handler)
+    onTimeout = handler
+end
+
+--- Restarts the timeout of a join.
+function occupancy_enter.limitJoin(membership, join, seconds)
+    if seconds == nil then
+        seconds = options.answerTimeout
+    end
+    join.timer = after(seconds, function()
+        timedOut(membership, join)
+    end)
+end
+
+--- Sends the next queued join after a session's join has failed. Without one, an earlier join may still be answered.
+-- Returns whether there is either.
+function occupancy_enter.tryNext(membership, place)
+    local request = takeNext(membership)
+    if request ~= nil then
+        occupancy_enter.enter(membership, request, place.earlier)
+        return true
+    end
+    local join = table.remove(place.earlier)
+    if join ~= nil then
+        occupancy_enter.beginJoin(membership, join, place.earlier)
+        return true
+    end
+    return false
 end
 end
 
@@ -9290,389 +9466,55 @@ function send_rules.refusalOf(membership)
 end
 end
 
--- src/occupancy/transitions.ts
+-- src/occupancy/leave.ts
 --
--- Transitions of the account: joins by a session or by itself, loss and rejoin, leave, removal by the room. Each
--- transition sets its timeout before anything is sent.
-local occupancy_transitions = {}
+-- Leaves rooms, and repeats the leave until the room confirms it. The timeout is set before anything is sent.
+local occupancy_leave = {}
 do
-local beginJoin, takeTurn, joinUnanswered, recall, joinForbidden, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT, TRIES_UNTIL_TOLD, PING_TIMEOUT
-local id = require("util.id")
-local presenceIdFor = send_upstream.presenceIdFor
-local sendPresence = send_upstream.sendPresence
-local after = minimix_turn.after
-local patience = send_ask.patience
-local catchUp = archive_catchup.catchUp
-local dropQuestion = archive_catchup.dropQuestion
+local PING_TIMEOUT
 local openPart = archive_delivered.openPart
-local refusalOf = send_rules.refusalOf
+local options = minimix_options
+local patience = send_ask.patience
+local fork = send_fork.fork
 local saysOut = send_ping.saysOut
 local selfPing = send_ping.selfPing
-local save = state_store.save
-local options = minimix_options
-local fork = send_fork.fork
-local endStay = occupancy_operations.endStay
-local isUnheard = occupancy_operations.isUnheard
-local newJoin = occupancy_operations.newJoin
-local newLeave = occupancy_operations.newLeave
-local ownJoin = occupancy_operations.ownJoin
-local ownTimeLimit = occupancy_operations.ownTimeLimit
-local pause = occupancy_operations.pause
-local removeJoin = occupancy_operations.removeJoin
-local sendOwnJoin = occupancy_operations.sendOwnJoin
-local timeLeft = occupancy_operations.timeLeft
-local refuseAll = occupancy_refuse.refuseAll
-local refuseQueue = occupancy_refuse.refuseQueue
-local refuseUnanswered = occupancy_refuse.refuseUnanswered
-local ownUnavailable = occupancy_replay.ownUnavailable
-local technicalRemoval = occupancy_replay.technicalRemoval
-local joinToShow = occupancy_shown.joinToShow
-local isWanted = state_bookmarks.isWanted
+local sendPresence = send_upstream.sendPresence
 local noteRefusal = state_bookmarks.noteRefusal
 local detachAll = state_memberships.detachAll
 local dropMembership = state_memberships.dropMembership
-local forgetRoom = state_memberships.forgetRoom
-local hasAttached = state_memberships.hasAttached
 local isCurrent = state_memberships.isCurrent
 local isUsed = state_memberships.isUsed
+local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
-local queueOf = state_memberships.queueOf
-local requestsOf = state_place.requestsOf
-local requeue = state_queue.requeue
 local takeJoin = state_queue.takeJoin
 local takeNext = state_queue.takeNext
-
---- Sends a session's join to the room. `earlier` are unanswered joins. `unconfirmed` is the nick of a leave that may be
--- lost: a second leave goes first, or an account that is still in would get no occupants and no subject.
-function occupancy_transitions.enter(membership, request, earlier, unconfirmed)
-    if earlier == nil then
-        earlier = {}
-    end
-    local isReturn = hasAttached(membership)
-    if not isReturn then
-        forgetRoom(membership)
-    end
-    local key = presenceIdFor(membership, request.id)
-    local isFirst = not membership.established and unconfirmed == nil
-    local parts = {
-        id = key,
-        nick = request.nick,
-        request = request,
-        isReturn = isReturn,
-        isDoubtful = membership.established == true,
-        isFirst = isFirst
-    }
-    local join = newJoin(membership, parts, options.answerTimeout, joinUnanswered)
-    beginJoin(membership, join, earlier)
-    if not membership.established then
-        save(membership.username)
-    end
-    if unconfirmed ~= nil then
-        sendPresence(membership, st.presence({type = "unavailable"}), unconfirmed, id.medium())
-    end
-    sendPresence(membership, joinToShow(membership, request), request.nick, key)
-end
-
-function beginJoin(membership, join, earlier)
-    membership.nick = join.nick
-    local before = membership.place
-    setPlace(
-        membership,
-        {
-            phase = "joining",
-            tries = triesOf(membership),
-            operation = join,
-            earlier = earlier,
-            mayBeIn = before.phase == "joining" and (before.mayBeIn or before.operation.isOverdue),
-            turn = nil
-        }
-    )
-    occupancy_transitions.waitForTurn(membership)
-end
-
---- Serves the next request in the queue soon, even if the room has not answered the join before it.
-function occupancy_transitions.waitForTurn(membership)
-    local place = membership.place
-    if place.phase == "joining" and place.turn == nil and #queueOf(membership) > 0 then
-        place.turn = after(occupancy_transitions.TURN, function()
-            place.turn = nil
-            if membership.place == place then
-                takeTurn(membership, place)
-            end
-        end)
-    end
-end
-
-function takeTurn(membership, place)
-    if place.operation.isShowing then
-        place.operation.isShowing = false
-        occupancy_transitions.waitForTurn(membership)
-        return
-    end
-    local request = takeNext(membership)
-    if request ~= nil then
-        place.operation.isOverdue = true
-        local earlier = place.earlier
-        earlier[#earlier + 1] = place.operation
-        occupancy_transitions.enter(membership, request, place.earlier)
-    end
-end
-
-function joinUnanswered(membership, join)
-    local place = membership.place
-    if place.phase ~= "joining" then
-        return
-    end
-    if join ~= place.operation then
-        removeJoin(place.earlier, join)
-        refuseUnanswered(membership, join.request)
-    elseif timeLeft(join) > 0 then
-        occupancy_transitions.limitJoin(membership, join, timeLeft(join))
-    elseif join.request == nil then
-        occupancy_transitions.unreached(membership)
-    else
-        join.isOverdue = true
-        refuseUnanswered(membership, join.request)
-        occupancy_transitions.joinFailed(membership, place)
-    end
-end
-
---- Restarts the timeout of a join.
-function occupancy_transitions.limitJoin(membership, join, seconds)
-    if seconds == nil then
-        seconds = options.answerTimeout
-    end
-    join.timer = after(seconds, function()
-        joinUnanswered(membership, join)
-    end)
-end
-
---- Sends the next queued join after a session's join has failed. Without one, an earlier join may still be answered.
--- Returns whether there is either.
-function occupancy_transitions.tryNext(membership, place)
-    local request = takeNext(membership)
-    if request ~= nil then
-        occupancy_transitions.enter(membership, request, place.earlier)
-        return true
-    end
-    local join = table.remove(place.earlier)
-    if join ~= nil then
-        beginJoin(membership, join, place.earlier)
-        return true
-    end
-    return false
-end
-
---- A session's join has failed. Joins again if the account must be in the room.
-function occupancy_transitions.joinFailed(membership, place)
-    if occupancy_transitions.tryNext(membership, place) then
-        return
-    end
-    if isWanted(membership) then
-        occupancy_transitions.lost(membership)
-    else
-        occupancy_transitions.giveUp(membership, place)
-    end
-end
-
---- Ends the attempts. After a timeout the room may still have admitted us, so send a leave.
-function occupancy_transitions.giveUp(membership, place)
-    fork(membership, technicalRemoval(membership))
-    if place.mayBeIn or place.operation.isOverdue then
-        detachAll(membership)
-        occupancy_transitions.leave(membership, st.presence({type = "unavailable"}))
-    else
-        occupancy_transitions.over(membership)
-    end
-end
-
---- The account is out although it should be in, and will rejoin. Sessions are told only if this takes too long, and may
--- then join by themselves.
-function occupancy_transitions.lost(membership)
-    recall(membership)
-    local tries = triesOf(membership) + 1
-    membership.nick = membership.wantedNick
-    setPlace(
-        membership,
-        {
-            phase = "lost",
-            tries = tries,
-            next = {
-                kind = "pause",
-                timer = occupancy_transitions.rejoinAfter(membership, pause(tries))
-            }
-        }
-    )
-    dropQuestion(membership)
-    if occupancy_transitions.leaveIfUnused(membership) then
-        return
-    end
-    if isUnheard(membership) then
-        occupancy_transitions.leaveUnheard(membership)
-    elseif tries == TRIES_UNTIL_TOLD then
-        fork(membership, technicalRemoval(membership))
-        detachAll(membership)
-    end
-end
-
---- The room is unreachable: the account is lost, and pending joins fail.
-function occupancy_transitions.unreached(membership)
-    occupancy_transitions.lost(membership)
-    refuseQueue(membership)
-    occupancy_transitions.leaveIfUnused(membership)
-end
-
-function occupancy_transitions.rejoinAfter(membership, seconds)
-    return after(seconds, function()
-        occupancy_transitions.rejoin(membership)
-    end)
-end
-
-function recall(membership)
-    requeue(membership, requestsOf(membership.place))
-end
-
---- Rejoins, and fetches missed messages first. Until the archive has answered the account is still lost, and a presence
--- of the room answers no join.
-function occupancy_transitions.rejoin(membership)
-    local before = membership.place
-    if before.phase == "lost" and before.next.kind == "archive" then
-        return
-    end
-    local timer = after(ARCHIVE_TIMEOUT, function()
-        occupancy_transitions.lost(membership)
-    end)
-    recall(membership)
-    setPlace(
-        membership,
-        {
-            phase = "lost",
-            tries = triesOf(membership),
-            next = {kind = "archive", timer = timer}
-        }
-    )
-    local place = membership.place
-    if not membership.established then
-        occupancy_transitions.joinAgain(membership)
-        return
-    end
-    catchUp(membership, function(outcome)
-        if membership.place ~= place then
-            return
-        end
-        if outcome == "unreached" and triesOf(membership) < TRIES_FOR_ARCHIVE then
-            occupancy_transitions.unreached(membership)
-        else
-            occupancy_transitions.joinAgain(membership)
-        end
-    end)
-end
-
---- Sends the account's own join.
-function occupancy_transitions.joinAgain(membership)
-    local refusal = refusalOf(membership)
-    if refusal ~= nil then
-        joinForbidden(membership, refusal)
-        return
-    end
-    local join = newJoin(membership, ownJoin(membership, true), ownTimeLimit(membership), joinUnanswered)
-    beginJoin(membership, join, {})
-    sendOwnJoin(membership, join)
-    occupancy_transitions.makeSure(membership, join)
-end
-
-function joinForbidden(membership, error_)
-    local type_, condition = error_:get_error()
-    local request = takeNext(membership)
-    if request ~= nil then
-        occupancy_transitions.enter(membership, request)
-    elseif type_ == "wait" then
-        occupancy_transitions.lost(membership)
-    else
-        module:log(
-            "warn",
-            "This server forbids %s to join %s: %s",
-            membership.username,
-            membership.room,
-            condition
-        )
-        noteRefusal(membership, condition)
-        fork(membership, technicalRemoval(membership))
-        detachAll(membership)
-        membership.ending = nil
-        if membership.established then
-            occupancy_transitions.retryLeave(membership, 1)
-        else
-            dropMembership(membership)
-        end
-        save(membership.username)
-    end
-end
-
---- Sends a ping after a join. The room answers it after its answer to the join. If no subject has come by then, the room
--- did not treat our presence as a join.
-function occupancy_transitions.makeSure(membership, join)
-    selfPing(membership, function()
-        local place = membership.place
-        if place.phase == "entering" and place.operation == join and isCurrent(membership) then
-            startOver(membership)
-        end
-    end)
-end
-
-function startOver(membership)
-    recall(membership)
-    local join = newJoin(membership, ownJoin(membership, false), options.answerTimeout, joinUnanswered)
-    beginJoin(membership, join, {})
-    sendPresence(membership, st.presence({type = "unavailable"}), join.nick, id.medium())
-    sendOwnJoin(membership, join)
-end
-
---- Leaves the room. `unavailable` may have a status from the client.
-function occupancy_transitions.leave(membership, unavailable)
-    recall(membership)
-    membership.ending = nil
-    local operation = newLeave(membership, options.answerTimeout, occupancy_transitions.leaveUnanswered, unavailable.attr.id)
-    setPlace(membership, {phase = "leaving", tries = 0, operation = operation})
-    occupancy_transitions.hastenLeave(membership)
-    save(membership.username)
-    sendPresence(membership, unavailable, membership.nick, operation.id)
-end
+local save = state_store.save
+local after = minimix_turn.after
+local enter = occupancy_enter.enter
+local TURN = occupancy_enter.TURN
+local endStay = occupancy_operations.endStay
+local isUnheard = occupancy_operations.isUnheard
+local newLeave = occupancy_operations.newLeave
+local pause = occupancy_operations.pause
+local recall = occupancy_operations.recall
+local refuseAll = occupancy_refuse.refuseAll
+local ownUnavailable = occupancy_replay.ownUnavailable
 
 --- Shortens the wait for a leave that the room may never confirm, because a session waits.
-function occupancy_transitions.hastenLeave(membership)
+function occupancy_leave.hastenLeave(membership)
     local place = membership.place
     local isFirst = place.phase == "leaving" and place.tries == 0 and #queueOf(membership) > 0
     if isFirst and place.operation ~= nil then
         place.operation.timer:stop()
-        place.operation.timer = after(occupancy_transitions.TURN, function()
-            occupancy_transitions.leaveUnanswered(membership)
+        place.operation.timer = after(TURN, function()
+            occupancy_leave.leaveUnanswered(membership)
         end)
     end
 end
 
---- Leaves a blocked room: its answer will not arrive, so fail pending joins now.
-function occupancy_transitions.leaveUnheard(membership)
-    refuseAll(membership)
-    fork(membership, ownUnavailable(membership, nil))
-    detachAll(membership)
-    membership.ending = nil
-    occupancy_transitions.retryLeave(membership, 1)
-    save(membership.username)
-end
-
---- Leaves the room if only sessions keep the account there, and none is left. Returns whether it does.
-function occupancy_transitions.leaveIfUnused(membership)
-    if not membership.ending or isUsed(membership) then
-        return false
-    end
-    occupancy_transitions.leave(membership, st.presence({type = "unavailable"}))
-    return true
-end
-
 --- Tells the sessions now, but retries the leave until confirmed: a stale occupant is a leak.
-function occupancy_transitions.leaveUnanswered(membership)
+function occupancy_leave.leaveUnanswered(membership)
     local place = membership.place
     local leaving
     if place.phase == "leaving" then
@@ -9686,18 +9528,18 @@ function occupancy_transitions.leaveUnanswered(membership)
     detachAll(membership)
     local request = takeNext(membership)
     if request ~= nil then
-        occupancy_transitions.enter(membership, request, {}, membership.nick)
+        enter(membership, request, {}, membership.nick)
     else
-        occupancy_transitions.retryLeave(membership)
+        occupancy_leave.retryLeave(membership)
     end
 end
 
 --- Resends the leave, then self-pings: rooms do not answer a leave from a non-occupant.
-function occupancy_transitions.retryLeave(membership, tries)
+function occupancy_leave.retryLeave(membership, tries)
     if tries == nil then
         tries = triesOf(membership) + 1
     end
-    local operation = newLeave(membership, PING_TIMEOUT, occupancy_transitions.retryLeave)
+    local operation = newLeave(membership, PING_TIMEOUT, occupancy_leave.retryLeave)
     setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
     local place = membership.place
     if membership.established then
@@ -9709,18 +9551,18 @@ function occupancy_transitions.retryLeave(membership, tries)
             return
         end
         local mayBeIn = membership.established and not isUnheard(membership)
-        if not saysOut(condition) and (mayBeIn or tries < TRIES_UNTIL_TOLD) then
-            local next = newLeave(membership, pause(tries), occupancy_transitions.retryLeave)
+        if not saysOut(condition) and (mayBeIn or tries < occupancy_leave.TRIES_UNTIL_TOLD) then
+            local next = newLeave(membership, pause(tries), occupancy_leave.retryLeave)
             setPlace(membership, {phase = "leaving", tries = tries, operation = next})
         else
-            occupancy_transitions.over(membership)
+            occupancy_leave.over(membership)
         end
     end
     selfPing(membership, answered, patience(membership))
 end
 
 --- The account is out. A waiting session starts a new join. Without one the membership is dropped.
-function occupancy_transitions.over(membership)
+function occupancy_leave.over(membership)
     if membership.place.phase ~= "leaving" then
         noteRefusal(membership)
     end
@@ -9731,16 +9573,274 @@ function occupancy_transitions.over(membership)
         dropMembership(membership)
         save(membership.username)
     else
-        occupancy_transitions.enter(membership, request)
+        enter(membership, request)
     end
 end
 
---- Seconds for which an unanswered join may delay the next request.
-occupancy_transitions.TURN = 5
+--- Attempts after which sessions are told that the account is out: about four minutes.
+occupancy_leave.TRIES_UNTIL_TOLD = 8
+PING_TIMEOUT = 60
+
+--- Leaves the room. `unavailable` may have a status from the client.
+function occupancy_leave.leave(membership, unavailable)
+    recall(membership)
+    membership.ending = nil
+    local operation = newLeave(membership, options.answerTimeout, occupancy_leave.leaveUnanswered, unavailable.attr.id)
+    setPlace(membership, {phase = "leaving", tries = 0, operation = operation})
+    occupancy_leave.hastenLeave(membership)
+    save(membership.username)
+    sendPresence(membership, unavailable, membership.nick, operation.id)
+end
+
+--- Leaves a blocked room: its answer will not arrive, so fail pending joins now.
+function occupancy_leave.leaveUnheard(membership)
+    refuseAll(membership)
+    fork(membership, ownUnavailable(membership, nil))
+    detachAll(membership)
+    membership.ending = nil
+    occupancy_leave.retryLeave(membership, 1)
+    save(membership.username)
+end
+
+--- Leaves the room if only sessions keep the account there, and none is left. Returns whether it does.
+function occupancy_leave.leaveIfUnused(membership)
+    if not membership.ending or isUsed(membership) then
+        return false
+    end
+    occupancy_leave.leave(membership, st.presence({type = "unavailable"}))
+    return true
+end
+end
+
+-- src/occupancy/lost.ts
+--
+-- Failed joins, loss and rejoin: the account is not in a room although it should be.
+local occupancy_lost = {}
+do
+local joinForbidden, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT
+local id = require("util.id")
+local catchUp = archive_catchup.catchUp
+local dropQuestion = archive_catchup.dropQuestion
+local fork = send_fork.fork
+local selfPing = send_ping.selfPing
+local refusalOf = send_rules.refusalOf
+local sendPresence = send_upstream.sendPresence
+local shouldRejoin = state_bookmarks.shouldRejoin
+local noteRefusal = state_bookmarks.noteRefusal
+local detachAll = state_memberships.detachAll
+local dropMembership = state_memberships.dropMembership
+local isCurrent = state_memberships.isCurrent
+local setPlace = state_memberships.setPlace
+local triesOf = state_memberships.triesOf
+local takeNext = state_queue.takeNext
+local save = state_store.save
+local after = minimix_turn.after
+local beginJoin = occupancy_enter.beginJoin
+local enter = occupancy_enter.enter
+local limitJoin = occupancy_enter.limitJoin
+local newTimedJoin = occupancy_enter.newTimedJoin
+local onJoinTimeout = occupancy_enter.onJoinTimeout
+local tryNext = occupancy_enter.tryNext
+local leave = occupancy_leave.leave
+local leaveIfUnused = occupancy_leave.leaveIfUnused
+local leaveUnheard = occupancy_leave.leaveUnheard
+local over = occupancy_leave.over
+local retryLeave = occupancy_leave.retryLeave
+local TRIES_UNTIL_TOLD = occupancy_leave.TRIES_UNTIL_TOLD
+local isUnheard = occupancy_operations.isUnheard
+local ownJoin = occupancy_operations.ownJoin
+local ownTimeLimit = occupancy_operations.ownTimeLimit
+local pause = occupancy_operations.pause
+local recall = occupancy_operations.recall
+local removeJoin = occupancy_operations.removeJoin
+local sendOwnJoin = occupancy_operations.sendOwnJoin
+local timeLeft = occupancy_operations.timeLeft
+local refuseQueue = occupancy_refuse.refuseQueue
+local refuseUnanswered = occupancy_refuse.refuseUnanswered
+local technicalRemoval = occupancy_replay.technicalRemoval
+
+--- The account is out although it should be in, and will rejoin. Sessions are told only if this takes too long, and may
+-- then join by themselves.
+function occupancy_lost.lost(membership)
+    recall(membership)
+    local tries = triesOf(membership) + 1
+    membership.nick = membership.wantedNick
+    setPlace(
+        membership,
+        {
+            phase = "lost",
+            tries = tries,
+            next = {kind = "pause", timer = occupancy_lost.rejoinAfter(membership, pause(tries))}
+        }
+    )
+    dropQuestion(membership)
+    if leaveIfUnused(membership) then
+        return
+    end
+    if isUnheard(membership) then
+        leaveUnheard(membership)
+    elseif tries == TRIES_UNTIL_TOLD then
+        fork(membership, technicalRemoval(membership))
+        detachAll(membership)
+    end
+end
+
+--- The room is unreachable: the account is lost, and pending joins fail.
+function occupancy_lost.unreached(membership)
+    occupancy_lost.lost(membership)
+    refuseQueue(membership)
+    leaveIfUnused(membership)
+end
+
+function occupancy_lost.rejoinAfter(membership, seconds)
+    return after(seconds, function()
+        occupancy_lost.rejoin(membership)
+    end)
+end
+
+--- Rejoins, and fetches missed messages first. Until the archive has answered the account is still lost, and a presence
+-- of the room answers no join.
+function occupancy_lost.rejoin(membership)
+    local before = membership.place
+    if before.phase == "lost" and before.next.kind == "archive" then
+        return
+    end
+    local timer = after(ARCHIVE_TIMEOUT, function()
+        occupancy_lost.lost(membership)
+    end)
+    recall(membership)
+    setPlace(
+        membership,
+        {
+            phase = "lost",
+            tries = triesOf(membership),
+            next = {kind = "archive", timer = timer}
+        }
+    )
+    local place = membership.place
+    if not membership.established then
+        occupancy_lost.joinAgain(membership)
+        return
+    end
+    catchUp(membership, function(outcome)
+        if membership.place ~= place then
+            return
+        end
+        if outcome == "unreached" and triesOf(membership) < TRIES_FOR_ARCHIVE then
+            occupancy_lost.unreached(membership)
+        else
+            occupancy_lost.joinAgain(membership)
+        end
+    end)
+end
+
+--- Sends the account's own join.
+function occupancy_lost.joinAgain(membership)
+    local refusal = refusalOf(membership)
+    if refusal ~= nil then
+        joinForbidden(membership, refusal)
+        return
+    end
+    local join = newTimedJoin(membership, ownJoin(membership, true), ownTimeLimit(membership))
+    beginJoin(membership, join, {})
+    sendOwnJoin(membership, join)
+    occupancy_lost.makeSure(membership, join)
+end
+
+function joinForbidden(membership, error_)
+    local type_, condition = error_:get_error()
+    local request = takeNext(membership)
+    if request ~= nil then
+        enter(membership, request)
+    elseif type_ == "wait" then
+        occupancy_lost.lost(membership)
+    else
+        module:log(
+            "warn",
+            "This server forbids %s to join %s: %s",
+            membership.username,
+            membership.room,
+            condition
+        )
+        noteRefusal(membership, condition)
+        fork(membership, technicalRemoval(membership))
+        detachAll(membership)
+        membership.ending = nil
+        if membership.established then
+            retryLeave(membership, 1)
+        else
+            dropMembership(membership)
+        end
+        save(membership.username)
+    end
+end
+
+--- Sends a ping after a join. The room answers it after its answer to the join. If no subject has come by then, the room
+-- did not treat our presence as a join.
+function occupancy_lost.makeSure(membership, join)
+    selfPing(membership, function()
+        local place = membership.place
+        if place.phase == "entering" and place.operation == join and isCurrent(membership) then
+            startOver(membership)
+        end
+    end)
+end
+
+function startOver(membership)
+    recall(membership)
+    local join = newTimedJoin(membership, ownJoin(membership, false))
+    beginJoin(membership, join, {})
+    sendPresence(membership, st.presence({type = "unavailable"}), join.nick, id.medium())
+    sendOwnJoin(membership, join)
+end
+
+--- A session's join has failed. Joins again if the account must be in the room.
+function occupancy_lost.joinFailed(membership, place)
+    if tryNext(membership, place) then
+        return
+    end
+    if shouldRejoin(membership) then
+        occupancy_lost.lost(membership)
+    else
+        occupancy_lost.giveUp(membership, place)
+    end
+end
+
+--- Ends the attempts. After a timeout the room may still have admitted us, so send a leave.
+function occupancy_lost.giveUp(membership, place)
+    fork(membership, technicalRemoval(membership))
+    if place.mayBeIn or place.operation.isOverdue then
+        detachAll(membership)
+        leave(membership, st.presence({type = "unavailable"}))
+    else
+        over(membership)
+    end
+end
+
 TRIES_FOR_ARCHIVE = 4
 ARCHIVE_TIMEOUT = 600
-TRIES_UNTIL_TOLD = 8
-PING_TIMEOUT = 60
+
+--- A join has timed out.
+local function joinUnanswered(membership, join)
+    local place = membership.place
+    if place.phase ~= "joining" then
+        return
+    end
+    if join ~= place.operation then
+        removeJoin(place.earlier, join)
+        refuseUnanswered(membership, join.request)
+    elseif timeLeft(join) > 0 then
+        limitJoin(membership, join, timeLeft(join))
+    elseif join.request == nil then
+        occupancy_lost.unreached(membership)
+    else
+        join.isOverdue = true
+        refuseUnanswered(membership, join.request)
+        occupancy_lost.joinFailed(membership, place)
+    end
+end
+
+onJoinTimeout(joinUnanswered)
 end
 
 -- src/occupancy/joined.ts
@@ -9766,7 +9866,7 @@ local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local after = minimix_turn.after
 local findOccupant = state_occupants.findOccupant
-local selfOf = state_self.selfOf
+local selfOf = state_own_presence.selfOf
 local presenceContent = state_availability.presenceContent
 local noteOver = state_limits.noteOver
 local attachSession = state_memberships.attachSession
@@ -9802,8 +9902,8 @@ local presenceToShow = occupancy_shown.presenceToShow
 local selfToBe = occupancy_shown.selfToBe
 local showBest = occupancy_shown.showBest
 local updatePresence = occupancy_shown.updatePresence
-local lost = occupancy_transitions.lost
-local TURN = occupancy_transitions.TURN
+local TURN = occupancy_enter.TURN
+local lost = occupancy_lost.lost
 
 --- Handles a session's request to attach, or for another nick.
 function occupancy_joined.requested(membership, place, request)
@@ -9835,7 +9935,7 @@ function occupancy_joined.requested(membership, place, request)
     end
 end
 
---- Serves queued requests until one needs an answer of the room. Then shows the presence that was held back.
+--- Serves queued requests until one needs an answer of the room. Then shows the postponed presence.
 function occupancy_joined.proceed(membership)
     local place = membership.place
     while place.phase == "joined" and place.operation == nil do
@@ -9873,11 +9973,11 @@ function serve(membership, place, request)
 end
 
 function serveFromView(membership, request)
-    local state_self = selfToBe(membership, request, selfOf(membership))
-    replay(membership, request, state_self)
+    local self_ = selfToBe(membership, request, selfOf(membership))
+    replay(membership, request, self_)
     attach(membership, request)
     if showBest(membership) then
-        noteTold(membership, request.session, state_self)
+        noteTold(membership, request.session, self_)
     end
     release(membership, request)
 end
@@ -9904,10 +10004,10 @@ function attach(membership, request)
 end
 
 function release(membership, request)
-    local held = request.held
-    request.held = {}
-    request.heldSize = 0
-    for _, stanza in ipairs(held) do
+    local queued = request.queued
+    request.queued = {}
+    request.queuedSize = 0
+    for _, stanza in ipairs(queued) do
         local session = request.session
         if session ~= nil and not isAttached(membership, session) then
             bounce(membership, session, stanza, "modify", "not-acceptable")
@@ -9979,10 +10079,10 @@ end
 function occupantsShown(membership, operation)
     local request = operation.request
     operation.stage = "history"
-    local state_self = selfPresence(membership, request, selfOf(membership))
+    local self_ = selfPresence(membership, request, selfOf(membership))
     sendOccupants(membership, request.session)
-    if state_self ~= nil then
-        sendOwn(membership, request.session, state_self)
+    if self_ ~= nil then
+        sendOwn(membership, request.session, self_)
     end
     occupancy_joined.letIn(membership, request)
 end
@@ -10139,7 +10239,7 @@ function occupancy_joined.regainNick(membership)
 end
 
 --- Asks for another nick for the account itself. No session is told if the room refuses.
-function occupancy_joined.askForNick(membership, nick)
+function occupancy_joined.requestNick(membership, nick)
     if not isNickBlocked(membership, nick) then
         local place = membership.place
         local request = newRequest("rename", nil, nil, nick, st.presence())
@@ -10230,9 +10330,9 @@ local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local after = minimix_turn.after
 local forgetRefusals = state_bookmarks.forgetRefusals
-local isWanted = state_bookmarks.isWanted
+local shouldRejoin = state_bookmarks.shouldRejoin
 local counters = state_counters.counters
-local stanzaOf = state_held.stanzaOf
+local stanzaOf = state_interned.stanzaOf
 local forgetRoom = state_memberships.forgetRoom
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
@@ -10260,25 +10360,25 @@ local refuse = occupancy_refuse.refuse
 local sendOccupants = occupancy_replay.sendOccupants
 local sendSubject = occupancy_replay.sendSubject
 local technicalRemoval = occupancy_replay.technicalRemoval
-local enter = occupancy_transitions.enter
-local joinAgain = occupancy_transitions.joinAgain
-local giveUp = occupancy_transitions.giveUp
-local joinFailed = occupancy_transitions.joinFailed
-local lost = occupancy_transitions.lost
-local makeSure = occupancy_transitions.makeSure
-local over = occupancy_transitions.over
-local tryNext = occupancy_transitions.tryNext
-local unreached = occupancy_transitions.unreached
+local enter = occupancy_enter.enter
+local tryNext = occupancy_enter.tryNext
+local over = occupancy_leave.over
+local giveUp = occupancy_lost.giveUp
+local joinAgain = occupancy_lost.joinAgain
+local joinFailed = occupancy_lost.joinFailed
+local lost = occupancy_lost.lost
+local makeSure = occupancy_lost.makeSure
+local unreached = occupancy_lost.unreached
 
 --- The room has gone on, so the presence without 110 was our own.
 function occupancy_joining.admitClaimed(membership, place, nick)
     if nick == nil then
         nick = place.operation.nick
     end
-    local held = place.operation.claimed
+    local interned = place.operation.claimed
     local stanza
-    if held ~= nil then
-        stanza = stanzaOf(held)
+    if interned ~= nil then
+        stanza = stanzaOf(interned)
     end
     place.operation.claimed = nil
     if stanza ~= nil then
@@ -10511,7 +10611,7 @@ end
 function removedAtOnce(membership, place, stanza)
     local request = place.operation.request
     refuse(membership, request, stanza)
-    if isTechnical(stanza) and (request == nil or isWanted(membership)) then
+    if isTechnical(stanza) and (request == nil or shouldRejoin(membership)) then
         lost(membership)
     elseif not tryNext(membership, place) then
         forkOwn(membership, stanza)
@@ -10526,11 +10626,11 @@ NICK_TRIES = 3
 
 --- A presence with the account's nick arrived without 110. Older services omit 110. But it may also belong to another
 -- occupant, in the answer to an earlier join. The account is in if the room goes on, or sends nothing more.
-function occupancy_joining.selfClaimed(membership, place, nick, held)
+function occupancy_joining.selfClaimed(membership, place, nick, interned)
     local join = place.operation
-    join.claimed = held
+    join.claimed = interned
     after(SELF_TIMEOUT, function()
-        if membership.place == place and join.claimed == held and isCurrent(membership) then
+        if membership.place == place and join.claimed == interned and isCurrent(membership) then
             occupancy_joining.admitClaimed(membership, place, nick)
         end
     end)
@@ -10605,7 +10705,7 @@ function occupancy_joining.audienceOf(membership, isSubject, isPast)
     if operation.stage == "self" and isAnswer then
         answeredAsJoin(membership, operation)
     end
-    return isAnswer and operation.stage == "history" and "asking" or "all"
+    return isAnswer and operation.stage == "history" and "requester" or "all"
 end
 end
 
@@ -10614,41 +10714,41 @@ end
 -- Limits the rate of work for many accounts and rooms, so that no server is overloaded.
 local occupancy_pace = {}
 do
-local move, look, shuffled, STEP, SLICE, MAX_POSTPONED
+local startRuns, serveItems, shuffled, STEP, SLICE, MAX_POSTPONED
 local options = minimix_options
 local inTurn = minimix_turn.inTurn
 
-function move(line)
+function startRuns(queue)
     local most = math.max(1, options.rejoinRate * STEP)
     local due = 0
     module:add_timer(STEP, function()
         due = math.min(due + options.rejoinRate * STEP, most)
         local started = time.monotonic()
-        due = due - look(line, due, started)
-        line.moving = #line.items > 0 or #line.postponed > 0
-        return line.moving and math.max(STEP, time.monotonic() - started) or nil
+        due = due - serveItems(queue, due, started)
+        queue.isRunning = #queue.items > 0 or #queue.postponed > 0
+        return queue.isRunning and math.max(STEP, time.monotonic() - started) or nil
     end)
 end
 
-function look(line, most, started)
+function serveItems(queue, most, started)
     local served = 0
     local postponed = 0
     while served + 1 <= most and postponed < MAX_POSTPONED and time.monotonic() - started < SLICE do
-        local item = table.remove(line.items)
+        local item = table.remove(queue.items)
         if item == nil then
-            line.items = line.postponed
-            line.postponed = {}
+            queue.items = queue.postponed
+            queue.postponed = {}
             break
         end
-        if line.mayServe(item) then
+        if queue.mayServe(item) then
             served = served + 1
             inTurn(function()
-                line.serve(item)
+                queue.serve(item)
             end)
         else
             postponed = postponed + 1
-            local line_postponed_1 = line.postponed
-            line_postponed_1[#line_postponed_1 + 1] = item
+            local queue_postponed_1 = queue.postponed
+            queue_postponed_1[#queue_postponed_1 + 1] = item
         end
     end
     return served
@@ -10669,22 +10769,22 @@ SLICE = 0.02
 MAX_POSTPONED = 200
 
 --- Creates an empty queue.
-function occupancy_pace.newLine(serve, mayServe)
+function occupancy_pace.newPacedQueue(serve, mayServe)
     if mayServe == nil then
         mayServe = function() return true end
     end
-    return {items = {}, postponed = {}, serve = serve, mayServe = mayServe, moving = false}
+    return {items = {}, postponed = {}, serve = serve, mayServe = mayServe, isRunning = false}
 end
 
 --- Adds items to a queue in random order. LIFO, so that the latest login is served first.
-function occupancy_pace.lineUp(line, items)
+function occupancy_pace.addPaced(queue, items)
     for _, item in ipairs(shuffled(items)) do
-        local line_items_0 = line.items
-        line_items_0[#line_items_0 + 1] = item
+        local queue_items_0 = queue.items
+        queue_items_0[#queue_items_0 + 1] = item
     end
-    if not line.moving and #line.items > 0 then
-        line.moving = true
-        move(line)
+    if not queue.isRunning and #queue.items > 0 then
+        queue.isRunning = true
+        startRuns(queue)
     end
 end
 end
@@ -10753,15 +10853,15 @@ end
 -- Watches rooms: self-pings (XEP-0410) to quiet rooms, and to rooms behind a broken link.
 local occupancy_watch = {}
 do
-local ask, forgetLiveness, asked, unreachable, noteHosts, lookSoon, lookAfterLinks, askAll, goBack, hasten, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, line
+local checkRoom, forgetLiveness, checked, unreachable, noteHosts, lookSoon, lookAfterLinks, checkAll, goBack, hasten, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, queue
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
-local leaveUnheard = occupancy_transitions.leaveUnheard
-local lost = occupancy_transitions.lost
-local rejoin = occupancy_transitions.rejoin
-local rejoinAfter = occupancy_transitions.rejoinAfter
-local retryLeave = occupancy_transitions.retryLeave
+local leaveUnheard = occupancy_leave.leaveUnheard
+local retryLeave = occupancy_leave.retryLeave
+local lost = occupancy_lost.lost
+local rejoin = occupancy_lost.rejoin
+local rejoinAfter = occupancy_lost.rejoinAfter
 local after = minimix_turn.after
 local allMemberships = state_memberships.allMemberships
 local isCurrent = state_memberships.isCurrent
@@ -10774,16 +10874,16 @@ local triesOf = state_memberships.triesOf
 local unansweredOf = state_memberships.unansweredOf
 local patience = send_ask.patience
 local closeGap = archive_catchup.closeGap
-local holdBack = archive_catchup.holdBack
+local startBuffering = archive_catchup.startBuffering
 local takeGaps = archive_entries.takeGaps
-local lineUp = occupancy_pace.lineUp
-local newLine = occupancy_pace.newLine
+local addPaced = occupancy_pace.addPaced
+local newPacedQueue = occupancy_pace.newPacedQueue
 local answerPings = occupancy_pong.answerPings
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
 
-function ask(membership, gap)
+function checkRoom(membership, gap)
     local liveness = membership.liveness
     if liveness and liveness.checking or membership.place.phase ~= "joined" then
         return
@@ -10792,7 +10892,7 @@ function ask(membership, gap)
     local function answered(condition)
         livenessOf(membership).checking = false
         if isCurrent(membership) and membership.place.phase == "joined" then
-            asked(membership, condition, gap)
+            checked(membership, condition, gap)
         end
         answerPings(membership)
         forgetLiveness(membership)
@@ -10808,7 +10908,7 @@ function forgetLiveness(membership)
     end
 end
 
-function asked(membership, condition, gap)
+function checked(membership, condition, gap)
     if condition == nil or saysJoined(condition) then
         local before = unansweredOf(membership)
         if membership.place.phase == "joined" then
@@ -10837,18 +10937,18 @@ end
 
 function unreachable(membership)
     local liveness = livenessOf(membership)
-    holdBack(membership)
+    startBuffering(membership)
     liveness.unanswered = liveness.unanswered + 1
-    occupancy_watch.askAfter(membership, pause(liveness.unanswered), true)
+    occupancy_watch.checkAfter(membership, pause(liveness.unanswered), true)
 end
 
 --- Schedules the next self-ping, in place of an earlier one.
-function occupancy_watch.askAfter(membership, seconds, gap)
+function occupancy_watch.checkAfter(membership, seconds, gap)
     stopPing(membership)
     local liveness = livenessOf(membership)
     liveness.timer = after(seconds, function()
         liveness.timer = nil
-        ask(membership, gap)
+        checkRoom(membership, gap)
     end)
 end
 
@@ -10891,7 +10991,7 @@ function lookAfterLinks()
         local host = jids.host(membership.room)
         local isDoubtful = broken[host] ~= nil or mended[host] ~= nil and membership.catchUp ~= nil
         if isDoubtful and membership.place.phase == "joined" and unansweredOf(membership) == 0 then
-            holdBack(membership)
+            startBuffering(membership)
             doubtful[#doubtful + 1] = membership
         elseif mended[host] ~= nil then
             hasten(membership)
@@ -10899,21 +10999,21 @@ function lookAfterLinks()
     end
     broken = {}
     mended = {}
-    askAll(doubtful)
+    checkAll(doubtful)
 end
 
-function askAll(memberships)
+function checkAll(memberships)
     local spread = math.min(SPREAD, #memberships / options.rejoinRate)
     for _, membership in ipairs(memberships) do
-        occupancy_watch.askAfter(membership, math.random() * spread, true)
+        occupancy_watch.checkAfter(membership, math.random() * spread, true)
     end
 end
 
 function goBack(membership, seconds)
     local place = membership.place
     if place.phase == "joined" then
-        holdBack(membership)
-        occupancy_watch.askAfter(membership, seconds, true)
+        startBuffering(membership)
+        occupancy_watch.checkAfter(membership, seconds, true)
     elseif place.phase == "lost" and place.next.kind == "pause" then
         local tries = math.min(place.tries, PATIENT)
         local timer = rejoinAfter(membership, seconds)
@@ -10927,7 +11027,7 @@ function hasten(membership)
     local place = membership.place
     if place.phase == "joined" and unansweredOf(membership) > PATIENT then
         livenessOf(membership).unanswered = PATIENT
-        occupancy_watch.askAfter(membership, pause(PATIENT), true)
+        occupancy_watch.checkAfter(membership, pause(PATIENT), true)
     elseif place.phase == "lost" and place.next.kind == "pause" and triesOf(membership) > PATIENT then
         local timer = rejoinAfter(membership, pause(PATIENT))
         setPlace(membership, {phase = "lost", tries = PATIENT, next = {kind = "pause", timer = timer}})
@@ -10954,8 +11054,8 @@ end
 
 function isOnItsWay(membership)
     local place = membership.place
-    local isAsked = place.phase == "joining" or place.phase == "lost" and place.next.kind == "archive"
-    return isAsked and isCurrent(membership)
+    local isPending = place.phase == "joining" or place.phase == "lost" and place.next.kind == "archive"
+    return isPending and isCurrent(membership)
 end
 
 function noteOnItsWay(membership)
@@ -10969,7 +11069,7 @@ end
 
 --- Queues memberships for a rejoin or a leave at a limited rate.
 function occupancy_watch.comeSoon(memberships)
-    lineUp(line, memberships)
+    addPaced(queue, memberships)
 end
 
 function comeBack(membership)
@@ -10977,7 +11077,7 @@ function comeBack(membership)
     if not isCurrent(membership) then
         return
     end
-    if place.phase == "lost" and place.next.kind == "line" then
+    if place.phase == "lost" and place.next.kind == "queue" then
         if isUnheard(membership) then
             leaveUnheard(membership)
         else
@@ -10991,14 +11091,14 @@ end
 
 --- Sends a self-ping, and rejoins if the account is out.
 function occupancy_watch.check(membership)
-    ask(membership, false)
+    checkRoom(membership, false)
 end
 
 --- Seconds without a stanza of the room after which a session's self-ping is not answered from the known state.
 local QUIET = 60
 
 --- Whether the state of the account in the room is only known from a while ago.
-function occupancy_watch.isToBeAsked(membership)
+function occupancy_watch.needsCheck(membership)
     local place = membership.place
     if place.phase ~= "joined" or unansweredOf(membership) > 0 then
         return false
@@ -11016,7 +11116,7 @@ function occupancy_watch.checkQuiet(seconds)
     for _, membership in ipairs(allMemberships()) do
         local isQuiet = unansweredOf(membership) == 0 and now() - (membership.heardAt or 0) >= seconds
         if membership.place.phase == "joined" and isQuiet then
-            occupancy_watch.askAfter(membership, math.random() * seconds, false)
+            occupancy_watch.checkAfter(membership, math.random() * seconds, false)
         end
     end
 end
@@ -11042,7 +11142,7 @@ function occupancy_watch.onLinkUp(event)
     if session.direction == "incoming" then
         for _, membership in ipairs(allMemberships()) do
             if membership.place.phase == "joined" and jids.host(membership.room) == session.from_host then
-                holdBack(membership)
+                startBuffering(membership)
             end
         end
     end
@@ -11073,10 +11173,10 @@ function occupancy_watch.hostBack(host)
 end
 
 --- Storage works again. Fetches the messages that could not be stored.
-function occupancy_watch.askForGaps()
+function occupancy_watch.checkGaps()
     for _, membership in ipairs(takeGaps()) do
         if membership.place.phase == "joined" then
-            holdBack(membership)
+            startBuffering(membership)
         end
     end
     local doubtful = {}
@@ -11090,7 +11190,7 @@ function occupancy_watch.askForGaps()
             doubtful[#doubtful + 1] = membership
         end
     end
-    askAll(doubtful)
+    checkAll(doubtful)
 end
 
 --- Returns accounts to their rooms after a start of the server, and completes unfinished leaves.
@@ -11109,7 +11209,7 @@ end
 
 MAX_UNANSWERED = 10
 unanswered = {}
-line = newLine(comeBack, mayComeBack)
+queue = newPacedQueue(comeBack, mayComeBack)
 end
 
 -- src/occupancy/phases.ts
@@ -11141,13 +11241,13 @@ local joining = occupancy_joining
 local answerProbe = occupancy_probe.answerProbe
 local isTechnical = occupancy_refusal.isTechnical
 local lateRename = occupancy_requests.lateRename
-local enter = occupancy_transitions.enter
-local hastenLeave = occupancy_transitions.hastenLeave
-local leaveUnanswered = occupancy_transitions.leaveUnanswered
-local lost = occupancy_transitions.lost
-local over = occupancy_transitions.over
-local rejoin = occupancy_transitions.rejoin
-local waitForTurn = occupancy_transitions.waitForTurn
+local enter = occupancy_enter.enter
+local waitForTurn = occupancy_enter.waitForTurn
+local hastenLeave = occupancy_leave.hastenLeave
+local leaveUnanswered = occupancy_leave.leaveUnanswered
+local over = occupancy_leave.over
+local lost = occupancy_lost.lost
+local rejoin = occupancy_lost.rejoin
 local check = occupancy_watch.check
 
 function ignore()
@@ -11397,14 +11497,14 @@ end
 -- texts.
 local admin_directory = {}
 do
-local describe, stateOf, describeSessions, nickOf, isAskedFor, done, refused, membershipIn, notIn, addressOf, figure
+local describe, stateOf, describeSessions, nickOf, isNickRequested, done, refused, membershipIn, notIn, addressOf, figure
 local bookmarkLeft = settings_bookmark_write.bookmarkLeft
 local bookmarkNotify = settings_bookmark_write.bookmarkNotify
 local isSetting = settings_notify.isSetting
 local onRequest = occupancy_phases.onRequest
-local leave = occupancy_transitions.leave
-local lost = occupancy_transitions.lost
-local rejoin = occupancy_transitions.rejoin
+local leave = occupancy_leave.leave
+local lost = occupancy_lost.lost
+local rejoin = occupancy_lost.rejoin
 local refusalsOf = state_bookmarks.refusalsOf
 local monotonic = state_clock.monotonic
 local wallClock = state_clock.wallClock
@@ -11467,7 +11567,7 @@ function nickOf(room, nick)
     end
 end
 
-function isAskedFor(membership, nick)
+function isNickRequested(membership, nick)
     local place = membership.place
     local temp_5 = place.phase == "joined"
     if temp_5 then
@@ -11601,7 +11701,7 @@ function admin_directory.renameIn(username, room, nick)
     if wanted == membership.nick then
         return done("The nick in " .. room .. " is " .. wanted)
     end
-    return isAskedFor(membership, wanted) and done("Asked " .. room .. " for the nick " .. wanted) or refused(room .. " refused the nick " .. wanted)
+    return isNickRequested(membership, wanted) and done("Asked " .. room .. " for the nick " .. wanted) or refused(room .. " refused the nick " .. wanted)
 end
 
 --- Stores the notification setting of a room: always, on-mention or never.
@@ -11706,7 +11806,7 @@ local function answerList(title, lines, none)
     }
 end
 
-local function answerOutcome(bindingPattern0_)
+local function answerResult(bindingPattern0_)
     local text
     local done
     done = bindingPattern0_.done
@@ -11785,13 +11885,13 @@ local commands = {
         name = "leave-my-room",
         title = LEAVE_OWN,
         permission = "local_user",
-        handler = userCommand(form(LEAVE_OWN, "You leave the group chat on all devices.", {ownRoom}), function(username, fields) return answerOutcome(leaveRoom(username, roomOf(fields))) end)
+        handler = userCommand(form(LEAVE_OWN, "You leave the group chat on all devices.", {ownRoom}), function(username, fields) return answerResult(leaveRoom(username, roomOf(fields))) end)
     },
     {
         name = "my-nick",
         title = RENAME_OWN,
         permission = "local_user",
-        handler = userCommand(form(RENAME_OWN, "The nickname changes on all devices.", {ownRoom, newNick}), function(username, fields) return answerOutcome(renameIn(username, roomOf(fields), fields.nick or "")) end)
+        handler = userCommand(form(RENAME_OWN, "The nickname changes on all devices.", {ownRoom, newNick}), function(username, fields) return answerResult(renameIn(username, roomOf(fields), fields.nick or "")) end)
     },
     {
         name = "my-notify",
@@ -11799,7 +11899,7 @@ local commands = {
         permission = "local_user",
         handler = userCommand(
             form(NOTIFY_OWN, "Applies to devices that are not connected. The bookmark stores the setting.", {ownRoom, setting}),
-            function(username, fields) return answerOutcome(notifyOf(username, roomOf(fields), fields.setting or "")) end
+            function(username, fields) return answerResult(notifyOf(username, roomOf(fields), fields.setting or "")) end
         )
     },
     {
@@ -11829,13 +11929,13 @@ local commands = {
         name = "leave",
         title = LEAVE,
         permission = "admin",
-        handler = adminCommand(form(LEAVE, "", {anyAccount, anyRoom}), function(fields) return onAccount(fields, function(username) return answerOutcome(leaveRoom(username, roomOf(fields))) end) end)
+        handler = adminCommand(form(LEAVE, "", {anyAccount, anyRoom}), function(fields) return onAccount(fields, function(username) return answerResult(leaveRoom(username, roomOf(fields))) end) end)
     },
     {
         name = "rejoin",
         title = REJOIN,
         permission = "admin",
-        handler = adminCommand(form(REJOIN, "", {anyAccount, anyRoom}), function(fields) return onAccount(fields, function(username) return answerOutcome(rejoinRoom(username, roomOf(fields))) end) end)
+        handler = adminCommand(form(REJOIN, "", {anyAccount, anyRoom}), function(fields) return onAccount(fields, function(username) return answerResult(rejoinRoom(username, roomOf(fields))) end) end)
     },
     {
         name = "totals",
@@ -12292,7 +12392,7 @@ end
 -- treat unexpected messages of rooms as forged.
 local archive_query = {}
 do
-local scopeOf, scopeOfAll, scopeWithoutRooms, isWanted, refuse, sendPage, endOf, result
+local scopeOf, scopeOfAll, scopeWithoutRooms, isInScope, refuse, sendPage, endOf, result
 local archiveOf = archive_read.archiveOf
 local roomsRead = archive_read.roomsRead
 local newQueues = slices.newQueues
@@ -12377,7 +12477,7 @@ function scopeWithoutRooms(username, jid, includeGroupchat)
     return {archives = archives, address = address, groupchat = groupchat}
 end
 
-function isWanted(scope, message)
+function isInScope(scope, message)
     local isBetween = scope.address == nil or message.attr.from == scope.address or message.attr.to == scope.address
     return isBetween and (scope.groupchat or message.attr.type ~= "groupchat")
 end
@@ -12480,7 +12580,7 @@ function archive_query.onQuery(event)
     local reading = startReading(
         scope.archives,
         {
-            wants = function(message) return isWanted(scope, message) end,
+            wants = function(message) return isInScope(scope, message) end,
             start = request.start,
             ["end"] = request["end"],
             after = request.after,
@@ -12514,23 +12614,23 @@ function archive_query.onQuery(event)
 end
 end
 
--- src/client/hold.ts
+-- src/client/queue.ts
 --
 -- Queues stanzas of a session to a room while its join is pending.
-local client_hold = {}
+local client_queue = {}
 do
 local noteDrop = state_counters.noteDrop
-local holdStanza = state_queue.holdStanza
+local queueStanza = state_queue.queueStanza
 local pendingJoin = state_queue.pendingJoin
 
 --- Queues a stanza of a session with a pending join. Undefined without a pending join.
-function client_hold.hold(membership, session, stanza)
+function client_queue.queueUntilJoined(membership, session, stanza)
     local request = pendingJoin(membership, session.full_jid)
     if request == nil then
         return nil
     end
     local type_ = stanza.attr.type
-    if not holdStanza(request, st.clone(stanza)) and type_ ~= "error" and type_ ~= "result" then
+    if not queueStanza(request, st.clone(stanza)) and type_ ~= "error" and type_ ~= "result" then
         noteDrop("limit")
         session.send(st.error_reply(stanza, "wait", "resource-constraint", nil, membership.room))
     end
@@ -12551,7 +12651,7 @@ local sendIq = occupancy_outgoing.sendIq
 local awaitPong = occupancy_pong.awaitPong
 local pong = occupancy_pong.pong
 local check = occupancy_watch.check
-local isToBeAsked = occupancy_watch.isToBeAsked
+local needsCheck = occupancy_watch.needsCheck
 local sendTo = send_fork.sendTo
 local noteDrop = state_counters.noteDrop
 local noteOver = state_limits.noteOver
@@ -12559,14 +12659,14 @@ local isAttached = state_memberships.isAttached
 local membershipOf = state_memberships.membershipOf
 local takeExpiredIqs = state_pending.takeExpiredIqs
 local pendingJoin = state_queue.pendingJoin
-local hold = client_hold.hold
+local queueUntilJoined = client_queue.queueUntilJoined
 
 function isSelfPing(to, nick, stanza)
     return stanza.attr.type == "get" and jids.resource(to) == nick and stanza:get_child("ping", PING) ~= nil
 end
 
 function onSelfPing(membership, session, ping)
-    if not isAttached(membership, session.full_jid) or not isToBeAsked(membership) then
+    if not isAttached(membership, session.full_jid) or not needsCheck(membership) then
         session.send(pong(membership, session.full_jid, ping))
     elseif awaitPong(membership, session.full_jid, ping) then
         check(membership)
@@ -12619,7 +12719,7 @@ function client_iq.onIq(event)
         sendIq(membership, session.full_jid, stanza)
         return true
     end
-    return hold(membership, session, stanza)
+    return queueUntilJoined(membership, session, stanza)
 end
 
 --- Sends errors for IQs that rooms have not answered in time.
@@ -12702,7 +12802,7 @@ local membershipOf = state_memberships.membershipOf
 local pendingJoin = state_queue.pendingJoin
 local hasJoined = state_sessions.hasJoined
 local sendMessage = occupancy_outgoing.sendMessage
-local hold = client_hold.hold
+local queueUntilJoined = client_queue.queueUntilJoined
 
 --- `pre-message/bare` and `pre-message/full`, after the hooks that archive and copy messages of clients.
 function client_message.onMessage(event)
@@ -12725,7 +12825,7 @@ function client_message.onMessage(event)
         return nil
     end
     if not isAttached(membership, session.full_jid) then
-        return hold(membership, session, stanza)
+        return queueUntilJoined(membership, session, stanza)
     end
     sendMessage(membership, session.full_jid, stanza)
     return true
@@ -12868,7 +12968,7 @@ function archive_expire.deleteOwn(username)
             store = store,
             key = key,
             label = nil,
-            holds = function(label) return select(2, parseLabel(label)) == username end
+            mayRead = function(label) return select(2, parseLabel(label)) == username end
         }
         local page = readPage({own}, {wants = function() return true end, reverse = false, max = math.huge})
         while (page and page.items[1]) ~= nil do
@@ -12899,7 +12999,7 @@ local monotonic = state_clock.monotonic
 local showDetached = occupancy_shown.showDetached
 local options = minimix_options
 local refuseAll = occupancy_refuse.refuseAll
-local leave = occupancy_transitions.leave
+local leave = occupancy_leave.leave
 local fork = send_fork.fork
 local technicalRemoval = occupancy_replay.technicalRemoval
 local forgetRefusals = state_bookmarks.forgetRefusals
@@ -12915,7 +13015,7 @@ local idleOf = state_memberships.idleOf
 local membershipsOf = state_memberships.membershipsOf
 local setPlace = state_memberships.setPlace
 local forEachInSlices = slices.forEachInSlices
-local inLine = state_place.inLine
+local inSharedQueue = state_place.inSharedQueue
 local forgetAsFormer = send_former.forgetAsFormer
 local sendUpstream = send_upstream.sendUpstream
 local closePart = archive_delivered.closePart
@@ -13021,7 +13121,7 @@ function follow_accounts.withdrawAll()
             fork(membership, technicalRemoval(membership))
             detachAll(membership)
         end
-        setPlace(membership, inLine("leaving"))
+        setPlace(membership, inSharedQueue("leaving"))
         withdraw(membership)
     end
 end
@@ -13049,16 +13149,16 @@ local disownSent = state_sent.disownSent
 local bounceAll = occupancy_refuse.bounceAll
 local ownUnavailable = occupancy_replay.ownUnavailable
 local showBest = occupancy_shown.showBest
-local leave = occupancy_transitions.leave
-local leaveIfUnused = occupancy_transitions.leaveIfUnused
-local rejoin = occupancy_transitions.rejoin
+local leave = occupancy_leave.leave
+local leaveIfUnused = occupancy_leave.leaveIfUnused
+local rejoin = occupancy_lost.rejoin
 
 function withdrawJoin(membership, session, nick, stanza)
     local place = membership.place
-    local isAsked = place.phase == "joining" and place.operation.request ~= nil
+    local isPending = place.phase == "joining" and place.operation.request ~= nil
     bounceAll(membership, session, withdraw(membership, session))
     sendTo(session, ownUnavailable(membership, stanza.attr.id, nick))
-    if isAsked and not isUsed(membership) and not isAutojoin(membership) then
+    if isPending and not isUsed(membership) and not isAutojoin(membership) then
         bookmarkLeft(membership)
         leave(membership, stanza)
     else
@@ -13170,12 +13270,12 @@ local disownRetired = state_sent.disownRetired
 local forgetJoined = state_sessions.forgetJoined
 local hasJoined = state_sessions.hasJoined
 local noteJoined = state_sessions.noteJoined
-local mayKeep = state_held.mayKeep
+local mayKeep = state_interned.mayKeep
 local forgetIqsOf = state_pending.forgetIqsOf
 local passesRules = send_rules.passesRules
 local isKnownNow = state_store.isKnownNow
 local mayHaveRooms = send_upstream.mayHaveRooms
-local hold = client_hold.hold
+local queueUntilJoined = client_queue.queueUntilJoined
 
 function join(session, stanza, room, wanted, known)
     local attached = known ~= nil and isAttached(known, session.full_jid)
@@ -13229,7 +13329,7 @@ function update(membership, session, stanza)
         presenceSent(membership, session.full_jid, stanza)
         return true
     end
-    return hold(membership, session, stanza)
+    return queueUntilJoined(membership, session, stanza)
 end
 
 function broadcastUnavailable(session)
@@ -13310,13 +13410,13 @@ end
 -- changes the membership.
 local follow_autojoin = {}
 do
-local onPublished, onRetracted, bookmarkOf, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, line, UNREAD_PAUSE, unread, early
+local onPublished, onRetracted, bookmarkOf, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, queue, UNREAD_PAUSE, unread, early
 local takeBack = occupancy_depart.takeBack
 local monotonic = state_clock.monotonic
-local askForNick = occupancy_joined.askForNick
+local requestNick = occupancy_joined.requestNick
 local BOOKMARKS = namespaces.BOOKMARKS
 local isUnheard = occupancy_operations.isUnheard
-local leaveIfUnused = occupancy_transitions.leaveIfUnused
+local leaveIfUnused = occupancy_leave.leaveIfUnused
 local options = minimix_options
 local forgetRefusals = state_bookmarks.forgetRefusals
 local isRefused = state_bookmarks.isRefused
@@ -13343,8 +13443,8 @@ local hasPep = settings_bookmarks.hasPep
 local isBy = settings_bookmarks.isBy
 local readItem = settings_bookmarks.readItem
 local roomOf = settings_bookmarks.roomOf
-local lineUp = occupancy_pace.lineUp
-local newLine = occupancy_pace.newLine
+local addPaced = occupancy_pace.addPaced
+local newPacedQueue = occupancy_pace.newPacedQueue
 local isKnown = state_store.isKnown
 local save = state_store.save
 local comeSoon = occupancy_watch.comeSoon
@@ -13479,7 +13579,7 @@ function followNick(membership, nick)
         return
     end
     if membership.place.phase == "joined" or membership.place.phase == "entering" then
-        askForNick(membership, nick)
+        requestNick(membership, nick)
         return
     end
     membership.wantedNick = nick
@@ -13506,7 +13606,7 @@ function followLater(username)
             for _, other in ipairs(usernames) do
                 unread[other] = nil
             end
-            lineUp(line, usernames)
+            addPaced(queue, usernames)
             return nil
         end)
     end
@@ -13575,7 +13675,7 @@ function follow_autojoin.onLogin(event)
     end
 end
 
-line = newLine(function(username)
+queue = newPacedQueue(function(username)
     comeSoon(follow(username))
 end)
 
@@ -13599,7 +13699,7 @@ function follow_autojoin.followAll(usernames)
         early[username] = nil
         wanted[#wanted + 1] = username
     end
-    lineUp(line, wanted)
+    addPaced(queue, wanted)
 end
 
 UNREAD_PAUSE = 20
@@ -13616,7 +13716,7 @@ end
 local follow_blocking = {}
 do
 local forgetBlocked, jidsIn
-local leaveUnheard = occupancy_transitions.leaveUnheard
+local leaveUnheard = occupancy_leave.leaveUnheard
 local splitOccupant = minimix_stanzas.splitOccupant
 local findMembership = state_memberships.findMembership
 local membershipsOf = state_memberships.membershipsOf
@@ -13804,7 +13904,7 @@ local ROOMS = 10000
 local WAITING = 1000
 local known = cache.new(ROOMS)
 --- Callbacks that wait for an answer, by room.
-local asked = {}
+local callbacks = {}
 
 --- Whether the room is private. Undefined until the room has answered.
 function push_privacy.knownPrivate(room)
@@ -13814,7 +13914,7 @@ end
 --- Calls back once the room has told whether it is private. A room without an answer counts as public.
 function push_privacy.whetherPrivate(membership, told)
     local room = membership.room
-    local waiting = asked[room]
+    local waiting = callbacks[room]
     if waiting ~= nil and #waiting >= WAITING then
         told(false)
         return
@@ -13823,12 +13923,12 @@ function push_privacy.whetherPrivate(membership, told)
         waiting[#waiting + 1] = told
         return
     end
-    asked[room] = {told}
+    callbacks[room] = {told}
     ask(membership, room, "get", st.stanza("query", {xmlns = DISCO_INFO}), function(answer)
         local isPrivate = answer ~= nil and describesPrivate(answer)
         known:set(room, isPrivate)
-        local all = asked[room] or {}
-        asked[room] = nil
+        local all = callbacks[room] or {}
+        callbacks[room] = nil
         for _, tell in ipairs(all) do
             tell(isPrivate)
         end
@@ -13961,19 +14061,19 @@ local fork = send_fork.fork
 local leaveOnce = send_former.leaveOnce
 local occupantJid = state_memberships.occupantJid
 local save = state_store.save
-local lineUp = occupancy_pace.lineUp
-local newLine = occupancy_pace.newLine
+local addPaced = occupancy_pace.addPaced
+local newPacedQueue = occupancy_pace.newPacedQueue
 local refuseAll = occupancy_refuse.refuseAll
 local ownUnavailable = occupancy_replay.ownUnavailable
-local lost = occupancy_transitions.lost
-local over = occupancy_transitions.over
-local line = newLine(leaveOnce)
+local over = occupancy_leave.over
+local lost = occupancy_lost.lost
+local queue = newPacedQueue(leaveOnce)
 
 --- Leaves rooms under former addresses, at a limited rate. A join of the account there does not wait for this.
 function occupancy_former.leaveFormerAddresses(formers)
     if #formers > 0 then
         module:log("info", "minimix_resource has changed: leaving %d rooms under former addresses", #formers)
-        lineUp(line, formers)
+        addPaced(queue, formers)
     end
 end
 
@@ -14053,7 +14153,7 @@ local hasAttached = state_memberships.hasAttached
 local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local unansweredOf = state_memberships.unansweredOf
-local inLine = state_place.inLine
+local inSharedQueue = state_place.inSharedQueue
 local requestsOf = state_place.requestsOf
 local requeue = state_queue.requeue
 local hasMoved = occupancy_former.hasMoved
@@ -14062,18 +14162,18 @@ local awaitSubject = occupancy_joining.awaitSubject
 local proceed = occupancy_joined.proceed
 local renameUnanswered = occupancy_joined.renameUnanswered
 local newLeave = occupancy_operations.newLeave
-local leaveUnanswered = occupancy_transitions.leaveUnanswered
-local limitJoin = occupancy_transitions.limitJoin
-local lost = occupancy_transitions.lost
-local rejoin = occupancy_transitions.rejoin
-local retryLeave = occupancy_transitions.retryLeave
-local waitForTurn = occupancy_transitions.waitForTurn
-local askAfter = occupancy_watch.askAfter
+local limitJoin = occupancy_enter.limitJoin
+local waitForTurn = occupancy_enter.waitForTurn
+local leaveUnanswered = occupancy_leave.leaveUnanswered
+local retryLeave = occupancy_leave.retryLeave
+local lost = occupancy_lost.lost
+local rejoin = occupancy_lost.rejoin
+local checkAfter = occupancy_watch.checkAfter
 
 function resume(membership)
     local place = membership.place
     if place.phase == "lost" then
-        membership.place = inLine("lost", place.tries)
+        membership.place = inSharedQueue("lost", place.tries)
         rejoin(membership)
     elseif place.phase == "leaving" then
         if hasAttached(membership) then
@@ -14148,7 +14248,7 @@ function occupancy_resume.resumeAll()
             resume(membership)
         end
         if isInDoubt and membership.place.phase == "joined" then
-            askAfter(membership, math.random() * SPREAD, true)
+            checkAfter(membership, math.random() * SPREAD, true)
         end
     end
 end
@@ -14172,7 +14272,7 @@ end
 -- Handles IQs from a room or its occupants to the account.
 local room_iq = {}
 do
-local onAnswer, onRequest, askAccount
+local onAnswer, onRequest, passToAccount
 local isOwnId = send_ask.isOwnId
 local takeAnswer = send_ask.takeAnswer
 local PING = namespaces.PING
@@ -14211,7 +14311,7 @@ function onRequest(membership, event)
         return true
     end
     if query.attr.xmlns == VCARD or query.attr.xmlns == PUBSUB then
-        return askAccount(membership, stanza)
+        return passToAccount(membership, stanza)
     end
     if query.attr.xmlns == PING then
         event.origin.send(st.reply(stanza))
@@ -14225,7 +14325,7 @@ function onRequest(membership, event)
     return true
 end
 
-function askAccount(membership, stanza)
+function passToAccount(membership, stanza)
     local account = jids.bare(membership.occupant)
     if stanza.attr.to == account then
         return nil
@@ -14370,9 +14470,9 @@ local room_message = {}
 do
 local lookAt, isJoinAffiliations, noteHeard, onGroupchat, newcomerOf, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, onLateError, returnToSender, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
 local wallClock = state_clock.wallClock
-local hold = archive_buffer.hold
-local missed = archive_buffer.missed
-local holdBack = archive_catchup.holdBack
+local bufferMessage = archive_buffer.bufferMessage
+local deliverMissed = archive_buffer.deliverMissed
+local startBuffering = archive_catchup.startBuffering
 local isResult = archive_catchup.isResult
 local takeResult = archive_catchup.takeResult
 local delayOf = archive_gate.delayOf
@@ -14391,7 +14491,7 @@ local CONFERENCE = namespaces.CONFERENCE
 local MUC_USER = namespaces.MUC_USER
 local counters = state_counters.counters
 local noteDrop = state_counters.noteDrop
-local askingSession = state_memberships.askingSession
+local requestingSession = state_memberships.requestingSession
 local findMembership = state_memberships.findMembership
 local isOccupantJid = state_memberships.isOccupantJid
 local hasAttached = state_memberships.hasAttached
@@ -14408,10 +14508,10 @@ local audienceOf = occupancy_joining.audienceOf
 local onSubject = occupancy_phases.onSubject
 local addDelay = minimix_stanzas.addDelay
 local splitOccupant = minimix_stanzas.splitOccupant
-local intern = state_held.hold
-local messageOf = state_held.messageOf
+local intern = state_interned.intern
+local mayKeep = state_interned.mayKeep
+local messageOf = state_interned.messageOf
 local noteOver = state_limits.noteOver
-local mayKeep = state_held.mayKeep
 local isTooEarly = state_store.isTooEarly
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
@@ -14475,20 +14575,20 @@ function room_message.onMessage(event)
     if nick == nil and isInvitation(stanza) then
         return nil
     end
-    local asking = askingSession(membership)
-    if asking == nil and not hasAttached(membership) then
+    local requester = requestingSession(membership)
+    if requester == nil and not hasAttached(membership) then
         if isNotice(stanza) then
             return true
         else
             return nil
         end
     end
-    local forAsking = asking ~= nil and isJoinAffiliations(stanza)
-    if not forAsking then
+    local isForRequester = requester ~= nil and isJoinAffiliations(stanza)
+    if not isForRequester then
         fork(membership, stanza)
     end
-    if forAsking or not isAttached(membership, asking) then
-        sendTo(asking, stanza)
+    if isForRequester or not isAttached(membership, requester) then
+        sendTo(requester, stanza)
     end
     return true
 end
@@ -14513,7 +14613,7 @@ function onGroupchat(membership, stanza)
     noteHeard(membership)
     local audience = audienceOf(membership, subject, isPast)
     if isInDoubt(membership) then
-        holdBack(membership)
+        startBuffering(membership)
     end
     local isOwn = nick == membership.nick
     if options.resource == nil and not isPast and hasComeBefore(membership, stanza) then
@@ -14539,8 +14639,8 @@ function onGroupchat(membership, stanza)
         if wakes and not subject and not isPast then
             notify(membership, stanza)
         end
-    elseif audience == "asking" then
-        sendTo(askingSession(membership), stanza)
+    elseif audience == "requester" then
+        sendTo(requestingSession(membership), stanza)
     elseif not subject then
         takePast(membership, kept)
     elseif not isSameSubject(before, stanza) then
@@ -14569,23 +14669,23 @@ end
 
 function takePast(membership, stanza)
     if membership.catchUp == nil and not canRecordPast(membership) then
-        holdBack(membership)
+        startBuffering(membership)
     end
     if membership.catchUp == nil then
-        missed(membership, stanza)
+        deliverMissed(membership, stanza)
     else
-        hold(membership, membership.catchUp, stanza, false)
+        bufferMessage(membership, membership.catchUp, stanza, false)
     end
 end
 
 function takeLive(membership, stanza)
     if membership.place.phase == "lost" then
-        holdBack(membership)
+        startBuffering(membership)
     end
     if membership.catchUp == nil then
         record(membership, stanza)
     else
-        hold(membership, membership.catchUp, stanza, true)
+        bufferMessage(membership, membership.catchUp, stanza, true)
     end
 end
 
@@ -14769,7 +14869,7 @@ local findMembership = state_memberships.findMembership
 local isCurrent = state_memberships.isCurrent
 local isOccupantJid = state_memberships.isOccupantJid
 local now = state_memberships.now
-local hold = state_held.hold
+local intern = state_interned.intern
 local saveOften = state_store.saveOften
 local after = minimix_turn.after
 local post = minimix_turn.post
@@ -14807,7 +14907,7 @@ function onPresenceWhileJoining(membership, nick, stanza)
     local place = membership.place
     onOccupant(membership, nick, stanza)
     if place.phase == "joining" and isSameNick(nick, place.operation.nick) then
-        selfClaimed(membership, place, nick, hold(stanza))
+        selfClaimed(membership, place, nick, intern(stanza))
     end
 end
 
@@ -14935,22 +15035,22 @@ end
 local state_upgrade = {}
 do
 local showFormer, placeOf, joinOf, takeRequests
-local hold = state_held.hold
-local restoreHeld = state_held.restoreHeld
+local intern = state_interned.intern
+local restoreInterned = state_interned.restoreInterned
 local isAttached = state_memberships.isAttached
 local livenessOf = state_memberships.livenessOf
 local now = state_memberships.now
-local inLine = state_place.inLine
+local inSharedQueue = state_place.inSharedQueue
 local enqueue = state_queue.enqueue
 local newRequest = state_queue.newRequest
-local setSelf = state_self.setSelf
+local setSelf = state_own_presence.setSelf
 local keepOccupant = state_view.keepOccupant
 
 function showFormer(membership, former)
     local view = membership.view
-    for nick, held in pairs(former.occupants or {}) do
-        restoreHeld(held)
-        keepOccupant(membership.room, view, nick, held)
+    for nick, interned in pairs(former.occupants or {}) do
+        restoreInterned(interned)
+        keepOccupant(membership.room, view, nick, interned)
     end
     if former.self ~= nil then
         setSelf(membership, jids.resource(former.self.attr.from or "") or "", former.self)
@@ -14964,7 +15064,7 @@ function showFormer(membership, former)
     if former.subject == nil then
         view.subject = nil
     else
-        view.subject = hold(former.subject)
+        view.subject = intern(former.subject)
     end
     if former.nonAnonymous == true then
         view.nonAnonymous = true
@@ -14989,7 +15089,7 @@ function placeOf(membership, former)
     local request = former.request
     local resync = former.resync
     if phase == "leaving" then
-        return inLine("leaving", tries)
+        return inSharedQueue("leaving", tries)
     end
     if phase == "joining" and request ~= nil then
         return {
@@ -15004,7 +15104,7 @@ function placeOf(membership, former)
     if phase == "joined" or phase == "entering" and resync == nil then
         return {phase = "joined", tries = tries, since = now()}
     end
-    return inLine("lost", tries)
+    return inSharedQueue("lost", tries)
 end
 
 function joinOf(membership, request, isReturn)
@@ -15103,7 +15203,7 @@ function state_upgrade.convert(membership)
     if former.shownPresence == nil then
         membership.shownPresence = nil
     else
-        membership.shownPresence = hold(former.shownPresence)
+        membership.shownPresence = intern(former.shownPresence)
     end
     showFormer(membership, former)
     membership.place = placeOf(membership, former)
@@ -15136,9 +15236,9 @@ local restoreDeliveries = state_deliveries.restoreDeliveries
 local addFormerOccupant = state_former.addFormerOccupant
 local formerOccupants = state_former.formerOccupants
 local restoreFormerOccupants = state_former.restoreFormerOccupants
-local inLine = state_place.inLine
+local inSharedQueue = state_place.inSharedQueue
 local isKnownPhase = state_place.isKnownPhase
-local restoreHeld = state_held.restoreHeld
+local restoreInterned = state_interned.restoreInterned
 local restoreReader = state_occupants.restoreReader
 local newView = state_view.newView
 local outdate = state_view.outdate
@@ -15175,7 +15275,7 @@ function restoreMembership(membership, isOld)
     end
     restoreEmpty(membership)
     if not isKnownPhase(membership.place.phase) then
-        membership.place = inLine("lost")
+        membership.place = inSharedQueue("lost")
     end
     if isOld then
         membership.part = nil
@@ -15199,7 +15299,7 @@ end
 
 function restorePresence(presence)
     if presence ~= nil then
-        restoreHeld(presence)
+        restoreInterned(presence)
     end
 end
 
@@ -15319,7 +15419,7 @@ local retryNow = state_outage.retryNow
 local leaveFormerAddresses = occupancy_former.leaveFormerAddresses
 local watchComponents = occupancy_components.watchComponents
 local resumeAll = occupancy_resume.resumeAll
-local askForGaps = occupancy_watch.askForGaps
+local checkGaps = occupancy_watch.checkGaps
 local bringBack = occupancy_watch.bringBack
 local checkQuiet = occupancy_watch.checkQuiet
 local onLinkGone = occupancy_watch.onLinkGone
@@ -15468,7 +15568,7 @@ local function comeBack(usernames)
     end)
 end
 
-onRecovery(askForGaps)
+onRecovery(checkGaps)
 
 module.load = function()
     trackAll()

@@ -13,7 +13,7 @@ local world = {};
 world.__index = world;
 
 local function load_lists(options, fault)
-	local others = { minimix_options = options; state_held = { restoreHeld = function () end } };
+	local others = { minimix_options = options; state_interned = { restoreInterned = function () end } };
 	return part.load({ "state/occupant-list", "state/occupants" }, others, fault);
 end
 
@@ -44,7 +44,7 @@ local function new_world(seed, fault)
 	return self;
 end
 
--- Equal text is the same table, as in state.held.
+-- Equal text is the same table, as in src/state/interned.ts.
 function world:held(nick, number, class)
 	local text = ("%s %d %s%s"):format(nick, number, class, ("."):rep(number % 7));
 	local found = self.texts[text];
@@ -335,7 +335,7 @@ local faults = {
 	{ "a list that is shared although its content differs", "if nick ~= own and nick ~= missing and", "if false and" };
 	{ "a reader that is not given its own copy", "copyAt%(list, reader%.position%)", "copyAt(list, list.last)" };
 	{ "an own nick that is not left out", "nick ~= nil and nick == own", "false" };
-	{ "a change that is passed without a comparison", "or later%.after ~= held", "" };
+	{ "a change that is passed without a comparison", "or later%.after ~= interned", "" };
 	{ "readers that lag and lose what they were shown", "if #list%.log > MAX_BEHIND then", "if #list.log > MAX_BEHIND then table.remove(list.log, 1);" };
 	{ "lists that are never merged", "if #all < 2 then", "if true then" };
 };

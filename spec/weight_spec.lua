@@ -118,7 +118,7 @@ describe("an account without clients", function ()
 		for account = 1, accounts do visit(host, "user"..account, rooms); end
 		local each = (in_use(host, service) - before) / accounts / #rooms;
 		print(("%.2f kB for one more membership in a room that others read"):format(each));
-		assert(each < 5, each);
+		assert(each < 2.5, each);
 	end);
 
 	it("B2: takes little memory in a large room with other accounts", function ()
@@ -131,7 +131,7 @@ describe("an account without clients", function ()
 		for account = 3, 12 do visit(host, "user"..account, { room }); end
 		local each = (in_use(host, service) - before) / 10;
 		print(("%.2f kB for one more account in a room of 1,000"):format(each));
-		assert(each < 8, each);
+		assert(each < 4, each);
 	end);
 
 	it("B2: takes almost no memory for a presence that other accounts have seen", function ()

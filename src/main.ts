@@ -26,7 +26,7 @@ import { onRecovery, retryNow } from "./state/outage";
 import { leaveFormerAddresses } from "./occupancy/former";
 import { watchComponents } from "./occupancy/components";
 import { resumeAll } from "./occupancy/resume";
-import { askForGaps, bringBack, checkQuiet, onLinkGone, onLinkUp } from "./occupancy/watch";
+import { checkGaps, bringBack, checkQuiet, onLinkGone, onLinkUp } from "./occupancy/watch";
 import * as options from "./options";
 import { forgetAllowances } from "./state/limits";
 import { onResourceBind } from "./client/resource";
@@ -185,7 +185,7 @@ function comeBack(usernames: string[]): void {
     });
 }
 
-onRecovery(askForGaps);
+onRecovery(checkGaps);
 
 // A reload passes the state to the next instance. Otherwise it is read from storage. Prosody calls `load` and, on a
 // reload, `restore` with the result of `save` or an empty table (core/modulemanager.lua).

@@ -134,7 +134,7 @@ end
 local ends = {
 	lost = function (place)
 		local next_step = place.next;
-		return next_step and (next_step.kind == "line" or next_step.timer);
+		return next_step and (next_step.kind == "queue" or next_step.timer);
 	end;
 	joining = function (place) return place.operation and place.operation.timer; end;
 	entering = function (place) return place.operation and place.timer; end;

@@ -10,7 +10,7 @@ import {
     accountsIn,
     leaveRoom,
     notifyOf,
-    type Outcome,
+    type CommandResult,
     rejoinRoom,
     renameIn,
     roomNamesOf,
@@ -53,7 +53,7 @@ function answerList(title: string, lines: string[], none: string): Answer {
     return { status: "completed", result: { layout, values: { lines: table.concat(lines, "\n") } } };
 }
 
-function answerOutcome({ done, text }: Outcome): Answer {
+function answerResult({ done, text }: CommandResult): Answer {
     return done ? { status: "completed", info: text } : refusal(text);
 }
 
@@ -159,7 +159,7 @@ const commands: Command[] = [
         permission: "local_user",
         handler: userCommand(
             form(LEAVE_OWN, "You leave the group chat on all devices.", [ownRoom]),
-            (username, fields) => answerOutcome(leaveRoom(username, roomOf(fields))),
+            (username, fields) => answerResult(leaveRoom(username, roomOf(fields))),
         ),
     },
     {
@@ -168,7 +168,7 @@ const commands: Command[] = [
         permission: "local_user",
         handler: userCommand(
             form(RENAME_OWN, "The nickname changes on all devices.", [ownRoom, newNick]),
-            (username, fields) => answerOutcome(renameIn(username, roomOf(fields), fields.nick ?? "")),
+            (username, fields) => answerResult(renameIn(username, roomOf(fields), fields.nick ?? "")),
         ),
     },
     {
@@ -180,7 +180,7 @@ const commands: Command[] = [
                 ownRoom,
                 setting,
             ]),
-            (username, fields) => answerOutcome(notifyOf(username, roomOf(fields), fields.setting ?? "")),
+            (username, fields) => answerResult(notifyOf(username, roomOf(fields), fields.setting ?? "")),
         ),
     },
     {
@@ -207,7 +207,7 @@ const commands: Command[] = [
         title: LEAVE,
         permission: "admin",
         handler: adminCommand(form(LEAVE, "", [anyAccount, anyRoom]), (fields) =>
-            onAccount(fields, (username) => answerOutcome(leaveRoom(username, roomOf(fields)))),
+            onAccount(fields, (username) => answerResult(leaveRoom(username, roomOf(fields)))),
         ),
     },
     {
@@ -215,7 +215,7 @@ const commands: Command[] = [
         title: REJOIN,
         permission: "admin",
         handler: adminCommand(form(REJOIN, "", [anyAccount, anyRoom]), (fields) =>
-            onAccount(fields, (username) => answerOutcome(rejoinRoom(username, roomOf(fields)))),
+            onAccount(fields, (username) => answerResult(rejoinRoom(username, roomOf(fields)))),
         ),
     },
     {

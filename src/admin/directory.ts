@@ -7,7 +7,8 @@ import * as st from "util.stanza";
 import { bookmarkLeft, bookmarkNotify } from "../settings/bookmark-write";
 import { isSetting } from "../settings/notify";
 import { onRequest } from "../occupancy/phases";
-import { leave, lost, rejoin } from "../occupancy/transitions";
+import { leave } from "../occupancy/leave";
+import { lost, rejoin } from "../occupancy/lost";
 import { refusalsOf } from "../state/bookmarks";
 import { monotonic, wallClock } from "../state/clock";
 import { counters } from "../state/counters";
@@ -27,7 +28,7 @@ import { Phase } from "../state/place";
 import { newRequest } from "../state/queue";
 import { phases, takeCensus } from "./census";
 
-export interface Outcome {
+export interface CommandResult {
     readonly done: boolean;
     /** The result, or the reason of a refusal. */
     readonly text: string;
@@ -102,7 +103,7 @@ function describeSessions(membership: Membership): string {
 }
 
 /** Makes the account leave a room, as its last client would. */
-export function leaveRoom(username: string, room: string): Outcome {
+export function leaveRoom(username: string, room: string): CommandResult {
     const membership = membershipIn(username, room);
     if (membership === undefined) {
         return notIn(username, room);
@@ -120,7 +121,7 @@ export function leaveRoom(username: string, room: string): Outcome {
 /**
  * Makes the account join a room again. A lost account joins at once. A joined account joins to get a new occupant list.
  */
-export function rejoinRoom(username: string, room: string): Outcome {
+export function rejoinRoom(username: string, room: string): CommandResult {
     const membership = membershipIn(username, room);
     if (membership === undefined) {
         return notIn(username, room);
@@ -138,7 +139,7 @@ export function rejoinRoom(username: string, room: string): Outcome {
 }
 
 /** Asks the room for another nick. */
-export function renameIn(username: string, room: string, nick: string): Outcome {
+export function renameIn(username: string, room: string, nick: string): CommandResult {
     const membership = membershipIn(username, room);
     if (membership === undefined) {
         return notIn(username, room);
@@ -156,13 +157,13 @@ export function renameIn(username: string, room: string, nick: string): Outcome 
     if (wanted === membership.nick) {
         return done(`The nick in ${room} is ${wanted}`);
     }
-    return isAskedFor(membership, wanted)
+    return isNickRequested(membership, wanted)
         ? done(`Asked ${room} for the nick ${wanted}`)
         : refused(`${room} refused the nick ${wanted}`);
 }
 
 /** Stores the notification setting of a room: always, on-mention or never. */
-export function notifyOf(username: string, room: string, setting: string): Outcome {
+export function notifyOf(username: string, room: string, setting: string): CommandResult {
     const membership = membershipIn(username, room);
     if (membership === undefined) {
         return notIn(username, room);
@@ -186,7 +187,7 @@ function nickOf(room: string, nick: string): string | undefined {
     return address === undefined ? undefined : jids.resource(address);
 }
 
-function isAskedFor(membership: Membership, nick: string): boolean {
+function isNickRequested(membership: Membership, nick: string): boolean {
     const place = membership.place;
     if (place.phase === Phase.Joined && place.operation?.nick === nick) {
         return true;
@@ -199,11 +200,11 @@ function isAskedFor(membership: Membership, nick: string): boolean {
     return false;
 }
 
-function done(text: string): Outcome {
+function done(text: string): CommandResult {
     return { done: true, text };
 }
 
-function refused(text: string): Outcome {
+function refused(text: string): CommandResult {
     return { done: false, text };
 }
 
@@ -212,7 +213,7 @@ function membershipIn(username: string, room: string): Membership | undefined {
     return account?.memberships.get(room);
 }
 
-function notIn(username: string, room: string): Outcome {
+function notIn(username: string, room: string): CommandResult {
     return refused(`${addressOf(username)} is not in ${room}`);
 }
 

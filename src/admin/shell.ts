@@ -6,7 +6,7 @@
 // accounts.
 
 import * as jids from "util.jid";
-import { accountsIn, leaveRoom, type Outcome, rejoinRoom, roomsOf, totals } from "./directory";
+import { accountsIn, leaveRoom, type CommandResult, rejoinRoom, roomsOf, totals } from "./directory";
 
 /** The shell's section, on which commands are called. */
 interface ShellSection {
@@ -86,7 +86,7 @@ function rejoin(this: ShellSection, jid: unknown, room: unknown): Result {
 function act(
     jid: unknown,
     room: unknown,
-    action: (this: void, host: HostAnswers, username: string, room: string) => Outcome,
+    action: (this: void, host: HostAnswers, username: string, room: string) => CommandResult,
 ): Result {
     const [username, host, problem] = parseAccount(jid);
     if (host === undefined) {

@@ -15,7 +15,7 @@ import { record } from "./log";
 import type { Said } from "./read";
 
 /** Archives a missed message, and sends it to the sessions that were attached all the time, if it is new. */
-export function missed(membership: Membership, delayed: Stanza): void {
+export function deliverMissed(membership: Membership, delayed: Stanza): void {
     const isSeen = takeBufferedId(membership, delayed);
     if (record(membership, delayed) && !isSeen) {
         fork(membership, delayed);
@@ -40,7 +40,7 @@ function messageIdOf(membership: Membership, stanza: Stanza): string | undefined
 }
 
 /** Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too. */
-export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, seen: boolean): void {
+export function bufferMessage(membership: Membership, catching: CatchUp, stanza: Stanza, seen: boolean): void {
     const when = wallClock();
     const copy = st.clone(stanza);
     if (delayBy(copy, membership.room) === undefined) {
@@ -66,7 +66,7 @@ export function hold(membership: Membership, catching: CatchUp, stanza: Stanza, 
 }
 
 /** Visits the buffered messages that are not in the log, newest first, until `visit` returns true. */
-export function readHeld(membership: Membership, visit: (this: void, said: Said) => boolean): void {
+export function readBuffered(membership: Membership, visit: (this: void, said: Said) => boolean): void {
     const catching = membership.catchUp;
     if (catching === undefined) {
         return;
@@ -97,7 +97,7 @@ function drain(membership: Membership, catching: CatchUp, isFull: boolean): void
     }
 }
 
-/** Does the same at once. The account is out of the room, and its messages must be in the log by then. */
+/** Moves all buffered messages into the log at once. The account is out of the room, and its messages must be in the log by then. */
 export function flush(membership: Membership): void {
     endCatchUp(membership);
     const catching = membership.catchUp;
@@ -147,7 +147,7 @@ function drainOne(membership: Membership, catching: CatchUp): boolean {
     if (buffered.seen) {
         record(membership, buffered.stanza);
     } else {
-        missed(membership, buffered.stanza);
+        deliverMissed(membership, buffered.stanza);
     }
     return false;
 }

@@ -7,13 +7,13 @@ import * as st from "util.stanza";
 import { DATAFORM, DELAY, FORWARD, MAM, RSM } from "../namespaces";
 import * as options from "../options";
 import { noteDrop } from "../state/counters";
-import type { Asking, CatchUp, Outcome, Progress } from "../state/catchup";
+import type { Querying, CatchUp, CatchUpOutcome, Progress } from "../state/catchup";
 import { isCurrent, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
 import { splitOccupant, stanzaIdBy } from "../stanzas";
 import { ask, patience } from "../send/ask";
 import { blocklistOf, readBlocklist, silences } from "../settings/blocklist";
-import { endCatchUp, flush, missed } from "./buffer";
+import { endCatchUp, flush, deliverMissed } from "./buffer";
 import { addArchiveId, fromArchive } from "./gate";
 import { openPart } from "./delivered";
 import { isKept, newestOf, type Said } from "./read";
@@ -35,7 +35,7 @@ const LONGEST_ID = 1024;
  * Starts to buffer, because messages of the room may have been lost. Buffering ends when the archive has been asked.
  * The log is in order of time, and the last message before a gap tells where the gap begins.
  */
-export function holdBack(membership: Membership): void {
+export function startBuffering(membership: Membership): void {
     const progress = membership.catchUp?.progress;
     if (progress?.step === "draining" && !progress.isFull) {
         // The buffered messages came before the new gap.
@@ -63,7 +63,7 @@ export function holdBack(membership: Membership): void {
 export function closeGap(membership: Membership): void {
     catchUp(membership, (outcome) => {
         const catching = membership.catchUp;
-        if (catching?.progress.step === "idle" || catching?.progress.step === "asking") {
+        if (catching?.progress.step === "idle" || catching?.progress.step === "querying") {
             // There has been another gap meanwhile, which has its own question.
             return;
         }
@@ -88,7 +88,7 @@ export function closeGap(membership: Membership): void {
 /** Unanswered queries so far while the account was in the room. */
 function triesOf(catching: CatchUp | undefined): number {
     const progress = catching?.progress;
-    return progress?.step === "asking" || progress?.step === "waiting" ? progress.tries : 0;
+    return progress?.step === "querying" || progress?.step === "waiting" ? progress.tries : 0;
 }
 
 /**
@@ -100,7 +100,7 @@ export function catchUp(membership: Membership, done: Done): void {
         flush(membership);
     }
     const isBuffering = membership.catchUp !== undefined;
-    holdBack(membership);
+    startBuffering(membership);
     const [isRead, newest] = newestOf(membership);
     const catching = membership.catchUp;
     if (catching === undefined) {
@@ -120,27 +120,27 @@ export function catchUp(membership: Membership, done: Done): void {
     catching.left = options.maxHistory;
     const query: Query = { start: knownUntil(membership, newest), isFirst: newest === undefined, done };
     if (catching.position !== undefined) {
-        askPage(membership, catching, catching.position, query);
+        requestPage(membership, catching, catching.position, query);
     } else if (isBuffering && options.archive === "mam") {
         // mod_mam does not buffer, so its last message does not tell where the gap begins.
         const start = Math.max(membership.since ?? 0, catching.since - UNNOTICED);
-        askPage(membership, catching, undefined, { start, isFirst: newest === undefined, done });
+        requestPage(membership, catching, undefined, { start, isFirst: newest === undefined, done });
     } else {
         const after = newest === undefined ? undefined : stanzaIdBy(newest.stanza, membership.room);
-        askPage(membership, catching, after, query);
+        requestPage(membership, catching, after, query);
     }
 }
 
 /** Whether a page of the room's archive is in flight. */
-export function isAsking(membership: Membership): boolean {
-    return membership.catchUp?.progress.step === "asking";
+export function isQuerying(membership: Membership): boolean {
+    return membership.catchUp?.progress.step === "querying";
 }
 
 /**
  * Drops a query that was sent while the account was in the room. The archive is asked again before the account rejoins.
  */
 export function dropQuestion(membership: Membership): void {
-    if (membership.catchUp !== undefined && isAsking(membership)) {
+    if (membership.catchUp !== undefined && isQuerying(membership)) {
         membership.catchUp.progress = { step: "idle" };
     }
 }
@@ -150,7 +150,7 @@ function knownUntil(membership: Membership, newest: Said | undefined): number {
     return newest === undefined ? (membership.since ?? wallClock()) : newest.when;
 }
 
-type Done = (this: void, outcome: Outcome) => void;
+type Done = (this: void, outcome: CatchUpOutcome) => void;
 
 interface Query {
     /** Start of the query if it does not start at a message, in seconds. */
@@ -160,11 +160,11 @@ interface Query {
     readonly done: Done;
 }
 
-function askPage(membership: Membership, catching: CatchUp, after: string | undefined, query: Query): void {
+function requestPage(membership: Membership, catching: CatchUp, after: string | undefined, query: Query): void {
     const left = catching.left;
     const queryId = id.medium();
-    const asking: Asking = { step: "asking", queryId, tries: triesOf(catching), results: 0, failed: false };
-    catching.progress = asking;
+    const querying: Querying = { step: "querying", queryId, tries: triesOf(catching), results: 0, failed: false };
+    catching.progress = querying;
     catching.position = after;
     catching.blocked = blocklistOf(membership.username);
     catching.appendOutOfOrder = after !== undefined || query.isFirst;
@@ -177,10 +177,10 @@ function askPage(membership: Membership, catching: CatchUp, after: string | unde
             query.done("refused");
             return;
         }
-        if (catching.progress !== asking) {
+        if (catching.progress !== querying) {
             return;
         }
-        if (asking.failed) {
+        if (querying.failed) {
             finish(catching, "unreached", query);
             return;
         }
@@ -189,20 +189,20 @@ function askPage(membership: Membership, catching: CatchUp, after: string | unde
         catching.position = next ?? catching.position;
         if (answer?.attr.type === "error" && after !== undefined && isUnknownId(answer)) {
             // The room no longer has that message.
-            askPage(membership, catching, undefined, query);
+            requestPage(membership, catching, undefined, query);
         } else if (fin === undefined) {
             finish(catching, isUnreached(answer) ? "unreached" : "refused", query);
         } else if (fin.attr.complete === "true" || next === undefined || isEnough(catching, left)) {
             finish(catching, "complete", query);
         } else {
-            askPage(membership, catching, next, query);
+            requestPage(membership, catching, next, query);
         }
     };
     ask(membership, membership.room, "set", pageQuery(queryId, after, query.start), answered, patience(membership));
 }
 
 /** Ends the query. An archive that was not reached may be asked again, so the attempts are kept. */
-function finish(catching: CatchUp, outcome: Outcome, query: Query): void {
+function finish(catching: CatchUp, outcome: CatchUpOutcome, query: Query): void {
     if (outcome === "unreached") {
         catching.progress = { step: "waiting", tries: triesOf(catching) };
     } else {
@@ -268,7 +268,7 @@ export function takeResult(membership: Membership, nick: string | undefined, sta
     if (
         result === undefined ||
         catching === undefined ||
-        progress?.step !== "asking" ||
+        progress?.step !== "querying" ||
         result.attr.queryid !== progress.queryId
     ) {
         // A late result of an earlier query.
@@ -289,7 +289,7 @@ export function takeResult(membership: Membership, nick: string | undefined, sta
         catching.latest = Math.max(catching.latest, Math.min(math.floor(when ?? 0), wallClock()));
         addArchiveId(archived, membership.room, result.attr.id);
         archived.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: membership.room, stamp: delay.attr.stamp }));
-        missed(membership, archived);
+        deliverMissed(membership, archived);
     }
 }
 
@@ -300,7 +300,7 @@ function isSilenced(membership: Membership, catching: CatchUp, message: Stanza):
 }
 
 /** Returns the result of the catch-up. Undefined without a query, or when all messages are in the log. */
-export function outcomeOf(membership: Membership): Outcome | undefined {
+export function outcomeOf(membership: Membership): CatchUpOutcome | undefined {
     const progress = membership.catchUp?.progress;
     return progress?.step === "done" ? progress.outcome : undefined;
 }

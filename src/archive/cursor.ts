@@ -12,7 +12,7 @@ export interface Archive {
     /** The label that items must have. Undefined: any label. */
     readonly label: string | undefined;
     /** Whether the user may read an item with this label. */
-    holds(this: void, label: string): boolean;
+    mayRead(this: void, label: string): boolean;
 }
 
 export interface PageQuery {
@@ -122,7 +122,7 @@ export function readOn(cursor: Cursor, walk: Walk, missing: LuaSet<string> | und
 
 function readIds(cursor: Cursor, walk: Walk, ids: string[], missing: LuaSet<string> | undefined): void {
     for (const item of read(cursor, { ids, reverse: walk.query.reverse }, math.huge).items) {
-        if (cursor.archive.holds(item.label)) {
+        if (cursor.archive.mayRead(item.label)) {
             missing?.delete(item.id);
             consider(cursor, walk, item);
         }
@@ -196,7 +196,7 @@ function consider(cursor: Cursor, walk: Walk, item: Item): void {
         return;
     }
     const inTime = item.when >= (query.start ?? 0) && item.when <= (query.end ?? math.huge);
-    if (inTime && cursor.archive.holds(item.label) && query.wants(item.stanza)) {
+    if (inTime && cursor.archive.mayRead(item.label) && query.wants(item.stanza)) {
         cursor.items.push(item);
     }
 }

@@ -93,7 +93,7 @@ export function deliver(membership: Membership, log: RoomLog, part: Part, entry:
             return true;
         }
     }
-    if (entry.owner !== undefined) {
+    if (entry.privateTo !== undefined) {
         deliverOwn(membership, log, entry);
         return true;
     }
@@ -133,18 +133,18 @@ function deliverPast(membership: Membership, log: RoomLog, part: Part, entry: En
 
 function saveSoon(membership: Membership, log: RoomLog): void {
     markChanged(membership.username);
-    settleSoon(log);
+    closeMissedSoon(log);
 }
 
 /** Closes, after a delay, the ranges of accounts that did not get the last entry. */
-export function settleSoon(log: RoomLog): void {
-    if (log.settling) {
+export function closeMissedSoon(log: RoomLog): void {
+    if (log.isClosingDue) {
         return;
     }
-    log.settling = true;
+    log.isClosingDue = true;
     module.add_timer(SETTLE, () => {
         inTurn(() => {
-            log.settling = false;
+            log.isClosingDue = false;
             closeMissed(log);
             saveChanged();
         });
@@ -164,7 +164,7 @@ function closeMissed(log: RoomLog): void {
 /** Writes pending records. Accounts still waiting for the last message get a new range with it. */
 export function saveDelivered(): undefined {
     for (const [, log] of logs) {
-        if (log.settling) {
+        if (log.isClosingDue) {
             closeMissed(log);
         }
     }
@@ -173,7 +173,7 @@ export function saveDelivered(): undefined {
 
 /** Whether the account got an entry. */
 export function isFor(username: string, ranges: Ranges, position: number, entry: Entry): boolean {
-    return entry.owner === undefined ? includes(ranges, position, entry.number) : entry.owner === username;
+    return entry.privateTo === undefined ? includes(ranges, position, entry.number) : entry.privateTo === username;
 }
 
 /** Returns the number at which an open range ends. */

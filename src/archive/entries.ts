@@ -7,7 +7,7 @@ import * as xml from "util.xml";
 import * as options from "../options";
 import { monotonic } from "../state/clock";
 import { counters } from "../state/counters";
-import { addRecent, dropUnread, type Entry, fillRecent, logs, RECENT, type RoomLog } from "../state/logs";
+import { addToTail, dropUnread, type Entry, fillTail, logs, TAIL, type RoomLog } from "../state/logs";
 import type { Membership } from "../state/memberships";
 import { appendMessage, findMessages, openMessages, type Stored } from "../state/messages";
 import { nextNumber } from "../state/numbers";
@@ -32,13 +32,13 @@ export function keyOf(room: string): string {
 
 /** Returns the number of an entry and, if the entry is private, its account. */
 export function parseLabel(label: string): LuaMultiReturn<[number, string | undefined]> {
-    const [digits, owner] = string.match(label, "^(%d+) ?(.*)$");
-    return $multi(tonumber(digits) ?? 0, owner === "" ? undefined : owner);
+    const [digits, privateTo] = string.match(label, "^(%d+) ?(.*)$");
+    return $multi(tonumber(digits) ?? 0, privateTo === "" ? undefined : privateTo);
 }
 
 function labelOf(entry: Entry): string {
     const label = string.format("%d", entry.number);
-    return entry.owner === undefined ? label : `${label} ${entry.owner}`;
+    return entry.privateTo === undefined ? label : `${label} ${entry.privateTo}`;
 }
 
 /** Returns an entry's message. */
@@ -47,7 +47,7 @@ export function stanzaOf(entry: Entry): Stanza | undefined {
 }
 
 /** Adds a message to the log. Returns undefined if it cannot be kept. `stanza` is lent and is not changed. */
-export function append(log: RoomLog, stanza: Stanza, when: number, owner: string | undefined): Entry | undefined {
+export function append(log: RoomLog, stanza: Stanza, when: number, privateTo: string | undefined): Entry | undefined {
     const text = textOf(stanza);
     if (string.len(text) > options.maxKeptSize) {
         module.log("debug", "Not archiving a message of %s: %d bytes is too large", log.room, string.len(text));
@@ -58,12 +58,12 @@ export function append(log: RoomLog, stanza: Stanza, when: number, owner: string
         log.gap = true;
         return undefined;
     }
-    const entry: Entry = { number, before: owner === undefined ? log.last : undefined, owner, when, text };
+    const entry: Entry = { number, before: privateTo === undefined ? log.last : undefined, privateTo, when, text };
     if (!write(log, entry, stanza)) {
         return undefined;
     }
-    addRecent(log, entry);
-    if (owner === undefined) {
+    addToTail(log, entry);
+    if (privateTo === undefined) {
         log.last = number;
     }
     return entry;
@@ -200,15 +200,15 @@ export function takeGaps(): Membership[] {
 }
 
 /** Reads the newest entries from before this start of the server, when they are needed. Returns whether this worked. */
-export function fill(log: RoomLog): boolean {
-    if (log.filled) {
+export function loadTail(log: RoomLog): boolean {
+    if (log.isLoaded) {
         return true;
     }
-    const found = findMessages(store, keyOf(log.room), { reverse: true, limit: RECENT });
+    const found = findMessages(store, keyOf(log.room), { reverse: true, limit: TAIL });
     if (found === undefined) {
         return false;
     }
-    const first = log.recent[0];
+    const first = log.tail[0];
     const entries: Entry[] = [];
     for (const stored of found) {
         const entry = entryOf(stored, undefined);
@@ -216,12 +216,12 @@ export function fill(log: RoomLog): boolean {
             table.insert(entries, 1, entry);
         }
     }
-    fillRecent(log, entries, found.length < RECENT);
+    fillTail(log, entries, found.length < TAIL);
     return true;
 }
 
 /** Converts a stored message to an entry. */
 export function entryOf(stored: Stored, before: number | undefined): Entry {
-    const [number, owner] = parseLabel(stored.label);
-    return { number, before, owner, when: stored.when, text: textOf(stored.stanza) };
+    const [number, privateTo] = parseLabel(stored.label);
+    return { number, before, privateTo, when: stored.when, text: textOf(stored.stanza) };
 }

@@ -97,7 +97,7 @@ function oldestOf(room: string): number {
 export function deleteOwn(username: string): void {
     for (const room of roomsRead(username) ?? []) {
         const key = keyOf(room);
-        const own: Archive = { store, key, label: undefined, holds: (label) => parseLabel(label)[1] === username };
+        const own: Archive = { store, key, label: undefined, mayRead: (label) => parseLabel(label)[1] === username };
         let page = readPage([own], { wants: () => true, reverse: false, max: math.huge });
         while (page?.items[0] !== undefined) {
             for (const item of page.items) {

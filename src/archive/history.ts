@@ -4,7 +4,7 @@ import { wallClock } from "../state/clock";
 import * as datetime from "util.datetime";
 import * as st from "util.stanza";
 import { readBlocklist, silences } from "../settings/blocklist";
-import { readHeld } from "./buffer";
+import { readBuffered } from "./buffer";
 import { readBack, type Rest, type Said } from "./read";
 import { MUC } from "../namespaces";
 import * as options from "../options";
@@ -82,7 +82,7 @@ function select(membership: Membership, session: string, limits: Limits, message
         }
         return selection.isEnough;
     };
-    readHeld(membership, take);
+    readBuffered(membership, take);
     return selection.isEnough ? undefined : readBack(membership, limits.stanzas - messages.length, limits.since, take);
 }
 

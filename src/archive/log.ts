@@ -3,14 +3,14 @@
 
 import * as datetime from "util.datetime";
 import * as st from "util.stanza";
-import { append, entryOf, fill, keyOf, stanzaOf, store } from "./entries";
-import { deliver, isFor, settleSoon } from "./delivered";
+import { append, entryOf, loadTail, keyOf, stanzaOf, store } from "./entries";
+import { deliver, isFor, closeMissedSoon } from "./delivered";
 import { MUC_USER, OCCUPANT_ID, STANZA_ID } from "../namespaces";
 import * as options from "../options";
 import { monotonic, wallClock } from "../state/clock";
 import { weightOf } from "../weight";
 import { rangesOf } from "../state/deliveries";
-import type { Entry, Part, Past, RoomLog } from "../state/logs";
+import type { Entry, Part, EntryWindow, RoomLog } from "../state/logs";
 import type { Membership } from "../state/memberships";
 import { findMessages } from "../state/messages";
 import type { Ranges } from "../state/ranges";
@@ -22,9 +22,9 @@ import { addMissed } from "./personal";
  * Limits for the search for a message of the past: entries to read at a time, bytes of memory to read, and seconds to
  * keep them. Going back in time reads others, and is limited to a few times.
  */
-const PAST = 200;
-const PAST_SIZE = 524288;
-const PAST_KEPT = 60;
+const WINDOW = 200;
+const WINDOW_SIZE = 524288;
+const WINDOW_KEPT = 60;
 const STEPS_BACK = 10;
 
 /** Namespaces that rooms add to messages. Archives may or may not keep these elements. */
@@ -64,7 +64,7 @@ export function record(membership: Membership, stanza: Stanza): boolean {
 }
 
 function isAnothers(entry: Entry | undefined, membership: Membership): boolean {
-    return entry?.owner !== undefined && entry.owner !== membership.username;
+    return entry?.privateTo !== undefined && entry.privateTo !== membership.username;
 }
 
 function entryFor(log: RoomLog, membership: Membership, part: Part, stanza: Stanza): Entry | undefined {
@@ -75,7 +75,7 @@ function entryFor(log: RoomLog, membership: Membership, part: Part, stanza: Stan
 }
 
 /** Whether a message of the past is later than all messages that the account has. */
-function isLater(membership: Membership): boolean {
+function appendsOutOfOrder(membership: Membership): boolean {
     return membership.catchUp?.appendOutOfOrder === true;
 }
 
@@ -88,23 +88,23 @@ function pastOf(room: string, stanza: Stanza): number | undefined {
 
 /** Returns the entry of another account's copy, or a new one. */
 function newEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stanza): Entry | undefined {
-    let owner: string | undefined;
+    let privateTo: string | undefined;
     let same: Entry | undefined;
-    for (const i of $range(log.recent.length, 1, -1)) {
-        const entry = log.recent[i - 1];
+    for (const i of $range(log.tail.length, 1, -1)) {
+        const entry = log.tail[i - 1];
         if (entry === undefined || entry.number <= part.position) {
             break;
         }
-        if (entry.owner === undefined || entry.owner === membership.username) {
+        if (entry.privateTo === undefined || entry.privateTo === membership.username) {
             if (entry.text === textOf(stanza)) {
                 same = entry;
             } else if (isSameMessage(log, entry, stanza)) {
                 // The room shows this account another content, as some gateways do.
-                owner = membership.username;
+                privateTo = membership.username;
             }
         }
     }
-    return same ?? add(log, stanza, wallClock(), owner);
+    return same ?? add(log, stanza, wallClock(), privateTo);
 }
 
 function isSameMessage(log: RoomLog, entry: Entry, stanza: Stanza): boolean {
@@ -129,21 +129,21 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
     }
     const content = withoutDelay(log, stanza);
     const archiveId = stanzaIdBy(content, log.room);
-    const isWanted = (entry: Entry) => isSamePast(log, membership, ranges, part, entry, content);
-    let entry = findEntry(log.recent, isWanted);
-    const past = entry === undefined ? pastAround(log, membership, when) : undefined;
-    if (past === "failed") {
+    const matches = (entry: Entry) => isSamePast(log, membership, ranges, part, entry, content);
+    let entry = findEntry(log.tail, matches);
+    const window = entry === undefined ? windowAround(log, membership, when) : undefined;
+    if (window === "failed") {
         notPlaced(membership);
         return undefined;
     }
-    if (past !== undefined) {
-        entry = findPast(past, archiveId, isWanted);
+    if (window !== undefined) {
+        entry = findInWindow(window, archiveId, matches);
     }
     if (entry !== undefined) {
-        return entry.owner === undefined ? entry : undefined;
+        return entry.privateTo === undefined ? entry : undefined;
     }
     const earliest = newestTime(log);
-    if (when < earliest && !isLater(membership)) {
+    if (when < earliest && !appendsOutOfOrder(membership)) {
         return undefined;
     }
     // The log is in order of time.
@@ -153,13 +153,13 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
 /** Whether it is known which messages of the past an account has. */
 export function canRecordPast(membership: Membership): boolean {
     const log = membership.part?.log;
-    return log === undefined || (rangesOf(membership.username, log.room)[1] && fill(log));
+    return log === undefined || (rangesOf(membership.username, log.room)[1] && loadTail(log));
 }
 
 /** Storage failed, so it is unknown whether the account has the message. It is fetched again. */
 function notPlaced(membership: Membership): void {
     const step = membership.catchUp?.progress;
-    if (step?.step === "asking") {
+    if (step?.step === "querying") {
         step.failed = true;
     } else if (step?.step === "draining" && membership.part !== undefined) {
         membership.part.log.gap = true;
@@ -168,21 +168,21 @@ function notPlaced(membership: Membership): void {
 
 /** Returns the time of the newest entry. Time stamps from a clock that was ahead are ignored. */
 function newestTime(log: RoomLog): number {
-    const newest = log.recent[log.recent.length - 1];
+    const newest = log.tail[log.tail.length - 1];
     return newest === undefined || newest.when > wallClock() + SKEW ? 0 : newest.when;
 }
 
-function add(log: RoomLog, stanza: Stanza, when: number, owner: string | undefined): Entry | undefined {
-    const entry = append(log, stanza, when, owner);
+function add(log: RoomLog, stanza: Stanza, when: number, privateTo: string | undefined): Entry | undefined {
+    const entry = append(log, stanza, when, privateTo);
     if (entry !== undefined) {
-        if (log.past?.to === math.huge) {
-            addPast(log, log.past, entry, stanza);
-            if (log.past.size > 2 * PAST_SIZE) {
-                log.past = undefined;
+        if (log.window?.to === math.huge) {
+            addToWindow(log, log.window, entry, stanza);
+            if (log.window.size > 2 * WINDOW_SIZE) {
+                log.window = undefined;
             }
         }
-        if (owner === undefined) {
-            settleSoon(log);
+        if (privateTo === undefined) {
+            closeMissedSoon(log);
         }
     }
     return entry;
@@ -223,11 +223,11 @@ function asSaid(stanza: Stanza): Stanza {
     return said;
 }
 
-type IsWanted = (this: void, entry: Entry) => boolean;
+type EntryTest = (this: void, entry: Entry) => boolean;
 
-function findEntry(entries: Entry[], isWanted: IsWanted): Entry | undefined {
+function findEntry(entries: Entry[], matches: EntryTest): Entry | undefined {
     for (const entry of entries) {
-        if (isWanted(entry)) {
+        if (matches(entry)) {
             return entry;
         }
     }
@@ -235,77 +235,86 @@ function findEntry(entries: Entry[], isWanted: IsWanted): Entry | undefined {
 }
 
 /**
- * Returns the entries around a time that are not in `recent`. An account that catches up reads them in order. So
+ * Returns the entries around a time that are not in `tail`. An account that catches up reads them in order. So
  * several are read at a time, starting at the searched one.
  */
-function pastAround(log: RoomLog, membership: Membership, when: number): Past | "failed" | undefined {
-    const oldest = log.recent[0];
+function windowAround(log: RoomLog, membership: Membership, when: number): EntryWindow | "failed" | undefined {
+    const oldest = log.tail[0];
     // A time in the future is from before the clock was set back.
-    if (oldest === undefined || log.whole || (when > oldest.when + SKEW && when <= wallClock() + SKEW)) {
+    if (oldest === undefined || log.isComplete || (when > oldest.when + SKEW && when <= wallClock() + SKEW)) {
         return undefined;
     }
     // Results of an archive are in order of time (XEP-0313 4.2). A result out of order is not searched.
     const from = Math.max(when, membership.catchUp?.latest ?? 0);
-    const past = log.past;
-    if (past !== undefined && from >= past.from && from < past.to) {
-        return past;
+    const window = log.window;
+    if (window !== undefined && from >= window.from && from < window.to) {
+        return window;
     }
-    const isBack = past !== undefined && from < past.from;
-    const stepsBack = (past?.stepsBack ?? 0) + (isBack ? 1 : 0);
+    const isBack = window !== undefined && from < window.from;
+    const stepsBack = (window?.stepsBack ?? 0) + (isBack ? 1 : 0);
     if (stepsBack > STEPS_BACK && membership.catchUp === undefined) {
         return undefined;
     }
-    log.past = readPast(log, from, stepsBack);
-    return log.past ?? "failed";
+    log.window = readWindow(log, from, stepsBack);
+    return log.window ?? "failed";
 }
 
-function findPast(past: Past, archiveId: string | undefined, isWanted: IsWanted): Entry | undefined {
-    const entry = archiveId === undefined ? undefined : past.ids.get(archiveId);
-    if (entry !== undefined && isWanted(entry)) {
+function findInWindow(window: EntryWindow, archiveId: string | undefined, matches: EntryTest): Entry | undefined {
+    const entry = archiveId === undefined ? undefined : window.ids.get(archiveId);
+    if (entry !== undefined && matches(entry)) {
         return entry;
     }
-    return findEntry(archiveId === undefined || entry !== undefined ? past.entries : past.others, isWanted);
+    return findEntry(archiveId === undefined || entry !== undefined ? window.entries : window.others, matches);
 }
 
-function readPast(log: RoomLog, from: number, stepsBack: number): Past | undefined {
-    const found = findMessages(store, keyOf(log.room), { start: from - SKEW, limit: PAST }, PAST_SIZE);
+function readWindow(log: RoomLog, from: number, stepsBack: number): EntryWindow | undefined {
+    const found = findMessages(store, keyOf(log.room), { start: from - SKEW, limit: WINDOW }, WINDOW_SIZE);
     if (found === undefined) {
         return undefined;
     }
-    const until = monotonic() + PAST_KEPT;
-    const past: Past = { from, to: math.huge, stepsBack, until, size: 0, entries: [], others: [], ids: new LuaMap() };
+    const until = monotonic() + WINDOW_KEPT;
+    const window: EntryWindow = {
+        from,
+        to: math.huge,
+        stepsBack,
+        until,
+        size: 0,
+        entries: [],
+        others: [],
+        ids: new LuaMap(),
+    };
     let before: number | undefined;
     let weight = 0;
     for (const stored of found) {
         const entry = entryOf(stored, before);
-        addPast(log, past, entry, stored.stanza);
+        addToWindow(log, window, entry, stored.stanza);
         weight = weight + weightOf(stored.stanza);
-        if (entry.owner === undefined) {
+        if (entry.privateTo === undefined) {
             before = entry.number;
         }
     }
-    const isAll = past.entries.length < PAST && weight < PAST_SIZE;
-    const last = isAll ? undefined : past.entries[past.entries.length - 1];
+    const isAll = window.entries.length < WINDOW && weight < WINDOW_SIZE;
+    const last = isAll ? undefined : window.entries[window.entries.length - 1];
     if (last !== undefined) {
-        past.to = Math.max(last.when - SKEW, from + 1);
+        window.to = Math.max(last.when - SKEW, from + 1);
     }
-    module.add_timer(PAST_KEPT, () => {
-        if (log.past !== undefined && monotonic() >= log.past.until) {
-            log.past = undefined;
+    module.add_timer(WINDOW_KEPT, () => {
+        if (log.window !== undefined && monotonic() >= log.window.until) {
+            log.window = undefined;
         }
         return undefined;
     });
-    return past;
+    return window;
 }
 
-function addPast(log: RoomLog, past: Past, entry: Entry, stanza: Stanza): void {
-    const archiveId = entry.owner === undefined ? stanzaIdBy(stanza, log.room) : undefined;
-    past.entries.push(entry);
-    past.size = past.size + string.len(entry.text);
+function addToWindow(log: RoomLog, window: EntryWindow, entry: Entry, stanza: Stanza): void {
+    const archiveId = entry.privateTo === undefined ? stanzaIdBy(stanza, log.room) : undefined;
+    window.entries.push(entry);
+    window.size = window.size + string.len(entry.text);
     if (archiveId === undefined) {
-        past.others.push(entry);
+        window.others.push(entry);
     } else {
-        past.ids.set(archiveId, entry);
+        window.ids.set(archiveId, entry);
     }
 }
 

@@ -120,7 +120,7 @@ function newSearch(archives: Archive[], id: string | undefined): Search {
             rank = rank + 1;
             const [done, message] = getMessage(archive.store, archive.key, id);
             search.failed = search.failed || !done;
-            if (message !== undefined && archive.holds(message.label)) {
+            if (message !== undefined && archive.mayRead(message.label)) {
                 search.place = { id, when: message.when, rank, label: message.label };
             }
             return search.place !== undefined || archives[rank] === undefined;
@@ -139,7 +139,7 @@ function knownEnd(archives: Archive[], id: string): Place | undefined {
     for (const archive of archives) {
         rank = rank + 1;
         const end = ends.get(`${archive.key} ${id}`);
-        if (end?.rank === rank && archive.holds(end.label)) {
+        if (end?.rank === rank && archive.mayRead(end.label)) {
             return end;
         }
     }

@@ -16,16 +16,16 @@ import { isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
 const store = openMessages(options.personalArchive);
 
 /** Number of messages to read when looking for repeated ones. */
-const RECENT = 50;
+const READ_BACK = 50;
 
 /** The messages stored last, by name. */
-interface Recent {
+interface KnownMessages {
     readonly names: Cache<true>;
     /** Whether the earlier messages could be read. */
     isRead: boolean;
 }
 
-const recent = setmetatable(new LuaMap<Membership, Recent>(), { __mode: "k" });
+const knownMessages = setmetatable(new LuaMap<Membership, KnownMessages>(), { __mode: "k" });
 
 /** Whether mod_mam is loaded. */
 export function hasPersonalArchive(): boolean {
@@ -36,7 +36,7 @@ export function hasPersonalArchive(): boolean {
 /** Returns the archive of messages with one JID, or with all. */
 export function personalArchive(username: string, other: string | undefined): Archive {
     // mod_mam labels messages with the bare JID of the other side.
-    return { store, key: username, label: other, holds: () => true };
+    return { store, key: username, label: other, mayRead: () => true };
 }
 
 /**
@@ -54,13 +54,13 @@ export function onShouldStore(event: { readonly stanza: Stanza }): boolean | und
     if (!isWorthKeeping(stanza) || isPast) {
         return false;
     }
-    recentOf(membership).names.set(nameOf(membership, stanza), true);
+    knownMessagesOf(membership).names.set(nameOf(membership, stanza), true);
     return true;
 }
 
 /** Adds a missed message at the end, the only possible place. Returns whether it is new. */
 export function addMissed(membership: Membership, delayed: Stanza, when: number): boolean {
-    const { names, isRead } = recentOf(membership);
+    const { names, isRead } = knownMessagesOf(membership);
     const name = nameOf(membership, delayed);
     if (!isWorthKeeping(delayed) || names.get(name) !== undefined) {
         return false;
@@ -69,7 +69,7 @@ export function addMissed(membership: Membership, delayed: Stanza, when: number)
     content.maptags((tag) => (isDelayBy(tag, membership.room) ? undefined : tag));
     const outcome = isRead ? appendMessage(store, membership.username, content, when, membership.room)[0] : "failed";
     const progress = membership.catchUp?.progress;
-    if (outcome === "failed" && progress?.step === "asking") {
+    if (outcome === "failed" && progress?.step === "querying") {
         progress.failed = true;
     } else if (outcome === "stored") {
         names.set(name, true);
@@ -87,15 +87,15 @@ export function startReadingRoom(membership: Membership, most: number, since: nu
     });
 }
 
-function recentOf(membership: Membership): Recent {
-    let known = recent.get(membership);
+function knownMessagesOf(membership: Membership): KnownMessages {
+    let known = knownMessages.get(membership);
     if (known === undefined) {
         // Live messages must not push out the older ones during a catch-up.
-        known = { names: cache.new(RECENT + options.maxHistory), isRead: false };
-        recent.set(membership, known);
+        known = { names: cache.new(READ_BACK + options.maxHistory), isRead: false };
+        knownMessages.set(membership, known);
     }
     if (!known.isRead) {
-        const reading = startReadingRoom(membership, RECENT, 0);
+        const reading = startReadingRoom(membership, READ_BACK, 0);
         while (!reading.step()) {
             // They are few.
         }

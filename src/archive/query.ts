@@ -76,7 +76,7 @@ export function onQuery(event: StanzaEvent<ClientSession>): Handled {
         return true;
     }
     const reading = startReading(scope.archives, {
-        wants: (message) => isWanted(scope, message),
+        wants: (message) => isInScope(scope, message),
         start: request.start,
         end: request.end,
         after: request.after,
@@ -169,7 +169,7 @@ function scopeWithoutRooms(
     };
 }
 
-function isWanted(scope: Scope, message: Stanza): boolean {
+function isInScope(scope: Scope, message: Stanza): boolean {
     const isBetween =
         scope.address === undefined || message.attr.from === scope.address || message.attr.to === scope.address;
     return isBetween && (scope.groupchat || message.attr.type !== "groupchat");

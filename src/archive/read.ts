@@ -2,7 +2,7 @@
 
 import type { Archive } from "./cursor";
 import { type Reading, startReading } from "./page";
-import { fill, keyOf, parseLabel, stanzaOf, store } from "./entries";
+import { loadTail, keyOf, parseLabel, stanzaOf, store } from "./entries";
 import { isFor, positionOf } from "./delivered";
 import { hasPersonalArchive, startReadingRoom } from "./personal";
 import { expiryTime } from "./retention";
@@ -31,9 +31,9 @@ export function archiveOf(username: string, room: string): LuaMultiReturn<[ok: b
         store,
         key: keyOf(room),
         label: undefined,
-        holds: (label) => {
-            const [number, owner] = parseLabel(label);
-            return owner === undefined ? includes(ranges, position, number) : owner === username;
+        mayRead: (label) => {
+            const [number, privateTo] = parseLabel(label);
+            return privateTo === undefined ? includes(ranges, position, number) : privateTo === username;
         },
     };
     return $multi(true, archive);
@@ -105,12 +105,12 @@ export function readBack(
     const log = part.log;
     const [ranges, isKnown] = rangesOf(username, membership.room);
     // If earlier messages cannot be read, those in memory are enough for history.
-    const isFilled = fill(log) && isKnown;
+    const isLoaded = loadTail(log) && isKnown;
     // Expired messages may still be on disk.
     const earliest = Math.max(since, expiryTime());
     let left = most;
-    for (const i of $range(log.recent.length, 1, -1)) {
-        const entry = log.recent[i - 1];
+    for (const i of $range(log.tail.length, 1, -1)) {
+        const entry = log.tail[i - 1];
         if (entry !== undefined && isFor(username, ranges, part.position, entry)) {
             if (left === 0 || entry.when < earliest || entry.number <= after) {
                 return undefined;
@@ -122,25 +122,25 @@ export function readBack(
             left = left - 1;
         }
     }
-    const oldest = log.recent[0];
-    if (!isFilled) {
+    const oldest = log.tail[0];
+    if (!isLoaded) {
         return { step: () => true, failed: true };
     }
-    if (oldest === undefined || log.whole || left === 0 || oldest.number <= after) {
+    if (oldest === undefined || log.isComplete || left === 0 || oldest.number <= after) {
         return undefined;
     }
     const [done, archive] = archiveOf(username, membership.room);
     if (!done || archive === undefined) {
         return { step: () => true, failed: true };
     }
-    const isWanted = (number: number) => number < oldest.number && number > after;
-    return readLater(startReadingBefore(archive, isWanted, left, earliest), visit);
+    const isInRange = (number: number) => number < oldest.number && number > after;
+    return readLater(startReadingBefore(archive, isInRange, left, earliest), visit);
 }
 
-/** Of the entries with certain numbers. */
+/** Starts to read the entries with certain numbers. */
 function startReadingBefore(
     archive: Archive,
-    isWanted: (this: void, number: number) => boolean,
+    isInRange: (this: void, number: number) => boolean,
     most: number,
     since: number,
 ): Reading {
@@ -148,7 +148,7 @@ function startReadingBefore(
         store,
         key: archive.key,
         label: undefined,
-        holds: (label) => isWanted(parseLabel(label)[0]) && archive.holds(label),
+        mayRead: (label) => isInRange(parseLabel(label)[0]) && archive.mayRead(label),
     };
     return startReading([earlier], { wants: () => true, start: since, reverse: true, max: most });
 }

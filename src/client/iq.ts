@@ -6,14 +6,14 @@ import * as st from "util.stanza";
 import { CAPTCHA, PING } from "../namespaces";
 import { sendIq } from "../occupancy/outgoing";
 import { awaitPong, pong } from "../occupancy/pong";
-import { check, isToBeAsked } from "../occupancy/watch";
+import { check, needsCheck } from "../occupancy/watch";
 import { sendTo } from "../send/fork";
 import { noteDrop } from "../state/counters";
 import { noteOver } from "../state/limits";
 import { isAttached, type Membership, membershipOf } from "../state/memberships";
 import { takeExpiredIqs } from "../state/pending";
 import { pendingJoin } from "../state/queue";
-import { hold } from "./hold";
+import { queueUntilJoined } from "./queue";
 
 /** `pre-iq/bare` and `pre-iq/full`. */
 export function onIq(event: StanzaEvent<ClientSession>): Handled {
@@ -37,7 +37,7 @@ export function onIq(event: StanzaEvent<ClientSession>): Handled {
         sendIq(membership, session.full_jid, stanza);
         return true;
     }
-    return hold(membership, session, stanza);
+    return queueUntilJoined(membership, session, stanza);
 }
 
 function isSelfPing(to: string, nick: string, stanza: Stanza): boolean {
@@ -46,7 +46,7 @@ function isSelfPing(to: string, nick: string, stanza: Stanza): boolean {
 
 /** Answers a self-ping. If the room has been quiet, it is asked first, once for all sessions that ask meanwhile. */
 function onSelfPing(membership: Membership, session: ClientSession, ping: Stanza): void {
-    if (!isAttached(membership, session.full_jid) || !isToBeAsked(membership)) {
+    if (!isAttached(membership, session.full_jid) || !needsCheck(membership)) {
         session.send(pong(membership, session.full_jid, ping));
     } else if (awaitPong(membership, session.full_jid, ping)) {
         check(membership);

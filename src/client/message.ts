@@ -5,7 +5,7 @@ import { isAttached, membershipOf } from "../state/memberships";
 import { pendingJoin } from "../state/queue";
 import { hasJoined } from "../state/sessions";
 import { sendMessage } from "../occupancy/outgoing";
-import { hold } from "./hold";
+import { queueUntilJoined } from "./queue";
 
 /** `pre-message/bare` and `pre-message/full`, after the hooks that archive and copy messages of clients. */
 export function onMessage(event: StanzaEvent<ClientSession>): Handled {
@@ -25,7 +25,7 @@ export function onMessage(event: StanzaEvent<ClientSession>): Handled {
         return undefined;
     }
     if (!isAttached(membership, session.full_jid)) {
-        return hold(membership, session, stanza);
+        return queueUntilJoined(membership, session, stanza);
     }
     sendMessage(membership, session.full_jid, stanza);
     return true;

@@ -17,12 +17,12 @@ import { createMembership, isAttached, type Membership, membershipOf, membership
 import { newRequest } from "../state/queue";
 import { disownRetired } from "../state/sent";
 import { forgetJoined, hasJoined, noteJoined } from "../state/sessions";
-import { mayKeep } from "../state/held";
+import { mayKeep } from "../state/interned";
 import { forgetIqsOf } from "../state/pending";
 import { passesRules } from "../send/rules";
 import { isKnownNow } from "../state/store";
 import { mayHaveRooms } from "../send/upstream";
-import { hold } from "./hold";
+import { queueUntilJoined } from "./queue";
 
 /** `pre-presence/full` and `pre-presence/bare`. */
 export function onPresence(event: StanzaEvent<ClientSession>): Handled {
@@ -123,7 +123,7 @@ function update(membership: Membership, session: ClientSession, stanza: Stanza):
         presenceSent(membership, session.full_jid, stanza);
         return true;
     }
-    return hold(membership, session, stanza);
+    return queueUntilJoined(membership, session, stanza);
 }
 
 /**

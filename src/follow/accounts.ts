@@ -5,7 +5,7 @@ import * as st from "util.stanza";
 import { showDetached } from "../occupancy/shown";
 import * as options from "../options";
 import { refuseAll } from "../occupancy/refuse";
-import { leave } from "../occupancy/transitions";
+import { leave } from "../occupancy/leave";
 import { fork } from "../send/fork";
 import { technicalRemoval } from "../occupancy/replay";
 import { forgetRefusals } from "../state/bookmarks";
@@ -25,7 +25,7 @@ import {
     setPlace,
 } from "../state/memberships";
 import { forEachInSlices } from "../slices";
-import { inLine, Phase } from "../state/place";
+import { inSharedQueue, Phase } from "../state/place";
 import { forgetAsFormer } from "../send/former";
 import { sendUpstream } from "../send/upstream";
 import { closePart } from "../archive/delivered";
@@ -131,7 +131,7 @@ export function withdrawAll(): void {
             fork(membership, technicalRemoval(membership));
             detachAll(membership);
         }
-        setPlace(membership, inLine(Phase.Leaving));
+        setPlace(membership, inSharedQueue(Phase.Leaving));
         withdraw(membership);
     }
 }

@@ -3,10 +3,10 @@
 
 import { takeBack } from "../occupancy/depart";
 import { monotonic } from "../state/clock";
-import { askForNick } from "../occupancy/joined";
+import { requestNick } from "../occupancy/joined";
 import { BOOKMARKS } from "../namespaces";
 import { isUnheard } from "../occupancy/operations";
-import { leaveIfUnused } from "../occupancy/transitions";
+import { leaveIfUnused } from "../occupancy/leave";
 import * as options from "../options";
 import { type Bookmark, forgetRefusals, isRefused, isSameBookmark, isToJoin, mayFollowNick } from "../state/bookmarks";
 import { membersOf } from "../state/keys";
@@ -25,7 +25,7 @@ import { isInactive } from "./accounts";
 import { isBlocked } from "../settings/blocklist";
 import { isOurs, isWriting, noteMade, noteRemoved } from "../settings/bookmark-write";
 import { bookmarksOf, defaultNick, hasPep, isBy, readItem, roomOf } from "../settings/bookmarks";
-import { lineUp, newLine } from "../occupancy/pace";
+import { addPaced, newPacedQueue } from "../occupancy/pace";
 import { isKnown, save } from "../state/store";
 import { comeSoon } from "../occupancy/watch";
 
@@ -181,7 +181,7 @@ function followNick(membership: Membership, nick: string): void {
         return;
     }
     if (membership.place.phase === Phase.Joined || membership.place.phase === Phase.Entering) {
-        askForNick(membership, nick);
+        requestNick(membership, nick);
         return;
     }
     membership.wantedNick = nick;
@@ -212,7 +212,7 @@ export function onLogin(event: { readonly session: ClientSession }): undefined {
     }
 }
 
-const line = newLine((username: string) => {
+const queue = newPacedQueue((username: string) => {
     comeSoon(follow(username));
 });
 
@@ -232,7 +232,7 @@ export function followAll(usernames: string[]): void {
         early.delete(username);
         wanted.push(username);
     }
-    lineUp(line, wanted);
+    addPaced(queue, wanted);
 }
 
 /** Seconds until bookmarks that could not be read are read again. */
@@ -251,7 +251,7 @@ function followLater(username: string): void {
             for (const other of usernames) {
                 unread.delete(other);
             }
-            lineUp(line, usernames);
+            addPaced(queue, usernames);
             return undefined;
         });
     }

@@ -3,7 +3,7 @@
 // applies if the account's own nick is blocked.
 
 import * as jids from "util.jid";
-import { leaveUnheard } from "../occupancy/transitions";
+import { leaveUnheard } from "../occupancy/leave";
 import { splitOccupant } from "../stanzas";
 import { findMembership, type Membership, membershipsOf } from "../state/memberships";
 import { type Blocklist, isBlocked, silences } from "../settings/blocklist";

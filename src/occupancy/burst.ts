@@ -8,13 +8,13 @@ import { MUC_USER, Status } from "../namespaces";
 import { fork, sendTo } from "../send/fork";
 import { forkOther, forkOwn } from "../send/own";
 import { hasStatus, isSameNick } from "../stanzas";
-import { type Held, hold, isSamePresence, mayKeep, toldAgain } from "../state/held";
+import { type InternedStanza, intern, isSamePresence, mayKeep, toldAgain } from "../state/interned";
 import { noteOver } from "../state/limits";
-import { askingSession, type Membership } from "../state/memberships";
+import { requestingSession, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
 import { eachOccupant, findOccupant, forgetOccupant, setOwnNick } from "../state/occupants";
 import { eachMember, forgetMember, keepMember, noMembers } from "../state/offline";
-import { selfOf, setSelf } from "../state/self";
+import { selfOf, setSelf } from "../state/own-presence";
 import { keepOccupant, outdate, type RoomView, selfNickOf } from "../state/view";
 
 /** Returns the nicks that the room has shown since a join was sent. Undefined if it does not answer one. */
@@ -50,14 +50,14 @@ export function onRoomPresence(membership: Membership, stanza: Stanza): void {
         noteOver("minimix_max_cached_size", membership.username, membership.room);
         view.stale = "incomplete";
     }
-    const held = stanza.attr.type === undefined && isKept ? hold(stanza) : undefined;
-    view.room = held;
+    const interned = stanza.attr.type === undefined && isKept ? intern(stanza) : undefined;
+    view.room = interned;
     if (isAnswering(membership)) {
         view.isRoomFirst = true;
     } else if (before === undefined) {
         view.isRoomFirst = undefined;
     }
-    if (!isAnswering(membership) || !isKnown(before, held)) {
+    if (!isAnswering(membership) || !isKnown(before, interned)) {
         fork(membership, stanza);
     }
 }
@@ -71,8 +71,8 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
     }
     const isDuring = isAnswering(membership);
     const before = isDuring ? findOccupant(view, nick) : undefined;
-    const held = hold(stanza);
-    const isKept = keepOccupant(membership.room, view, nick, held);
+    const interned = intern(stanza);
+    const isKept = keepOccupant(membership.room, view, nick, interned);
     forgetOffline(membership, nick, stanza);
     const shown = shownSince(membership);
     if (shown !== undefined) {
@@ -83,13 +83,13 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
     }
     if (!isKept) {
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room);
-        const asking = isDuring ? askingSession(membership) : undefined;
-        if (asking !== undefined) {
-            sendTo(asking, stanza);
+        const requester = isDuring ? requestingSession(membership) : undefined;
+        if (requester !== undefined) {
+            sendTo(requester, stanza);
             return;
         }
     }
-    if (!isDuring || !isKnown(before, held)) {
+    if (!isDuring || !isKnown(before, interned)) {
         forkOther(membership, stanza);
     }
 }
@@ -131,14 +131,14 @@ function onOffline(membership: Membership, key: string, stanza: Stanza, wasThere
     const view = membership.view;
     view.offline ??= noMembers();
     const before = view.offline.presences.get(key);
-    const held = hold(stanza);
-    const isKept = keepMember(view.offline, key, held);
+    const interned = intern(stanza);
+    const isKept = keepMember(view.offline, key, interned);
     shownSince(membership)?.add(key);
     if (!isKept) {
         view.stale = "incomplete";
-        sendTo(askingSession(membership), stanza);
+        sendTo(requestingSession(membership), stanza);
     }
-    if (wasThere || !isKnown(before, held)) {
+    if (wasThere || !isKnown(before, interned)) {
         forkOther(membership, stanza);
     }
 }
@@ -159,8 +159,8 @@ function forgetOffline(membership: Membership, nick: string, stanza: Stanza): vo
     }
 }
 
-function isKnown(before: Held | undefined, held: Held | undefined): boolean {
-    return before === undefined || held === undefined ? before === held : isSamePresence(before, held);
+function isKnown(before: InternedStanza | undefined, interned: InternedStanza | undefined): boolean {
+    return before === undefined || interned === undefined ? before === interned : isSamePresence(before, interned);
 }
 
 /** Removes occupants that the answer to a join does not list. They have left; a restarted room lists none. */
@@ -194,7 +194,7 @@ function hasOffline(view: RoomView): boolean {
     return view.offline !== undefined && view.offline.count > 0;
 }
 
-function areShown(presences: LuaIterable<LuaMultiReturn<[string, Held]>>, shown: LuaSet<string>): boolean {
+function areShown(presences: LuaIterable<LuaMultiReturn<[string, InternedStanza]>>, shown: LuaSet<string>): boolean {
     for (const [nick] of presences) {
         if (!shown.has(nick)) {
             return false;

@@ -10,7 +10,8 @@ import { disownSent } from "../state/sent";
 import { bounceAll } from "./refuse";
 import { ownUnavailable } from "./replay";
 import { showBest } from "./shown";
-import { leave, leaveIfUnused, rejoin } from "./transitions";
+import { leave, leaveIfUnused } from "./leave";
+import { rejoin } from "./lost";
 
 /**
  * Handles a directed `unavailable` (XEP-0045 7.14). Returns false if the session is not attached and has no pending
@@ -33,10 +34,10 @@ export function sessionLeaves(membership: Membership, session: string, stanza: S
 /** Withdraws a session's join. The account's join is cancelled if no other session needs it. */
 function withdrawJoin(membership: Membership, session: string, nick: string, stanza: Stanza): void {
     const place = membership.place;
-    const isAsked = place.phase === Phase.Joining && place.operation.request !== undefined;
+    const isPending = place.phase === Phase.Joining && place.operation.request !== undefined;
     bounceAll(membership, session, withdraw(membership, session));
     sendTo(session, ownUnavailable(membership, stanza.attr.id, nick));
-    if (isAsked && !isUsed(membership) && !isAutojoin(membership)) {
+    if (isPending && !isUsed(membership) && !isAutojoin(membership)) {
         bookmarkLeft(membership);
         leave(membership, stanza);
     } else {

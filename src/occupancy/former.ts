@@ -6,18 +6,19 @@ import type { FormerOccupant } from "../state/former";
 import { type Membership, occupantJid } from "../state/memberships";
 import { Phase } from "../state/place";
 import { save } from "../state/store";
-import { lineUp, newLine } from "./pace";
+import { addPaced, newPacedQueue } from "./pace";
 import { refuseAll } from "./refuse";
 import { ownUnavailable } from "./replay";
-import { lost, over } from "./transitions";
+import { over } from "./leave";
+import { lost } from "./lost";
 
-const line = newLine(leaveOnce);
+const queue = newPacedQueue(leaveOnce);
 
 /** Leaves rooms under former addresses, at a limited rate. A join of the account there does not wait for this. */
 export function leaveFormerAddresses(formers: FormerOccupant[]): void {
     if (formers.length > 0) {
         module.log("info", "minimix_resource has changed: leaving %d rooms under former addresses", formers.length);
-        lineUp(line, formers);
+        addPaced(queue, formers);
     }
 }
 

@@ -14,7 +14,7 @@ import { forkOwn, noteTold, sendOwn } from "../send/own";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { after } from "../turn";
 import { findOccupant } from "../state/occupants";
-import { selfOf } from "../state/self";
+import { selfOf } from "../state/own-presence";
 import { presenceContent } from "../state/availability";
 import { noteOver } from "../state/limits";
 import { attachSession, isAttached, isCurrent, type Membership, setAttachment, queueOf } from "../state/memberships";
@@ -28,7 +28,8 @@ import { bounce } from "./refuse";
 import { replay, selfPresence, sendOccupants, sendSubject } from "./replay";
 import { isAnswerTo, isInView, isRename, isServedAtOnce } from "./requests";
 import { joinToShow, presenceToShow, selfToBe, showBest, updatePresence } from "./shown";
-import { lost, TURN } from "./transitions";
+import { TURN } from "./enter";
+import { lost } from "./lost";
 
 /** Handles a session's request to attach, or for another nick. */
 export function requested(membership: Membership, place: Joined, request: SessionRequest): void {
@@ -62,7 +63,7 @@ export function requested(membership: Membership, place: Joined, request: Sessio
     }
 }
 
-/** Serves queued requests until one needs an answer of the room. Then shows the presence that was held back. */
+/** Serves queued requests until one needs an answer of the room. Then shows the postponed presence. */
 export function proceed(membership: Membership): void {
     let place = membership.place;
     while (place.phase === Phase.Joined && place.operation === undefined) {
@@ -136,10 +137,10 @@ function attach(membership: Membership, request: SessionRequest): void {
 
 /** Sends the stanzas that a session has queued since its join, in order. */
 function release(membership: Membership, request: SessionRequest): void {
-    const held = request.held;
-    request.held = [];
-    request.heldSize = 0;
-    for (const stanza of held) {
+    const queued = request.queued;
+    request.queued = [];
+    request.queuedSize = 0;
+    for (const stanza of queued) {
         const session = request.session;
         if (session !== undefined && !isAttached(membership, session)) {
             bounce(membership, session, stanza, "modify", "not-acceptable");
@@ -361,7 +362,7 @@ export function regainNick(membership: Membership): void {
 }
 
 /** Asks for another nick for the account itself. No session is told if the room refuses. */
-export function askForNick(membership: Membership, nick: string): void {
+export function requestNick(membership: Membership, nick: string): void {
     if (!isNickBlocked(membership, nick)) {
         const place = membership.place;
         const request = newRequest("rename", undefined, undefined, nick, st.presence());

@@ -15,9 +15,9 @@ import { forkOwn, sendOwn } from "../send/own";
 import { unlockRoom, wasSent } from "../send/upstream";
 import { hasStatus, isSameNick } from "../stanzas";
 import { after } from "../turn";
-import { forgetRefusals, isWanted } from "../state/bookmarks";
+import { forgetRefusals, shouldRejoin } from "../state/bookmarks";
 import { counters } from "../state/counters";
-import { type Held, stanzaOf } from "../state/held";
+import { type InternedStanza, stanzaOf } from "../state/interned";
 import {
     forgetRoom,
     hasAttached,
@@ -37,7 +37,9 @@ import { isExpulsion, isTemporary, isTechnical, isUnreached } from "./refusal";
 import { removeJoin } from "./operations";
 import { refuse } from "./refuse";
 import { sendOccupants, sendSubject, technicalRemoval } from "./replay";
-import { enter, joinAgain, giveUp, joinFailed, lost, makeSure, over, tryNext, unreached } from "./transitions";
+import { enter, tryNext } from "./enter";
+import { over } from "./leave";
+import { giveUp, joinAgain, joinFailed, lost, makeSure, unreached } from "./lost";
 
 /** Seconds to wait for a self-presence with 110 after one without. Some rooms never send 110. */
 const SELF_TIMEOUT = 10;
@@ -52,11 +54,11 @@ const NICK_TRIES = 3;
  * A presence with the account's nick arrived without 110. Older services omit 110. But it may also belong to another
  * occupant, in the answer to an earlier join. The account is in if the room goes on, or sends nothing more.
  */
-export function selfClaimed(membership: Membership, place: Joining, nick: string, held: Held): void {
+export function selfClaimed(membership: Membership, place: Joining, nick: string, interned: InternedStanza): void {
     const join = place.operation;
-    join.claimed = held;
+    join.claimed = interned;
     after(SELF_TIMEOUT, () => {
-        if (membership.place === place && join.claimed === held && isCurrent(membership)) {
+        if (membership.place === place && join.claimed === interned && isCurrent(membership)) {
             admitClaimed(membership, place, nick);
         }
     });
@@ -64,8 +66,8 @@ export function selfClaimed(membership: Membership, place: Joining, nick: string
 
 /** The room has gone on, so the presence without 110 was our own. */
 export function admitClaimed(membership: Membership, place: Joining, nick = place.operation.nick): void {
-    const held = place.operation.claimed;
-    const stanza = held === undefined ? undefined : stanzaOf(held);
+    const interned = place.operation.claimed;
+    const stanza = interned === undefined ? undefined : stanzaOf(interned);
     place.operation.claimed = undefined;
     if (stanza !== undefined) {
         admitted(membership, place, nick, stanza);
@@ -336,7 +338,7 @@ export function removed(membership: Membership, place: Joining, stanza: Stanza):
 function removedAtOnce(membership: Membership, place: Joining, stanza: Stanza): void {
     const request = place.operation.request;
     refuse(membership, request, stanza);
-    if (isTechnical(stanza) && (request === undefined || isWanted(membership))) {
+    if (isTechnical(stanza) && (request === undefined || shouldRejoin(membership))) {
         lost(membership);
     } else if (!tryNext(membership, place)) {
         forkOwn(membership, stanza);
@@ -347,7 +349,7 @@ function removedAtOnce(membership: Membership, place: Joining, stanza: Stanza): 
 /**
  * The sessions that get a groupchat message: all; the session with the resync; or those that joined for the first time.
  */
-export type Audience = "all" | "asking" | "return";
+export type Audience = "all" | "requester" | "return";
 
 /** Decides open questions, because a message comes after all occupants. Returns the sessions that get the message. */
 export function audienceOf(membership: Membership, isSubject: boolean, isPast: boolean): Audience {
@@ -370,5 +372,5 @@ export function audienceOf(membership: Membership, isSubject: boolean, isPast: b
     if (operation.stage === "self" && isAnswer) {
         answeredAsJoin(membership, operation);
     }
-    return isAnswer && operation.stage === "history" ? "asking" : "all";
+    return isAnswer && operation.stage === "history" ? "requester" : "all";
 }

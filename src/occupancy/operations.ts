@@ -10,7 +10,16 @@ import * as options from "../options";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { isBlocked } from "../settings/blocklist";
 import { detachAll, type Membership, now, triesOf, forgetRoom } from "../state/memberships";
-import type { Join, Joined, Leave, Rename, Resync, SessionRequest } from "../state/place";
+import {
+    type Join,
+    type Joined,
+    type Leave,
+    type Rename,
+    requestsOf,
+    type Resync,
+    type SessionRequest,
+} from "../state/place";
+import { requeue } from "../state/queue";
 import { after } from "../turn";
 import { presenceToShow } from "./shown";
 
@@ -29,7 +38,7 @@ const RENAME_TIMEOUT = 10;
 /** Timeout of a resync in seconds. A self-ping ends it earlier if the room does not answer. */
 const RESYNC_TIMEOUT = 60;
 
-type JoinParts = Pick<Join, "id" | "nick" | "request" | "isReturn" | "isDoubtful" | "isFirst">;
+export type JoinParts = Pick<Join, "id" | "nick" | "request" | "isReturn" | "isDoubtful" | "isFirst">;
 
 /** Creates a join. `ended` is called at its timeout. */
 export function newJoin(
@@ -168,6 +177,11 @@ export function endStay(membership: Membership): void {
     flush(membership);
     closePart(membership);
     forgetRoom(membership);
+}
+
+/** Returns the requests of operations without an answer to the front of the queue. */
+export function recall(membership: Membership): void {
+    requeue(membership, requestsOf(membership.place));
 }
 
 /** Ends the operation, so that the next one can begin. */

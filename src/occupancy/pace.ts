@@ -5,14 +5,14 @@ import * as options from "../options";
 import { inTurn } from "../turn";
 
 /** A queue of items, and the function that handles an item. */
-export interface Line<T> {
+export interface PacedQueue<T> {
     items: T[];
     /** Postponed items, which could not be served at their turn. They follow the others. */
     postponed: T[];
     readonly serve: (this: void, item: T) => void;
     /** Whether an item may be served now. */
     readonly mayServe: (this: void, item: T) => boolean;
-    moving: boolean;
+    isRunning: boolean;
 }
 
 /** Seconds between two runs of a queue, and the time limit of a run. A local room answers during the run. */
@@ -23,56 +23,56 @@ const SLICE = 0.02;
 const MAX_POSTPONED = 200;
 
 /** Creates an empty queue. */
-export function newLine<T>(
+export function newPacedQueue<T>(
     serve: (this: void, item: T) => void,
     mayServe: (this: void, item: T) => boolean = () => true,
-): Line<T> {
-    return { items: [], postponed: [], serve, mayServe, moving: false };
+): PacedQueue<T> {
+    return { items: [], postponed: [], serve, mayServe, isRunning: false };
 }
 
 /** Adds items to a queue in random order. LIFO, so that the latest login is served first. */
-export function lineUp<T>(line: Line<T>, items: T[]): void {
+export function addPaced<T>(queue: PacedQueue<T>, items: T[]): void {
     for (const item of shuffled(items)) {
-        line.items.push(item);
+        queue.items.push(item);
     }
-    if (!line.moving && line.items.length > 0) {
-        line.moving = true;
-        move(line);
+    if (!queue.isRunning && queue.items.length > 0) {
+        queue.isRunning = true;
+        startRuns(queue);
     }
 }
 
-function move<T>(line: Line<T>): void {
+function startRuns<T>(queue: PacedQueue<T>): void {
     const most = Math.max(1, options.rejoinRate * STEP);
     let due = 0;
     module.add_timer(STEP, () => {
         // Unused capacity is not carried over.
         due = Math.min(due + options.rejoinRate * STEP, most);
         const started = time.monotonic();
-        due = due - look(line, due, started);
-        line.moving = line.items.length > 0 || line.postponed.length > 0;
-        return line.moving ? Math.max(STEP, time.monotonic() - started) : undefined;
+        due = due - serveItems(queue, due, started);
+        queue.isRunning = queue.items.length > 0 || queue.postponed.length > 0;
+        return queue.isRunning ? Math.max(STEP, time.monotonic() - started) : undefined;
     });
 }
 
 /** Serves a number of items within the time limit. Returns how many were served. */
-function look<T>(line: Line<T>, most: number, started: number): number {
+function serveItems<T>(queue: PacedQueue<T>, most: number, started: number): number {
     let served = 0;
     let postponed = 0;
     while (served + 1 <= most && postponed < MAX_POSTPONED && time.monotonic() - started < SLICE) {
-        const item = table.remove<T>(line.items);
+        const item = table.remove<T>(queue.items);
         if (item === undefined) {
-            line.items = line.postponed;
-            line.postponed = [];
+            queue.items = queue.postponed;
+            queue.postponed = [];
             break;
         }
-        if (line.mayServe(item)) {
+        if (queue.mayServe(item)) {
             served = served + 1;
             inTurn(() => {
-                line.serve(item);
+                queue.serve(item);
             });
         } else {
             postponed = postponed + 1;
-            line.postponed.push(item);
+            queue.postponed.push(item);
         }
     }
     return served;

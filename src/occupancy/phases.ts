@@ -26,7 +26,9 @@ import * as joining from "./joining";
 import { answerProbe } from "./probe";
 import { isTechnical } from "./refusal";
 import { lateRename } from "./requests";
-import { enter, hastenLeave, leaveUnanswered, lost, over, rejoin, waitForTurn } from "./transitions";
+import { enter, waitForTurn } from "./enter";
+import { hastenLeave, leaveUnanswered, over } from "./leave";
+import { lost, rejoin } from "./lost";
 import { check } from "./watch";
 
 interface Rules<P extends Place> {

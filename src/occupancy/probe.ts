@@ -7,7 +7,7 @@ import { sendTo } from "../send/fork";
 import { sendOwn } from "../send/own";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { hasStatus } from "../stanzas";
-import { hold, isSamePresence } from "../state/held";
+import { intern, isSamePresence } from "../state/interned";
 import { isComingBack, type Membership } from "../state/memberships";
 import { findOccupant } from "../state/occupants";
 import { Phase } from "../state/place";
@@ -71,5 +71,5 @@ function isAnswer(membership: Membership, nick: string, stanza: Stanza): boolean
     if (type === "unavailable") {
         return known === undefined;
     }
-    return known !== undefined && isSamePresence(known, hold(stanza));
+    return known !== undefined && isSamePresence(known, intern(stanza));
 }

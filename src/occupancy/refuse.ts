@@ -36,15 +36,15 @@ function finish(
     type: string,
     condition: string,
 ): void {
-    const { session, held } = request;
+    const { session, queued } = request;
     const isTold = !isSuperseded(membership, request);
     request.session = undefined;
-    request.held = [];
-    request.heldSize = 0;
+    request.queued = [];
+    request.queuedSize = 0;
     if (isTold) {
         sendOwn(membership, session, answer);
     }
-    for (const stanza of held) {
+    for (const stanza of queued) {
         bounce(membership, session, stanza, type, condition);
     }
 }

@@ -4,13 +4,13 @@ import * as st from "util.stanza";
 import type { Attributes } from "util.stanza";
 import { MUC_USER, Status } from "../namespaces";
 import { counters } from "../state/counters";
-import { messageOf, stanzaOf } from "../state/held";
+import { messageOf, stanzaOf } from "../state/interned";
 import type { Membership } from "../state/memberships";
 import { eachOccupant } from "../state/occupants";
 import { eachMember } from "../state/offline";
-import { selfOf } from "../state/self";
+import { selfOf } from "../state/own-presence";
 import type { SessionRequest } from "../state/place";
-import { sendHeld, sendTo } from "../send/fork";
+import { sendInterned, sendTo } from "../send/fork";
 import { sendOwn } from "../send/own";
 import { sendHistory } from "../archive/history";
 
@@ -38,8 +38,8 @@ export function sendOccupants(membership: Membership, session: string | undefine
     if (view.isRoomFirst) {
         sendRoom(membership, session);
     }
-    sendHeld(session, eachOccupant(view));
-    sendHeld(session, eachMember(view.offline));
+    sendInterned(session, eachOccupant(view));
+    sendInterned(session, eachMember(view.offline));
 }
 
 function sendRoom(membership: Membership, session: string | undefined): void {

@@ -22,14 +22,14 @@ export function isRename(membership: Membership, request: SessionRequest): boole
 
 /** Whether the cache can serve a session. */
 export function isInView(membership: Membership, request: SessionRequest): boolean {
-    return membership.view.stale === undefined && !asksForMore(request.stanza);
+    return membership.view.stale === undefined && !hasExtensions(request.stanza);
 }
 
 /**
  * Whether a join has extensions, such as XEP-0463's `<mav/>`, that change the room's answer. Then only the room can
  * answer.
  */
-function asksForMore(stanza: Stanza): boolean {
+function hasExtensions(stanza: Stanza): boolean {
     const x = stanza.get_child("x", MUC);
     for (const tag of x === undefined ? [] : x.tags) {
         if (tag.name !== "history" && tag.name !== "password") {

@@ -3,14 +3,16 @@
 import { closeGap } from "../archive/catchup";
 import * as options from "../options";
 import { allMemberships, hasAttached, type Membership, queueOf, setPlace, unansweredOf } from "../state/memberships";
-import { inLine, type Joined, type Joining, Phase, requestsOf } from "../state/place";
+import { inSharedQueue, type Joined, type Joining, Phase, requestsOf } from "../state/place";
 import { requeue } from "../state/queue";
 import { hasMoved, move } from "./former";
 import { awaitSubject } from "./joining";
 import { proceed, renameUnanswered } from "./joined";
 import { newLeave } from "./operations";
-import { leaveUnanswered, limitJoin, lost, rejoin, retryLeave, waitForTurn } from "./transitions";
-import { askAfter } from "./watch";
+import { limitJoin, waitForTurn } from "./enter";
+import { leaveUnanswered, retryLeave } from "./leave";
+import { lost, rejoin } from "./lost";
+import { checkAfter } from "./watch";
 
 /** Seconds over which the self-pings to all rooms are spread. */
 const SPREAD = 5;
@@ -30,7 +32,7 @@ export function resumeAll(): void {
             resume(membership);
         }
         if (isInDoubt && membership.place.phase === Phase.Joined) {
-            askAfter(membership, math.random() * SPREAD, true);
+            checkAfter(membership, math.random() * SPREAD, true);
         }
     }
 }
@@ -38,7 +40,7 @@ export function resumeAll(): void {
 function resume(membership: Membership): void {
     const place = membership.place;
     if (place.phase === Phase.Lost) {
-        membership.place = inLine(Phase.Lost, place.tries);
+        membership.place = inSharedQueue(Phase.Lost, place.tries);
         rejoin(membership);
     } else if (place.phase === Phase.Leaving) {
         // The room's own answer may still reach a session that waits for it.

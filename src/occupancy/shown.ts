@@ -7,8 +7,8 @@ import { sendOwn } from "../send/own";
 import { ownPresence } from "./replay";
 import { bestSession, type Candidate, presenceContent } from "../state/availability";
 import { saveSoon } from "../state/store";
-import { hold, stanzaOf } from "../state/held";
-import { selfOf } from "../state/self";
+import { intern, stanzaOf } from "../state/interned";
+import { selfOf } from "../state/own-presence";
 import { attachSession, isDetachedFor, type Membership } from "../state/memberships";
 import { type Attachment, Phase, type SessionRequest } from "../state/place";
 import { presenceIdFor, sendPresence } from "../send/upstream";
@@ -66,7 +66,7 @@ export function selfToBe(
         return self;
     }
     const shown = membership.shownPresence;
-    if (shown === hold(attachment.presence)) {
+    if (shown === intern(attachment.presence)) {
         return self;
     }
     return withPayload(self, shown === undefined ? undefined : stanzaOf(shown), attachment.presence);
@@ -91,7 +91,7 @@ function hasChildLike(presence: Stanza, tag: Stanza): boolean {
 
 /** Records a presence as shown to the room. Returns whether it has changed. */
 function noteShown(membership: Membership, presence: Stanza): boolean {
-    const shown = hold(presence);
+    const shown = intern(presence);
     const isNews = membership.shownPresence !== shown;
     if (isNews) {
         membership.shownPresence = shown;

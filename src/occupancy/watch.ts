@@ -3,7 +3,8 @@
 import * as jids from "util.jid";
 import * as options from "../options";
 import { isUnheard, pause } from "./operations";
-import { leaveUnheard, lost, rejoin, rejoinAfter, retryLeave } from "./transitions";
+import { leaveUnheard, retryLeave } from "./leave";
+import { lost, rejoin, rejoinAfter } from "./lost";
 import { after } from "../turn";
 import {
     allMemberships,
@@ -19,19 +20,19 @@ import {
 } from "../state/memberships";
 import { Phase } from "../state/place";
 import { patience } from "../send/ask";
-import { closeGap, holdBack } from "../archive/catchup";
+import { closeGap, startBuffering } from "../archive/catchup";
 import { takeGaps } from "../archive/entries";
-import { lineUp, newLine } from "./pace";
+import { addPaced, newPacedQueue } from "./pace";
 import { answerPings } from "./pong";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 
 /** Sends a self-ping, and rejoins if the account is out. */
 export function check(membership: Membership): void {
-    ask(membership, false);
+    checkRoom(membership, false);
 }
 
 /** Asks the room. After a gap, messages may be lost although the account is still in. */
-function ask(membership: Membership, gap: boolean): void {
+function checkRoom(membership: Membership, gap: boolean): void {
     if (membership.liveness?.checking || membership.place.phase !== Phase.Joined) {
         return;
     }
@@ -39,7 +40,7 @@ function ask(membership: Membership, gap: boolean): void {
     const answered = (condition: string | undefined) => {
         livenessOf(membership).checking = false;
         if (isCurrent(membership) && membership.place.phase === Phase.Joined) {
-            asked(membership, condition, gap);
+            checked(membership, condition, gap);
         }
         answerPings(membership);
         forgetLiveness(membership);
@@ -56,7 +57,7 @@ function forgetLiveness(membership: Membership): void {
     }
 }
 
-function asked(membership: Membership, condition: string | undefined, gap: boolean): void {
+function checked(membership: Membership, condition: string | undefined, gap: boolean): void {
     if (condition === undefined || saysJoined(condition)) {
         const before = unansweredOf(membership);
         if (membership.place.phase === Phase.Joined) {
@@ -80,16 +81,16 @@ function asked(membership: Membership, condition: string | undefined, gap: boole
 /** The room was not reached. Its messages may be lost. */
 function unreachable(membership: Membership): void {
     const liveness = livenessOf(membership);
-    holdBack(membership);
+    startBuffering(membership);
     liveness.unanswered = liveness.unanswered + 1;
-    askAfter(membership, pause(liveness.unanswered), true);
+    checkAfter(membership, pause(liveness.unanswered), true);
 }
 
 /** Seconds without a stanza of the room after which a session's self-ping is not answered from the known state. */
 const QUIET = 60;
 
 /** Whether the state of the account in the room is only known from a while ago. */
-export function isToBeAsked(membership: Membership): boolean {
+export function needsCheck(membership: Membership): boolean {
     const place = membership.place;
     if (place.phase !== Phase.Joined || unansweredOf(membership) > 0) {
         return false;
@@ -99,12 +100,12 @@ export function isToBeAsked(membership: Membership): boolean {
 }
 
 /** Schedules the next self-ping, in place of an earlier one. */
-export function askAfter(membership: Membership, seconds: number, gap: boolean): void {
+export function checkAfter(membership: Membership, seconds: number, gap: boolean): void {
     stopPing(membership);
     const liveness = livenessOf(membership);
     liveness.timer = after(seconds, () => {
         liveness.timer = undefined;
-        ask(membership, gap);
+        checkRoom(membership, gap);
     });
 }
 
@@ -113,7 +114,7 @@ export function checkQuiet(seconds: number): void {
     for (const membership of allMemberships()) {
         const isQuiet = unansweredOf(membership) === 0 && now() - (membership.heardAt ?? 0) >= seconds;
         if (membership.place.phase === Phase.Joined && isQuiet) {
-            askAfter(membership, math.random() * seconds, false);
+            checkAfter(membership, math.random() * seconds, false);
         }
     }
 }
@@ -150,7 +151,7 @@ export function onLinkUp(event: { readonly session: S2sSession }): undefined {
     if (session.direction === "incoming") {
         for (const membership of allMemberships()) {
             if (membership.place.phase === Phase.Joined && jids.host(membership.room) === session.from_host) {
-                holdBack(membership);
+                startBuffering(membership);
             }
         }
     }
@@ -186,7 +187,7 @@ function lookAfterLinks(): void {
         const host = jids.host(membership.room);
         const isDoubtful = broken.has(host) || (mended.has(host) && membership.catchUp !== undefined);
         if (isDoubtful && membership.place.phase === Phase.Joined && unansweredOf(membership) === 0) {
-            holdBack(membership);
+            startBuffering(membership);
             doubtful.push(membership);
         } else if (mended.has(host)) {
             hasten(membership);
@@ -194,13 +195,13 @@ function lookAfterLinks(): void {
     }
     broken = new LuaSet();
     mended = new LuaSet();
-    askAll(doubtful);
+    checkAll(doubtful);
 }
 
-function askAll(memberships: Membership[]): void {
+function checkAll(memberships: Membership[]): void {
     const spread = Math.min(SPREAD, memberships.length / options.rejoinRate);
     for (const membership of memberships) {
-        askAfter(membership, math.random() * spread, true);
+        checkAfter(membership, math.random() * spread, true);
     }
 }
 
@@ -231,8 +232,8 @@ export function hostBack(host: string): void {
 function goBack(membership: Membership, seconds: number): void {
     const place = membership.place;
     if (place.phase === Phase.Joined) {
-        holdBack(membership);
-        askAfter(membership, seconds, true);
+        startBuffering(membership);
+        checkAfter(membership, seconds, true);
     } else if (place.phase === Phase.Lost && place.next.kind === "pause") {
         const tries = Math.min(place.tries, PATIENT);
         const timer = rejoinAfter(membership, seconds);
@@ -247,7 +248,7 @@ function hasten(membership: Membership): void {
     const place = membership.place;
     if (place.phase === Phase.Joined && unansweredOf(membership) > PATIENT) {
         livenessOf(membership).unanswered = PATIENT;
-        askAfter(membership, pause(PATIENT), true);
+        checkAfter(membership, pause(PATIENT), true);
     } else if (place.phase === Phase.Lost && place.next.kind === "pause" && triesOf(membership) > PATIENT) {
         const timer = rejoinAfter(membership, pause(PATIENT));
         setPlace(membership, { phase: Phase.Lost, tries: PATIENT, next: { kind: "pause", timer } });
@@ -257,10 +258,10 @@ function hasten(membership: Membership): void {
 }
 
 /** Storage works again. Fetches the messages that could not be stored. */
-export function askForGaps(): void {
+export function checkGaps(): void {
     for (const membership of takeGaps()) {
         if (membership.place.phase === Phase.Joined) {
-            holdBack(membership);
+            startBuffering(membership);
         }
     }
     const doubtful: Membership[] = [];
@@ -269,7 +270,7 @@ export function askForGaps(): void {
             doubtful.push(membership);
         }
     }
-    askAll(doubtful);
+    checkAll(doubtful);
 }
 
 /** Returns accounts to their rooms after a start of the server, and completes unfinished leaves. */
@@ -292,7 +293,7 @@ const MAX_UNANSWERED = 10;
 /** Memberships with an unanswered rejoin, by the service of their rooms. */
 const unanswered = new LuaMap<string, Membership[]>();
 
-const line = newLine(comeBack, mayComeBack);
+const queue = newPacedQueue(comeBack, mayComeBack);
 
 /** Whether a membership may rejoin now. A slow service gets no more joins until it answers: it would only answer later. */
 function mayComeBack(membership: Membership): boolean {
@@ -313,8 +314,8 @@ function mayComeBack(membership: Membership): boolean {
 
 function isOnItsWay(membership: Membership): boolean {
     const place = membership.place;
-    const isAsked = place.phase === Phase.Joining || (place.phase === Phase.Lost && place.next.kind === "archive");
-    return isAsked && isCurrent(membership);
+    const isPending = place.phase === Phase.Joining || (place.phase === Phase.Lost && place.next.kind === "archive");
+    return isPending && isCurrent(membership);
 }
 
 function noteOnItsWay(membership: Membership): void {
@@ -328,7 +329,7 @@ function noteOnItsWay(membership: Membership): void {
 
 /** Queues memberships for a rejoin or a leave at a limited rate. */
 export function comeSoon(memberships: Membership[]): void {
-    lineUp(line, memberships);
+    addPaced(queue, memberships);
 }
 
 /** A session's join may have been faster. */
@@ -337,7 +338,7 @@ function comeBack(membership: Membership): void {
     if (!isCurrent(membership)) {
         return;
     }
-    if (place.phase === Phase.Lost && place.next.kind === "line") {
+    if (place.phase === Phase.Lost && place.next.kind === "queue") {
         if (isUnheard(membership)) {
             leaveUnheard(membership);
         } else {

@@ -19,7 +19,7 @@ const WAITING = 1000;
 const known = cache.new<boolean>(ROOMS);
 
 /** Callbacks that wait for an answer, by room. */
-const asked = new LuaMap<string, Told[]>();
+const callbacks = new LuaMap<string, Told[]>();
 
 /** Whether the room is private. Undefined until the room has answered. */
 export function knownPrivate(room: string): boolean | undefined {
@@ -29,7 +29,7 @@ export function knownPrivate(room: string): boolean | undefined {
 /** Calls back once the room has told whether it is private. A room without an answer counts as public. */
 export function whetherPrivate(membership: Membership, told: Told): void {
     const room = membership.room;
-    const waiting = asked.get(room);
+    const waiting = callbacks.get(room);
     if (waiting !== undefined && waiting.length >= WAITING) {
         told(false);
         return;
@@ -38,12 +38,12 @@ export function whetherPrivate(membership: Membership, told: Told): void {
         waiting.push(told);
         return;
     }
-    asked.set(room, [told]);
+    callbacks.set(room, [told]);
     ask(membership, room, "get", st.stanza("query", { xmlns: DISCO_INFO }), (answer) => {
         const isPrivate = answer !== undefined && describesPrivate(answer);
         known.set(room, isPrivate);
-        const all = asked.get(room) ?? [];
-        asked.delete(room);
+        const all = callbacks.get(room) ?? [];
+        callbacks.delete(room);
         for (const tell of all) {
             tell(isPrivate);
         }

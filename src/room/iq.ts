@@ -59,7 +59,7 @@ function onRequest(membership: Membership, event: StanzaEvent<Origin>): Handled 
         return true;
     }
     if (query.attr.xmlns === VCARD || query.attr.xmlns === PUBSUB) {
-        return askAccount(membership, stanza);
+        return passToAccount(membership, stanza);
     }
     if (query.attr.xmlns === PING) {
         event.origin.send(st.reply(stanza));
@@ -75,7 +75,7 @@ function onRequest(membership: Membership, event: StanzaEvent<Origin>): Handled 
 }
 
 /** Passes requests for vCard and PEP to the account: Prosody's rooms send them to its bare JID anyway. */
-function askAccount(membership: Membership, stanza: Stanza): Handled {
+function passToAccount(membership: Membership, stanza: Stanza): Handled {
     const account = jids.bare(membership.occupant);
     if (stanza.attr.to === account) {
         return undefined;

@@ -3,8 +3,8 @@
 import { wallClock } from "../state/clock";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { hold, missed } from "../archive/buffer";
-import { holdBack, isResult, takeResult } from "../archive/catchup";
+import { bufferMessage, deliverMissed } from "../archive/buffer";
+import { startBuffering, isResult, takeResult } from "../archive/catchup";
 import { type Delayed, delayOf, isAnswering, keptForm, withoutOwnIds } from "../archive/gate";
 import { canRecordPast, record } from "../archive/log";
 import { isWorthWaking, notify } from "../push/push";
@@ -13,7 +13,7 @@ import { check, isInDoubt } from "../occupancy/watch";
 import { AFFILIATIONS, CONFERENCE, MUC_USER, Status } from "../namespaces";
 import { counters, noteDrop } from "../state/counters";
 import {
-    askingSession,
+    requestingSession,
     findMembership,
     isOccupantJid,
     hasAttached,
@@ -29,9 +29,8 @@ import * as options from "../options";
 import { audienceOf } from "../occupancy/joining";
 import { onSubject } from "../occupancy/phases";
 import { addDelay, splitOccupant } from "../stanzas";
-import { type Held, hold as intern, messageOf } from "../state/held";
+import { type InternedStanza, intern, mayKeep, messageOf } from "../state/interned";
 import { noteOver } from "../state/limits";
-import { mayKeep } from "../state/held";
 import { isTooEarly } from "../state/store";
 import { fork, sendTo } from "../send/fork";
 import { hasComeBefore } from "./copies";
@@ -125,16 +124,16 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
     if (nick === undefined && isInvitation(stanza)) {
         return undefined;
     }
-    const asking = askingSession(membership);
-    if (asking === undefined && !hasAttached(membership)) {
+    const requester = requestingSession(membership);
+    if (requester === undefined && !hasAttached(membership)) {
         return isNotice(stanza) ? true : undefined;
     }
-    const forAsking = asking !== undefined && isJoinAffiliations(stanza);
-    if (!forAsking) {
+    const isForRequester = requester !== undefined && isJoinAffiliations(stanza);
+    if (!isForRequester) {
         fork(membership, stanza);
     }
-    if (forAsking || !isAttached(membership, asking)) {
-        sendTo(asking, stanza);
+    if (isForRequester || !isAttached(membership, requester)) {
+        sendTo(requester, stanza);
     }
     return true;
 }
@@ -177,7 +176,7 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
     noteHeard(membership);
     const audience = audienceOf(membership, subject, isPast);
     if (isInDoubt(membership)) {
-        holdBack(membership);
+        startBuffering(membership);
     }
     const isOwn = nick === membership.nick;
     if (options.resource === undefined && !isPast && hasComeBefore(membership, stanza)) {
@@ -204,8 +203,8 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
         if (wakes && !subject && !isPast) {
             notify(membership, stanza);
         }
-    } else if (audience === "asking") {
-        sendTo(askingSession(membership), stanza);
+    } else if (audience === "requester") {
+        sendTo(requestingSession(membership), stanza);
     } else if (!subject) {
         takePast(membership, kept);
     } else if (!isSameSubject(before, stanza)) {
@@ -228,24 +227,24 @@ function newcomerOf(membership: Membership): string | undefined {
 /** Handles a message of the room's history after a rejoin. */
 function takePast(membership: Membership, stanza: Stanza): void {
     if (membership.catchUp === undefined && !canRecordPast(membership)) {
-        holdBack(membership);
+        startBuffering(membership);
     }
     if (membership.catchUp === undefined) {
-        missed(membership, stanza);
+        deliverMissed(membership, stanza);
     } else {
-        hold(membership, membership.catchUp, stanza, false);
+        bufferMessage(membership, membership.catchUp, stanza, false);
     }
 }
 
 function takeLive(membership: Membership, stanza: Stanza): void {
     if (membership.place.phase === Phase.Lost) {
         // The account is still in, and earlier messages have not been fetched.
-        holdBack(membership);
+        startBuffering(membership);
     }
     if (membership.catchUp === undefined) {
         record(membership, stanza);
     } else {
-        hold(membership, membership.catchUp, stanza, true);
+        bufferMessage(membership, membership.catchUp, stanza, true);
     }
 }
 
@@ -265,7 +264,7 @@ function keepSubject(membership: Membership, stanza: Stanza, isLive: boolean): v
     membership.view.subject = intern(copy);
 }
 
-function isSameSubject(before: Held | undefined, stanza: Stanza): boolean {
+function isSameSubject(before: InternedStanza | undefined, stanza: Stanza): boolean {
     const known = before === undefined ? undefined : messageOf(before);
     return known !== undefined && known.get_child_text("subject") === stanza.get_child_text("subject");
 }

@@ -14,7 +14,7 @@ import { MUC_USER, Status } from "../namespaces";
 import { hasStatus, isSameNick, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";
 import { findMembership, isCurrent, isOccupantJid, type Membership, now } from "../state/memberships";
-import { hold } from "../state/held";
+import { intern } from "../state/interned";
 import { Phase } from "../state/place";
 import { saveOften } from "../state/store";
 import { after, post } from "../turn";
@@ -104,7 +104,7 @@ function onPresenceWhileJoining(membership: Membership, nick: string, stanza: St
     const place = membership.place;
     onOccupant(membership, nick, stanza);
     if (place.phase === Phase.Joining && isSameNick(nick, place.operation.nick)) {
-        selfClaimed(membership, place, nick, hold(stanza));
+        selfClaimed(membership, place, nick, intern(stanza));
     }
 }
 

@@ -6,11 +6,11 @@ import { after, post } from "../turn";
 import { type Membership, triesOf, unansweredOf } from "../state/memberships";
 
 /** Receives the answer, a result or an error. Undefined after a timeout. */
-type Answered = (this: void, answer: Stanza | undefined) => void;
+type OnAnswer = (this: void, answer: Stanza | undefined) => void;
 
 interface Question {
     readonly room: string;
-    readonly answered: Answered;
+    readonly answered: OnAnswer;
     readonly timer: Timer;
 }
 
@@ -39,7 +39,7 @@ export function ask(
     to: string,
     type: "get" | "set",
     query: Stanza,
-    answered: Answered,
+    answered: OnAnswer,
     limit = PATIENCE,
 ): void {
     const key = `mm-${id.medium()}`;

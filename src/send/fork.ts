@@ -8,7 +8,7 @@ import * as jids from "util.jid";
 import * as st from "util.stanza";
 import * as options from "../options";
 import { counters, noteDrop } from "../state/counters";
-import { type Held, stanzaOf } from "../state/held";
+import { type InternedStanza, stanzaOf } from "../state/interned";
 import { type Membership, membershipOf } from "../state/memberships";
 import { hasJoined } from "../state/sessions";
 import { noteOver } from "../state/limits";
@@ -70,13 +70,16 @@ function sendNow(fullJid: string, stanza: Stanza): void {
 const BATCH = 65536;
 
 /** Sends presences that are stored as text to a session. A plain stream gets many in one write. */
-export function sendHeld(fullJid: string | undefined, presences: LuaIterable<LuaMultiReturn<[string, Held]>>): void {
+export function sendInterned(
+    fullJid: string | undefined,
+    presences: LuaIterable<LuaMultiReturn<[string, InternedStanza]>>,
+): void {
     if (fullJid === undefined) {
         return;
     }
-    const list: Held[] = [];
-    for (const [, held] of presences) {
-        list.push(held);
+    const list: InternedStanza[] = [];
+    for (const [, interned] of presences) {
+        list.push(interned);
     }
     if (list.length === 0) {
         return;
@@ -90,27 +93,27 @@ export function sendHeld(fullJid: string | undefined, presences: LuaIterable<Lua
         if (takesText(fullJid)) {
             sent = writeBatch(session as StreamSession, list, sent);
         } else {
-            const held = list[sent];
+            const interned = list[sent];
             sent = sent + 1;
-            passHeld(session, held);
+            passInterned(session, interned);
         }
         return sent >= list.length;
     });
 }
 
 /** Writes some presences, starting at `from`. Returns the index after the last one. */
-function writeBatch(session: StreamSession, list: Held[], from: number): number {
+function writeBatch(session: StreamSession, list: InternedStanza[], from: number): number {
     const start = `<presence${addressOf(session)}`;
     const texts: string[] = [];
     let size = 0;
     let at = from;
-    let held = list[at];
-    while (held !== undefined && size < BATCH) {
+    let interned = list[at];
+    while (interned !== undefined && size < BATCH) {
         texts.push(start);
-        texts.push(held.text);
-        size = size + string.len(held.text);
+        texts.push(interned.text);
+        size = size + string.len(interned.text);
         at = at + 1;
-        held = list[at];
+        interned = list[at];
     }
     counters.copiesOut = counters.copiesOut + at - from;
     session.log("debug", "Sending[%s]: %d times %s>", session.type, at - from, start);
@@ -119,8 +122,8 @@ function writeBatch(session: StreamSession, list: Held[], from: number): number 
 }
 
 /** Sends a presence to a session with filters, or without a plain stream. */
-function passHeld(session: ClientSession, held: Held | undefined): void {
-    const stanza = held === undefined ? undefined : stanzaOf(held);
+function passInterned(session: ClientSession, interned: InternedStanza | undefined): void {
+    const stanza = interned === undefined ? undefined : stanzaOf(interned);
     if (stanza !== undefined) {
         sendNow(session.full_jid, stanza);
     }

@@ -6,7 +6,7 @@ import * as xml from "util.xml";
 import { MUC_USER } from "../namespaces";
 import type { Membership } from "../state/memberships";
 import type { Attachment } from "../state/place";
-import { selfOf } from "../state/self";
+import { selfOf } from "../state/own-presence";
 import { isSameContent } from "../stanzas";
 import { textOf } from "../text";
 import { fork, sendTo } from "./fork";

@@ -32,7 +32,7 @@ export function isToJoin(membership: Membership): boolean {
 }
 
 /** Whether the account rejoins when it is lost, without a session. */
-export function isWanted(membership: Membership): boolean {
+export function shouldRejoin(membership: Membership): boolean {
     return membership.established === true || isToJoin(membership);
 }
 

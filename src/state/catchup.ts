@@ -12,10 +12,10 @@ export interface Buffered {
 }
 
 /** Result of the query to a room's archive. `unreached`: no answer. */
-export type Outcome = "complete" | "refused" | "unreached";
+export type CatchUpOutcome = "complete" | "refused" | "unreached";
 
-export interface Asking {
-    readonly step: "asking";
+export interface Querying {
+    readonly step: "querying";
     readonly queryId: string;
     readonly tries: number;
     results: number;
@@ -28,11 +28,11 @@ export type Progress =
     /** The archive will be asked. */
     | { readonly step: "idle" }
     /** A page was requested. */
-    | Asking
+    | Querying
     /** The archive was not reached, and is asked again later. */
     | { readonly step: "waiting"; readonly tries: number }
     /** The archive has answered. */
-    | { readonly step: "done"; readonly outcome: Outcome }
+    | { readonly step: "done"; readonly outcome: CatchUpOutcome }
     /** The buffered messages are being moved into the log. `isFull`: the buffer overflowed, and the gap is given up. */
     | { readonly step: "draining"; readonly isFull: boolean };
 

@@ -7,7 +7,7 @@ export function monotonic(): number {
     return time.monotonic();
 }
 
-/** Returns whole seconds since 1970. */
+/** Returns full seconds since 1970. */
 export function wallClock(): number {
     return os.time();
 }

@@ -11,7 +11,7 @@ export interface Entry {
     /** The number of the previous shared entry. Undefined for a private entry. */
     readonly before: number | undefined;
     /** The account of a private entry. */
-    readonly owner: string | undefined;
+    readonly privateTo: string | undefined;
     /** Time of the message in seconds. */
     readonly when: number;
     /** As written by textOf(), without the room's delay. */
@@ -23,18 +23,18 @@ export interface RoomLog {
     /** The number of the last shared entry. */
     last: number;
     /** The newest entries, oldest first. */
-    readonly recent: Entry[];
+    readonly tail: Entry[];
     /** Size of these entries in bytes. */
     size: number;
     /** Whether entries from before this start of the server have been read. */
-    filled: boolean;
-    /** Whether `recent` is the complete log. */
-    whole: boolean;
+    isLoaded: boolean;
+    /** Whether `tail` is the complete log. */
+    isComplete: boolean;
     /** The last recorded stanza, as the room passed it, and its entry, if it was archived. */
     source: Stanza | undefined;
     current: Entry | undefined;
-    /** Some entries from before `recent`, while they are needed. */
-    past: Past | undefined;
+    /** Some entries from before `tail`, while they are needed. */
+    window: EntryWindow | undefined;
     /** Entries that could not be stored yet, oldest first. Undefined without such entries. */
     unwritten: Entry[] | undefined;
     /** Consecutive retries in which only the first of them failed. */
@@ -44,11 +44,11 @@ export interface RoomLog {
     /** Accounts in the room, by username. */
     readonly readers: LuaMap<string, Membership>;
     /** Whether a search for accounts without the last entry is scheduled. */
-    settling: boolean;
+    isClosingDue: boolean;
 }
 
 /** Entries from one time up to, not including, another, in seconds. */
-export interface Past {
+export interface EntryWindow {
     readonly from: number;
     to: number;
     /** Number of times that other entries were read because they were older. */
@@ -73,10 +73,10 @@ export interface Part {
 }
 
 /** Number of entries of a room in memory: enough for the history of an ordinary join. */
-export const RECENT = 50;
+export const TAIL = 50;
 
 /** Memory limit of these entries, in bytes. */
-const RECENT_SIZE = 524288;
+const TAIL_SIZE = 524288;
 
 export const logs = new LuaMap<string, RoomLog>();
 
@@ -89,18 +89,18 @@ export function logOf(room: string): RoomLog {
         log = {
             room,
             last: Math.max(startOfNumbers(), dropped),
-            recent: [],
+            tail: [],
             size: 0,
-            filled: false,
-            whole: false,
+            isLoaded: false,
+            isComplete: false,
             source: undefined,
             current: undefined,
-            past: undefined,
+            window: undefined,
             unwritten: undefined,
             failures: undefined,
             gap: undefined,
             readers: new LuaMap(),
-            settling: false,
+            isClosingDue: false,
         };
         logs.set(room, log);
     }
@@ -116,30 +116,30 @@ export function dropUnread(log: RoomLog): void {
     dropped = Math.max(dropped, log.last);
 }
 
-export function addRecent(log: RoomLog, entry: Entry): void {
-    log.recent.push(entry);
+export function addToTail(log: RoomLog, entry: Entry): void {
+    log.tail.push(entry);
     log.size = log.size + string.len(entry.text);
-    while (log.recent.length > RECENT || (log.size > RECENT_SIZE && log.recent.length > 1)) {
-        const oldest = table.remove<Entry>(log.recent, 1);
+    while (log.tail.length > TAIL || (log.size > TAIL_SIZE && log.tail.length > 1)) {
+        const oldest = table.remove<Entry>(log.tail, 1);
         log.size = log.size - string.len(oldest?.text ?? "");
         // Entries that were evicted must not be added again.
-        log.filled = true;
-        log.whole = false;
+        log.isLoaded = true;
+        log.isComplete = false;
     }
 }
 
-/** Adds entries from before this start before the newer ones. `whole`: there are no others. */
-export function fillRecent(log: RoomLog, entries: Entry[], whole: boolean): void {
-    log.filled = true;
-    log.whole = whole;
+/** Adds entries from before this start before the newer ones. `isComplete`: there are no others. */
+export function fillTail(log: RoomLog, entries: Entry[], isComplete: boolean): void {
+    log.isLoaded = true;
+    log.isComplete = isComplete;
     for (const i of $range(entries.length, 1, -1)) {
         const entry = entries[i - 1];
         if (entry !== undefined) {
-            if (log.recent.length >= RECENT || log.size + string.len(entry.text) > RECENT_SIZE) {
-                log.whole = false;
+            if (log.tail.length >= TAIL || log.size + string.len(entry.text) > TAIL_SIZE) {
+                log.isComplete = false;
                 return;
             }
-            table.insert(log.recent, 1, entry);
+            table.insert(log.tail, 1, entry);
             log.size = log.size + string.len(entry.text);
         }
     }
@@ -151,8 +151,8 @@ export function restoreLogs(saved: LuaMap<string, RoomLog>): void {
     dropped = newestNumber();
     for (const [room, log] of saved) {
         logs.set(room, log);
-        log.settling = false;
-        log.past = undefined;
+        log.isClosingDue = false;
+        log.window = undefined;
         if (log.unwritten !== undefined) {
             beginOutage();
         }

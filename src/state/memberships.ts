@@ -5,11 +5,11 @@ import { monotonic } from "./clock";
 import * as jids from "util.jid";
 import * as time from "util.time";
 import * as options from "../options";
-import type { Held } from "./held";
+import type { InternedStanza } from "./interned";
 import type { Bookmark } from "./bookmarks";
 import type { CatchUp } from "./catchup";
 import type { Part } from "./logs";
-import { type Attachment, inLine, Phase, type Place, requestsOf, type SessionRequest, timersOf } from "./place";
+import { type Attachment, inSharedQueue, Phase, type Place, requestsOf, type SessionRequest, timersOf } from "./place";
 import { retireSent, reviveSent, type SentMessages } from "./sent";
 import { noteJoined } from "./sessions";
 import { forgetOccupants } from "./occupants";
@@ -55,7 +55,7 @@ export interface Membership {
     laterPassword?: string | undefined;
     /** The session that the room sees, and its presence. */
     shown?: string | undefined;
-    shownPresence?: Held | undefined;
+    shownPresence?: InternedStanza | undefined;
     /** The room has been shown that no session is attached. */
     shownDetached?: true | undefined;
     /** The last known bookmark of the room (XEP-0402). */
@@ -177,7 +177,7 @@ export function createMembership(username: string, room: string, nick: string): 
         username,
         occupant,
         room,
-        place: inLine(Phase.Lost),
+        place: inSharedQueue(Phase.Lost),
         attached: NO_SESSIONS,
         nick,
         wantedNick: nick,
@@ -304,12 +304,12 @@ export function hasAttached(membership: Membership): boolean {
 
 /** Whether a session is attached or has a pending join. */
 export function isUsed(membership: Membership): boolean {
-    return hasAttached(membership) || isAsked(queueOf(membership)) || isAsked(requestsOf(membership.place));
+    return hasAttached(membership) || hasRequest(queueOf(membership)) || hasRequest(requestsOf(membership.place));
 }
 
-function isAsked(requests: readonly SessionRequest[]): boolean {
+function hasRequest(requests: readonly SessionRequest[]): boolean {
     for (const request of requests) {
-        if (request.session !== undefined || request.held.length > 0) {
+        if (request.session !== undefined || request.queued.length > 0) {
             return true;
         }
     }
@@ -317,7 +317,7 @@ function isAsked(requests: readonly SessionRequest[]): boolean {
 }
 
 /** Returns the session with the join that the room is answering. It gets the answer although it may not be attached. */
-export function askingSession(membership: Membership): string | undefined {
+export function requestingSession(membership: Membership): string | undefined {
     const place = membership.place;
     if (place.phase === Phase.Joining) {
         return sessionOf(place.operation.request);

@@ -1,20 +1,20 @@
 // Shared lists of a room's occupants, see occupants.ts: the content at each position, and the lists of each room.
 
 import * as options from "../options";
-import type { Held } from "./held";
+import type { InternedStanza } from "./interned";
 
 /** A change of a list: the entry before and after. Undefined means no occupant. */
 interface Change {
     readonly nick: string;
-    readonly before: Held | undefined;
-    readonly after: Held | undefined;
+    readonly before: InternedStanza | undefined;
+    readonly after: InternedStanza | undefined;
 }
 
 /** A list of occupants that several accounts share. */
 export interface OccupantList {
     readonly room: string;
     /** The content after the last change. */
-    readonly occupants: LuaMap<string, Held>;
+    readonly occupants: LuaMap<string, InternedStanza>;
     count: number;
     /** Bytes of the presences, as XML. */
     size: number;
@@ -43,7 +43,7 @@ export interface OccupantReader {
 const lists = new LuaMap<string, OccupantList[]>();
 
 /** Creates a list without readers. */
-export function newList(room: string, occupants: LuaMap<string, Held>): OccupantList {
+export function newList(room: string, occupants: LuaMap<string, InternedStanza>): OccupantList {
     const list: OccupantList = {
         room,
         occupants,
@@ -57,8 +57,8 @@ export function newList(room: string, occupants: LuaMap<string, Held>): Occupant
         readerCount: 0,
         behind: 0,
     };
-    for (const [, held] of occupants) {
-        count(list, undefined, held);
+    for (const [, interned] of occupants) {
+        count(list, undefined, interned);
     }
     register(list);
     return list;
@@ -117,7 +117,7 @@ export function sortIn(list: OccupantList): void {
 }
 
 /** Returns the entry for a nick at a position. */
-export function entryAt(list: OccupantList, position: number, nick: string): Held | undefined {
+export function entryAt(list: OccupantList, position: number, nick: string): InternedStanza | undefined {
     for (const i of $range(position - list.settled + 1, list.log.length)) {
         const later = list.log[i - 1];
         if (later?.nick === nick) {
@@ -128,15 +128,15 @@ export function entryAt(list: OccupantList, position: number, nick: string): Hel
 }
 
 /** Returns the content at a position: the list's own table at the end, otherwise a copy. */
-export function contentAt(list: OccupantList, position: number): LuaMap<string, Held> {
+export function contentAt(list: OccupantList, position: number): LuaMap<string, InternedStanza> {
     return position === list.last ? list.occupants : copyAt(list, position);
 }
 
 /** Returns a copy of the content at a position. */
-export function copyAt(list: OccupantList, position: number): LuaMap<string, Held> {
-    const copy = new LuaMap<string, Held>();
-    for (const [nick, held] of list.occupants) {
-        copy.set(nick, held);
+export function copyAt(list: OccupantList, position: number): LuaMap<string, InternedStanza> {
+    const copy = new LuaMap<string, InternedStanza>();
+    for (const [nick, interned] of list.occupants) {
+        copy.set(nick, interned);
     }
     for (const i of $range(list.log.length, position - list.settled + 1, -1)) {
         const later = list.log[i - 1];
@@ -167,7 +167,7 @@ export function totalsOf(reader: OccupantReader): LuaMultiReturn<[number, number
 }
 
 /** Appends a change to a list. */
-export function append(list: OccupantList, nick: string, after: Held | undefined): void {
+export function append(list: OccupantList, nick: string, after: InternedStanza | undefined): void {
     const before = list.occupants.get(nick);
     if (after === undefined) {
         list.occupants.delete(nick);
@@ -179,14 +179,18 @@ export function append(list: OccupantList, nick: string, after: Held | undefined
     list.log.push({ nick, before, after });
 }
 
-function count(list: OccupantList, before: Held | undefined, after: Held | undefined): void {
+function count(list: OccupantList, before: InternedStanza | undefined, after: InternedStanza | undefined): void {
     list.count = list.count + countOf(after) - countOf(before);
     list.size = list.size + sizeOf(after) - sizeOf(before);
     list.sum = list.sum + markOf(after) - markOf(before);
 }
 
 /** Whether a list stays within the limits after a change. */
-export function fits(list: OccupantList, before: Held | undefined, after: Held | undefined): boolean {
+export function fits(
+    list: OccupantList,
+    before: InternedStanza | undefined,
+    after: InternedStanza | undefined,
+): boolean {
     return (
         after === undefined ||
         (list.count + 1 - countOf(before) <= options.maxOccupants &&
@@ -206,8 +210,8 @@ export function isSame(
     if (oneCount !== otherCount || sum !== otherSum) {
         return false;
     }
-    for (const [nick, held] of one.occupants) {
-        if (nick !== own && nick !== missing && other.occupants.get(nick) !== held) {
+    for (const [nick, interned] of one.occupants) {
+        if (nick !== own && nick !== missing && other.occupants.get(nick) !== interned) {
             return false;
         }
     }
@@ -224,17 +228,17 @@ function without(
     return $multi(list.count - countOf(first) - countOf(second), list.sum - markOf(first) - markOf(second));
 }
 
-function countOf(held: Held | undefined): number {
-    return held === undefined ? 0 : 1;
+function countOf(interned: InternedStanza | undefined): number {
+    return interned === undefined ? 0 : 1;
 }
 
 /** Returns the bytes of a presence, as XML. */
-export function sizeOf(held: Held | undefined): number {
-    return held === undefined ? 0 : string.len(held.text);
+export function sizeOf(interned: InternedStanza | undefined): number {
+    return interned === undefined ? 0 : string.len(interned.text);
 }
 
-function markOf(held: Held | undefined): number {
-    return held === undefined ? 0 : held.mark;
+function markOf(interned: InternedStanza | undefined): number {
+    return interned === undefined ? 0 : interned.mark;
 }
 
 /** Number of readers that have not seen the last change. */

@@ -4,7 +4,7 @@
 // account reads an entry that the room has not sent to it.
 
 import * as options from "../options";
-import { type Held, restoreHeld } from "./held";
+import { type InternedStanza, restoreInterned } from "./interned";
 import {
     append,
     contentAt,
@@ -33,7 +33,7 @@ const MAX_BEHIND = 64;
 const MAX_COMPARED = 4;
 
 /** Returns the presence of an occupant that the account has seen. */
-export function findOccupant(reader: OccupantReader, nick: string): Held | undefined {
+export function findOccupant(reader: OccupantReader, nick: string): InternedStanza | undefined {
     const list = reader.list;
     if (list === undefined || nick === reader.own) {
         return undefined;
@@ -44,22 +44,22 @@ export function findOccupant(reader: OccupantReader, nick: string): Held | undef
 /**
  * Iterates over all occupants that the account has seen, by nick. Only forgetOccupant() may change the list meanwhile.
  */
-export function eachOccupant(reader: OccupantReader): LuaIterable<LuaMultiReturn<[string, Held]>> {
+export function eachOccupant(reader: OccupantReader): LuaIterable<LuaMultiReturn<[string, InternedStanza]>> {
     const list = reader.list;
     const own = reader.own;
     const occupants = list === undefined ? undefined : contentAt(list, reader.position);
     let nick: string | undefined;
-    let held: Held | undefined;
+    let interned: InternedStanza | undefined;
     const step = () => {
         if (occupants !== undefined) {
-            [nick, held] = next(occupants, nick);
+            [nick, interned] = next(occupants, nick);
             if (nick !== undefined && nick === own) {
-                [nick, held] = next(occupants, nick);
+                [nick, interned] = next(occupants, nick);
             }
         }
-        return $multi(nick, held);
+        return $multi(nick, interned);
     };
-    return step as unknown as LuaIterable<LuaMultiReturn<[string, Held]>>;
+    return step as unknown as LuaIterable<LuaMultiReturn<[string, InternedStanza]>>;
 }
 
 /** Returns the number of occupants that the account has seen. */
@@ -70,22 +70,22 @@ export function countOccupants(reader: OccupantReader): number {
 /**
  * Caches the presence of an occupant. Returns false if there is no space; then no presence of the occupant is cached.
  */
-export function keepOccupant(room: string, reader: OccupantReader, nick: string, held: Held): boolean {
+export function keepOccupant(room: string, reader: OccupantReader, nick: string, interned: InternedStanza): boolean {
     if (reader.own === nick) {
         reader.own = undefined;
     }
-    if (passChange(reader, nick, held)) {
+    if (passChange(reader, nick, interned)) {
         return true;
     }
     const before = findOccupant(reader, nick);
-    if (before === held) {
+    if (before === interned) {
         return true;
     }
-    if (!hasSpace(reader, before, held)) {
+    if (!hasSpace(reader, before, interned)) {
         change(room, reader, nick, before, undefined);
         return false;
     }
-    change(room, reader, nick, before, held);
+    change(room, reader, nick, before, interned);
     return true;
 }
 
@@ -126,32 +126,32 @@ export function restoreReader(reader: OccupantReader): void {
     const list = reader.list;
     if (list !== undefined && !isRegistered(list)) {
         register(list);
-        for (const [, held] of list.occupants) {
-            restoreHeld(held);
+        for (const [, interned] of list.occupants) {
+            restoreInterned(interned);
         }
     }
 }
 
 /** Whether an account stays within the limits with the presence. */
-function hasSpace(reader: OccupantReader, before: Held | undefined, held: Held): boolean {
+function hasSpace(reader: OccupantReader, before: InternedStanza | undefined, interned: InternedStanza): boolean {
     const [count, size] = totalsOf(reader);
     const others = before === undefined ? count : count - 1;
     return (
-        sizeOf(held) <= options.maxCachedSize &&
+        sizeOf(interned) <= options.maxCachedSize &&
         others < options.maxOccupants &&
-        size - sizeOf(before) + sizeOf(held) <= options.maxRoomSize
+        size - sizeOf(before) + sizeOf(interned) <= options.maxRoomSize
     );
 }
 
 /** Moves a reader on if the room sends the list's next change. Returns whether it does. */
-function passChange(reader: OccupantReader, nick: string, held: Held | undefined): boolean {
+function passChange(reader: OccupantReader, nick: string, interned: InternedStanza | undefined): boolean {
     skipOwn(reader);
     const list = reader.list;
     if (list === undefined || reader.position === list.last) {
         return false;
     }
     const later = list.log[reader.position - list.settled];
-    if (later?.nick !== nick || later.after !== held) {
+    if (later?.nick !== nick || later.after !== interned) {
         return false;
     }
     moveOn(reader, list);
@@ -198,8 +198,8 @@ function change(
     room: string,
     reader: OccupantReader,
     nick: string,
-    before: Held | undefined,
-    after: Held | undefined,
+    before: InternedStanza | undefined,
+    after: InternedStanza | undefined,
 ): void {
     if (before === after) {
         return;
@@ -306,14 +306,14 @@ function moveReader(reader: OccupantReader, from: OccupantList, to: OccupantList
     if (!isSame(from, to, reader.own, missing)) {
         return false;
     }
-    const held = missing === undefined ? undefined : from.occupants.get(missing);
+    const interned = missing === undefined ? undefined : from.occupants.get(missing);
     const old = missing === undefined ? undefined : to.occupants.get(missing);
-    if (!fits(to, old, held)) {
+    if (!fits(to, old, interned)) {
         return false;
     }
     leave(reader, from);
-    if (missing !== undefined && old !== held) {
-        append(to, missing, held);
+    if (missing !== undefined && old !== interned) {
+        append(to, missing, interned);
         if (only !== undefined) {
             only.position = to.last;
         }

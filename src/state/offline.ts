@@ -1,11 +1,11 @@
 // Offline members that a room shows in its answer to a join (XEP-0045 7.2.3, presence broadcast of role "none").
 
 import * as options from "../options";
-import type { Held } from "./held";
+import type { InternedStanza } from "./interned";
 
 export interface OfflineMembers {
     /** Last unavailable presence by nick, or by `@` and the bare JID if the room names no nick. */
-    readonly presences: LuaMap<string, Held>;
+    readonly presences: LuaMap<string, InternedStanza>;
     count: number;
     /** Bytes of these, as XML. */
     size: number;
@@ -17,27 +17,27 @@ export function noMembers(): OfflineMembers {
 }
 
 /** Iterates over all members, by the keys of `presences`. */
-export function eachMember(members: OfflineMembers | undefined): LuaIterable<LuaMultiReturn<[string, Held]>> {
+export function eachMember(members: OfflineMembers | undefined): LuaIterable<LuaMultiReturn<[string, InternedStanza]>> {
     let key: string | undefined;
-    let held: Held | undefined;
+    let interned: InternedStanza | undefined;
     const step = () => {
         if (members !== undefined) {
-            [key, held] = next(members.presences, key);
+            [key, interned] = next(members.presences, key);
         }
-        return $multi(key, held);
+        return $multi(key, interned);
     };
-    return step as unknown as LuaIterable<LuaMultiReturn<[string, Held]>>;
+    return step as unknown as LuaIterable<LuaMultiReturn<[string, InternedStanza]>>;
 }
 
 /** Caches a member. Returns false if there is no space. */
-export function keepMember(members: OfflineMembers, key: string, held: Held): boolean {
-    const size = string.len(held.text);
+export function keepMember(members: OfflineMembers, key: string, interned: InternedStanza): boolean {
+    const size = string.len(interned.text);
     forgetMember(members, key);
     const isOver = members.count >= options.maxOccupants || members.size + size > options.maxRoomSize;
     if (isOver || size > options.maxCachedSize) {
         return false;
     }
-    members.presences.set(key, held);
+    members.presences.set(key, interned);
     members.count = members.count + 1;
     members.size = members.size + size;
     return true;
@@ -45,10 +45,10 @@ export function keepMember(members: OfflineMembers, key: string, held: Held): bo
 
 /** Removes a member that is online, or is no longer a member. */
 export function forgetMember(members: OfflineMembers, key: string): void {
-    const held = members.presences.get(key);
-    if (held !== undefined) {
+    const interned = members.presences.get(key);
+    if (interned !== undefined) {
         members.presences.delete(key);
         members.count = members.count - 1;
-        members.size = members.size - string.len(held.text);
+        members.size = members.size - string.len(interned.text);
     }
 }

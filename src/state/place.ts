@@ -1,6 +1,6 @@
 // The place of an account in a room, and the one presence that the room has not answered.
 
-import type { Held } from "./held";
+import type { InternedStanza } from "./interned";
 
 export const enum Phase {
     /** The account was in the room and will rejoin: a retry is scheduled. */
@@ -24,7 +24,7 @@ export function isKnownPhase(phase: string): boolean {
     return phases.has(phase);
 }
 
-/** A session asks to attach, or for another nick. The request is queued or part of the operation. */
+/** A session's request to attach, or for another nick. It is queued or part of the operation. */
 export interface SessionRequest {
     readonly kind: "join" | "rename";
     /** Cleared when the session ends or leaves. A new session with this full JID must not inherit the request. */
@@ -37,9 +37,9 @@ export interface SessionRequest {
     /** The client's presence as received. */
     readonly stanza: Stanza;
     /** Stanzas that the session has sent since, oldest first. They are sent when it is attached. */
-    held: Stanza[];
+    queued: Stanza[];
     /** Bytes of these, as XML. */
-    heldSize: number;
+    queuedSize: number;
 }
 
 /** An attached session: its last directed presence without addresses, and the id of that presence. */
@@ -53,7 +53,7 @@ export interface Attachment {
 /** The presence that an account shows in a room, and its session. */
 export interface Shown {
     readonly session: string | undefined;
-    readonly presence: Held | undefined;
+    readonly presence: InternedStanza | undefined;
 }
 
 /** A presence that the room has not answered. An error with another id is not its answer. */
@@ -75,7 +75,7 @@ export interface Join extends Sent {
     /** Nicks that the room has shown since. */
     shown: LuaSet<string>;
     /** A presence with our nick that arrived without 110. */
-    claimed: Held | undefined;
+    claimed: InternedStanza | undefined;
     /** When it was sent, by the monotonic clock. */
     readonly since: number;
     /** It has timed out. */
@@ -103,7 +103,7 @@ export interface Resync extends Sent {
 
 export interface Rename extends Sent {
     readonly kind: "rename";
-    /** Undefined: the account asks by itself. */
+    /** Undefined: the account changes its nick by itself. */
     readonly request: SessionRequest | undefined;
     /** The presence to restore if the room refuses. */
     readonly before: Shown;
@@ -118,7 +118,7 @@ export interface Leave extends Sent {
 
 /** The end of a phase without an operation: a place in the shared queue, or a timer. */
 export type Next =
-    | { readonly kind: "line" }
+    | { readonly kind: "queue" }
     | { readonly kind: "pause"; readonly timer: Timer }
     /** The room's archive is asked first. */
     | { readonly kind: "archive"; readonly timer: Timer };
@@ -175,14 +175,14 @@ export interface Leaving {
 export type Place = Lost | Joining | Entering | Joined | Leaving;
 
 /** Returns a place in the shared queue: the account is lost, or will leave. */
-export function inLine(phase: Phase.Lost | Phase.Leaving, tries = 0): Place {
-    return phase === Phase.Lost ? { phase, tries, next: { kind: "line" } } : { phase, tries, operation: undefined };
+export function inSharedQueue(phase: Phase.Lost | Phase.Leaving, tries = 0): Place {
+    return phase === Phase.Lost ? { phase, tries, next: { kind: "queue" } } : { phase, tries, operation: undefined };
 }
 
 /** Returns the timers of a place. */
 export function timersOf(place: Place): Timer[] {
     if (place.phase === Phase.Lost) {
-        return place.next.kind === "line" ? [] : [place.next.timer];
+        return place.next.kind === "queue" ? [] : [place.next.timer];
     }
     const timers: Timer[] = [];
     if (place.operation !== undefined) {

@@ -4,8 +4,8 @@ import { requestsOf, type SessionRequest } from "./place";
 import { type Membership, queueOf } from "./memberships";
 
 /** Largest number of stanzas queued for one session, and of their bytes as XML. */
-const MAX_HELD = 100;
-const MAX_HELD_SIZE = 262144;
+const MAX_QUEUED = 100;
+const MAX_QUEUED_SIZE = 262144;
 
 /** Creates a request without queued stanzas. */
 export function newRequest(
@@ -15,14 +15,14 @@ export function newRequest(
     nick: string,
     stanza: Stanza,
 ): SessionRequest {
-    return { kind, session, id, nick, isResync: false, stanza, held: [], heldSize: 0 };
+    return { kind, session, id, nick, isResync: false, stanza, queued: [], queuedSize: 0 };
 }
 
 /** Adds a request to the queue. A join replaces an earlier one of its session, which may be in flight. */
 export function enqueue(membership: Membership, request: SessionRequest): void {
     if (request.kind === "join" && request.session !== undefined) {
-        for (const stanza of takeHeld(membership, request.session)) {
-            holdStanza(request, stanza);
+        for (const stanza of takeQueued(membership, request.session)) {
+            queueStanza(request, stanza);
         }
         removeFromQueue(membership, request.session);
     }
@@ -51,7 +51,7 @@ function setQueue(membership: Membership, requests: SessionRequest[]): void {
 
 /** Whether a request still matters: its session waits, or has sent stanzas before it ended. */
 function isAlive(request: SessionRequest): boolean {
-    return request.session !== undefined || request.held.length > 0;
+    return request.session !== undefined || request.queued.length > 0;
 }
 
 /** Removes and returns the first request in the queue. */
@@ -118,10 +118,10 @@ export function hasPending(membership: Membership, except?: string): boolean {
 
 /** Removes the requests of a session. Returns its queued stanzas. */
 export function withdraw(membership: Membership, session: string): Stanza[] {
-    const held = takeHeld(membership, session);
+    const queued = takeQueued(membership, session);
     removeFromQueue(membership, session);
     disown(membership, session);
-    return held;
+    return queued;
 }
 
 /** A session has ended. Its queued stanzas are still sent if the room admits the account. */
@@ -159,24 +159,24 @@ function removeFromQueue(membership: Membership, session: string): void {
 }
 
 /** Removes and returns the queued stanzas of a session. */
-function takeHeld(membership: Membership, session: string): Stanza[] {
+function takeQueued(membership: Membership, session: string): Stanza[] {
     const request = pendingJoin(membership, session);
     if (request === undefined) {
         return [];
     }
-    const held = request.held;
-    request.held = [];
-    request.heldSize = 0;
-    return held;
+    const queued = request.queued;
+    request.queued = [];
+    request.queuedSize = 0;
+    return queued;
 }
 
 /** Queues a stanza until the session is attached. Returns false if there is no space. */
-export function holdStanza(request: SessionRequest, stanza: Stanza): boolean {
-    const size = request.heldSize + string.len(tostring(stanza));
-    if (request.held.length >= MAX_HELD || size > MAX_HELD_SIZE) {
+export function queueStanza(request: SessionRequest, stanza: Stanza): boolean {
+    const size = request.queuedSize + string.len(tostring(stanza));
+    if (request.queued.length >= MAX_QUEUED || size > MAX_QUEUED_SIZE) {
         return false;
     }
-    request.held.push(stanza);
-    request.heldSize = size;
+    request.queued.push(stanza);
+    request.queuedSize = size;
     return true;
 }

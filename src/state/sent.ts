@@ -22,7 +22,7 @@ export interface SentMessages {
     /** Messages to occupants. Only errors come back. */
     readonly private: SentMessage[];
     /** Ids of the last answered messages, because an error may come twice. */
-    readonly answered: string[];
+    readonly answeredIds: string[];
 }
 
 /** Largest number of messages per account and room. */
@@ -37,7 +37,7 @@ const LIFETIME = 300;
 const retired = cache.new<SentMessages>(256);
 
 export function newSent(): SentMessages {
-    return { groupchat: [], private: [], answered: [] };
+    return { groupchat: [], private: [], answeredIds: [] };
 }
 
 /** Records the session that sent a message. */
@@ -101,8 +101,8 @@ function findRefused(sent: SentMessages, from: string, id: string | undefined): 
         if (message !== undefined) {
             return message;
         }
-        for (const answered of sent.answered) {
-            if (answered === id) {
+        for (const answeredIds of sent.answeredIds) {
+            if (answeredIds === id) {
                 return undefined;
             }
         }
@@ -137,10 +137,10 @@ function takeByAddress(messages: SentMessage[], to: string): SentMessage | undef
 
 function noteAnswered(sent: SentMessages, message: SentMessage): void {
     if (message.id !== undefined) {
-        if (sent.answered.length >= MAX_ANSWERED) {
-            table.remove(sent.answered, 1);
+        if (sent.answeredIds.length >= MAX_ANSWERED) {
+            table.remove(sent.answeredIds, 1);
         }
-        sent.answered.push(message.id);
+        sent.answeredIds.push(message.id);
     }
 }
 

@@ -14,8 +14,8 @@ import {
 } from "./memberships";
 import { type Known, deliveries, restoreDeliveries } from "./deliveries";
 import { addFormerOccupant, type FormerOccupants, formerOccupants, restoreFormerOccupants } from "./former";
-import { inLine, isKnownPhase, Phase } from "./place";
-import { type Held, restoreHeld } from "./held";
+import { inSharedQueue, isKnownPhase, Phase } from "./place";
+import { type InternedStanza, restoreInterned } from "./interned";
 import { restoreReader } from "./occupants";
 import { newView, outdate } from "./view";
 import { convert } from "./upgrade";
@@ -116,7 +116,7 @@ function restoreMembership(membership: Membership, isOld: boolean): void {
     }
     restoreEmpty(membership);
     if (!isKnownPhase(membership.place.phase)) {
-        membership.place = inLine(Phase.Lost);
+        membership.place = inSharedQueue(Phase.Lost);
     }
     if (isOld) {
         membership.part = undefined;
@@ -134,9 +134,9 @@ function restoreMembership(membership: Membership, isOld: boolean): void {
     }
 }
 
-function restorePresence(presence: Held | undefined): void {
+function restorePresence(presence: InternedStanza | undefined): void {
     if (presence !== undefined) {
-        restoreHeld(presence);
+        restoreInterned(presence);
     }
 }
 

@@ -2,11 +2,11 @@
 
 import type { CatchUp } from "./catchup";
 import * as jids from "util.jid";
-import { type Held, hold, restoreHeld } from "./held";
+import { type InternedStanza, intern, restoreInterned } from "./interned";
 import { isAttached, livenessOf, type Membership, now } from "./memberships";
-import { inLine, type Join, Phase, type Place } from "./place";
+import { inSharedQueue, type Join, Phase, type Place } from "./place";
 import { enqueue, newRequest } from "./queue";
-import { setSelf } from "./self";
+import { setSelf } from "./own-presence";
 import { keepOccupant } from "./view";
 
 interface FormerRequest {
@@ -28,7 +28,7 @@ interface Former {
     renaming: unknown;
     newcomer: string;
     joinId: string;
-    claimed: Held;
+    claimed: InternedStanza;
     batched: boolean;
     timer: Timer;
     tries: number;
@@ -36,12 +36,12 @@ interface Former {
     checking: boolean;
     unanswered: number;
     unreflected: unknown;
-    occupants: LuaMap<string, Held>;
+    occupants: LuaMap<string, InternedStanza>;
     shownPresence: Stanza;
     occupantCount: number;
     occupantSize: number;
     self: Stanza;
-    presenceOfRoom: Held;
+    presenceOfRoom: InternedStanza;
     subject: Stanza;
     incomplete: boolean;
     nonAnonymous: boolean;
@@ -94,7 +94,7 @@ export function convert(membership: Membership): boolean {
     if (former.unanswered !== undefined && former.unanswered > 0) {
         livenessOf(membership).unanswered = former.unanswered;
     }
-    membership.shownPresence = former.shownPresence === undefined ? undefined : hold(former.shownPresence);
+    membership.shownPresence = former.shownPresence === undefined ? undefined : intern(former.shownPresence);
     showFormer(membership, former);
     membership.place = placeOf(membership, former);
     takeRequests(membership, former);
@@ -107,16 +107,16 @@ export function convert(membership: Membership): boolean {
 
 function showFormer(membership: Membership, former: Partial<Former>): void {
     const view = membership.view;
-    for (const [nick, held] of former.occupants ?? new LuaMap()) {
-        restoreHeld(held);
-        keepOccupant(membership.room, view, nick, held);
+    for (const [nick, interned] of former.occupants ?? new LuaMap()) {
+        restoreInterned(interned);
+        keepOccupant(membership.room, view, nick, interned);
     }
     if (former.self !== undefined) {
         setSelf(membership, jids.resource(former.self.attr.from ?? "") ?? "", former.self);
     }
     view.room = former.presenceOfRoom;
     view.isRoomFirst = former.presenceOfRoom === undefined ? undefined : true;
-    view.subject = former.subject === undefined ? undefined : hold(former.subject);
+    view.subject = former.subject === undefined ? undefined : intern(former.subject);
     view.nonAnonymous = former.nonAnonymous === true ? true : undefined;
     view.logged = former.logged === true ? true : undefined;
     if (former.incomplete === true || former.occupants === undefined) {
@@ -130,7 +130,7 @@ function placeOf(membership: Membership, former: Partial<Former>): Place {
     const tries = former.tries ?? 0;
     const { phase, request, resync } = former;
     if (phase === Phase.Leaving) {
-        return inLine(Phase.Leaving, tries);
+        return inSharedQueue(Phase.Leaving, tries);
     }
     if (phase === Phase.Joining && request !== undefined) {
         return {
@@ -145,7 +145,7 @@ function placeOf(membership: Membership, former: Partial<Former>): Place {
     if (phase === Phase.Joined || (phase === Phase.Entering && resync === undefined)) {
         return { phase: Phase.Joined, tries, since: now() };
     }
-    return inLine(Phase.Lost, tries);
+    return inSharedQueue(Phase.Lost, tries);
 }
 
 /** The session that asked counted as attached before the room had answered. */

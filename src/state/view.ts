@@ -1,6 +1,6 @@
 // The cache of a room for an account, from which later joins are served. Missing parts take no memory.
 
-import type { Held } from "./held";
+import type { InternedStanza } from "./interned";
 import type { OccupantReader } from "./occupant-list";
 import { forgetOccupants, keepOccupant as keep } from "./occupants";
 import type { OfflineMembers } from "./offline";
@@ -9,17 +9,17 @@ import type { OfflineMembers } from "./offline";
 export interface RoomView extends OccupantReader {
     /** Members that the room has shown as offline. */
     offline?: OfflineMembers | undefined;
-    /** The account's own presence, see self.ts. */
-    self?: Held | undefined;
+    /** The account's own presence, see own-presence.ts. */
+    self?: InternedStanza | undefined;
     /** The nick of that presence, if it is not `own`: another occupant has it, or the account is about to have another. */
     selfNick?: string | undefined;
     /** The own presence has the account's JID, which the room shows to moderators and to the account itself only. */
     isJidHidden?: true | undefined;
     /** Presence of the room itself: its avatar and capabilities. */
-    room?: Held | undefined;
+    room?: InternedStanza | undefined;
     /** Whether the room sends it before the occupants. Otherwise it comes after the subject. */
     isRoomFirst?: true | undefined;
-    subject?: Held | undefined;
+    subject?: InternedStanza | undefined;
     /**
      * Why the room itself must answer a join. `incomplete`: some presence is not cached. `outdated`: the room would
      * show occupants in another form now, with or without JIDs.
@@ -49,11 +49,11 @@ export function clearView(view: RoomView): void {
 }
 
 /** Caches the presence of an occupant. Returns false if there is no space. */
-export function keepOccupant(room: string, view: RoomView, nick: string, held: Held): boolean {
+export function keepOccupant(room: string, view: RoomView, nick: string, interned: InternedStanza): boolean {
     if (nick === view.own && view.self !== undefined) {
         view.selfNick ??= nick;
     }
-    const isKept = keep(room, view, nick, held);
+    const isKept = keep(room, view, nick, interned);
     if (!isKept) {
         view.stale = "incomplete";
     }

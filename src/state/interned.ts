@@ -10,7 +10,7 @@ import { weightOf } from "../weight";
 import { isSameElement } from "../stanzas";
 import { textOf } from "../text";
 
-export interface Held {
+export interface InternedStanza {
     /** The XML after the name, without `to`. */
     readonly text: string;
     /** A random number, equal for equal text. Sums of marks distinguish most sets of presences. */
@@ -26,11 +26,11 @@ function nextMark(): number {
 }
 
 /** Presences by text. An entry ends with the last membership that refers to it. */
-const held = setmetatable(new LuaMap<string, Held>(), { __mode: "v" });
+const internedStanzas = setmetatable(new LuaMap<string, InternedStanza>(), { __mode: "v" });
 
 /** The last stanza and its result: a local room passes the same table for all accounts. */
 let source: Stanza | undefined;
-let latest: Held | undefined;
+let latest: InternedStanza | undefined;
 
 /** Largest size of a stanza table, as a multiple of its XML. An ordinary presence takes four or five times its XML. */
 const TREE = 8;
@@ -44,15 +44,15 @@ export function mayKeep(stanza: Stanza): boolean {
 }
 
 /** Returns a presence in the form that later joins receive. */
-export function hold(presence: Stanza): Held {
+export function intern(presence: Stanza): InternedStanza {
     if (presence === source && latest !== undefined) {
         return latest;
     }
     const text = textOf(toldAgain(presence));
-    let found = held.get(text);
+    let found = internedStanzas.get(text);
     if (found === undefined) {
         found = { text, mark: nextMark() };
-        held.set(text, found);
+        internedStanzas.set(text, found);
     }
     source = presence;
     latest = found;
@@ -60,27 +60,27 @@ export function hold(presence: Stanza): Held {
 }
 
 /** Takes over a presence of the previous instance, so that equal text is shared again. */
-export function restoreHeld(presence: Held): void {
+export function restoreInterned(presence: InternedStanza): void {
     const former: { mark?: number } = presence;
     former.mark ??= nextMark();
-    held.set(presence.text, presence);
+    internedStanzas.set(presence.text, presence);
 }
 
 /**
  * Returns a presence as a stanza without `to`. Undefined for invalid XML. Parsed each time, because a table takes much
  * more memory than text.
  */
-export function stanzaOf(presence: Held): Stanza | undefined {
+export function stanzaOf(presence: InternedStanza): Stanza | undefined {
     return xml.parse(`<presence${presence.text}`);
 }
 
 /** Returns a message, likewise. */
-export function messageOf(message: Held): Stanza | undefined {
+export function messageOf(message: InternedStanza): Stanza | undefined {
     return xml.parse(`<message${message.text}`);
 }
 
 /** Whether two presences are equal, apart from the `id`. */
-export function isSamePresence(one: Held, other: Held): boolean {
+export function isSamePresence(one: InternedStanza, other: InternedStanza): boolean {
     if (one === other) {
         return true;
     }

@@ -3,16 +3,16 @@
 import * as st from "util.stanza";
 import { noteDrop } from "../state/counters";
 import type { Membership } from "../state/memberships";
-import { holdStanza, pendingJoin } from "../state/queue";
+import { queueStanza, pendingJoin } from "../state/queue";
 
 /** Queues a stanza of a session with a pending join. Undefined without a pending join. */
-export function hold(membership: Membership, session: ClientSession, stanza: Stanza): Handled {
+export function queueUntilJoined(membership: Membership, session: ClientSession, stanza: Stanza): Handled {
     const request = pendingJoin(membership, session.full_jid);
     if (request === undefined) {
         return undefined;
     }
     const type = stanza.attr.type;
-    if (!holdStanza(request, st.clone(stanza)) && type !== "error" && type !== "result") {
+    if (!queueStanza(request, st.clone(stanza)) && type !== "error" && type !== "result") {
         noteDrop("limit");
         session.send(st.error_reply(stanza, "wait", "resource-constraint", undefined, membership.room));
     }

@@ -2,7 +2,7 @@
 
 import * as st from "util.stanza";
 import { MUC_USER } from "../namespaces";
-import { hold, isSamePresence, stanzaOf } from "./held";
+import { intern, isSamePresence, stanzaOf } from "./interned";
 import type { Membership } from "./memberships";
 
 /** Returns the account's own presence without status codes. The caller may change it. */
@@ -31,7 +31,7 @@ export function setSelf(membership: Membership, nick: string, presence: Stanza):
     if (isHidden) {
         item.attr.jid = undefined;
     }
-    const self = hold(copy);
+    const self = intern(copy);
     view.self = self;
     view.selfNick = nick === view.own ? undefined : nick;
     view.isJidHidden = isHidden ? true : undefined;

@@ -1,0 +1,137 @@
+// Sends joins: of sessions, in the order of the queue. The timeout is set before anything is sent.
+
+import * as id from "util.id";
+import * as st from "util.stanza";
+import * as options from "../options";
+import { presenceIdFor, sendPresence } from "../send/upstream";
+import { forgetRoom, hasAttached, type Membership, queueOf, setPlace, triesOf } from "../state/memberships";
+import { type Join, type Joining, Phase, type SessionRequest } from "../state/place";
+import { takeNext } from "../state/queue";
+import { save } from "../state/store";
+import { after } from "../turn";
+import { type JoinParts, newJoin } from "./operations";
+import { joinToShow } from "./shown";
+
+/** Seconds for which an unanswered join may delay the next request. */
+export const TURN = 5;
+
+type TimeoutHandler = (this: void, membership: Membership, join: Join) => void;
+
+let onTimeout: TimeoutHandler | undefined;
+
+/** Registers the handler of joins that time out. It may send other joins, so this file cannot import it. */
+export function onJoinTimeout(handler: TimeoutHandler): void {
+    onTimeout = handler;
+}
+
+/** A join has timed out. */
+function timedOut(this: void, membership: Membership, join: Join): void {
+    onTimeout?.(membership, join);
+}
+
+/** Creates a join with a timeout in seconds. */
+export function newTimedJoin(membership: Membership, parts: JoinParts, seconds = options.answerTimeout): Join {
+    return newJoin(membership, parts, seconds, timedOut);
+}
+
+/**
+ * Sends a session's join to the room. `earlier` are unanswered joins. `unconfirmed` is the nick of a leave that may be
+ * lost: a second leave goes first, or an account that is still in would get no occupants and no subject.
+ */
+export function enter(
+    membership: Membership,
+    request: SessionRequest,
+    earlier: Join[] = [],
+    unconfirmed?: string,
+): void {
+    const isReturn = hasAttached(membership);
+    if (!isReturn) {
+        forgetRoom(membership);
+    }
+    const key = presenceIdFor(membership, request.id);
+    const isFirst = !membership.established && unconfirmed === undefined;
+    const parts = {
+        id: key,
+        nick: request.nick,
+        request,
+        isReturn,
+        isDoubtful: membership.established === true,
+        isFirst,
+    };
+    const join = newTimedJoin(membership, parts);
+    beginJoin(membership, join, earlier);
+    if (!membership.established) {
+        save(membership.username);
+    }
+    if (unconfirmed !== undefined) {
+        sendPresence(membership, st.presence({ type: "unavailable" }), unconfirmed, id.medium());
+    }
+    sendPresence(membership, joinToShow(membership, request), request.nick, key);
+}
+
+/** Makes a join the operation of an account that is not in the room. */
+export function beginJoin(membership: Membership, join: Join, earlier: Join[]): void {
+    membership.nick = join.nick;
+    const before = membership.place;
+    setPlace(membership, {
+        phase: Phase.Joining,
+        tries: triesOf(membership),
+        operation: join,
+        earlier,
+        mayBeIn: before.phase === Phase.Joining && (before.mayBeIn || before.operation.isOverdue),
+        turn: undefined,
+    });
+    waitForTurn(membership);
+}
+
+/** Serves the next request in the queue soon, even if the room has not answered the join before it. */
+export function waitForTurn(membership: Membership): void {
+    const place = membership.place;
+    if (place.phase === Phase.Joining && place.turn === undefined && queueOf(membership).length > 0) {
+        place.turn = after(TURN, () => {
+            place.turn = undefined;
+            if (membership.place === place) {
+                takeTurn(membership, place);
+            }
+        });
+    }
+}
+
+function takeTurn(membership: Membership, place: Joining): void {
+    if (place.operation.isShowing) {
+        place.operation.isShowing = false;
+        waitForTurn(membership);
+        return;
+    }
+    const request = takeNext(membership);
+    if (request !== undefined) {
+        place.operation.isOverdue = true;
+        place.earlier.push(place.operation);
+        enter(membership, request, place.earlier);
+    }
+}
+
+/** Restarts the timeout of a join. */
+export function limitJoin(membership: Membership, join: Join, seconds = options.answerTimeout): void {
+    join.timer = after(seconds, () => {
+        timedOut(membership, join);
+    });
+}
+
+/**
+ * Sends the next queued join after a session's join has failed. Without one, an earlier join may still be answered.
+ * Returns whether there is either.
+ */
+export function tryNext(membership: Membership, place: Joining): boolean {
+    const request = takeNext(membership);
+    if (request !== undefined) {
+        enter(membership, request, place.earlier);
+        return true;
+    }
+    const join = table.remove<Join>(place.earlier);
+    if (join !== undefined) {
+        beginJoin(membership, join, place.earlier);
+        return true;
+    }
+    return false;
+}

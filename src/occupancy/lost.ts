@@ -1,0 +1,202 @@
+// Failed joins, loss and rejoin: the account is not in a room although it should be.
+
+import * as id from "util.id";
+import * as st from "util.stanza";
+import { catchUp, dropQuestion } from "../archive/catchup";
+import { fork } from "../send/fork";
+import { selfPing } from "../send/ping";
+import { refusalOf } from "../send/rules";
+import { sendPresence } from "../send/upstream";
+import { shouldRejoin, noteRefusal } from "../state/bookmarks";
+import { detachAll, dropMembership, isCurrent, type Membership, setPlace, triesOf } from "../state/memberships";
+import { type Join, type Joining, Phase } from "../state/place";
+import { takeNext } from "../state/queue";
+import { save } from "../state/store";
+import { after } from "../turn";
+import { beginJoin, enter, limitJoin, newTimedJoin, onJoinTimeout, tryNext } from "./enter";
+import { leave, leaveIfUnused, leaveUnheard, over, retryLeave, TRIES_UNTIL_TOLD } from "./leave";
+import { isUnheard, ownJoin, ownTimeLimit, pause, recall, removeJoin, sendOwnJoin, timeLeft } from "./operations";
+import { refuseQueue, refuseUnanswered } from "./refuse";
+import { technicalRemoval } from "./replay";
+
+/** Attempts after which the account rejoins without an answer of the room's archive. */
+const TRIES_FOR_ARCHIVE = 4;
+
+/** Timeout of the catch-up from the room's archive, over all pages, in seconds. */
+const ARCHIVE_TIMEOUT = 600;
+
+/**
+ * The account is out although it should be in, and will rejoin. Sessions are told only if this takes too long, and may
+ * then join by themselves.
+ */
+export function lost(membership: Membership): void {
+    recall(membership);
+    const tries = triesOf(membership) + 1;
+    membership.nick = membership.wantedNick;
+    setPlace(membership, {
+        phase: Phase.Lost,
+        tries,
+        next: { kind: "pause", timer: rejoinAfter(membership, pause(tries)) },
+    });
+    dropQuestion(membership);
+    if (leaveIfUnused(membership)) {
+        return;
+    }
+    if (isUnheard(membership)) {
+        leaveUnheard(membership);
+    } else if (tries === TRIES_UNTIL_TOLD) {
+        fork(membership, technicalRemoval(membership));
+        detachAll(membership);
+    }
+}
+
+/** The room is unreachable: the account is lost, and pending joins fail. */
+export function unreached(membership: Membership): void {
+    lost(membership);
+    refuseQueue(membership);
+    leaveIfUnused(membership);
+}
+
+export function rejoinAfter(membership: Membership, seconds: number): Timer {
+    return after(seconds, () => {
+        rejoin(membership);
+    });
+}
+
+/**
+ * Rejoins, and fetches missed messages first. Until the archive has answered the account is still lost, and a presence
+ * of the room answers no join.
+ */
+export function rejoin(membership: Membership): void {
+    const before = membership.place;
+    if (before.phase === Phase.Lost && before.next.kind === "archive") {
+        return;
+    }
+    const timer = after(ARCHIVE_TIMEOUT, () => {
+        lost(membership);
+    });
+    recall(membership);
+    setPlace(membership, { phase: Phase.Lost, tries: triesOf(membership), next: { kind: "archive", timer } });
+    const place = membership.place;
+    if (!membership.established) {
+        joinAgain(membership);
+        return;
+    }
+    catchUp(membership, (outcome) => {
+        if (membership.place !== place) {
+            return;
+        }
+        if (outcome === "unreached" && triesOf(membership) < TRIES_FOR_ARCHIVE) {
+            unreached(membership);
+        } else {
+            joinAgain(membership);
+        }
+    });
+}
+
+/** Sends the account's own join. */
+export function joinAgain(membership: Membership): void {
+    const refusal = refusalOf(membership);
+    if (refusal !== undefined) {
+        joinForbidden(membership, refusal);
+        return;
+    }
+    const join = newTimedJoin(membership, ownJoin(membership, true), ownTimeLimit(membership));
+    beginJoin(membership, join, []);
+    sendOwnJoin(membership, join);
+    makeSure(membership, join);
+}
+
+/** This server's rules forbid the automatic join. A client's join has passed the same rules. */
+function joinForbidden(membership: Membership, error: Stanza): void {
+    const [type, condition] = error.get_error();
+    const request = takeNext(membership);
+    if (request !== undefined) {
+        enter(membership, request);
+    } else if (type === "wait") {
+        lost(membership);
+    } else {
+        module.log("warn", "This server forbids %s to join %s: %s", membership.username, membership.room, condition);
+        noteRefusal(membership, condition);
+        fork(membership, technicalRemoval(membership));
+        detachAll(membership);
+        membership.ending = undefined;
+        if (membership.established) {
+            retryLeave(membership, 1);
+        } else {
+            dropMembership(membership);
+        }
+        save(membership.username);
+    }
+}
+
+/**
+ * Sends a ping after a join. The room answers it after its answer to the join. If no subject has come by then, the room
+ * did not treat our presence as a join.
+ */
+export function makeSure(membership: Membership, join: Join): void {
+    selfPing(membership, () => {
+        const place = membership.place;
+        if (place.phase === Phase.Entering && place.operation === join && isCurrent(membership)) {
+            startOver(membership);
+        }
+    });
+}
+
+/**
+ * The room treated the join as a presence update, as ejabberd does while the account is still in. It will send the
+ * occupants only after a leave.
+ */
+function startOver(membership: Membership): void {
+    recall(membership);
+    const join = newTimedJoin(membership, ownJoin(membership, false));
+    beginJoin(membership, join, []);
+    sendPresence(membership, st.presence({ type: "unavailable" }), join.nick, id.medium());
+    sendOwnJoin(membership, join);
+}
+
+/** A join has timed out. */
+function joinUnanswered(membership: Membership, join: Join): void {
+    const place = membership.place;
+    if (place.phase !== Phase.Joining) {
+        return;
+    }
+    if (join !== place.operation) {
+        removeJoin(place.earlier, join);
+        refuseUnanswered(membership, join.request);
+    } else if (timeLeft(join) > 0) {
+        limitJoin(membership, join, timeLeft(join));
+    } else if (join.request === undefined) {
+        unreached(membership);
+    } else {
+        join.isOverdue = true;
+        refuseUnanswered(membership, join.request);
+        joinFailed(membership, place);
+    }
+}
+
+onJoinTimeout(joinUnanswered);
+
+/** A session's join has failed. Joins again if the account must be in the room. */
+export function joinFailed(membership: Membership, place: Joining): void {
+    if (tryNext(membership, place)) {
+        return;
+    }
+    if (shouldRejoin(membership)) {
+        lost(membership);
+    } else {
+        giveUp(membership, place);
+    }
+}
+
+/** Ends the attempts. After a timeout the room may still have admitted us, so send a leave. */
+export function giveUp(membership: Membership, place: Joining): void {
+    // A client that was already joined would read the error as a failed nick change.
+    fork(membership, technicalRemoval(membership));
+    if (place.mayBeIn || place.operation.isOverdue) {
+        detachAll(membership);
+        leave(membership, st.presence({ type: "unavailable" }));
+    } else {
+        over(membership);
+    }
+}
