@@ -1088,7 +1088,7 @@ end
 -- Tests on stanzas that util.stanza does not have.
 local minimix_stanzas = {}
 do
-local prepared, isSameAttributes, kept
+local prepared, removeCodes, hasElement, isSameAttributes, kept
 local DELAY = namespaces.DELAY
 local HINTS = namespaces.HINTS
 local MUC_USER = namespaces.MUC_USER
@@ -1096,6 +1096,52 @@ local STANZA_ID = namespaces.STANZA_ID
 
 function prepared(nick)
     return encodings.stringprep.nodeprep(nick) or encodings.stringprep.resourceprep(nick) or nick
+end
+
+--- Whether two elements have the same name, attributes and children, in this order. `ignored` is an attribute to ignore.
+function minimix_stanzas.isSameElement(one, other, ignored)
+    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
+        return false
+    end
+    local children = one
+    local others = other
+    if #children ~= #others then
+        return false
+    end
+    for i = 0, #children - 1 do
+        local child = children[i + 1]
+        local counterpart = others[i + 1]
+        if type(child) == "table" and type(counterpart) == "table" then
+            if not minimix_stanzas.isSameElement(child, counterpart) then
+                return false
+            end
+        elseif child ~= counterpart then
+            return false
+        end
+    end
+    return true
+end
+
+function removeCodes(presence)
+    local opt_2 = presence:get_child("x", MUC_USER)
+    if opt_2 ~= nil then
+        opt_2:maptags(function(tag)
+            if tag.name == "status" then
+                return nil
+            else
+                return tag
+            end
+        end)
+    end
+end
+
+function hasElement(presence, element)
+    for _, tag in ipairs(presence.tags) do
+        if minimix_stanzas.isSameElement(tag, element) then
+            return true
+        end
+    end
+    return false
 end
 
 function isSameAttributes(one, other, ignored)
@@ -1129,38 +1175,15 @@ function minimix_stanzas.isSameNick(one, other)
     return one == other or prepared(one) == prepared(other)
 end
 
---- Whether two elements have the same name, attributes and children, in this order. `ignored` is an attribute to ignore.
-function minimix_stanzas.isSameElement(one, other, ignored)
-    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
-        return false
-    end
-    local children = one
-    local others = other
-    if #children ~= #others then
-        return false
-    end
-    for i = 0, #children - 1 do
-        local child = children[i + 1]
-        local counterpart = others[i + 1]
-        if type(child) == "table" and type(counterpart) == "table" then
-            if not minimix_stanzas.isSameElement(child, counterpart) then
-                return false
-            end
-        elseif child ~= counterpart then
-            return false
-        end
-    end
-    return true
-end
-
---- Whether two presences of an occupant are equal, in any order of their children.
-function minimix_stanzas.isSameContent(one, other)
+--- Whether two presences of an occupant are equal, in any order of their children. Removes their status codes.
+function minimix_stanzas.hasSameContent(one, other)
     if one.attr.from ~= other.attr.from or #one.tags ~= #other.tags then
         return false
     end
+    removeCodes(one)
+    removeCodes(other)
     for _, tag in ipairs(one.tags) do
-        local counterpart = other:get_child(tag.name, tag.attr.xmlns)
-        if counterpart == nil or not minimix_stanzas.isSameElement(tag, counterpart) then
+        if not hasElement(other, tag) then
             return false
         end
     end
@@ -3949,89 +3972,6 @@ function settings_blocklist.isBlocked(username, room, nick)
 end
 end
 
--- src/state/own-presence.ts
---
--- The account's own presence in a room. It is stored in the form that other occupants see, so that their copies share it.
-local state_own_presence = {}
-do
-local itemIn, withoutStatus
-local MUC_USER = namespaces.MUC_USER
-local intern = state_interned.intern
-local isSamePresence = state_interned.isSamePresence
-local stanzaOf = state_interned.stanzaOf
-
-function itemIn(presence)
-    local opt_7 = presence:get_child("x", MUC_USER)
-    return opt_7 and opt_7:get_child("item")
-end
-
-function withoutStatus(presence)
-    local copy = st.clone(presence)
-    copy.attr.to = nil
-    local x = copy:get_child("x", MUC_USER)
-    if x ~= nil then
-        x:maptags(function(tag)
-            if tag.name == "status" then
-                return nil
-            else
-                return tag
-            end
-        end)
-    end
-    return copy
-end
-
---- Returns the account's own presence without status codes. The caller may change it.
-function state_own_presence.selfOf(membership)
-    local view = membership.view
-    local self_
-    if view.self ~= nil then
-        self_ = stanzaOf(view.self)
-    end
-    if self_ == nil then
-        return nil
-    end
-    self_.attr.id = nil
-    local item
-    if view.isJidHidden == true then
-        item = itemIn(self_)
-    end
-    if item ~= nil then
-        item.attr.jid = membership.occupant
-    end
-    return self_
-end
-
---- Caches the account's own presence. Returns whether it has changed.
-function state_own_presence.setSelf(membership, nick, presence)
-    local view = membership.view
-    local before = view.self
-    local wasHidden = view.isJidHidden
-    local copy = withoutStatus(presence)
-    local item
-    if not view.nonAnonymous then
-        item = itemIn(copy)
-    end
-    local isHidden = (item and item.attr.jid) == membership.occupant
-    if isHidden then
-        item.attr.jid = nil
-    end
-    local self_ = intern(copy)
-    view.self = self_
-    if nick == view.own then
-        view.selfNick = nil
-    else
-        view.selfNick = nick
-    end
-    if isHidden then
-        view.isJidHidden = true
-    else
-        view.isJidHidden = nil
-    end
-    return before == nil or view.isJidHidden ~= wasHidden or not isSamePresence(before, self_)
-end
-end
-
 -- src/state/limits.ts
 --
 -- Limits of requests per account, so that no account can disturb others.
@@ -4091,11 +4031,19 @@ end
 -- Runs long work in slices of some milliseconds, so that the server handles other events in between.
 local slices = {}
 do
-local slice, takeStep, SLICE, BREAK, work, scheduled, slicing
+local slice, schedule, takeStep, SLICE, BREAK, work, scheduled, slicing, spent, ended
 local inTurn = minimix_turn.inTurn
 
+--- Starts some work after the current event.
+function slices.inLaterSlices(step)
+    work[#work + 1] = step
+    if not scheduled and not slicing then
+        schedule()
+    end
+end
+
 function slice()
-    local started = time.monotonic()
+    local started = time.monotonic() - spent
     slicing = true
     local step = table.remove(work, 1)
     while step ~= nil do
@@ -4107,14 +4055,21 @@ function slice()
         end
     end
     slicing = false
+    ended = time.monotonic()
+    spent = ended - started
     if #work > 0 then
-        scheduled = true
-        module:add_timer(BREAK, function()
-            scheduled = false
-            slice()
-            return nil
-        end)
+        schedule()
     end
+end
+
+function schedule()
+    scheduled = true
+    module:add_timer(BREAK, function()
+        scheduled = false
+        spent = 0
+        slice()
+        return nil
+    end)
 end
 
 function takeStep(step)
@@ -4132,16 +4087,23 @@ BREAK = 0
 work = {}
 scheduled = false
 slicing = false
+spent = 0
+ended = 0
 
---- Starts some work. One slice runs at once, the rest later, in turn with other work.
+--- Starts some work. One slice runs at once, if there is time, and the rest later, in turn with other work.
 function slices.inSlices(step)
-    work[#work + 1] = step
-    if not scheduled and not slicing then
+    if time.monotonic() - ended > SLICE then
+        spent = 0
+    end
+    if scheduled or slicing or spent >= SLICE then
+        slices.inLaterSlices(step)
+    else
+        work[#work + 1] = step
         slice()
     end
 end
 
---- Finishes all work at once, before the module is unloaded.
+--- Finishes all work at once, before the module is unloaded or the server stops.
 function slices.finishSlices()
     local step = table.remove(work, 1)
     while step ~= nil do
@@ -4494,25 +4456,10 @@ end
 -- expects its own full JID, as without this module.
 local send_own = {}
 do
-local isAsTold, itemOf, namesOccupant, addressed
+local itemOf, namesOccupant, addressed
 local MUC_USER = namespaces.MUC_USER
-local selfOf = state_own_presence.selfOf
-local isSameContent = minimix_stanzas.isSameContent
-local textOf = minimix_text.textOf
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
-
-function isAsTold(membership, attachment)
-    local told
-    if attachment.told ~= nil then
-        told = xml.parse("<presence" .. attachment.told)
-    end
-    local self_
-    if told ~= nil then
-        self_ = selfOf(membership)
-    end
-    return told ~= nil and self_ ~= nil and isSameContent(told, self_)
-end
 
 --- Sends a presence of the account's own occupant to one session.
 function send_own.sendOwn(membership, session, presence)
@@ -4521,16 +4468,16 @@ function send_own.sendOwn(membership, session, presence)
 end
 
 function itemOf(presence)
-    local opt_3 = presence:get_child("x", MUC_USER)
-    return opt_3 and opt_3:get_child("item")
+    local opt_2 = presence:get_child("x", MUC_USER)
+    return opt_2 and opt_2:get_child("item")
 end
 
 function namesOccupant(membership, presence)
     local item = itemOf(presence)
     local occupant = (item and item.attr.jid) == membership.occupant
     if not occupant then
-        local opt_7 = item and item:get_child("actor")
-        occupant = (opt_7 and opt_7.attr.jid) == membership.occupant
+        local opt_6 = item and item:get_child("actor")
+        occupant = (opt_6 and opt_6.attr.jid) == membership.occupant
     end
     return occupant
 end
@@ -4546,26 +4493,12 @@ function addressed(membership, presence, session)
     return copy
 end
 
---- Sends a presence of the account's own occupant to every attached session except `except`. A session that got the same
--- presence with its join, and nothing else of the account since, is skipped.
-function send_own.forkOwn(membership, presence, except)
-    for session, attachment in pairs(membership.attached) do
-        local isTold = presence.attr.type == nil and isAsTold(membership, attachment)
-        attachment.told = nil
-        if session ~= except and not isTold then
+--- Sends a presence of the account's own occupant to every attached session, except `except` and those that know it.
+function send_own.forkOwn(membership, presence, except, knowing)
+    for session in pairs(membership.attached) do
+        if session ~= except and (knowing and knowing[session] ~= nil) ~= true then
             send_own.sendOwn(membership, session, presence)
         end
-    end
-end
-
---- Notes that a session got our own presence with its join, ahead of the room.
-function send_own.noteTold(membership, session, self_)
-    local attachment
-    if session ~= nil then
-        attachment = membership.attached[session]
-    end
-    if attachment ~= nil and self_ ~= nil then
-        attachment.told = textOf(self_)
     end
 end
 
@@ -4825,6 +4758,89 @@ function state_offline.keepMember(members, key, interned)
     members.count = members.count + 1
     members.size = members.size + size
     return true
+end
+end
+
+-- src/state/own-presence.ts
+--
+-- The account's own presence in a room. It is stored in the form that other occupants see, so that their copies share it.
+local state_own_presence = {}
+do
+local itemIn, withoutStatus
+local MUC_USER = namespaces.MUC_USER
+local intern = state_interned.intern
+local isSamePresence = state_interned.isSamePresence
+local stanzaOf = state_interned.stanzaOf
+
+function itemIn(presence)
+    local opt_7 = presence:get_child("x", MUC_USER)
+    return opt_7 and opt_7:get_child("item")
+end
+
+function withoutStatus(presence)
+    local copy = st.clone(presence)
+    copy.attr.to = nil
+    local x = copy:get_child("x", MUC_USER)
+    if x ~= nil then
+        x:maptags(function(tag)
+            if tag.name == "status" then
+                return nil
+            else
+                return tag
+            end
+        end)
+    end
+    return copy
+end
+
+--- Returns the account's own presence without status codes. The caller may change it.
+function state_own_presence.selfOf(membership)
+    local view = membership.view
+    local self_
+    if view.self ~= nil then
+        self_ = stanzaOf(view.self)
+    end
+    if self_ == nil then
+        return nil
+    end
+    self_.attr.id = nil
+    local item
+    if view.isJidHidden == true then
+        item = itemIn(self_)
+    end
+    if item ~= nil then
+        item.attr.jid = membership.occupant
+    end
+    return self_
+end
+
+--- Caches the account's own presence. Returns whether it has changed.
+function state_own_presence.setSelf(membership, nick, presence)
+    local view = membership.view
+    local before = view.self
+    local wasHidden = view.isJidHidden
+    local copy = withoutStatus(presence)
+    local item
+    if not view.nonAnonymous then
+        item = itemIn(copy)
+    end
+    local isHidden = (item and item.attr.jid) == membership.occupant
+    if isHidden then
+        item.attr.jid = nil
+    end
+    local self_ = intern(copy)
+    view.self = self_
+    if nick == view.own then
+        view.selfNick = nil
+    else
+        view.selfNick = nick
+    end
+    if isHidden then
+        view.isJidHidden = true
+    else
+        view.isJidHidden = nil
+    end
+    return before == nil or view.isJidHidden ~= wasHidden or not isSamePresence(before, self_)
 end
 end
 
@@ -5107,7 +5123,7 @@ end
 -- too: "1700000001000 alice".
 local archive_entries = {}
 do
-local labelOf, write, storeEntry, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
+local labelOf, write, writeNext, storeEntry, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
 local options = minimix_options
 local monotonic = state_clock.monotonic
 local counters = state_counters.counters
@@ -5116,10 +5132,12 @@ local dropUnread = state_logs.dropUnread
 local fillTail = state_logs.fillTail
 local logs = state_logs.logs
 local TAIL = state_logs.TAIL
+local inLaterSlices = slices.inLaterSlices
 local appendMessage = state_messages.appendMessage
 local findMessages = state_messages.findMessages
 local openMessages = state_messages.openMessages
 local nextNumber = state_numbers.nextNumber
+local beginOutage = state_outage.beginOutage
 local onRetry = state_outage.onRetry
 local textOf = minimix_text.textOf
 
@@ -5159,6 +5177,29 @@ function write(log, entry, stanza)
         return keep(log, entry)
     end
     return true
+end
+
+function writeNext(log)
+    local unwritten = log.unwritten
+    local entry = unwritten and unwritten[1]
+    local stanza
+    if entry ~= nil then
+        stanza = archive_entries.stanzaOf(entry)
+    end
+    if entry ~= nil and stanza ~= nil and storeEntry(log, entry, stanza) == "failed" then
+        beginOutage()
+        return true
+    end
+    if entry ~= nil then
+        drop(log, entry)
+    else
+        log.unwritten = nil
+    end
+    if log.unwritten == nil then
+        dropUnread(log)
+        return true
+    end
+    return false
 end
 
 function storeEntry(log, entry, stanza)
@@ -5203,8 +5244,8 @@ function writeLog(log, deadline)
     if newest[1] ~= nil and (archive_entries.parseLabel(newest[1].label)) >= first.number then
         drop(log, first)
     end
-    local opt_6 = log.unwritten
-    local entry = opt_6 and opt_6[1]
+    local opt_9 = log.unwritten
+    local entry = opt_9 and opt_9[1]
     while entry ~= nil do
         if monotonic() > deadline then
             return "more"
@@ -5215,8 +5256,8 @@ function writeLog(log, deadline)
             return "failing"
         end
         drop(log, entry)
-        local opt_8 = log.unwritten
-        entry = opt_8 and opt_8[1]
+        local opt_11 = log.unwritten
+        entry = opt_11 and opt_11[1]
     end
     return "done"
 end
@@ -5296,6 +5337,14 @@ function archive_entries.append(log, stanza, when, privateTo)
     return entry
 end
 
+--- Queues the following entries of a log, to be written in slices. Storing many at once would block the server.
+function archive_entries.writeInSlices(log)
+    if log.unwritten == nil then
+        log.unwritten = {}
+        inLaterSlices(function() return writeNext(log) end)
+    end
+end
+
 --- Takes over the unwritten entries of the previous instance of the module.
 function archive_entries.restoreUnwritten()
     for _, log in pairs(logs) do
@@ -5325,9 +5374,9 @@ onRetry(writeUnwritten)
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
-        local count_12 = count
+        local count_15 = count
         local unwritten = log.unwritten
-        count = count_12 + (unwritten and #unwritten or 0)
+        count = count_15 + (unwritten and #unwritten or 0)
     end
     return count
 end
@@ -6654,7 +6703,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, appendsOutOfOrder, pastOf, newEntry, isSameMessage, pastEntry, notPlaced, newestTime, add, isSamePast, isSaidAs, asSaid, findEntry, windowAround, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, STEPS_BACK, added, SKEW, AHEAD
+local isAnothers, entryFor, appendsOutOfOrder, pastOf, newEntry, nameOf, isNamed, pastEntry, notPlaced, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -6722,7 +6771,7 @@ function newEntry(log, membership, part, stanza)
         if entry.privateTo == nil or entry.privateTo == membership.username then
             if entry.text == textOf(stanza) then
                 same = entry
-            elseif isSameMessage(log, entry, stanza) then
+            elseif isNamed(log, entry, nameOf(log, stanza)) then
                 privateTo = membership.username
             end
         end
@@ -6730,18 +6779,26 @@ function newEntry(log, membership, part, stanza)
     return same or add(log, stanza, wallClock(), privateTo)
 end
 
-function isSameMessage(log, entry, stanza)
-    local one = stanzaOf(entry)
+function nameOf(log, stanza)
     local id = stanzaIdBy(stanza, log.room) or stanza.attr.id
-    local from = id ~= nil and (one and one.attr.from) == stanza.attr.from
-    if from then
-        local temp_10
-        if one ~= nil then
-            temp_10 = stanzaIdBy(one, log.room) or one.attr.id
-        end
-        from = id == temp_10
+    if id == nil then
+        return nil
+    else
+        return (stanza.attr.from or "") .. "\n" .. id
     end
-    return from
+end
+
+function isNamed(log, entry, name)
+    if entry.name == nil then
+        local stanza = stanzaOf(entry)
+        local entry_10 = entry
+        local temp_9
+        if stanza ~= nil then
+            temp_9 = nameOf(log, stanza)
+        end
+        entry_10.name = temp_9 or false
+    end
+    return name ~= nil and entry.name == name
 end
 
 function pastEntry(log, membership, part, stanza, when)
@@ -6752,8 +6809,9 @@ function pastEntry(log, membership, part, stanza, when)
     end
     local content = withoutDelay(log, stanza)
     local archiveId = stanzaIdBy(content, log.room)
+    local search = {content = content, text = textOf(content), name = nameOf(log, content), compared = 0}
     local function matches(entry)
-        return isSamePast(log, membership, ranges, part, entry, content)
+        return not isAnothers(entry, membership) and (entry.text == search.text or isNamed(log, entry, search.name) and (isFor(membership.username, ranges, part.position, entry) or isSaidAs(entry, search)))
     end
     local entry = findEntry(log.tail, matches)
     local window
@@ -6816,16 +6874,15 @@ function add(log, stanza, when, privateTo)
     return entry
 end
 
-function isSamePast(log, membership, ranges, part, entry, content)
-    if isAnothers(entry, membership) then
-        return false
+function isSaidAs(entry, search)
+    search.compared = search.compared + 1
+    local stanza
+    if search.compared > MOST_COMPARED then
+        stanza = nil
+    else
+        stanza = stanzaOf(entry)
     end
-    return entry.text == textOf(content) or isSameMessage(log, entry, content) and (isFor(membership.username, ranges, part.position, entry) or isSaidAs(entry, content))
-end
-
-function isSaidAs(entry, content)
-    local stanza = stanzaOf(entry)
-    return stanza ~= nil and textOf(asSaid(stanza)) == textOf(asSaid(content))
+    return stanza ~= nil and textOf(asSaid(stanza)) == textOf(asSaid(search.content))
 end
 
 function asSaid(stanza)
@@ -6860,13 +6917,20 @@ function windowAround(log, membership, when)
     if window ~= nil and from >= window.from and from < window.to then
         return window
     end
-    local isBack = window ~= nil and from < window.from
-    local stepsBack = (window and window.stepsBack or 0) + (isBack and 1 or 0)
-    if stepsBack > STEPS_BACK and membership.catchUp == nil then
+    if membership.catchUp == nil and not maySearch() then
         return nil
     end
-    log.window = readWindow(log, from, stepsBack)
+    log.window = readWindow(log, from)
     return log.window or "failed"
+end
+
+function maySearch()
+    local now = monotonic()
+    if now > periodEnd then
+        periodEnd = now + READ_PERIOD
+        readTime = 0
+    end
+    return readTime < READ_TIME
 end
 
 function findInWindow(window, archiveId, matches)
@@ -6880,7 +6944,8 @@ function findInWindow(window, archiveId, matches)
     return findEntry((archiveId == nil or entry ~= nil) and window.entries or window.others, matches)
 end
 
-function readWindow(log, from, stepsBack)
+function readWindow(log, from)
+    local started = monotonic()
     local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = WINDOW}, WINDOW_SIZE)
     if found == nil then
         return nil
@@ -6889,7 +6954,6 @@ function readWindow(log, from, stepsBack)
     local window = {
         from = from,
         to = math.huge,
-        stepsBack = stepsBack,
         ["until"] = until_,
         size = 0,
         entries = {},
@@ -6914,6 +6978,7 @@ function readWindow(log, from, stepsBack)
     if last ~= nil then
         window.to = math.max(last.when - SKEW, from + 1)
     end
+    readTime = readTime + monotonic() - started
     module:add_timer(WINDOW_KEPT, function()
         if log.window ~= nil and monotonic() >= log.window["until"] then
             log.window = nil
@@ -6955,7 +7020,9 @@ end
 WINDOW = 200
 WINDOW_SIZE = 524288
 WINDOW_KEPT = 60
-STEPS_BACK = 10
+READ_TIME = 0.01
+READ_PERIOD = 0.1
+MOST_COMPARED = 5
 added = {}
 added[MUC_USER] = true
 added[OCCUPANT_ID] = true
@@ -6987,6 +7054,9 @@ function archive_log.record(membership, stanza)
     local entry = log.current
     return entry ~= nil and deliver(membership, log, part, entry)
 end
+
+periodEnd = 0
+readTime = 0
 end
 
 -- src/archive/buffer.ts
@@ -6995,16 +7065,19 @@ end
 -- given up.
 local archive_buffer = {}
 do
-local takeBufferedId, messageIdOf, drain, unseenFirst, forgetDrained, drainOne
+local takeBufferedId, messageIdOf, drain, unseenFirst, forgetDrained, drainOne, passOver
 local options = minimix_options
 local fork = send_fork.fork
 local inSlices = slices.inSlices
+local monotonic = state_clock.monotonic
 local wallClock = state_clock.wallClock
+local noteDrop = state_counters.noteDrop
 local noteOver = state_limits.noteOver
 local addDelay = minimix_stanzas.addDelay
 local delayBy = minimix_stanzas.delayBy
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
 local weightOf = minimix_weight.weightOf
+local writeInSlices = archive_entries.writeInSlices
 local record = archive_log.record
 
 --- Archives a missed message, and sends it to the sessions that were attached all the time, if it is new.
@@ -7067,15 +7140,10 @@ function forgetDrained(catching)
 end
 
 function drainOne(membership, catching)
-    local buffered = catching.buffer[catching.drained + 1]
+    local buffered = passOver(catching)
     if buffered == nil then
         membership.catchUp = nil
         return true
-    end
-    catching.drained = catching.drained + 1
-    catching.weight = catching.weight - buffered.weight
-    if 2 * catching.drained > #catching.buffer then
-        forgetDrained(catching)
     end
     if buffered.seen then
         record(membership, buffered.stanza)
@@ -7084,6 +7152,21 @@ function drainOne(membership, catching)
     end
     return false
 end
+
+function passOver(catching)
+    local buffered = catching.buffer[catching.drained + 1]
+    if buffered ~= nil then
+        catching.drained = catching.drained + 1
+        catching.weight = catching.weight - buffered.weight
+        if 2 * catching.drained > #catching.buffer then
+            forgetDrained(catching)
+        end
+    end
+    return buffered
+end
+
+--- Seconds for storing buffered messages at once.
+local FLUSH = 0.01
 
 --- Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too.
 function archive_buffer.bufferMessage(membership, catching, stanza, seen)
@@ -7136,12 +7219,31 @@ function archive_buffer.endCatchUp(membership)
     end
 end
 
---- Moves all buffered messages into the log at once. The account is out of the room, and its messages must be in the log by then.
+--- Does the same at once: the account is out of the room, and its messages must be in the log by then. After some time
+-- messages are only queued for storage, and history that no session has received is dropped.
 function archive_buffer.flush(membership)
     archive_buffer.endCatchUp(membership)
     local catching = membership.catchUp
+    local deadline = monotonic() + FLUSH
     while catching ~= nil and membership.catchUp == catching do
-        drainOne(membership, catching)
+        local isLate = monotonic() > deadline
+        if isLate then
+            local part = membership.part
+            isLate = (part and part.log) ~= nil
+        end
+        if isLate then
+            writeInSlices(membership.part.log)
+        end
+        if isLate then
+            local opt_8 = catching.buffer[catching.drained + 1]
+            isLate = (opt_8 and opt_8.seen) == false
+        end
+        if isLate then
+            noteDrop("limit")
+            passOver(catching)
+        else
+            drainOne(membership, catching)
+        end
     end
 end
 end
@@ -8101,7 +8203,7 @@ end
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
-local triesOf, knownUntil, requestPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, isSilenced, PAGE, UNNOTICED, LONGEST_ID
+local triesOf, knownUntil, requestPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, LONGEST_ID
 local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
@@ -8116,6 +8218,8 @@ local splitOccupant = minimix_stanzas.splitOccupant
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
 local ask = send_ask.ask
 local patience = send_ask.patience
+local inSlices = slices.inSlices
+local weightOf = minimix_weight.weightOf
 local blocklistOf = settings_blocklist.blocklistOf
 local readBlocklist = settings_blocklist.readBlocklist
 local silences = settings_blocklist.silences
@@ -8212,13 +8316,17 @@ function requestPage(membership, catching, after, query)
         queryId = queryId,
         tries = triesOf(catching),
         results = 0,
+        pending = {},
+        weight = 0,
+        answered = nil,
         failed = false
     }
     catching.progress = querying
     catching.position = after
     catching.blocked = blocklistOf(membership.username)
     catching.appendOutOfOrder = after ~= nil or query.isFirst
-    local function answered(answer)
+    local answered
+    answered = function(answer)
         if not isCurrent(membership) then
             return
         end
@@ -8227,6 +8335,12 @@ function requestPage(membership, catching, after, query)
             return
         end
         if catching.progress ~= querying then
+            return
+        end
+        if #querying.pending > 0 then
+            querying.answered = function()
+                answered(answer)
+            end
             return
         end
         if querying.failed then
@@ -8310,6 +8424,55 @@ function lastOfPage(fin)
     end
 end
 
+function handleNext(membership, catching, querying)
+    local stanza = table.remove(querying.pending, 1)
+    querying.weight = querying.weight - (stanza == nil and 0 or weightOf(stanza))
+    if not isCurrent(membership) or membership.catchUp ~= catching or catching.progress ~= querying then
+        return stanza == nil
+    end
+    local result = stanza and stanza:get_child("result", MAM)
+    if result ~= nil then
+        handleResult(membership, catching, result)
+    end
+    if #querying.pending > 0 then
+        return false
+    end
+    local answered = querying.answered
+    querying.answered = nil
+    if answered ~= nil then
+        answered()
+    end
+    return true
+end
+
+function handleResult(membership, catching, result)
+    local forwarded = result:get_child("forwarded", FORWARD)
+    local message
+    if forwarded ~= nil then
+        message = forwarded:get_child("message", "jabber:client")
+    end
+    local delay
+    if forwarded ~= nil then
+        delay = forwarded:get_child("delay", DELAY)
+    end
+    local when
+    if delay ~= nil then
+        when = datetime.parse(delay.attr.stamp or "")
+    end
+    local archived
+    if message == nil or when == nil then
+        archived = nil
+    else
+        archived = fromArchive(membership, message)
+    end
+    if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
+        catching.latest = math.max(catching.latest, math.min(math.floor(when or 0), wallClock()))
+        addArchiveId(archived, membership.room, result.attr.id)
+        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
+        deliverMissed(membership, archived)
+    end
+end
+
 function isSilenced(membership, catching, message)
     local _, nick = splitOccupant(message.attr.from or "")
     return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
@@ -8320,6 +8483,8 @@ PAGE = 50
 local PAUSE = 5
 local TRIES = 6
 UNNOTICED = 60
+--- Bytes of memory for results that wait. More of them are handled as they arrive.
+local PENDING_WEIGHT = 1048576
 LONGEST_ID = 1024
 
 --- Queries the archive for missed messages while the account is in the room, until it answers. Then stops buffering.
@@ -8364,48 +8529,37 @@ function archive_catchup.isResult(stanza)
     return stanza:get_child("result", MAM) ~= nil
 end
 
---- Handles an archive result. It counts if it comes from the room, and not if it comes from the occupant with this nick.
+--- Takes an archive result, and handles it in slices. It counts if it comes from the room, and not if it comes from the
+-- occupant with this nick.
 function archive_catchup.takeResult(membership, nick, stanza)
     local catching = membership.catchUp
-    local progress = catching and catching.progress
-    local result = stanza:get_child("result", MAM)
+    local querying = catching and catching.progress
     if nick ~= nil then
         noteDrop("forged")
         return
     end
-    if result == nil or catching == nil or (progress and progress.step) ~= "querying" or result.attr.queryid ~= progress.queryId then
+    local queryId = catching == nil or (querying and querying.step) ~= "querying"
+    if not queryId then
+        local opt_31 = stanza:get_child("result", MAM)
+        queryId = (opt_31 and opt_31.attr.queryid) ~= querying.queryId
+    end
+    if queryId then
         return
     end
-    progress.results = progress.results + 1
-    if progress.results > PAGE then
+    querying.results = querying.results + 1
+    if querying.results > PAGE then
         noteDrop("limit")
         return
     end
     catching.left = catching.left - 1
-    local forwarded = result:get_child("forwarded", FORWARD)
-    local message
-    if forwarded ~= nil then
-        message = forwarded:get_child("message", "jabber:client")
+    local pending = querying.pending
+    pending[#pending + 1] = stanza
+    querying.weight = querying.weight + weightOf(stanza)
+    if #querying.pending == 1 then
+        inSlices(function() return handleNext(membership, catching, querying) end)
     end
-    local delay
-    if forwarded ~= nil then
-        delay = forwarded:get_child("delay", DELAY)
-    end
-    local when
-    if delay ~= nil then
-        when = datetime.parse(delay.attr.stamp or "")
-    end
-    local archived
-    if message == nil or when == nil then
-        archived = nil
-    else
-        archived = fromArchive(membership, message)
-    end
-    if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
-        catching.latest = math.max(catching.latest, math.min(math.floor(when or 0), wallClock()))
-        addArchiveId(archived, membership.room, result.attr.id)
-        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
-        deliverMissed(membership, archived)
+    while querying.weight > PENDING_WEIGHT and #querying.pending > 0 do
+        handleNext(membership, catching, querying)
     end
 end
 
@@ -8431,6 +8585,135 @@ function archive_catchup.historySince(membership)
 end
 end
 
+-- src/occupancy/underway.ts
+--
+-- Presences of an account in the room that the room has not repeated to it (echoed). A session that attaches meanwhile
+-- gets our own presence as the last of them will show it. It does not get the echoes of these presences again.
+local occupancy_underway = {}
+do
+local takeFirst, isTold
+local wasSent = send_upstream.wasSent
+local hasSameContent = minimix_stanzas.hasSameContent
+local selfOf = state_own_presence.selfOf
+local textOf = minimix_text.textOf
+
+function takeFirst(place, list, count)
+    local left = count
+    while left > 0 do
+        table.remove(list, 1)
+        left = left - 1
+    end
+    for _, told in pairs(place.told or {}) do
+        told.echoes = told.echoes - count
+    end
+    if #list == 0 then
+        place.underway = nil
+    end
+end
+
+function isTold(told, self_)
+    local stanza = xml.parse("<presence" .. told.text)
+    return stanza ~= nil and self_ ~= nil and hasSameContent(stanza, self_)
+end
+
+--- Presences to remember. A room that echoes none must not let the list grow.
+local LONGEST_LIST = 16
+
+--- Notes a presence that is about to be sent. `before` is what the account has shown until then.
+function occupancy_underway.noteUnderway(place, id, before)
+    if place.underway == nil then
+        place.underway = {}
+    end
+    local underway = place.underway
+    underway[#underway + 1] = {id = id, before = before}
+    if #place.underway > LONGEST_LIST then
+        takeFirst(place, place.underway, 1)
+    end
+end
+
+local function isUnderway(place)
+    return place.underway ~= nil and #place.underway > 0
+end
+
+--- Returns the oldest presence that the room has not echoed. The cached own presence is older.
+function occupancy_underway.firstUnderway(membership)
+    local place = membership.place
+    if place.phase == "joined" then
+        local underway = place.underway
+        return underway and underway[1]
+    else
+        return nil
+    end
+end
+
+--- Notes our own presence that a session got with its join. It counts while a presence is underway.
+function occupancy_underway.noteTold(membership, session, self_)
+    local place = membership.place
+    if place.phase ~= "joined" or session == nil then
+        return
+    end
+    if self_ ~= nil and place.underway ~= nil and isUnderway(place) then
+        if place.told == nil then
+            place.told = {}
+        end
+        place.told[session] = {text = textOf(self_), echoes = #place.underway}
+    else
+        local told = place.told
+        if told ~= nil then
+            told[session] = nil
+        end
+    end
+end
+
+--- Takes our own presence off the list if it is an echo. Returns whether it is.
+function occupancy_underway.endUnderway(membership, place, id)
+    local list = place.underway
+    if list == nil or #list == 0 then
+        return false
+    end
+    if place.operation ~= nil and id == place.operation.id then
+        takeFirst(place, list, #list)
+        return false
+    end
+    for i = 1, #list do
+        local opt_6 = list[i]
+        if (opt_6 and opt_6.id) == id then
+            takeFirst(place, list, i)
+            return true
+        end
+    end
+    if id ~= nil and wasSent(membership, id) then
+        return false
+    end
+    takeFirst(place, list, 1)
+    return true
+end
+
+--- Returns the sessions that know an own presence from their join: the echo of an earlier one, or what they were told.
+-- The cache already has it.
+function occupancy_underway.takeTold(membership, place, isEcho)
+    local all = place.told
+    if all == nil or (next(all)) == nil then
+        return nil
+    end
+    local knowing = {}
+    local self_ = selfOf(membership)
+    for session, told in pairs(all) do
+        local isEarlier = isEcho and told.echoes > 0
+        if isEarlier or isTold(told, self_) then
+            knowing[session] = true
+        end
+        if not isEarlier then
+            all[session] = nil
+        end
+    end
+    if (next(all)) == nil then
+        place.told = nil
+    end
+    return knowing
+end
+end
+
 -- src/occupancy/shown.ts
 --
 -- The presence that the account shows in a room.
@@ -8452,9 +8735,18 @@ local attachSession = state_memberships.attachSession
 local isDetachedFor = state_memberships.isDetachedFor
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
+local firstUnderway = occupancy_underway.firstUnderway
+local noteUnderway = occupancy_underway.noteUnderway
 
-function show(membership, presence, id)
-    sendPresence(membership, presence, membership.nick, presenceIdFor(membership, id))
+function show(membership, place, presence, id)
+    local before = membership.shownPresence
+    if not noteShown(membership, presence) then
+        return false
+    end
+    local key = presenceIdFor(membership, id)
+    noteUnderway(place, key, before)
+    sendPresence(membership, presence, membership.nick, key)
+    return true
 end
 
 function chooseShown(membership, request)
@@ -8539,40 +8831,51 @@ end
 
 --- Whether a presence may be sent now. During an operation it may not, because a presence to the old nick would revert a
 -- nick change. It is sent when the operation ends.
-local function mayShow(membership)
-    local place = membership.place
+local function mayShow(place)
     return place.phase == "joined" and place.operation == nil
 end
 
 --- Shows the room the best presence among the attached sessions. Returns whether it has changed.
 function occupancy_shown.showBest(membership)
+    local place = membership.place
     local attachment
-    if mayShow(membership) then
+    if mayShow(place) then
         attachment = chooseShown(membership)
     end
-    if attachment == nil or not noteShown(membership, attachment.presence) then
-        return false
-    end
-    show(membership, attachment.presence, attachment.id)
-    return true
+    return attachment ~= nil and mayShow(place) and show(membership, place, attachment.presence, attachment.id)
 end
 
---- Returns our own presence as the room will show it when the session of a join is attached. It is `before` if nothing
--- changes.
-function occupancy_shown.selfToBe(membership, request, self_)
+--- Returns our own presence as the room will show it, when the session of a join is attached.
+function occupancy_shown.selfToBe(membership, request)
+    local self_ = selfOf(membership)
     local attachment = chooseShown(membership, request)
     if self_ == nil or attachment == nil then
         return self_
     end
-    local shown = membership.shownPresence
+    local underway = firstUnderway(membership)
+    local shown
+    if underway == nil then
+        shown = membership.shownPresence
+    else
+        shown = underway.before
+    end
     if shown == intern(attachment.presence) then
         return self_
     end
-    local temp_5
+    local temp_6
     if shown ~= nil then
-        temp_5 = stanzaOf(shown)
+        temp_6 = stanzaOf(shown)
     end
-    return withPayload(self_, temp_5, attachment.presence)
+    return withPayload(self_, temp_6, attachment.presence)
+end
+
+--- Returns our own presence as cached, or as the room will echo it.
+local function selfNow(membership)
+    if firstUnderway(membership) == nil then
+        return selfOf(membership)
+    else
+        return occupancy_shown.selfToBe(membership)
+    end
 end
 
 --- Returns the presence to send with a join, and records it as shown. `request` is that of the session that joins.
@@ -8603,15 +8906,13 @@ end
 
 --- Shows the room that no session is attached, unless it knows.
 function occupancy_shown.showDetached(membership)
-    if not mayShow(membership) then
+    local place = membership.place
+    if not mayShow(place) then
         return
     end
-    local presence = detachedPresence(membership)
     membership.shown = nil
     membership.shownDetached = true
-    if noteShown(membership, presence) then
-        show(membership, presence, nil)
-    end
+    show(membership, place, detachedPresence(membership))
 end
 
 --- Handles a session's directed presence without `<x/>` (XEP-0045 7.7). Each one is answered, by the room or from the
@@ -8620,7 +8921,7 @@ function occupancy_shown.updatePresence(membership, session, stanza)
     attachSession(membership, session, presenceContent(stanza), stanza.attr.id)
     local known
     if not occupancy_shown.showBest(membership) then
-        known = selfOf(membership)
+        known = selfNow(membership)
     end
     if known ~= nil then
         local self_ = ownPresence(membership, known)
@@ -9860,7 +10161,6 @@ local options = minimix_options
 local save = state_store.save
 local sendTo = send_fork.sendTo
 local forkOwn = send_own.forkOwn
-local noteTold = send_own.noteTold
 local sendOwn = send_own.sendOwn
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
@@ -9904,6 +10204,9 @@ local showBest = occupancy_shown.showBest
 local updatePresence = occupancy_shown.updatePresence
 local TURN = occupancy_enter.TURN
 local lost = occupancy_lost.lost
+local endUnderway = occupancy_underway.endUnderway
+local noteTold = occupancy_underway.noteTold
+local takeTold = occupancy_underway.takeTold
 
 --- Handles a session's request to attach, or for another nick.
 function occupancy_joined.requested(membership, place, request)
@@ -9973,12 +10276,11 @@ function serve(membership, place, request)
 end
 
 function serveFromView(membership, request)
-    local self_ = selfToBe(membership, request, selfOf(membership))
+    local self_ = selfToBe(membership, request)
     replay(membership, request, self_)
     attach(membership, request)
-    if showBest(membership) then
-        noteTold(membership, request.session, self_)
-    end
+    showBest(membership)
+    noteTold(membership, request.session, self_)
     release(membership, request)
 end
 
@@ -10168,16 +10470,20 @@ end
 function occupancy_joined.selfShown(membership, place, nick, stanza)
     local operation = place.operation
     local wasRenamed = isRenamed(membership, nick)
+    local isEcho = endUnderway(membership, place, stanza.attr.id)
     local isNews = keepSelf(membership, nick, stanza)
+    local knowing = takeTold(membership, place, isEcho)
     if (operation and operation.kind) == "rename" and isAnswerTo(operation, nick, stanza) then
         renamed(membership, place, operation, stanza)
     elseif (operation and operation.kind) == "resync" and operation.stage ~= "history" and not wasRenamed then
         if isNews then
-            forkOwn(membership, stanza, operation.request.session)
+            forkOwn(membership, stanza, operation.request.session, knowing)
         end
-        resyncSelf(membership, operation)
+        if not isEcho then
+            resyncSelf(membership, operation)
+        end
     else
-        forkOwn(membership, stanza)
+        forkOwn(membership, stanza, nil, knowing)
     end
 end
 
@@ -15498,6 +15804,7 @@ module:hook("s2sin-destroyed", turn(onLinkGone), 1)
 module:hook("s2sout-destroyed", turn(onLinkGone), 1)
 module:hook("s2sin-established", turn(onLinkUp), 1)
 module:hook("s2sout-established", turn(onLinkUp), 1)
+module:hook_global("server-stopping", finishSlices, 1)
 module:hook_global("server-stopping", saveDelivered)
 module:hook_global("server-stopping", saveLate)
 module:hook_global("server-stopping", retryNow, -1)

@@ -278,7 +278,7 @@ local function expect_failures(story)
 	end
 end
 
--- What the module could not do is done, or known to be lost, once this is over.
+-- Retries end here. Failures that remain are known losses.
 local function mend(story)
 	if story.fault then
 		story.faults:work();
@@ -300,7 +300,8 @@ function events.fail(story)
 	return kind.." "..(what or "both").." "..(calls or "");
 end
 
--- What an account has not heard yet is asked for by the time: a clock that was set back since it came may hide it.
+-- Messages that an account has not received yet are identified by their time. After the clock was set back, that time
+-- may be wrong.
 function events.jump(story)
 	local seconds = ({ 3, 7200, 5184000, -3, -7200, -5184000 })[story.rand(6)];
 	clock.jump(seconds);
@@ -308,7 +309,7 @@ function events.jump(story)
 	return seconds;
 end
 
--- Clients go with their server. Storage is given the time to work again: what it could not take is lost if the server is killed.
+-- Clients disconnect when the server stops. Storage gets time to recover: a SIGKILL loses unwritten messages.
 local function restart(story, name, killed, change)
 	mend(story);
 	if story.cut_at then
@@ -432,7 +433,7 @@ local function problem_of(story, username, name)
 		if not record.told[body] and not record.shown[body] then return body.." that it was not told"; end
 	end
 	for body in pairs(record.told) do
-		-- A message that the room's archive has in another form came first.
+		-- The room's archive may have another form of the message. That one came first.
 		local archived = body:match "%d+";
 		if not bodies[body] and not (record.shown[archived] and bodies[archived]) then
 			return "not "..body.." that it was told";

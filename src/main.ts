@@ -109,6 +109,7 @@ module.hook("s2sin-destroyed", turn(onLinkGone), 1);
 module.hook("s2sout-destroyed", turn(onLinkGone), 1);
 module.hook("s2sin-established", turn(onLinkUp), 1);
 module.hook("s2sout-established", turn(onLinkUp), 1);
+module.hook_global("server-stopping", finishSlices, 1);
 module.hook_global("server-stopping", saveDelivered);
 module.hook_global("server-stopping", saveLate);
 module.hook_global("server-stopping", retryNow, -1);

@@ -16,16 +16,33 @@ const work: Step[] = [];
 let scheduled = false;
 let slicing = false;
 
-/** Starts some work. One slice runs at once, the rest later, in turn with other work. */
+/** Seconds of work in this turn of the main loop, and when it ended. One read of a socket may start several slices. */
+let spent = 0;
+let ended = 0;
+
+/** Starts some work. One slice runs at once, if there is time, and the rest later, in turn with other work. */
 export function inSlices(step: Step): void {
-    work.push(step);
-    if (!scheduled && !slicing) {
+    if (time.monotonic() - ended > SLICE) {
+        spent = 0;
+    }
+    if (scheduled || slicing || spent >= SLICE) {
+        inLaterSlices(step);
+    } else {
+        work.push(step);
         slice();
     }
 }
 
-/** Finishes all work at once, before the module is unloaded. */
-export function finishSlices(): void {
+/** Starts some work after the current event. */
+export function inLaterSlices(step: Step): void {
+    work.push(step);
+    if (!scheduled && !slicing) {
+        schedule();
+    }
+}
+
+/** Finishes all work at once, before the module is unloaded or the server stops. */
+export function finishSlices(): undefined {
     let step = table.remove<Step>(work, 1);
     while (step !== undefined) {
         takeStep(step);
@@ -34,7 +51,7 @@ export function finishSlices(): void {
 }
 
 function slice(): void {
-    const started = time.monotonic();
+    const started = time.monotonic() - spent;
     slicing = true;
     let step = table.remove<Step>(work, 1);
     while (step !== undefined) {
@@ -42,14 +59,21 @@ function slice(): void {
         step = time.monotonic() - started < SLICE ? table.remove<Step>(work, 1) : undefined;
     }
     slicing = false;
+    ended = time.monotonic();
+    spent = ended - started;
     if (work.length > 0) {
-        scheduled = true;
-        module.add_timer(BREAK, () => {
-            scheduled = false;
-            slice();
-            return undefined;
-        });
+        schedule();
     }
+}
+
+function schedule(): void {
+    scheduled = true;
+    module.add_timer(BREAK, () => {
+        scheduled = false;
+        spent = 0;
+        slice();
+        return undefined;
+    });
 }
 
 /** Runs a step. If it fails, only its own work ends. */

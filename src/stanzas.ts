@@ -47,18 +47,33 @@ export function isSameElement(one: Stanza, other: Stanza, ignored?: string): boo
     return true;
 }
 
-/** Whether two presences of an occupant are equal, in any order of their children. */
-export function isSameContent(one: Stanza, other: Stanza): boolean {
+/** Whether two presences of an occupant are equal, in any order of their children. Removes their status codes. */
+export function hasSameContent(one: Stanza, other: Stanza): boolean {
     if (one.attr.from !== other.attr.from || one.tags.length !== other.tags.length) {
         return false;
     }
+    removeCodes(one);
+    removeCodes(other);
     for (const tag of one.tags) {
-        const counterpart = other.get_child(tag.name, tag.attr.xmlns);
-        if (counterpart === undefined || !isSameElement(tag, counterpart)) {
+        if (!hasElement(other, tag)) {
             return false;
         }
     }
     return true;
+}
+
+/** Removes the status codes (XEP-0045 15.6). A presence to one occupant may have more of them than the next. */
+function removeCodes(presence: Stanza): void {
+    presence.get_child("x", MUC_USER)?.maptags((tag) => (tag.name === "status" ? undefined : tag));
+}
+
+function hasElement(presence: Stanza, element: Stanza): boolean {
+    for (const tag of presence.tags) {
+        if (isSameElement(tag, element)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 function isSameAttributes(one: Stanza["attr"], other: Stanza["attr"], ignored: string | undefined): boolean {

@@ -59,7 +59,7 @@ function model.is_out(session, room)
 	return not place or place.state == "out";
 end
 
--- Requests that may still get an error or an answer
+-- Requests that may still get an error or an answer.
 
 local function request_key(kind, room_jid, id)
 	-- An empty id counts as none.

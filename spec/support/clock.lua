@@ -20,14 +20,24 @@ function clock.jump(seconds)
 	clock.offset = clock.offset + seconds;
 end
 
--- Seconds that seem to pass between one look at the monotonic clock and the next: with some of them all that is done in slices
--- takes one for each step.
+-- Seconds that the monotonic clock advances by itself each time it is read. With some of them, work in slices takes one
+-- slice for each step.
 clock.pace = 0;
 local passed = 0;
 
 function clock.monotonic()
 	passed = passed + clock.pace;
 	return clock.now + passed;
+end
+
+-- Lets the monotonic clock alone move on, as during long work.
+function clock.elapse(seconds)
+	passed = passed + seconds;
+end
+
+-- Calls the callback of a timer. support.work measures it.
+function clock.around(callback, ...)
+	return callback(...);
 end
 
 function clock.reset()
@@ -52,7 +62,7 @@ local function remove(timer)
 	timer.at = nil;
 end
 
--- Of two that are due at the same time the one that was set first runs first.
+-- Of two timers due at the same time, the one set first runs first.
 local function schedule(timer, delay)
 	remove(timer);
 	local at, i = clock.now + delay, #timers;
@@ -66,7 +76,7 @@ local function run(timer)
 	clock.now = math.max(clock.now, timer.at);
 	timer.at = nil;
 	table.remove(timers);
-	local again = timer.callback(clock.now, timer, timer.param);
+	local again = clock.around(timer.callback, clock.now, timer, timer.param);
 	if type(again) == "number" then
 		schedule(timer, again);
 	end

@@ -5,14 +5,19 @@ import * as st from "util.stanza";
 import * as options from "../options";
 import { fork } from "../send/fork";
 import { inSlices } from "../slices";
-import { wallClock } from "../state/clock";
+import { monotonic, wallClock } from "../state/clock";
+import { noteDrop } from "../state/counters";
 import type { Buffered, CatchUp } from "../state/catchup";
 import { noteOver } from "../state/limits";
 import type { Membership } from "../state/memberships";
 import { addDelay, delayBy, stanzaIdBy } from "../stanzas";
 import { weightOf } from "../weight";
+import { writeInSlices } from "./entries";
 import { record } from "./log";
 import type { Said } from "./read";
+
+/** Seconds for storing buffered messages at once. */
+const FLUSH = 0.01;
 
 /** Archives a missed message, and sends it to the sessions that were attached all the time, if it is new. */
 export function deliverMissed(membership: Membership, delayed: Stanza): void {
@@ -97,12 +102,25 @@ function drain(membership: Membership, catching: CatchUp, isFull: boolean): void
     }
 }
 
-/** Moves all buffered messages into the log at once. The account is out of the room, and its messages must be in the log by then. */
+/**
+ * Does the same at once: the account is out of the room, and its messages must be in the log by then. After some time
+ * messages are only queued for storage, and history that no session has received is dropped.
+ */
 export function flush(membership: Membership): void {
     endCatchUp(membership);
     const catching = membership.catchUp;
+    const deadline = monotonic() + FLUSH;
     while (catching !== undefined && membership.catchUp === catching) {
-        drainOne(membership, catching);
+        const isLate = monotonic() > deadline;
+        if (isLate && membership.part?.log !== undefined) {
+            writeInSlices(membership.part.log);
+        }
+        if (isLate && catching.buffer[catching.drained]?.seen === false) {
+            noteDrop("limit");
+            passOver(catching);
+        } else {
+            drainOne(membership, catching);
+        }
     }
 }
 
@@ -134,15 +152,10 @@ function forgetDrained(catching: CatchUp): void {
 
 /** Moves one buffered message into the log. Returns whether it was the last. */
 function drainOne(membership: Membership, catching: CatchUp): boolean {
-    const buffered = catching.buffer[catching.drained];
+    const buffered = passOver(catching);
     if (buffered === undefined) {
         membership.catchUp = undefined;
         return true;
-    }
-    catching.drained = catching.drained + 1;
-    catching.weight = catching.weight - buffered.weight;
-    if (2 * catching.drained > catching.buffer.length) {
-        forgetDrained(catching);
     }
     if (buffered.seen) {
         record(membership, buffered.stanza);
@@ -150,4 +163,17 @@ function drainOne(membership: Membership, catching: CatchUp): boolean {
         deliverMissed(membership, buffered.stanza);
     }
     return false;
+}
+
+/** Takes the next message out of the buffer. */
+function passOver(catching: CatchUp): Buffered | undefined {
+    const buffered = catching.buffer[catching.drained];
+    if (buffered !== undefined) {
+        catching.drained = catching.drained + 1;
+        catching.weight = catching.weight - buffered.weight;
+        if (2 * catching.drained > catching.buffer.length) {
+            forgetDrained(catching);
+        }
+    }
+    return buffered;
 }

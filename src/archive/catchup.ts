@@ -12,6 +12,8 @@ import { isCurrent, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
 import { splitOccupant, stanzaIdBy } from "../stanzas";
 import { ask, patience } from "../send/ask";
+import { inSlices } from "../slices";
+import { weightOf } from "../weight";
 import { blocklistOf, readBlocklist, silences } from "../settings/blocklist";
 import { endCatchUp, flush, deliverMissed } from "./buffer";
 import { addArchiveId, fromArchive } from "./gate";
@@ -27,6 +29,9 @@ const TRIES = 6;
 
 /** How long before a failure is noticed messages may already have been lost, in seconds. */
 const UNNOTICED = 60;
+
+/** Bytes of memory for results that wait. More of them are handled as they arrive. */
+const PENDING_WEIGHT = 1048576;
 
 /** Longest message id that is used in a query, in bytes. */
 const LONGEST_ID = 1024;
@@ -163,7 +168,16 @@ interface Query {
 function requestPage(membership: Membership, catching: CatchUp, after: string | undefined, query: Query): void {
     const left = catching.left;
     const queryId = id.medium();
-    const querying: Querying = { step: "querying", queryId, tries: triesOf(catching), results: 0, failed: false };
+    const querying: Querying = {
+        step: "querying",
+        queryId,
+        tries: triesOf(catching),
+        results: 0,
+        pending: [],
+        weight: 0,
+        answered: undefined,
+        failed: false,
+    };
     catching.progress = querying;
     catching.position = after;
     catching.blocked = blocklistOf(membership.username);
@@ -178,6 +192,12 @@ function requestPage(membership: Membership, catching: CatchUp, after: string | 
             return;
         }
         if (catching.progress !== querying) {
+            return;
+        }
+        if (querying.pending.length > 0) {
+            querying.answered = () => {
+                answered(answer);
+            };
             return;
         }
         if (querying.failed) {
@@ -255,31 +275,62 @@ export function isResult(stanza: Stanza): boolean {
 }
 
 /**
- * Handles an archive result. It counts if it comes from the room, and not if it comes from the occupant with this nick.
+ * Takes an archive result, and handles it in slices. It counts if it comes from the room, and not if it comes from the
+ * occupant with this nick.
  */
 export function takeResult(membership: Membership, nick: string | undefined, stanza: Stanza): void {
     const catching = membership.catchUp;
-    const progress = catching?.progress;
-    const result = stanza.get_child("result", MAM);
+    const querying = catching?.progress;
     if (nick !== undefined) {
         noteDrop("forged");
         return;
     }
     if (
-        result === undefined ||
         catching === undefined ||
-        progress?.step !== "querying" ||
-        result.attr.queryid !== progress.queryId
+        querying?.step !== "querying" ||
+        stanza.get_child("result", MAM)?.attr.queryid !== querying.queryId
     ) {
         // A late result of an earlier query.
         return;
     }
-    progress.results = progress.results + 1;
-    if (progress.results > PAGE) {
+    querying.results = querying.results + 1;
+    if (querying.results > PAGE) {
         noteDrop("limit");
         return;
     }
     catching.left = catching.left - 1;
+    querying.pending.push(stanza);
+    querying.weight = querying.weight + weightOf(stanza);
+    if (querying.pending.length === 1) {
+        inSlices(() => handleNext(membership, catching, querying));
+    }
+    while (querying.weight > PENDING_WEIGHT && querying.pending.length > 0) {
+        handleNext(membership, catching, querying);
+    }
+}
+
+/** Handles a pending result. After the last one it takes the archive's answer. Returns whether none is left. */
+function handleNext(membership: Membership, catching: CatchUp, querying: Querying): boolean {
+    const stanza = table.remove<Stanza>(querying.pending, 1);
+    querying.weight = querying.weight - (stanza === undefined ? 0 : weightOf(stanza));
+    if (!isCurrent(membership) || membership.catchUp !== catching || catching.progress !== querying) {
+        // The page is not wanted any more.
+        return stanza === undefined;
+    }
+    const result = stanza?.get_child("result", MAM);
+    if (result !== undefined) {
+        handleResult(membership, catching, result);
+    }
+    if (querying.pending.length > 0) {
+        return false;
+    }
+    const answered = querying.answered;
+    querying.answered = undefined;
+    answered?.();
+    return true;
+}
+
+function handleResult(membership: Membership, catching: CatchUp, result: Stanza): void {
     const forwarded = result.get_child("forwarded", FORWARD);
     const message = forwarded === undefined ? undefined : forwarded.get_child("message", "jabber:client");
     const delay = forwarded === undefined ? undefined : forwarded.get_child("delay", DELAY);

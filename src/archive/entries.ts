@@ -9,9 +9,10 @@ import { monotonic } from "../state/clock";
 import { counters } from "../state/counters";
 import { addToTail, dropUnread, type Entry, fillTail, logs, TAIL, type RoomLog } from "../state/logs";
 import type { Membership } from "../state/memberships";
+import { inLaterSlices } from "../slices";
 import { appendMessage, findMessages, openMessages, type Stored } from "../state/messages";
 import { nextNumber } from "../state/numbers";
-import { onRetry, type Progress } from "../state/outage";
+import { beginOutage, onRetry, type Progress } from "../state/outage";
 import { textOf } from "../text";
 
 /** The store with the messages of all rooms. */
@@ -80,6 +81,34 @@ function write(log: RoomLog, entry: Entry, stanza: Stanza): boolean {
         return keep(log, entry);
     }
     return true;
+}
+
+/** Queues the following entries of a log, to be written in slices. Storing many at once would block the server. */
+export function writeInSlices(log: RoomLog): void {
+    if (log.unwritten === undefined) {
+        log.unwritten = [];
+        inLaterSlices(() => writeNext(log));
+    }
+}
+
+/** Writes the next queued entry. Returns whether none is left, or storage fails and the entries are retried. */
+function writeNext(log: RoomLog): boolean {
+    const entry = log.unwritten?.[0];
+    const stanza = entry === undefined ? undefined : stanzaOf(entry);
+    if (entry !== undefined && stanza !== undefined && storeEntry(log, entry, stanza) === "failed") {
+        beginOutage();
+        return true;
+    }
+    if (entry !== undefined) {
+        drop(log, entry);
+    } else {
+        log.unwritten = undefined;
+    }
+    if (log.unwritten === undefined) {
+        dropUnread(log);
+        return true;
+    }
+    return false;
 }
 
 function storeEntry(log: RoomLog, entry: Entry, stanza: Stanza): "stored" | "failed" | "refused" {

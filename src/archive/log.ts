@@ -13,19 +13,21 @@ import { rangesOf } from "../state/deliveries";
 import type { Entry, Part, EntryWindow, RoomLog } from "../state/logs";
 import type { Membership } from "../state/memberships";
 import { findMessages } from "../state/messages";
-import type { Ranges } from "../state/ranges";
 import { delayBy, isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
 import { textOf } from "../text";
 import { addMissed } from "./personal";
 
-/**
- * Limits for the search for a message of the past: entries to read at a time, bytes of memory to read, and seconds to
- * keep them. Going back in time reads others, and is limited to a few times.
- */
+/** Entries to read at a time in the search for a message of the past, bytes of memory, and seconds to keep them. */
 const WINDOW = 200;
 const WINDOW_SIZE = 524288;
 const WINDOW_KEPT = 60;
-const STEPS_BACK = 10;
+
+/** Seconds that a room's history may spend on this search in a period. Without a limit it could block the server. */
+const READ_TIME = 0.01;
+const READ_PERIOD = 0.1;
+
+/** Number of entries with the same sender and id to compare with a message. */
+const MOST_COMPARED = 5;
 
 /** Namespaces that rooms add to messages. Archives may or may not keep these elements. */
 const added = new LuaSet<string>();
@@ -98,7 +100,7 @@ function newEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stan
         if (entry.privateTo === undefined || entry.privateTo === membership.username) {
             if (entry.text === textOf(stanza)) {
                 same = entry;
-            } else if (isSameMessage(log, entry, stanza)) {
+            } else if (isNamed(log, entry, nameOf(log, stanza))) {
                 // The room shows this account another content, as some gateways do.
                 privateTo = membership.username;
             }
@@ -107,19 +109,26 @@ function newEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stan
     return same ?? add(log, stanza, wallClock(), privateTo);
 }
 
-function isSameMessage(log: RoomLog, entry: Entry, stanza: Stanza): boolean {
-    const one = stanzaOf(entry);
+/** Returns the sender of a message and its id by the room, or else by the sender. Undefined without an id. */
+function nameOf(log: RoomLog, stanza: Stanza): string | undefined {
     const id = stanzaIdBy(stanza, log.room) ?? stanza.attr.id;
-    return (
-        id !== undefined &&
-        one?.attr.from === stanza.attr.from &&
-        id === (one === undefined ? undefined : (stanzaIdBy(one, log.room) ?? one.attr.id))
-    );
+    // A JID has no line breaks.
+    return id === undefined ? undefined : `${stanza.attr.from ?? ""}\n${id}`;
+}
+
+/** Whether an entry has this name. The entry is parsed once, because an archive may repeat many messages. */
+function isNamed(log: RoomLog, entry: Entry, name: string | undefined): boolean {
+    if (entry.name === undefined) {
+        const stanza = stanzaOf(entry);
+        entry.name = (stanza === undefined ? undefined : nameOf(log, stanza)) ?? false;
+    }
+    return name !== undefined && entry.name === name;
 }
 
 /**
  * Returns the entry of a message of the past: that of another account's copy, or a new one at the end. Entries cannot
- * be inserted before others. Undefined if the account has the message, or it cannot be added.
+ * be inserted before others. Undefined if the account has the message, or it cannot be added. The room's archive repeats
+ * messages that the account has. If the account lacks an entry, that may be another account's different copy.
  */
 function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stanza, when: number): Entry | undefined {
     const [ranges] = rangesOf(membership.username, log.room);
@@ -129,7 +138,12 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
     }
     const content = withoutDelay(log, stanza);
     const archiveId = stanzaIdBy(content, log.room);
-    const matches = (entry: Entry) => isSamePast(log, membership, ranges, part, entry, content);
+    const search: Search = { content, text: textOf(content), name: nameOf(log, content), compared: 0 };
+    const matches = (entry: Entry) =>
+        !isAnothers(entry, membership) &&
+        (entry.text === search.text ||
+            (isNamed(log, entry, search.name) &&
+                (isFor(membership.username, ranges, part.position, entry) || isSaidAs(entry, search))));
     let entry = findEntry(log.tail, matches);
     const window = entry === undefined ? windowAround(log, membership, when) : undefined;
     if (window === "failed") {
@@ -188,32 +202,20 @@ function add(log: RoomLog, stanza: Stanza, when: number, privateTo: string | und
     return entry;
 }
 
-/**
- * Whether an entry is a message of the past. The room's archive repeats messages that the account has. If the account
- * lacks an entry, that may be another account's different copy.
- */
-function isSamePast(
-    log: RoomLog,
-    membership: Membership,
-    ranges: Ranges,
-    part: Part,
-    entry: Entry,
-    content: Stanza,
-): boolean {
-    if (isAnothers(entry, membership)) {
-        return false;
-    }
-    return (
-        entry.text === textOf(content) ||
-        (isSameMessage(log, entry, content) &&
-            (isFor(membership.username, ranges, part.position, entry) || isSaidAs(entry, content)))
-    );
+/** The search for a message of the past. */
+interface Search {
+    readonly content: Stanza;
+    readonly text: string;
+    readonly name: string | undefined;
+    /** Number of entries with the same name that were compared. */
+    compared: number;
 }
 
-/** Whether two messages are equal except for elements that the room adds. */
-function isSaidAs(entry: Entry, content: Stanza): boolean {
-    const stanza = stanzaOf(entry);
-    return stanza !== undefined && textOf(asSaid(stanza)) === textOf(asSaid(content));
+/** Whether two messages are equal except for elements that the room adds. A room may give many the same id. */
+function isSaidAs(entry: Entry, search: Search): boolean {
+    search.compared = search.compared + 1;
+    const stanza = search.compared > MOST_COMPARED ? undefined : stanzaOf(entry);
+    return stanza !== undefined && textOf(asSaid(stanza)) === textOf(asSaid(search.content));
 }
 
 /** Returns a message without elements that the room adds. */
@@ -250,13 +252,24 @@ function windowAround(log: RoomLog, membership: Membership, when: number): Entry
     if (window !== undefined && from >= window.from && from < window.to) {
         return window;
     }
-    const isBack = window !== undefined && from < window.from;
-    const stepsBack = (window?.stepsBack ?? 0) + (isBack ? 1 : 0);
-    if (stepsBack > STEPS_BACK && membership.catchUp === undefined) {
+    if (membership.catchUp === undefined && !maySearch()) {
         return undefined;
     }
-    log.window = readWindow(log, from, stepsBack);
+    log.window = readWindow(log, from);
     return log.window ?? "failed";
+}
+
+let periodEnd = 0;
+let readTime = 0;
+
+/** Whether there is time to search for a message of a room's history. A catch-up searches in slices. */
+function maySearch(): boolean {
+    const now = monotonic();
+    if (now > periodEnd) {
+        periodEnd = now + READ_PERIOD;
+        readTime = 0;
+    }
+    return readTime < READ_TIME;
 }
 
 function findInWindow(window: EntryWindow, archiveId: string | undefined, matches: EntryTest): Entry | undefined {
@@ -267,22 +280,14 @@ function findInWindow(window: EntryWindow, archiveId: string | undefined, matche
     return findEntry(archiveId === undefined || entry !== undefined ? window.entries : window.others, matches);
 }
 
-function readWindow(log: RoomLog, from: number, stepsBack: number): EntryWindow | undefined {
+function readWindow(log: RoomLog, from: number): EntryWindow | undefined {
+    const started = monotonic();
     const found = findMessages(store, keyOf(log.room), { start: from - SKEW, limit: WINDOW }, WINDOW_SIZE);
     if (found === undefined) {
         return undefined;
     }
     const until = monotonic() + WINDOW_KEPT;
-    const window: EntryWindow = {
-        from,
-        to: math.huge,
-        stepsBack,
-        until,
-        size: 0,
-        entries: [],
-        others: [],
-        ids: new LuaMap(),
-    };
+    const window: EntryWindow = { from, to: math.huge, until, size: 0, entries: [], others: [], ids: new LuaMap() };
     let before: number | undefined;
     let weight = 0;
     for (const stored of found) {
@@ -298,6 +303,7 @@ function readWindow(log: RoomLog, from: number, stepsBack: number): EntryWindow 
     if (last !== undefined) {
         window.to = Math.max(last.when - SKEW, from + 1);
     }
+    readTime = readTime + monotonic() - started;
     module.add_timer(WINDOW_KEPT, () => {
         if (log.window !== undefined && monotonic() >= log.window.until) {
             log.window = undefined;

@@ -10,7 +10,7 @@ import { MUC } from "../namespaces";
 import * as options from "../options";
 import { save } from "../state/store";
 import { sendTo } from "../send/fork";
-import { forkOwn, noteTold, sendOwn } from "../send/own";
+import { forkOwn, sendOwn } from "../send/own";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { after } from "../turn";
 import { findOccupant } from "../state/occupants";
@@ -30,6 +30,7 @@ import { isAnswerTo, isInView, isRename, isServedAtOnce } from "./requests";
 import { joinToShow, presenceToShow, selfToBe, showBest, updatePresence } from "./shown";
 import { TURN } from "./enter";
 import { lost } from "./lost";
+import { endUnderway, noteTold, takeTold } from "./underway";
 
 /** Handles a session's request to attach, or for another nick. */
 export function requested(membership: Membership, place: Joined, request: SessionRequest): void {
@@ -102,12 +103,11 @@ function serve(membership: Membership, place: Joined, request: SessionRequest): 
 }
 
 function serveFromView(membership: Membership, request: SessionRequest): void {
-    const self = selfToBe(membership, request, selfOf(membership));
+    const self = selfToBe(membership, request);
     replay(membership, request, self);
     attach(membership, request);
-    if (showBest(membership)) {
-        noteTold(membership, request.session, self);
-    }
+    showBest(membership);
+    noteTold(membership, request.session, self);
     release(membership, request);
 }
 
@@ -280,16 +280,20 @@ export function renameUnanswered(membership: Membership, place: Joined, operatio
 export function selfShown(membership: Membership, place: Joined, nick: string, stanza: Stanza): void {
     const operation = place.operation;
     const wasRenamed = isRenamed(membership, nick);
+    const isEcho = endUnderway(membership, place, stanza.attr.id);
     const isNews = keepSelf(membership, nick, stanza);
+    const knowing = takeTold(membership, place, isEcho);
     if (operation?.kind === "rename" && isAnswerTo(operation, nick, stanza)) {
         renamed(membership, place, operation, stanza);
     } else if (operation?.kind === "resync" && operation.stage !== "history" && !wasRenamed) {
         if (isNews) {
-            forkOwn(membership, stanza, operation.request.session);
+            forkOwn(membership, stanza, operation.request.session, knowing);
         }
-        resyncSelf(membership, operation);
+        if (!isEcho) {
+            resyncSelf(membership, operation);
+        }
     } else {
-        forkOwn(membership, stanza);
+        forkOwn(membership, stanza, undefined, knowing);
     }
 }
 

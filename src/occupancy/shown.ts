@@ -10,30 +10,34 @@ import { saveSoon } from "../state/store";
 import { intern, stanzaOf } from "../state/interned";
 import { selfOf } from "../state/own-presence";
 import { attachSession, isDetachedFor, type Membership } from "../state/memberships";
-import { type Attachment, Phase, type SessionRequest } from "../state/place";
+import { type Attachment, type Joined, Phase, type Place, type SessionRequest } from "../state/place";
 import { presenceIdFor, sendPresence } from "../send/upstream";
+import { firstUnderway, noteUnderway } from "./underway";
 
 /**
  * Whether a presence may be sent now. During an operation it may not, because a presence to the old nick would revert a
  * nick change. It is sent when the operation ends.
  */
-function mayShow(membership: Membership): boolean {
-    const place = membership.place;
+function mayShow(place: Place): place is Joined {
     return place.phase === Phase.Joined && place.operation === undefined;
 }
 
 /** Shows the room the best presence among the attached sessions. Returns whether it has changed. */
 export function showBest(membership: Membership): boolean {
-    const attachment = mayShow(membership) ? chooseShown(membership) : undefined;
-    if (attachment === undefined || !noteShown(membership, attachment.presence)) {
-        return false;
-    }
-    show(membership, attachment.presence, attachment.id);
-    return true;
+    const place = membership.place;
+    const attachment = mayShow(place) ? chooseShown(membership) : undefined;
+    return attachment !== undefined && mayShow(place) && show(membership, place, attachment.presence, attachment.id);
 }
 
-function show(membership: Membership, presence: Stanza, id: string | undefined): void {
-    sendPresence(membership, presence, membership.nick, presenceIdFor(membership, id));
+function show(membership: Membership, place: Joined, presence: Stanza, id?: string): boolean {
+    const before = membership.shownPresence;
+    if (!noteShown(membership, presence)) {
+        return false;
+    }
+    const key = presenceIdFor(membership, id);
+    noteUnderway(place, key, before);
+    sendPresence(membership, presence, membership.nick, key);
+    return true;
 }
 
 function chooseShown(membership: Membership, request?: SessionRequest): Attachment | undefined {
@@ -52,24 +56,24 @@ function candidateOf(request: SessionRequest): Candidate | undefined {
         : { session, attachment: { presence: presenceContent(request.stanza), id: undefined } };
 }
 
-/**
- * Returns our own presence as the room will show it when the session of a join is attached. It is `before` if nothing
- * changes.
- */
-export function selfToBe(
-    membership: Membership,
-    request: SessionRequest,
-    self: Stanza | undefined,
-): Stanza | undefined {
+/** Returns our own presence as the room will show it, when the session of a join is attached. */
+export function selfToBe(membership: Membership, request?: SessionRequest): Stanza | undefined {
+    const self = selfOf(membership);
     const attachment = chooseShown(membership, request);
     if (self === undefined || attachment === undefined) {
         return self;
     }
-    const shown = membership.shownPresence;
+    const underway = firstUnderway(membership);
+    const shown = underway === undefined ? membership.shownPresence : underway.before;
     if (shown === intern(attachment.presence)) {
         return self;
     }
     return withPayload(self, shown === undefined ? undefined : stanzaOf(shown), attachment.presence);
+}
+
+/** Returns our own presence as cached, or as the room will echo it. */
+function selfNow(membership: Membership): Stanza | undefined {
+    return firstUnderway(membership) === undefined ? selfOf(membership) : selfToBe(membership);
 }
 
 /** Returns a presence of the room with the occupant's payload replaced. Elements that the room has added are kept. */
@@ -130,15 +134,13 @@ export function joinToShow(membership: Membership, request: SessionRequest): Sta
 
 /** Shows the room that no session is attached, unless it knows. */
 export function showDetached(membership: Membership): void {
-    if (!mayShow(membership)) {
+    const place = membership.place;
+    if (!mayShow(place)) {
         return;
     }
-    const presence = detachedPresence(membership);
     membership.shown = undefined;
     membership.shownDetached = true;
-    if (noteShown(membership, presence)) {
-        show(membership, presence, undefined);
-    }
+    show(membership, place, detachedPresence(membership));
 }
 
 /**
@@ -171,7 +173,7 @@ function detachedPresence(membership: Membership): Stanza {
  */
 export function updatePresence(membership: Membership, session: string, stanza: Stanza): void {
     attachSession(membership, session, presenceContent(stanza), stanza.attr.id);
-    const known = showBest(membership) ? undefined : selfOf(membership);
+    const known = showBest(membership) ? undefined : selfNow(membership);
     if (known !== undefined) {
         const self = ownPresence(membership, known);
         self.attr.id = stanza.attr.id;

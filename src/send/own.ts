@@ -2,42 +2,17 @@
 // expects its own full JID, as without this module.
 
 import * as st from "util.stanza";
-import * as xml from "util.xml";
 import { MUC_USER } from "../namespaces";
 import type { Membership } from "../state/memberships";
-import type { Attachment } from "../state/place";
-import { selfOf } from "../state/own-presence";
-import { isSameContent } from "../stanzas";
-import { textOf } from "../text";
 import { fork, sendTo } from "./fork";
 
-/**
- * Sends a presence of the account's own occupant to every attached session except `except`. A session that got the same
- * presence with its join, and nothing else of the account since, is skipped.
- */
-export function forkOwn(membership: Membership, presence: Stanza, except?: string): void {
-    for (const [session, attachment] of membership.attached) {
-        const isTold = presence.attr.type === undefined && isAsTold(membership, attachment);
-        attachment.told = undefined;
-        if (session !== except && !isTold) {
+/** Sends a presence of the account's own occupant to every attached session, except `except` and those that know it. */
+export function forkOwn(membership: Membership, presence: Stanza, except?: string, knowing?: LuaSet<string>): void {
+    for (const [session] of membership.attached) {
+        if (session !== except && knowing?.has(session) !== true) {
             sendOwn(membership, session, presence);
         }
     }
-}
-
-/** Notes that a session got our own presence with its join, ahead of the room. */
-export function noteTold(membership: Membership, session: string | undefined, self: Stanza | undefined): void {
-    const attachment = session === undefined ? undefined : membership.attached.get(session);
-    if (attachment !== undefined && self !== undefined) {
-        attachment.told = textOf(self);
-    }
-}
-
-/** Whether the room has sent what the session got with its join. Some services change the order of the children. */
-function isAsTold(membership: Membership, attachment: Attachment): boolean {
-    const told = attachment.told === undefined ? undefined : xml.parse(`<presence${attachment.told}`);
-    const self = told === undefined ? undefined : selfOf(membership);
-    return told !== undefined && self !== undefined && isSameContent(told, self);
 }
 
 /**

@@ -19,6 +19,11 @@ export interface Querying {
     readonly queryId: string;
     readonly tries: number;
     results: number;
+    /** Results to be handled, oldest first, and their approximate memory in bytes. */
+    readonly pending: Stanza[];
+    weight: number;
+    /** Takes the archive's answer, which came before all results were handled. */
+    answered: ((this: void) => void) | undefined;
     /** Whether a result could not be stored. The page is then requested again. */
     failed: boolean;
 }

@@ -16,6 +16,8 @@ export interface Entry {
     readonly when: number;
     /** As written by textOf(), without the room's delay. */
     readonly text: string;
+    /** Sender and id of the message, once it has been compared with another. False without an id. */
+    name?: string | false;
 }
 
 export interface RoomLog {
@@ -51,8 +53,6 @@ export interface RoomLog {
 export interface EntryWindow {
     readonly from: number;
     to: number;
-    /** Number of times that other entries were read because they were older. */
-    readonly stepsBack: number;
     /** When they are evicted, by the monotonic clock. */
     readonly until: number;
     /** Bytes of the entries. */

@@ -46,8 +46,6 @@ export interface SessionRequest {
 export interface Attachment {
     readonly presence: Stanza;
     readonly id: string | undefined;
-    /** Our own presence that the session got ahead of the room: the XML after the name. The room has yet to send it. */
-    told?: string | undefined;
 }
 
 /** The presence that an account shows in a room, and its session. */
@@ -152,6 +150,19 @@ export interface Entering {
     timer: Timer;
 }
 
+/** A presence of the account that the room has not echoed, and what the account showed before. */
+export interface Underway {
+    readonly id: string;
+    readonly before: InternedStanza | undefined;
+}
+
+/** Our own presence that a session got with its join: the XML after the name. */
+export interface Told {
+    readonly text: string;
+    /** The number of echoes until the room sends it. */
+    echoes: number;
+}
+
 export interface Joined {
     readonly phase: Phase.Joined;
     tries: number;
@@ -162,6 +173,10 @@ export interface Joined {
     operation?: Resync | Rename | undefined;
     /** A nick change that has timed out. The room may still answer it. */
     late?: Rename | undefined;
+    /** Presences under the current nick that the room has not echoed, oldest first. */
+    underway?: Underway[] | undefined;
+    /** What sessions were told ahead of the room, by full JID. */
+    told?: LuaMap<string, Told> | undefined;
 }
 
 export interface Leaving {

@@ -1,0 +1,135 @@
+-- B4: no event, timer or query blocks the server for long, whatever a hostile room does. Each attack arrives in one read of
+-- a socket. Prints the longest time of each, in milliseconds of a slow machine.
+
+local st = require "util.stanza";
+local datetime = require "util.datetime";
+local mam = require "support.mam";
+local scene = require "support.scene";
+local work = require "support.work";
+
+local limit = 0.05;
+
+local function in_room(fields)
+	local s = scene.new(fields);
+	local phone = s:client "phone";
+	s.room:enter "Bob";
+	s:enter(phone);
+	phone:take();
+	return s, phone;
+end
+
+local function assert_short(name, f)
+	local seconds = work.longest(f);
+	print(("%s: %.1f ms"):format(name, seconds * 1000));
+	assert(seconds < limit, ("%s: %.0f ms in one go"):format(name, seconds * 1000));
+end
+
+local function said(room, body, id, time)
+	local message = st.message({ type = "groupchat"; from = room.jid.."/Eve"; id = id; xmlns = "jabber:client" }):text_tag("body", body);
+	return st.stanza("forwarded", { xmlns = "urn:xmpp:forward:0" })
+		:tag("delay", { xmlns = "urn:xmpp:delay"; stamp = datetime.datetime(time) }):up()
+		:add_child(message);
+end
+
+-- Messages of the room, one each `step` seconds.
+local function talk(s, count, step, id)
+	for i = 1, count do
+		s:from("Bob", ("<message type='groupchat' id='%s'><body>%d</body></message>"):format(id or "m"..i, i));
+		s.host:tick(step or 0);
+	end
+end
+
+-- The room's archive answers its next query with these children of results, and with the end of the page, in one go.
+local function answer_with(s, results)
+	function s.room.on_iq(room, iq)
+		local query = iq:get_child("query", "urn:xmpp:mam:2");
+		if not query then return; end
+		room.on_iq = nil;
+		for n, forwarded in ipairs(results) do
+			room.send(st.message({ from = room.jid; to = iq.attr.from })
+				:tag("result", { xmlns = "urn:xmpp:mam:2"; queryid = query.attr.queryid; id = "a"..n }):add_child(forwarded):reset());
+		end
+		return st.reply(iq):tag("fin", { xmlns = "urn:xmpp:mam:2"; complete = "true" }):reset();
+	end
+end
+
+local function lose_and_return(s)
+	s.room:remove("Alice", "333");
+	s:wait(10);
+end
+
+local function assert_well(s, phone)
+	phone:take();
+	s.room:say("Bob", "hi");
+	s:deliver();
+	assert.same({ "message groupchat room/Bob hi" }, scene.seen(phone));
+end
+
+for name, attack in pairs {
+	["results that go back in time"] = function (i) return "m"..i, os.time() - 3000 - i * 10; end;
+	["results that go forward in steps"] = function (i) return "x"..i, os.time() - 3600 * 50 + i * 3600; end;
+	["results that repeat one id"] = function () return "same", os.time() - 1000; end;
+} do
+	it("B4: "..name.." are handled in slices", function ()
+		local s, phone = in_room();
+		talk(s, 200, 900);
+		talk(s, 300, 0, "same");
+		local results = {};
+		for i = 1, 50 do results[i] = said(s.room, "past "..i, attack(i)); end
+		answer_with(s, results);
+		assert_short(name, function () lose_and_return(s); end);
+		assert_well(s, phone);
+	end);
+end
+
+-- The account is in the room, and the room's archive does not answer: messages are buffered.
+local function in_gap()
+	local s, phone = in_room { modules = { "mam" } };
+	s.room:say("Bob", "before");
+	local asked = 0;
+	function s.room.on_iq(_, iq)
+		if not iq:get_child("query", "urn:xmpp:mam:2") then return; end
+		asked = asked + 1;
+		return asked > 1 or st.reply(iq):tag("fin", { xmlns = "urn:xmpp:mam:2"; complete = "true" }):reset();
+	end
+	lose_and_return(s);
+	assert.equal(2, asked);
+	phone:take();
+	return s, phone;
+end
+
+it("B4: messages in the buffer are stored in slices when the room removes the account", function ()
+	local s, phone = in_gap();
+	talk(s, 300);
+	assert_short("removal with a full buffer", function ()
+		s.room:remove("Alice", "307");
+		s:wait(10);
+	end);
+	phone:take();
+	assert.same({ "before", "1", "300" }, (function ()
+		local bodies = mam.page_through(phone, { with = s.room.jid; max = 50 });
+		return { bodies[1], bodies[2], bodies[#bodies] };
+	end)());
+end);
+
+it("B4: history whose times jump is not searched for at length when a client joins", function ()
+	local s, phone = in_room();
+	talk(s, 300, 900);
+	phone:send(scene.leave());
+	s:deliver();
+	local release = scene.hold_back(s.room);
+	phone:send(scene.join("Alice", { id = "j2" }));
+	s:deliver();
+	release(2);
+	phone:take();
+	local time = os.time() - 300 * 900;
+	assert_short("history with jumping times", function ()
+		s.host:run(function ()
+			for i = 1, 50 do
+				s:from("Bob", ("<message type='groupchat' id='h%d'><body>h</body><delay xmlns='urn:xmpp:delay' from='%s' stamp='%s'/></message>"):format(
+					i, s.room.jid, datetime.datetime(time + (i * 7919 % 250) * 1000)));
+			end
+		end);
+	end);
+	assert.equal(50, #scene.take(phone));
+end);
