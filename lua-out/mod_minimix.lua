@@ -2320,8 +2320,34 @@ end
 -- The cache of a room for an account, from which later joins are served. Missing parts take no memory.
 local state_view = {}
 do
+local itemIn, withoutStatus
+local MUC_USER = namespaces.MUC_USER
+local intern = state_interned.intern
+local isSamePresence = state_interned.isSamePresence
+local stanzaOf = state_interned.stanzaOf
 local forgetOccupants = state_occupants.forgetOccupants
 local keep = state_occupants.keepOccupant
+
+function itemIn(presence)
+    local opt_9 = presence:get_child("x", MUC_USER)
+    return opt_9 and opt_9:get_child("item")
+end
+
+function withoutStatus(presence)
+    local copy = st.clone(presence)
+    copy.attr.to = nil
+    local x = copy:get_child("x", MUC_USER)
+    if x ~= nil then
+        x:maptags(function(tag)
+            if tag.name == "status" then
+                return nil
+            else
+                return tag
+            end
+        end)
+    end
+    return copy
+end
 
 function state_view.newView()
     return {position = 0}
@@ -2374,6 +2400,56 @@ function state_view.outdate(view)
     if view.stale == nil then
         view.stale = "outdated"
     end
+end
+
+--- Returns the account's own presence without status codes. The caller may change it.
+function state_view.selfOf(membership)
+    local view = membership.view
+    local self_
+    if view.self ~= nil then
+        self_ = stanzaOf(view.self)
+    end
+    if self_ == nil then
+        return nil
+    end
+    self_.attr.id = nil
+    local item
+    if view.isJidHidden == true then
+        item = itemIn(self_)
+    end
+    if item ~= nil then
+        item.attr.jid = membership.occupant
+    end
+    return self_
+end
+
+--- Caches the account's own presence. Returns whether it has changed.
+function state_view.setSelf(membership, nick, presence)
+    local view = membership.view
+    local before = view.self
+    local wasHidden = view.isJidHidden
+    local copy = withoutStatus(presence)
+    local item
+    if not view.nonAnonymous then
+        item = itemIn(copy)
+    end
+    local isHidden = (item and item.attr.jid) == membership.occupant
+    if isHidden then
+        item.attr.jid = nil
+    end
+    local self_ = intern(copy)
+    view.self = self_
+    if nick == view.own then
+        view.selfNick = nil
+    else
+        view.selfNick = nick
+    end
+    if isHidden then
+        view.isJidHidden = true
+    else
+        view.isJidHidden = nil
+    end
+    return before == nil or view.isJidHidden ~= wasHidden or not isSamePresence(before, self_)
 end
 end
 
@@ -4758,89 +4834,6 @@ function state_offline.keepMember(members, key, interned)
     members.count = members.count + 1
     members.size = members.size + size
     return true
-end
-end
-
--- src/state/own-presence.ts
---
--- The account's own presence in a room. It is stored in the form that other occupants see, so that their copies share it.
-local state_own_presence = {}
-do
-local itemIn, withoutStatus
-local MUC_USER = namespaces.MUC_USER
-local intern = state_interned.intern
-local isSamePresence = state_interned.isSamePresence
-local stanzaOf = state_interned.stanzaOf
-
-function itemIn(presence)
-    local opt_7 = presence:get_child("x", MUC_USER)
-    return opt_7 and opt_7:get_child("item")
-end
-
-function withoutStatus(presence)
-    local copy = st.clone(presence)
-    copy.attr.to = nil
-    local x = copy:get_child("x", MUC_USER)
-    if x ~= nil then
-        x:maptags(function(tag)
-            if tag.name == "status" then
-                return nil
-            else
-                return tag
-            end
-        end)
-    end
-    return copy
-end
-
---- Returns the account's own presence without status codes. The caller may change it.
-function state_own_presence.selfOf(membership)
-    local view = membership.view
-    local self_
-    if view.self ~= nil then
-        self_ = stanzaOf(view.self)
-    end
-    if self_ == nil then
-        return nil
-    end
-    self_.attr.id = nil
-    local item
-    if view.isJidHidden == true then
-        item = itemIn(self_)
-    end
-    if item ~= nil then
-        item.attr.jid = membership.occupant
-    end
-    return self_
-end
-
---- Caches the account's own presence. Returns whether it has changed.
-function state_own_presence.setSelf(membership, nick, presence)
-    local view = membership.view
-    local before = view.self
-    local wasHidden = view.isJidHidden
-    local copy = withoutStatus(presence)
-    local item
-    if not view.nonAnonymous then
-        item = itemIn(copy)
-    end
-    local isHidden = (item and item.attr.jid) == membership.occupant
-    if isHidden then
-        item.attr.jid = nil
-    end
-    local self_ = intern(copy)
-    view.self = self_
-    if nick == view.own then
-        view.selfNick = nil
-    else
-        view.selfNick = nick
-    end
-    if isHidden then
-        view.isJidHidden = true
-    else
-        view.isJidHidden = nil
-    end
-    return before == nil or view.isJidHidden ~= wasHidden or not isSamePresence(before, self_)
 end
 end
 
@@ -7615,7 +7608,7 @@ local messageOf = state_interned.messageOf
 local stanzaOf = state_interned.stanzaOf
 local eachOccupant = state_occupants.eachOccupant
 local eachMember = state_offline.eachMember
-local selfOf = state_own_presence.selfOf
+local selfOf = state_view.selfOf
 local sendInterned = send_fork.sendInterned
 local sendTo = send_fork.sendTo
 local sendOwn = send_own.sendOwn
@@ -7797,11 +7790,11 @@ local eachMember = state_offline.eachMember
 local forgetMember = state_offline.forgetMember
 local keepMember = state_offline.keepMember
 local noMembers = state_offline.noMembers
-local selfOf = state_own_presence.selfOf
-local setSelf = state_own_presence.setSelf
 local keepOccupant = state_view.keepOccupant
 local outdate = state_view.outdate
 local selfNickOf = state_view.selfNickOf
+local selfOf = state_view.selfOf
+local setSelf = state_view.setSelf
 
 function shownSince(membership)
     local place = membership.place
@@ -8594,7 +8587,7 @@ do
 local takeFirst, isTold
 local wasSent = send_upstream.wasSent
 local hasSameContent = minimix_stanzas.hasSameContent
-local selfOf = state_own_presence.selfOf
+local selfOf = state_view.selfOf
 local textOf = minimix_text.textOf
 
 function takeFirst(place, list, count)
@@ -8730,7 +8723,7 @@ local presenceContent = state_availability.presenceContent
 local saveSoon = state_store.saveSoon
 local intern = state_interned.intern
 local stanzaOf = state_interned.stanzaOf
-local selfOf = state_own_presence.selfOf
+local selfOf = state_view.selfOf
 local attachSession = state_memberships.attachSession
 local isDetachedFor = state_memberships.isDetachedFor
 local presenceIdFor = send_upstream.presenceIdFor
@@ -10166,7 +10159,7 @@ local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local after = minimix_turn.after
 local findOccupant = state_occupants.findOccupant
-local selfOf = state_own_presence.selfOf
+local selfOf = state_view.selfOf
 local presenceContent = state_availability.presenceContent
 local noteOver = state_limits.noteOver
 local attachSession = state_memberships.attachSession
@@ -15349,8 +15342,8 @@ local now = state_memberships.now
 local inSharedQueue = state_place.inSharedQueue
 local enqueue = state_queue.enqueue
 local newRequest = state_queue.newRequest
-local setSelf = state_own_presence.setSelf
 local keepOccupant = state_view.keepOccupant
+local setSelf = state_view.setSelf
 
 function showFormer(membership, former)
     local view = membership.view

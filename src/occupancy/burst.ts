@@ -14,8 +14,7 @@ import { requestingSession, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
 import { eachOccupant, findOccupant, forgetOccupant, setOwnNick } from "../state/occupants";
 import { eachMember, forgetMember, keepMember, noMembers } from "../state/offline";
-import { selfOf, setSelf } from "../state/own-presence";
-import { keepOccupant, outdate, type RoomView, selfNickOf } from "../state/view";
+import { keepOccupant, outdate, type RoomView, selfNickOf, selfOf, setSelf } from "../state/view";
 
 /** Returns the nicks that the room has shown since a join was sent. Undefined if it does not answer one. */
 function shownSince(membership: Membership): LuaSet<string> | undefined {

@@ -14,7 +14,7 @@ import { forkOwn, sendOwn } from "../send/own";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { after } from "../turn";
 import { findOccupant } from "../state/occupants";
-import { selfOf } from "../state/own-presence";
+import { selfOf } from "../state/view";
 import { presenceContent } from "../state/availability";
 import { noteOver } from "../state/limits";
 import { attachSession, isAttached, isCurrent, type Membership, setAttachment, queueOf } from "../state/memberships";

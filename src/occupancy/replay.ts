@@ -8,7 +8,7 @@ import { messageOf, stanzaOf } from "../state/interned";
 import type { Membership } from "../state/memberships";
 import { eachOccupant } from "../state/occupants";
 import { eachMember } from "../state/offline";
-import { selfOf } from "../state/own-presence";
+import { selfOf } from "../state/view";
 import type { SessionRequest } from "../state/place";
 import { sendInterned, sendTo } from "../send/fork";
 import { sendOwn } from "../send/own";

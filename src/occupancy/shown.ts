@@ -8,7 +8,7 @@ import { ownPresence } from "./replay";
 import { bestSession, type Candidate, presenceContent } from "../state/availability";
 import { saveSoon } from "../state/store";
 import { intern, stanzaOf } from "../state/interned";
-import { selfOf } from "../state/own-presence";
+import { selfOf } from "../state/view";
 import { attachSession, isDetachedFor, type Membership } from "../state/memberships";
 import { type Attachment, type Joined, Phase, type Place, type SessionRequest } from "../state/place";
 import { presenceIdFor, sendPresence } from "../send/upstream";

@@ -7,7 +7,7 @@ import { hasSameContent } from "../stanzas";
 import type { InternedStanza } from "../state/interned";
 import type { Membership } from "../state/memberships";
 import { type Joined, Phase, type Told, type Underway } from "../state/place";
-import { selfOf } from "../state/own-presence";
+import { selfOf } from "../state/view";
 import { textOf } from "../text";
 
 /** Presences to remember. A room that echoes none must not let the list grow. */

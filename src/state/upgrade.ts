@@ -6,8 +6,7 @@ import { type InternedStanza, intern, restoreInterned } from "./interned";
 import { isAttached, livenessOf, type Membership, now } from "./memberships";
 import { inSharedQueue, type Join, Phase, type Place } from "./place";
 import { enqueue, newRequest } from "./queue";
-import { setSelf } from "./own-presence";
-import { keepOccupant } from "./view";
+import { keepOccupant, setSelf } from "./view";
 
 interface FormerRequest {
     readonly session: string | undefined;
