@@ -1,5 +1,5 @@
-// R5, B1, B4: a service that means harm gets nothing past the account's server, fills no memory and holds nobody else up. It
-// prints how much memory, CPU time in one go and waiting of others each attack has cost.
+// R5, B1, B4: a hostile service cannot send stanzas in the name of others, fill the memory, or delay other users.
+// Prints for each attack the memory, the longest block in CPU time, and the waiting time of other users.
 import assert from "node:assert/strict";
 import { after, before, describe, test, type TestContext } from "node:test";
 import { type Client, connect, type Element, xml } from "./support/client.ts";
@@ -7,19 +7,19 @@ import { componentConfig, forwarded, HostileService } from "./support/component.
 import { create, groupchat, join } from "./support/muc.ts";
 import { freePort, type Server, startServer, versions } from "./support/prosody.ts";
 
-/** Bytes of a room's latest messages that are held in memory (state/logs.ts), and of the last pages that were looked through. */
+/** Bytes in memory: a room's latest messages (src/state/logs.ts), and the last pages that were searched. */
 const held = 524_288 + 1_048_576;
 
 const domain = "hostile.lab";
 const long = process.env.MINIMIX_LONG === "1";
 
-/** CPU time in one go, in ms. A machine that does ten things at a time has it take longer, as caches are cold. */
+/** The longest block, in ms of CPU time. It takes longer on a loaded machine, because caches are cold. */
 const longest = 150;
 
 interface Cost {
-    /** The longest that the server did not get round to its timers, in ms of CPU time. */
+    /** The longest time without a turn of the server's event loop, in ms of CPU time. */
     block: number;
-    /** What others waited for their messages, in ms: 95 in 100 of them. */
+    /** The 95th percentile of other users' waiting time for messages, in ms. */
     wait: number;
 }
 
@@ -41,7 +41,7 @@ for (const version of versions) {
                 modules: ["carbons", "disco", "mam", "ping", "roster", "saslauth", "smacks"],
                 globalConfig: `component_ports = { ${port} }; component_interfaces = { "127.0.0.1" }
                     c2s_stanza_size_limit = 1024 * 1024`,
-                // mod_storage_internal of 0.12 reads all of an archive at each query.
+                // mod_storage_internal of 0.12 reads the whole archive for each query.
                 hostConfig: `storage = { archive = "memory"; minimix_archive = "${version === "0.12" ? "sql" : "internal"}" }
                     sql = { driver = "SQLite3"; database = "test.sqlite" }
                     minimix_max_rooms = 3000
@@ -67,7 +67,7 @@ for (const version of versions) {
             return `r${++rooms}@${domain}`;
         }
 
-        /** A client of Alice's that is in the room, where something was said. */
+        /** A client of Alice in the room, which has some messages. */
         async function enter(name: string, room: string, smacks = false): Promise<Client> {
             const client = await connect(server, name, { smacks });
             await join(client, room, "Alice");
@@ -76,12 +76,12 @@ for (const version of versions) {
             return client;
         }
 
-        /** Bytes in use once the garbage is gone. */
+        /** Bytes in use after garbage collection. */
         async function used(): Promise<number> {
             return Number(await server.eval(`collectgarbage() collectgarbage() return collectgarbage("count") * 1024`));
         }
 
-        /** What a task costs the server, and others meanwhile. */
+        /** Returns the cost of a task for the server, and for other users meanwhile. */
         async function costOf(task: () => Promise<unknown>): Promise<Cost> {
             const waits: number[] = [];
             const state = { over: false };
@@ -271,7 +271,7 @@ for (const version of versions) {
                 await service.until(() => service.received.slice(joins).some(({ name }) => name === "presence"));
                 await phone.sync();
             });
-            // Storage reads up to 200 messages for each step back in time, which is not sliced yet.
+            // Storage reads up to 200 messages for each step back in time. This is not sliced.
             report(t, cost, undefined, 4 * longest);
             await phone.disconnect();
         });
@@ -349,7 +349,7 @@ for (const version of versions) {
     });
 }
 
-/** Notes the longest CPU time between two looks of a timer. */
+/** Records the longest CPU time between two calls of a timer. */
 const loopProbe = `
 local timer = require "util.timer";
 local last = os.clock();

@@ -406,7 +406,7 @@ describe("offline members of a room", function ()
 	local offline = "<presence type='unavailable'><x xmlns='"..xmlns_user.."'>"
 		.."<item affiliation='member' role='none' nick='Carol'/></x></presence>";
 
-	-- Returns the room's answer to a join. It includes the member Carol, who is offline.
+	-- Returns the room's answer to a join. It includes the offline member Carol.
 	local function answer(s, id)
 		s:from("Bob", "<presence>"..scene.status().."</presence>");
 		s:from("Carol", offline);
