@@ -77,7 +77,8 @@ test("tools/traceback.mjs names the TypeScript line of each function", () => {
 
 test("a file becomes a block with a table of its exports, after the files that it imports", () => {
     const program = compile({
-        "main.ts": `import { say } from "./keep/voice"; import * as keep from "./keep/voice"; say(keep.WORD);`,
+        "main.ts": `import { say } from "./keep/voice"; import "./greet"; say("bye");`,
+        "greet.ts": `import { say } from "./keep/voice"; import * as keep from "./keep/voice"; say(keep.WORD);`,
         "keep/voice.ts": `export const WORD = "hello"; export function say(this: void, text: string): void { say(text); }`,
     });
     assert.equal(
@@ -93,7 +94,7 @@ end
 `,
     );
     assert.equal(
-        blockOf("main", program),
+        blockOf("greet", program),
         `do
 local say = keep_voice.say
 local keep = keep_voice
@@ -101,6 +102,8 @@ say(keep.WORD)
 end
 `,
     );
+    // The last block comes after the tables of all files. Lua allows 200 local variables.
+    assert.equal(blockOf("main", program), 'do\nkeep_voice.say("bye")\nend\n');
 });
 
 test("files that import values from each other are refused", () => {

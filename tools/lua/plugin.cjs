@@ -5,7 +5,7 @@ const { SourceNode } = require("source-map");
 const path = require("node:path");
 const { Printer } = require("./printer.cjs");
 const { declaredBy, simplify } = require("./simplify.cjs");
-const { nodes, rewrite } = require("./tree.cjs");
+const { copy, nodes, rewrite } = require("./tree.cjs");
 
 const { version } = require("../../package.json");
 
@@ -138,7 +138,31 @@ function link(unit, units) {
             statements.push(statement);
         }
     }
-    unit.file.statements = statements;
+    unit.file.statements = unit.name === "main" ? withoutImports(statements, units) : statements;
+}
+
+/**
+ * Names what the last block imports where it is used. Lua allows 200 local variables in a function, and the tables of all
+ * files are local there.
+ */
+function withoutImports(statements, units) {
+    const imports = new Map();
+    for (const statement of statements) {
+        const [value] = lua.isVariableDeclarationStatement(statement) ? (statement.right ?? []) : [];
+        const isField = value !== undefined && lua.isTableIndexExpression(value) && lua.isIdentifier(value.table);
+        if (isField && units.some(({ table }) => table === value.table.text)) {
+            imports.set(statement.left[0].text, { statement, value });
+        }
+    }
+    const rest = statements.filter((statement) => imports.get(statement.left?.[0]?.text)?.statement !== statement);
+    for (const statement of rest) {
+        rewrite(statement, (node) => (lua.isIdentifier(node) ? copyOf(imports.get(node.text)) : undefined));
+    }
+    return rest;
+}
+
+function copyOf(found) {
+    return found === undefined ? undefined : copy(found.value);
 }
 
 /** `local ____exports = {}` and `return ____exports`. */
