@@ -528,6 +528,18 @@ describe("offline members of a room", function ()
 		}, lines);
 	end);
 
+	it("B3: a member with an invalid JID causes no error", function ()
+		local s, phone = with_member();
+		seen(phone);
+		local item = "<x xmlns='"..xmlns_user.."'><item affiliation='member' role='none' jid='@'/></x>";
+		s:from(nil, "<presence type='unavailable'>"..item.."</presence>");
+		s:from("Dave", "<presence>"..item.."</presence>");
+		s:from("Bob", "<message type='groupchat'><body>hi</body></message>");
+		assert.same({
+			"presence unavailable room"; "presence - room/Dave"; "message groupchat room/Bob hi";
+		}, seen(phone));
+	end);
+
 	it("R1: do not count as occupants", function ()
 		local s, phone = with_member();
 		seen(phone);
