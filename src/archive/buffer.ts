@@ -186,9 +186,9 @@ function drainOne(membership: Membership, catching: CatchUp, draining: Draining,
     if (draining.failed && !mustLeave) {
         return;
     }
-    if (draining.failed && membership.log !== undefined) {
+    if (draining.failed && membership.part !== undefined) {
         // It is fetched again.
-        membership.log.gap = true;
+        membership.part.log.gap = true;
     }
     passOver(catching);
 }
