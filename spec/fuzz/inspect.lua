@@ -164,7 +164,9 @@ local nonsense = {
 	end;
 	["with a time of its admission, and not admitted"] = function (m) return m.since and not m.established; end;
 	["in the room without an own presence"] = function (m, place) return place.phase == "joined" and not m.view.self; end;
-	["only one of part and log"] = function (m) return (m.part == nil) ~= (m.log == nil); end;
+	["a part of a log without this reader"] = function (m)
+		return m.part and m.part.log.readers[m.username] ~= m;
+	end;
 	["a list of occupants without this reader"] = function (m) return m.view.list and not m.view.list.readers[m.view]; end;
 	["a wrong count of readers"] = function (m)
 		return m.view.list and m.view.list.readerCount ~= count(m.view.list.readers);
