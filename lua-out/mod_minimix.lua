@@ -10867,7 +10867,7 @@ end
 -- Answers of the room to a join (XEP-0045 7.2): it admits the account, refuses it, or removes it at once.
 local occupancy_joining = {}
 do
-local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
+local answersAnother, answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
 local wallClock = state_clock.wallClock
 local newestNumber = state_numbers.newestNumber
 local bookmarkJoined = settings_bookmark_write.bookmarkJoined
@@ -10948,6 +10948,9 @@ end
 
 --- The room has admitted the account: our own presence arrived. History and subject follow.
 function occupancy_joining.admitted(membership, place, nick, stanza)
+    if answersAnother(membership, place, stanza.attr.id) then
+        return
+    end
     local join = answeredJoin(place, nick, stanza.attr.id)
     local request = join.request
     local session
@@ -10974,6 +10977,18 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         unlockRoom(membership)
     end
     noteDetached(membership)
+end
+
+function answersAnother(membership, place, key)
+    if key == nil or key == place.operation.id or not wasSent(membership, key) then
+        return false
+    end
+    for _, join in ipairs(place.earlier) do
+        if join.id == key then
+            return false
+        end
+    end
+    return true
 end
 
 function answeredJoin(place, nick, key)
