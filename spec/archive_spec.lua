@@ -174,7 +174,7 @@ for _, modules in ipairs { { "disco" }, { "disco", "mam" } } do
 			assert.equal("error", mallory:take()[1].attr.type);
 		end);
 
-		it("H3: is announced only where it exists", function ()
+		it("H3: is announced only if it exists", function ()
 			local _, phone = here();
 			local list = features(phone);
 			assert.equal(with_mam, list[xmlns_mam] or false);

@@ -159,7 +159,7 @@ describe("a query to the room", function ()
 		assert.same({ "iq result room query" }, seen(phone));
 	end);
 
-	it("C3: is answered once", function ()
+	it("C3: gets only the first of two answers", function ()
 		local s, phone, laptop = in_room();
 		s.room.silent = true;
 		phone:send(query(disco, { id = "q7" }));
@@ -239,7 +239,7 @@ describe("a query to the room", function ()
 		assert.same({ "iq error room wait resource-constraint" }, seen(phone));
 	end);
 
-	it("C3: is no longer refused when earlier ones have timed out", function ()
+	it("C3: is accepted again when earlier ones have timed out", function ()
 		local s, phone = in_room { options = { minimix_max_pending_iqs = 1, minimix_iq_timeout = 10 } };
 		s.room.silent = true;
 		phone:send(query(disco, { id = "q1" }));
@@ -565,7 +565,7 @@ describe("a query of an occupant to the account", function ()
 		assert.same({}, seen(laptop));
 	end);
 
-	it("C5: goes to the session whose presence is shown now", function ()
+	it("C5: goes to the session whose presence the room shows at the time", function ()
 		local s, phone, laptop = in_room();
 		laptop:send(scene.presence("Alice", { content = "<priority>10</priority>" }));
 		seen(phone);

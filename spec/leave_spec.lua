@@ -137,7 +137,7 @@ describe("a session", function ()
 		end);
 	end
 
-	it("L1: a replaced session hands no room on to its successor", function ()
+	it("L1: a session that replaces another does not inherit its rooms", function ()
 		local s, phone = in_room();
 		local successor = s:client "phone";
 		assert.equal(phone.jid, successor.jid);
@@ -152,7 +152,7 @@ describe("a session", function ()
 		}, seen(successor));
 	end);
 
-	it("L1: after it was offline a session has to join again", function ()
+	it("L1: a session that was offline must join again", function ()
 		local s, phone = in_room();
 		phone:unavailable();
 		phone:available();
@@ -184,7 +184,7 @@ describe("a session", function ()
 		}, seen(phone));
 	end);
 
-	it("L1: a session that hibernates while the account joins is in when it resumes", function ()
+	it("L1: a session that hibernates while the account joins is attached when it resumes", function ()
 		local s = scene.new { remote = true };
 		local phone = s:client "phone";
 		phone:send(join "Alice");
@@ -194,7 +194,7 @@ describe("a session", function ()
 		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(phone));
 	end);
 
-	it("L1: a session that hibernates while it waits for the account's join is in when it resumes", function ()
+	it("L1: a session that hibernates while it waits for the account's join is attached when it resumes", function ()
 		local s = scene.new { remote = true };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		phone:send(join "Alice");
@@ -340,7 +340,7 @@ describe("the last session that leaves", function ()
 		end);
 	end);
 
-	it("L3: is out, also after a restart", function ()
+	it("L3: the account stays out, also after a restart", function ()
 		local s, phone = in_room();
 		phone:send(leave "Alice");
 		seen(phone);
@@ -368,7 +368,7 @@ describe("the last session that leaves", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("L3: is the last after the others have ended", function ()
+	it("L3: counts as the last one after the other sessions have ended", function ()
 		local s, phone = in_room();
 		local laptop = and_laptop(s);
 		laptop:lose();
@@ -377,7 +377,7 @@ describe("the last session that leaves", function ()
 		assert.same({}, s:occupants());
 	end);
 
-	it("L3: is not the last while another session waits for its join", function ()
+	it("L3: does not count as the last one while another session waits for its join", function ()
 		local s = scene.new { remote = true };
 		s.room:enter "Bob";
 		local phone, laptop = s:client "phone", s:client "laptop";

@@ -472,7 +472,7 @@ end
 
 for _, name in ipairs(backend.names) do
 	describe("H1: an account that joins and leaves, on "..name, function ()
-		it(("reads exactly its messages, in %d stories from seed %d"):format(count, first_seed), function ()
+		it(("reads exactly the messages that it received, in %d stories from seed %d"):format(count, first_seed), function ()
 			for seed = first_seed, first_seed + count - 1 do
 				local where = backend.open(name);
 				local story = new_story(seed, where);

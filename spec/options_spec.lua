@@ -62,7 +62,7 @@ local function stopped_in(count)
 	return { ["example.org"] = { minimix = { alice = record } } };
 end
 
-describe("the option", function ()
+describe("O1: the option", function ()
 	it("minimix_resource is the resource of the occupant JID", function ()
 		local function occupant(resource)
 			return in_room({}, { resource = resource }).room.received[1].attr.from;
@@ -229,7 +229,7 @@ describe("the option", function ()
 	end);
 end);
 
-describe("an invalid value", function ()
+describe("O1: an invalid value", function ()
 	local bad = {
 		{ "minimix_resource", "", "a resource that a client could bind, or false, got ; using minimix" };
 		{ "minimix_resource", 5, "got 5; using minimix" };
@@ -293,7 +293,7 @@ describe("an invalid value", function ()
 	end);
 end);
 
-describe("a period", function ()
+describe("O1: a period", function ()
 	-- The maximum of one hour shows how the text is parsed.
 	local good = { 3600, "3600 s", "60 minutes", "60min", "1 h", "1 Hour" };
 	local bad = { 3601, "3600", "3601 s", "61 minutes", "2 hours", "1 day", "1 week", "1 month", "1 year", "1 m", "soon", "-1 s", "" };

@@ -211,7 +211,7 @@ describe("writes that fail while reads work", function ()
 		assert.same(numbers(1, 4), read(s:client "phone"));
 	end);
 
-	it("S2: do not stop others: one record that cannot be written affects only itself", function ()
+	it("S2: one record that cannot be written does not stop the others", function ()
 		local s, faults = new_scene();
 		s.room:enter "Bob";
 		faults:fail("false", "writes", { "minimix" }, "alice");
@@ -259,7 +259,7 @@ describe("a record that cannot be read", function ()
 		["is empty"] = {};
 	};
 	for what, record in pairs(records) do
-		it("S5: "..what.." and harms nobody", function ()
+		it("S5: "..what.." and has no other effect", function ()
 			local s = scene.in_room { wrap_store = function (store, name)
 				if name ~= "minimix" then return store; end
 				return setmetatable({}, { __index = function (_, method)
