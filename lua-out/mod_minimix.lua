@@ -6205,7 +6205,7 @@ end
 
 local LARGEST_CHUNK = 256
 --- Bytes of memory to read of one archive at a time.
-local READ_WEIGHT = 524288
+local READ_WEIGHT = 262144
 
 function archive_cursor.openCursors(archives, max)
     local cursors = {}
