@@ -1,4 +1,5 @@
-// O1: each command of the README's chapters on installing, on Prosody as distributed, with the configuration given there.
+// O1: every command of the README's chapters on installation, on Prosody as distributed, with the configuration shown
+// there.
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";

@@ -139,7 +139,7 @@ for (const version of versions) {
             await house.hold();
             const first = house.phone.iq("get", `${room}/Bob`, query()).catch(() => undefined);
             await assert.rejects(house.phone.iq("get", `${room}/Bob`, query()), { condition: "resource-constraint" });
-            // The refusal is the one copy.
+            // The refusal is the only copy.
             assert.deepEqual(growth(start, await scrape()), {
                 pending_iqs: 1,
                 copies_out: 1,
@@ -311,7 +311,7 @@ for (const version of versions) {
             };
         }
 
-        /** Requests the form and sends it filled in, as a client's dialog does. */
+        /** Requests the form and submits it filled in, as a client's dialog does. */
         async function fill(client: Client, name: string, fields: Record<string, string>): Promise<Answer> {
             const { status, sessionid } = await run(client, name);
             assert.equal(status, "executing");

@@ -10,7 +10,7 @@ import { openSite, type Site } from "../demo/web/site.ts";
 import { versions } from "./support/prosody.ts";
 
 const main = fileURLToPath(new URL("../demo/web.ts", import.meta.url));
-/** A screenshot to look at. The README has a copy of it. */
+/** A screenshot for the README. */
 const screenshot = fileURLToPath(new URL("../.build/demo-web.png", import.meta.url));
 const executablePath = "/usr/bin/chromium";
 const skip = !existsSync(executablePath) && `not tested in a browser: there is no ${executablePath}`;

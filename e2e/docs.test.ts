@@ -1,4 +1,4 @@
-// README and docs/: every command and every configuration in them works, and every name in them exists.
+// README and docs/: each command and each configuration in them works, and each name in them exists.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -47,7 +47,7 @@ test("no block is of another kind", () => {
     const kinds = documents.flatMap((path) =>
         [...read(path).matchAll(/^```(\w*)\n[^]*?^```$/gm)].map(([, kind]) => kind),
     );
-    // Those without a name are docs/archive.md's, for spec/docs_spec.lua.
+    // Commands without a name are those of docs/archive.md, which spec/docs_spec.lua runs.
     assert.deepEqual([...new Set(kinds)].sort(), ["", "lua", "sh", "text"]);
 });
 

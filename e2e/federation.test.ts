@@ -1,4 +1,5 @@
-// Rooms on another server: one story, played in rooms of every service there is and with both shapes of the occupant JID.
+// Rooms on another server: one story, played in rooms of each supported service and with both forms of the occupant
+// JID.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
@@ -54,7 +55,7 @@ function story(options: NetworkOptions): void {
     let network: Network;
     let room: string;
     let bob: Client;
-    // All three belong to alice. The tablet is outside of the room most of the time.
+    // All three belong to alice. The tablet has not joined the room most of the time.
     let phone: Client;
     let laptop: Client;
     let tablet: Client;
@@ -378,7 +379,7 @@ function story(options: NetworkOptions): void {
                 stanza.name === "presence" && stanza.attrs.from === room && hash.test(stanza.toString());
             await bob.iq("set", room, avatar("picture"));
             await reaches([bob, phone, laptop], isAvatar);
-            // The replay has it where the room sends it: ejabberd's comes first, Prosody's after the subject.
+            // The replay has it at the room's position: first in ejabberd, after the subject in Prosody.
             const isFirst = options.room === "ejabberd";
             const before = (await join(tablet, room, "Alice")).filter(isAvatar);
             assert.equal(before.length, isFirst ? 1 : 0);

@@ -32,7 +32,7 @@ for (const version of versions) {
                     version,
                     globalConfig: `component_ports = { ${port} } component_interfaces = { "127.0.0.1" }`,
                     roomConfig: gatewayConfig(domain),
-                    // mod_component names a component that has gone in the log.
+                    // mod_component logs a disconnected component.
                     allowedErrors: [/component/],
                 });
                 gateway = await startGateway(domain, port, async () =>

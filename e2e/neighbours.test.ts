@@ -1,4 +1,4 @@
-// O3, O6, O7: modules that filter, throttle or isolate let rooms through with mod_minimix as without it.
+// O3, O6, O7: with modules that filter, throttle or isolate, rooms work with mod_minimix as without it.
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { publishBookmark } from "./support/bookmarks.ts";
 import { groupchat, join, setAffiliation } from "./support/muc.ts";
 import { type ServerOptions, type Version, versions } from "./support/prosody.ts";
 
-/** A server with one such module, and its expected effect on rooms. */
+/** A server with one such module, and the module's expected effect on rooms. */
 interface Neighbour {
     readonly options: Partial<ServerOptions>;
     /** Whether the module is from Debian's prosody-modules. */

@@ -1,5 +1,5 @@
-// slixmpp next to @xmpp/client: a library that waits for the parts of a join in the order of XEP-0045, and that raises an
-// exception if one of them comes twice.
+// slixmpp in addition to @xmpp/client. It waits for the parts of a join in the order of XEP-0045, and raises an
+// exception if one comes twice.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type Client, connect } from "./support/client.ts";

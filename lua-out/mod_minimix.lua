@@ -11,7 +11,6 @@ local hashes = require("util.hashes")
 local jids = require("util.jid")
 local rsm = require("util.rsm")
 local st = require("util.stanza")
-local time = require("util.time")
 local xml = require("util.xml")
 
 -- src/admin/place.ts
@@ -70,6 +69,8 @@ end
 -- The two clocks. Durations use a clock that cannot be set. The wall clock may jump, and is used for time stamps only.
 local state_clock = {}
 do
+local time = require("util.time")
+
 --- Returns seconds of a clock that only moves forward. It continues over a reload, not over a restart.
 function state_clock.monotonic()
     return time.monotonic()
@@ -721,7 +722,7 @@ state_driver.HOST = ""
 --- A key that no account has, because nodeprep forbids it.
 state_driver.TRIAL = "@"
 --- Seconds between two reads of a broken record.
-local BROKEN_PAUSE = 60
+local BROKEN_PAUSE = 10
 local stores = {}
 
 --- Declares a store. It is opened at its first use.
@@ -2384,6 +2385,7 @@ local state_memberships = {}
 do
 local membershipList, includes, hasRequest, sessionOf, isEmpty
 local monotonic = state_clock.monotonic
+local time = require("util.time")
 local options = minimix_options
 local inSharedQueue = state_place.inSharedQueue
 local requestsOf = state_place.requestsOf
@@ -2439,9 +2441,17 @@ function state_memberships.hasAttached(membership)
     return not isEmpty(membership.attached)
 end
 
-function hasRequest(requests)
-    for _, request in ipairs(requests) do
-        if request.session ~= nil or #request.queued > 0 then
+function hasRequest(requests, except)
+    for _, value_ in ipairs(requests) do
+        local session = value_.session
+        local queued = value_.queued
+        local temp_4
+        if session == nil then
+            temp_4 = #queued > 0
+        else
+            temp_4 = session ~= except
+        end
+        if temp_4 then
             return true
         end
     end
@@ -2635,9 +2645,14 @@ function state_memberships.isAttached(membership, session)
     return session ~= nil and membership.attached[session] ~= nil
 end
 
---- Whether a session is attached or has a pending join.
-function state_memberships.isUsed(membership)
-    return state_memberships.hasAttached(membership) or hasRequest(state_memberships.queueOf(membership)) or hasRequest(requestsOf(membership.place))
+--- Whether a session is attached, or has a pending join or queued stanzas. Sessions except `except` count.
+function state_memberships.isUsed(membership, except)
+    for session in pairs(membership.attached) do
+        if session ~= except then
+            return true
+        end
+    end
+    return hasRequest(state_memberships.queueOf(membership), except) or hasRequest(requestsOf(membership.place), except)
 end
 
 --- Returns the session with the join that the room is answering. It gets the answer although it may not be attached.
@@ -2646,12 +2661,12 @@ function state_memberships.requestingSession(membership)
     if place.phase == "joining" then
         return sessionOf(place.operation.request)
     end
-    local temp_6 = place.phase == "joined"
-    if temp_6 then
+    local temp_7 = place.phase == "joined"
+    if temp_7 then
         local operation = place.operation
-        temp_6 = (operation and operation.kind) == "resync"
+        temp_7 = (operation and operation.kind) == "resync"
     end
-    if temp_6 then
+    if temp_7 then
         return place.operation.request.session
     end
     return nil
@@ -2685,6 +2700,44 @@ function state_memberships.detachAll(membership)
 end
 end
 
+-- src/state/restored.ts
+--
+-- Memberships that show the presence from before a start of the server. Their sessions may still come back.
+local state_restored = {}
+do
+local monotonic = state_clock.monotonic
+local options = minimix_options
+--- When the wait for the sessions ends, by the monotonic clock.
+local ends = setmetatable({}, {__mode = "k"})
+
+function state_restored.noteRestored(membership)
+    ends[membership] = monotonic() + options.detachedAfter
+end
+
+function state_restored.isRestored(membership)
+    return monotonic() < (ends[membership] or 0)
+end
+
+--- The account shows the presence of a session of now.
+function state_restored.endRestored(membership)
+    ends[membership] = nil
+end
+
+--- Returns the memberships whose wait is over, once.
+function state_restored.takeOverdue()
+    local overdue = {}
+    for membership, end_ in pairs(ends) do
+        if monotonic() >= end_ then
+            overdue[#overdue + 1] = membership
+        end
+    end
+    for _, membership in ipairs(overdue) do
+        ends[membership] = nil
+    end
+    return overdue
+end
+end
+
 -- src/state/account-record.ts
 --
 -- An account's record in the store "minimix": written from its memberships, and read back into them.
@@ -2706,6 +2759,7 @@ local findAccount = state_memberships.findAccount
 local idleOf = state_memberships.idleOf
 local membershipsOf = state_memberships.membershipsOf
 local inSharedQueue = state_place.inSharedQueue
+local noteRestored = state_restored.noteRestored
 
 function formerRecords(username)
     local former = {}
@@ -2799,6 +2853,7 @@ function loadRoom(username, room, saved)
         membership.shownPresence = intern(shown)
     end
     membership.detachedAt = monotonic()
+    noteRestored(membership)
 end
 
 function mayComeBack(membership, saved)
@@ -4041,6 +4096,7 @@ end
 local slices = {}
 do
 local slice, schedule, takeStep, SLICE, BREAK, work, scheduled, slicing, spent, ended
+local time = require("util.time")
 local inTurn = minimix_turn.inTurn
 
 --- Starts some work after the current event.
@@ -4537,7 +4593,7 @@ end
 -- Queued requests of sessions, and the stanzas that the sessions have sent meanwhile.
 local state_queue = {}
 do
-local setQueue, isAlive, newestOf, disown, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
+local setQueue, isAlive, newestOf, disown, disownAll, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
 local requestsOf = state_place.requestsOf
 local queueOf = state_memberships.queueOf
 
@@ -4578,7 +4634,11 @@ function state_queue.isSuperseded(membership, request)
 end
 
 function disown(membership, session)
-    for _, request in ipairs(requestsOf(membership.place)) do
+    disownAll(requestsOf(membership.place), session)
+end
+
+function disownAll(requests, session)
+    for _, request in ipairs(requests) do
         if request.session == session then
             request.session = nil
         end
@@ -4626,6 +4686,7 @@ function state_queue.newRequest(kind, session, id, nick, stanza)
     return {
         kind = kind,
         session = session,
+        sender = session,
         id = id,
         nick = nick,
         isResync = false,
@@ -4711,18 +4772,24 @@ function state_queue.withdraw(membership, session)
     return queued
 end
 
---- A session has ended. Its queued stanzas are still sent if the room admits the account.
-function state_queue.abandon(membership, session)
+--- A session has left, or ended. Its queued stanzas are still sent if the room admits the account. `sender` gets their
+-- errors.
+function state_queue.abandon(membership, session, sender)
     local others = {}
     for _, request in ipairs(queueOf(membership)) do
         local isOwn = request.session == session
-        if isOwn then
-            request.session = nil
-        end
-        if not isOwn or request.kind == "join" and isAlive(request) then
+        if not isOwn or request.kind == "join" and #request.queued > 0 then
             others[#others + 1] = request
         end
     end
+    for _, requests in ipairs({others, requestsOf(membership.place)}) do
+        for _, request in ipairs(requests) do
+            if request.sender == session then
+                request.sender = sender
+            end
+        end
+    end
+    disownAll(others, session)
     setQueue(membership, others)
     disown(membership, session)
 end
@@ -4802,6 +4869,7 @@ function state_logs.logOf(room)
         log = {
             room = room,
             last = math.max(startOfNumbers(), dropped),
+            latest = nil,
             tail = {},
             size = 0,
             isLoaded = false,
@@ -5070,9 +5138,12 @@ end
 -- Entries of the archive. Each message of a room is stored once for this host, in a Prosody archive store under the
 -- room's JID. The label of an entry has its number. If the entry is private to an account, the label has the account
 -- too: "1700000001000 alice".
+--
+-- Invariant: stored times never decrease within a log, because drivers search by time. If the clock was set back, an
+-- entry is stored with the time of the entry before it, and its own time is in the label: "1700000001000@1600000000".
 local archive_entries = {}
 do
-local labelOf, write, writeNext, storeEntry, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
+local labelOf, write, writeNext, tryStore, storeEntry, readLatest, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
 local options = minimix_options
 local monotonic = state_clock.monotonic
 local counters = state_counters.counters
@@ -5097,7 +5168,7 @@ end
 
 --- Returns the number of an entry and, if the entry is private, its account.
 function archive_entries.parseLabel(label)
-    local digits, privateTo = string.match(label, "^(%d+) ?(.*)$")
+    local digits, privateTo = string.match(label, "^(%d+)[@%d]* ?(.*)$")
     local temp_1 = tonumber(digits) or 0
     local temp_0
     if privateTo ~= "" then
@@ -5106,8 +5177,14 @@ function archive_entries.parseLabel(label)
     return temp_1, temp_0
 end
 
-function labelOf(entry)
-    local label = string.format("%d", entry.number)
+--- Returns the time of an entry in seconds. `stored` is its time in the store.
+function archive_entries.timeOf(label, stored)
+    return tonumber((string.match(label, "^%d+@(%d+)"))) or stored
+end
+
+function labelOf(entry, stored)
+    local time = entry.when == stored and "" or string.format("@%d", entry.when)
+    local label = string.format("%d%s", entry.number, time)
     return entry.privateTo == nil and label or label .. " " .. entry.privateTo
 end
 
@@ -5117,15 +5194,15 @@ function archive_entries.stanzaOf(entry)
 end
 
 function write(log, entry, stanza)
-    local outcome = log.unwritten ~= nil and "failed" or storeEntry(log, entry, stanza)
+    local outcome = log.unwritten == nil and tryStore(log, entry, stanza) or "queued"
     if outcome == "refused" then
         module:log("debug", "Not archiving a message of %s: storage cannot hold it", log.room)
         return false
     end
     if outcome == "failed" then
-        return keep(log, entry)
+        beginOutage()
     end
-    return true
+    return outcome == "stored" or keep(log, entry)
 end
 
 function writeNext(log)
@@ -5135,7 +5212,7 @@ function writeNext(log)
     if entry ~= nil then
         stanza = archive_entries.stanzaOf(entry)
     end
-    if entry ~= nil and stanza ~= nil and storeEntry(log, entry, stanza) == "failed" then
+    if entry ~= nil and stanza ~= nil and tryStore(log, entry, stanza) == "failed" then
         beginOutage()
         return true
     end
@@ -5151,21 +5228,44 @@ function writeNext(log)
     return false
 end
 
+function tryStore(log, entry, stanza)
+    return readLatest(log) and storeEntry(log, entry, stanza) or "failed"
+end
+
 function storeEntry(log, entry, stanza)
+    local when = math.max(entry.when, log.latest or 0)
     local to = stanza.attr.to
     stanza.attr.to = nil
     local outcome = appendMessage(
         archive_entries.store,
         archive_entries.keyOf(log.room),
         stanza,
-        entry.when,
-        labelOf(entry)
+        when,
+        labelOf(entry, when)
     )
     stanza.attr.to = to
     if outcome == "stored" then
+        log.latest = when
         counters.archiveWrites = counters.archiveWrites + 1
     end
     return outcome
+end
+
+function readLatest(log)
+    if log.latest == nil then
+        local newest = findMessages(
+            archive_entries.store,
+            archive_entries.keyOf(log.room),
+            {reverse = true, limit = 1}
+        )
+        if newest == nil then
+            log.latest = nil
+        else
+            local opt_6 = newest[1]
+            log.latest = opt_6 and opt_6.when or 0
+        end
+    end
+    return log.latest ~= nil
 end
 
 function keep(log, entry)
@@ -5190,11 +5290,13 @@ function writeLog(log, deadline)
     if first == nil or newest == nil then
         return "failing"
     end
+    local opt_13 = newest[1]
+    log.latest = opt_13 and opt_13.when or 0
     if newest[1] ~= nil and (archive_entries.parseLabel(newest[1].label)) >= first.number then
         drop(log, first)
     end
-    local opt_9 = log.unwritten
-    local entry = opt_9 and opt_9[1]
+    local opt_16 = log.unwritten
+    local entry = opt_16 and opt_16[1]
     while entry ~= nil do
         if monotonic() > deadline then
             return "more"
@@ -5205,8 +5307,8 @@ function writeLog(log, deadline)
             return "failing"
         end
         drop(log, entry)
-        local opt_11 = log.unwritten
-        entry = opt_11 and opt_11[1]
+        local opt_18 = log.unwritten
+        entry = opt_18 and opt_18[1]
     end
     return "done"
 end
@@ -5238,7 +5340,7 @@ function archive_entries.entryOf(stored, before)
         number = number,
         before = before,
         privateTo = privateTo,
-        when = stored.when,
+        when = archive_entries.timeOf(stored.label, stored.when),
         text = textOf(stored.stanza)
     }
 end
@@ -5323,9 +5425,9 @@ onRetry(writeUnwritten)
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
-        local count_15 = count
+        local count_22 = count
         local unwritten = log.unwritten
-        count = count_15 + (unwritten and #unwritten or 0)
+        count = count_22 + (unwritten and #unwritten or 0)
     end
     return count
 end
@@ -5356,6 +5458,11 @@ function archive_entries.loadTail(log)
     )
     if found == nil then
         return false
+    end
+    local log_25, latest_26 = log, "latest"
+    if log_25[latest_26] == nil then
+        local opt_23 = found[1]
+        log_25[latest_26] = opt_23 and opt_23.when or 0
     end
     local first = log.tail[1]
     local entries = {}
@@ -6134,10 +6241,13 @@ function read(cursor, query, most)
         local stanza = value_.stanza
         local when = value_.when
         local label = value_.label
+        local timeOf = archive.timeOf
+        local stamp = timeOf and timeOf(label, when) or when
         local item = {
             id = id,
             stanza = stanza,
             when = when,
+            stamp = stamp,
             label = label,
             rank = cursor.rank,
             weight = weightOf(stanza)
@@ -6162,20 +6272,20 @@ function rangeQuery(cursor, walk)
     local from = cursor.last or walk.from
     local id = (from and from.rank) == cursor.rank and (label or from.label) == from.label and from.id or nil
     local limit = cursor.chunk
-    local temp_7
-    if reverse or from == nil then
-        temp_7 = start
-    else
-        temp_7 = math.max(start or 0, from.when)
-    end
-    local roughly_8_result_15 = roughly(temp_7, -1)
     local temp_9
-    if not reverse or from == nil then
-        temp_9 = end_
+    if reverse or from == nil then
+        temp_9 = start
     else
-        temp_9 = math.min(end_ or math.huge, from.when)
+        temp_9 = math.max(start or 0, from.when)
     end
-    local roughly_10_result_16 = roughly(temp_9, 1)
+    local roughly_10_result_17 = roughly(temp_9, -1)
+    local temp_11
+    if not reverse or from == nil then
+        temp_11 = end_
+    else
+        temp_11 = math.min(end_ or math.huge, from.when)
+    end
+    local roughly_12_result_18 = roughly(temp_11, 1)
     local after
     if not reverse then
         after = id
@@ -6188,8 +6298,8 @@ function rangeQuery(cursor, walk)
         with = label,
         limit = limit,
         reverse = reverse,
-        start = roughly_8_result_15,
-        ["end"] = roughly_10_result_16,
+        start = roughly_10_result_17,
+        ["end"] = roughly_12_result_18,
         after = after,
         before = before
     }
@@ -6648,7 +6758,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, appendsOutOfOrder, pastOf, newEntry, nameOf, isNamed, pastEntry, notPlaced, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
+local isAnothers, entryFor, appendsOutOfOrder, pastOf, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -6748,7 +6858,8 @@ end
 
 function pastEntry(log, membership, part, stanza, when)
     local ranges = rangesOf(membership.username, log.room)
-    if not archive_log.canRecordPast(membership) then
+    local canRead = archive_log.canRecordPast(membership)
+    if not canRead and not mustPlace(membership) then
         notPlaced(membership)
         return nil
     end
@@ -6760,14 +6871,14 @@ function pastEntry(log, membership, part, stanza, when)
     end
     local entry = findEntry(log.tail, matches)
     local window
-    if entry == nil then
+    if entry == nil and canRead then
         window = windowAround(log, membership, when)
     end
-    if window == "failed" then
+    if window == "failed" and not mustPlace(membership) then
         notPlaced(membership)
         return nil
     end
-    if window ~= nil then
+    if window ~= nil and window ~= "failed" then
         entry = findInWindow(window, archiveId, matches)
     end
     if entry ~= nil then
@@ -6788,12 +6899,19 @@ end
 
 function notPlaced(membership)
     local catchUp = membership.catchUp
-    local step = catchUp and catchUp.progress
-    if (step and step.step) == "querying" then
-        step.failed = true
-    elseif (step and step.step) == "draining" and membership.log ~= nil then
-        membership.log.gap = true
+    local progress = catchUp and catchUp.progress
+    if (progress and progress.step) == "querying" or (progress and progress.step) == "draining" then
+        progress.failed = true
     end
+    if membership.log ~= nil then
+        membership.log.source = nil
+    end
+end
+
+function mustPlace(membership)
+    local catchUp = membership.catchUp
+    local progress = catchUp and catchUp.progress
+    return (progress and progress.step) == "draining" and progress.isForced
 end
 
 function newestTime(log)
@@ -6855,13 +6973,14 @@ function windowAround(log, membership, when)
     if oldest == nil or log.isComplete or when > oldest.when + SKEW and when <= wallClock() + SKEW then
         return nil
     end
-    local catchUp = membership.catchUp
-    local from = math.max(when, catchUp and catchUp.latest or 0)
+    local catching = membership.catchUp
+    local isResult = (catching and catching.progress.step) == "querying"
+    local from = isResult and math.max(when, catching.latest) or when
     local window = log.window
     if window ~= nil and from >= window.from and from < window.to then
         return window
     end
-    if membership.catchUp == nil and not maySearch() then
+    if catching == nil and not maySearch() then
         return nil
     end
     log.window = readWindow(log, from)
@@ -6917,7 +7036,7 @@ function readWindow(log, from)
     local isAll = #window.entries < WINDOW and weight < WINDOW_SIZE
     local last
     if not isAll then
-        last = window.entries[#window.entries]
+        last = found[#found]
     end
     if last ~= nil then
         window.to = math.max(last.when - SKEW, from + 1)
@@ -7010,7 +7129,7 @@ end
 -- given up.
 local archive_buffer = {}
 do
-local takeBufferedId, messageIdOf, drain, unseenFirst, forgetDrained, drainOne, passOver
+local takeBufferedId, messageIdOf, drain, drainInSlices, unseenFirst, forgetDrained, drainOne, place, passOver, PAUSE
 local options = minimix_options
 local fork = send_fork.fork
 local inSlices = slices.inSlices
@@ -7053,11 +7172,28 @@ end
 
 function drain(membership, catching, isFull)
     if catching.progress.step ~= "draining" then
-        catching.progress = {step = "draining", isFull = isFull}
+        local draining = {step = "draining", isFull = isFull, isForced = false, failed = false}
+        catching.progress = draining
         catching.appendOutOfOrder = true
         catching.buffer = unseenFirst(catching.buffer)
-        inSlices(function() return membership.catchUp ~= catching or drainOne(membership, catching) end)
+        drainInSlices(membership, catching, draining)
     end
+end
+
+function drainInSlices(membership, catching, draining)
+    inSlices(function()
+        if membership.catchUp ~= catching then
+            return true
+        end
+        drainOne(membership, catching, draining, false)
+        if draining.failed then
+            module:add_timer(PAUSE, function()
+                drainInSlices(membership, catching, draining)
+                return nil
+            end)
+        end
+        return draining.failed or membership.catchUp ~= catching
+    end)
 end
 
 function unseenFirst(buffer)
@@ -7084,18 +7220,30 @@ function forgetDrained(catching)
     catching.drained = 0
 end
 
-function drainOne(membership, catching)
-    local buffered = passOver(catching)
+function drainOne(membership, catching, draining, mustLeave)
+    local buffered = catching.buffer[catching.drained + 1]
     if buffered == nil then
         membership.catchUp = nil
-        return true
+        return
     end
+    draining.isForced = mustLeave and buffered.seen
+    place(membership, draining, buffered)
+    if draining.failed and not mustLeave then
+        return
+    end
+    if draining.failed and membership.log ~= nil then
+        membership.log.gap = true
+    end
+    passOver(catching)
+end
+
+function place(membership, draining, buffered)
+    draining.failed = false
     if buffered.seen then
         record(membership, buffered.stanza)
     else
         archive_buffer.deliverMissed(membership, buffered.stanza)
     end
-    return false
 end
 
 function passOver(catching)
@@ -7110,6 +7258,7 @@ function passOver(catching)
     return buffered
 end
 
+PAUSE = 5
 --- Seconds for storing buffered messages at once.
 local FLUSH = 0.01
 
@@ -7130,8 +7279,8 @@ function archive_buffer.bufferMessage(membership, catching, stanza, seen)
     catching.weight = catching.weight + weight
     local isOver = #catching.buffer - catching.drained > options.maxHistory or catching.weight > options.maxGapSize
     if isOver and catching.progress.step == "draining" then
-        drainOne(membership, catching)
-        drainOne(membership, catching)
+        drainOne(membership, catching, catching.progress, true)
+        drainOne(membership, catching, catching.progress, true)
     elseif isOver then
         noteOver("minimix_max_gap_size", membership.username, membership.room)
         drain(membership, catching, true)
@@ -7170,7 +7319,7 @@ function archive_buffer.flush(membership)
     archive_buffer.endCatchUp(membership)
     local catching = membership.catchUp
     local deadline = monotonic() + FLUSH
-    while catching ~= nil and membership.catchUp == catching do
+    while catching ~= nil and membership.catchUp == catching and catching.progress.step == "draining" do
         local isLate = monotonic() > deadline
         if isLate and membership.log ~= nil then
             writeInSlices(membership.log)
@@ -7183,7 +7332,7 @@ function archive_buffer.flush(membership)
             noteDrop("limit")
             passOver(catching)
         else
-            drainOne(membership, catching)
+            drainOne(membership, catching, catching.progress, true)
         end
     end
 end
@@ -7248,6 +7397,7 @@ local keyOf = archive_entries.keyOf
 local parseLabel = archive_entries.parseLabel
 local stanzaOf = archive_entries.stanzaOf
 local store = archive_entries.store
+local timeOf = archive_entries.timeOf
 local isFor = archive_delivered.isFor
 local positionOf = archive_delivered.positionOf
 local hasPersonalArchive = archive_personal.hasPersonalArchive
@@ -7270,6 +7420,7 @@ function startReadingBefore(archive, isInRange, most, since)
         store = store,
         key = archive.key,
         label = nil,
+        timeOf = timeOf,
         mayRead = function(label) return isInRange((parseLabel(label))) and archive.mayRead(label) end
     }
     return startReading(
@@ -7295,10 +7446,10 @@ function readLater(reading, visit)
     return rest
 end
 
-function visitBack(messages, visit)
-    for i = #messages, 1, -1 do
-        local message = messages[i]
-        if message ~= nil and visit(message) then
+function visitBack(items, visit)
+    for i = #items, 1, -1 do
+        local item = items[i]
+        if item ~= nil and visit({when = item.stamp, stanza = item.stanza}) then
             return
         end
     end
@@ -7322,6 +7473,7 @@ function archive_read.archiveOf(username, room)
         store = store,
         key = keyOf(room),
         label = nil,
+        timeOf = timeOf,
         mayRead = function(label)
             local number, privateTo = parseLabel(label)
             if privateTo == nil then
@@ -7714,7 +7866,7 @@ end
 -- gets it all at once with our own presence. Other sessions get only changes.
 local occupancy_burst = {}
 do
-local shownSince, isAnswering, isOfMember, onOffline, keyOfJid, forgetOffline, isKnown, hasOffline, areShown, toldLater, reducedSelf, shortened, isModerator, LONGEST_ROLE
+local shownSince, isAnswering, isOfMember, onOffline, keyOfMember, forgetOffline, isKnown, hasOffline, areShown, toldLater, reducedSelf, shortened, isModerator, LONGEST_ROLE
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
@@ -7785,9 +7937,9 @@ function onOffline(membership, key, stanza, wasThere)
     local before = view.offline.presences[key]
     local interned = intern(stanza)
     local isKept = keepMember(view.offline, key, interned)
-    local opt_9 = shownSince(membership)
-    if opt_9 ~= nil then
-        opt_9[key] = true
+    local opt_10 = shownSince(membership)
+    if opt_10 ~= nil then
+        opt_10[key] = true
     end
     if not isKept then
         view.stale = "incomplete"
@@ -7798,17 +7950,22 @@ function onOffline(membership, key, stanza, wasThere)
     end
 end
 
-function keyOfJid(jid)
-    return "@" .. jids.bare(jid)
+function keyOfMember(stanza)
+    local jid = jids.prep(itemOf(stanza).jid or "")
+    if jid == nil then
+        return nil
+    else
+        return "@" .. jids.bare(jid)
+    end
 end
 
 function forgetOffline(membership, nick, stanza)
     local members = membership.view.offline
     if members ~= nil and members.count > 0 then
-        local jid = itemOf(stanza).jid
+        local key = keyOfMember(stanza)
         forgetMember(members, nick)
-        if jid ~= nil then
-            forgetMember(members, keyOfJid(jid))
+        if key ~= nil then
+            forgetMember(members, key)
         end
     end
 end
@@ -7852,9 +8009,9 @@ function toldLater(stanza)
 end
 
 function reducedSelf(stanza)
-    local itemOf_result_13 = itemOf(stanza)
-    local affiliation = itemOf_result_13.affiliation
-    local role = itemOf_result_13.role
+    local itemOf_result_15 = itemOf(stanza)
+    local affiliation = itemOf_result_15.affiliation
+    local role = itemOf_result_15.role
     return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = shortened(affiliation), role = shortened(role)}):up():tag("status", {code = "110"}):reset()
 end
 
@@ -7893,9 +8050,12 @@ end
 
 --- Handles the room's own presence: Prosody 13 and ejabberd show avatar and capabilities of the room by it.
 function occupancy_burst.onRoomPresence(membership, stanza)
-    local member = itemOf(stanza).jid
-    if member ~= nil and stanza.attr.type == "unavailable" then
-        onOffline(membership, keyOfJid(member), stanza)
+    local member
+    if stanza.attr.type == "unavailable" then
+        member = keyOfMember(stanza)
+    end
+    if member ~= nil then
+        onOffline(membership, member, stanza)
         return
     end
     local view = membership.view
@@ -7957,8 +8117,8 @@ end
 --- Another occupant has left, or a room that answers a join shows it as offline.
 function occupancy_burst.onOccupantGone(membership, nick, stanza)
     local view = membership.view
-    local opt_5 = shownSince(membership)
-    local isShown = (opt_5 and opt_5[nick] ~= nil) == true
+    local opt_6 = shownSince(membership)
+    local isShown = (opt_6 and opt_6[nick] ~= nil) == true
     local isOffline = isAnswering(membership) and not isShown and isOfMember(stanza)
     local wasThere = isOffline and findOccupant(view, nick) ~= nil
     forgetOccupant(view, nick)
@@ -8129,7 +8289,8 @@ local function rank(attachment)
     return ranks[attachment.presence:get_child_text("show") or ""] or 0
 end
 
-local function isBetter(one, other)
+--- Whether a room should be shown one presence rather than another.
+function state_availability.isBetter(one, other)
     local difference = priority(one) - priority(other)
     if difference ~= 0 then
         return difference > 0
@@ -8138,8 +8299,8 @@ local function isBetter(one, other)
 end
 
 local function isPreferred(membership, session, attachment, best)
-    local isTie = session == membership.shown and not isBetter(best.attachment, attachment)
-    return isTie or isBetter(attachment, best.attachment)
+    local isTie = session == membership.shown and not state_availability.isBetter(best.attachment, attachment)
+    return isTie or state_availability.isBetter(attachment, best.attachment)
 end
 
 --- Returns the session to show: highest priority, then most available, then the one already shown. `coming` will be
@@ -8671,20 +8832,25 @@ end
 -- The presence that the account shows in a room.
 local occupancy_shown = {}
 do
-local show, chooseShown, candidateOf, withPayload, hasChildLike, noteShown, shownStill, detachedPresence
+local show, chooseShown, isSame, presenceBefore, isDetachedPresence, candidateOf, withPayload, hasChildLike, noteShown, shownStill, detachedPresence
 local MUC = namespaces.MUC
 local VCARD_UPDATE = namespaces.VCARD_UPDATE
 local options = minimix_options
 local sendOwn = send_own.sendOwn
 local ownPresence = occupancy_replay.ownPresence
 local bestSession = state_availability.bestSession
+local isBetter = state_availability.isBetter
 local presenceContent = state_availability.presenceContent
 local saveSoon = state_store.saveSoon
 local intern = state_interned.intern
 local stanzaOf = state_interned.stanzaOf
 local selfOf = state_view.selfOf
 local attachSession = state_memberships.attachSession
+local isCurrent = state_memberships.isCurrent
 local isDetachedFor = state_memberships.isDetachedFor
+local endRestored = state_restored.endRestored
+local isRestored = state_restored.isRestored
+local takeOverdue = state_restored.takeOverdue
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local firstUnderway = occupancy_underway.firstUnderway
@@ -8710,8 +8876,42 @@ function chooseShown(membership, request)
     if best == nil then
         return nil
     end
+    local before = presenceBefore(membership)
+    if before ~= nil and not isSame(membership, best.attachment) and not isBetter(best.attachment, before) then
+        return before
+    end
+    endRestored(membership)
     membership.shown = best.session
     return best.attachment
+end
+
+function isSame(membership, attachment)
+    return membership.shownPresence == intern(attachment.presence)
+end
+
+function presenceBefore(membership)
+    local shown
+    if isRestored(membership) then
+        shown = membership.shownPresence
+    end
+    local presence
+    if shown ~= nil then
+        presence = stanzaOf(shown)
+    end
+    if presence == nil or isDetachedPresence(presence) then
+        return nil
+    else
+        return {presence = presence, id = nil}
+    end
+end
+
+function isDetachedPresence(presence)
+    for _, tag in ipairs(presence.tags) do
+        if tag.name ~= "show" and tag.attr.xmlns ~= VCARD_UPDATE then
+            return false
+        end
+    end
+    return (presence:get_child_text("show") or "none") == options.detachedShow
 end
 
 function candidateOf(request)
@@ -8797,6 +8997,15 @@ function occupancy_shown.showBest(membership)
     return attachment ~= nil and mayShow(place) and show(membership, place, attachment.presence, attachment.id)
 end
 
+--- Shows the presence of the present sessions where the wait for those of before the start is over.
+function occupancy_shown.endOverdue()
+    for _, membership in ipairs(takeOverdue()) do
+        if isCurrent(membership) then
+            occupancy_shown.showBest(membership)
+        end
+    end
+end
+
 --- Returns our own presence as the room will show it, when the session of a join is attached.
 function occupancy_shown.selfToBe(membership, request)
     local self_ = selfOf(membership.view)
@@ -8814,11 +9023,11 @@ function occupancy_shown.selfToBe(membership, request)
     if shown == intern(attachment.presence) then
         return self_
     end
-    local temp_6
+    local temp_9
     if shown ~= nil then
-        temp_6 = stanzaOf(shown)
+        temp_9 = stanzaOf(shown)
     end
-    return withPayload(self_, temp_6, attachment.presence)
+    return withPayload(self_, temp_9, attachment.presence)
 end
 
 --- Returns our own presence as cached, or as the room will echo it.
@@ -9167,7 +9376,7 @@ end
 -- Sends messages and IQs of attached sessions to the room and its occupants.
 local occupancy_outgoing = {}
 do
-local copyToOthers, sentCarbon, forward
+local passMessage, copyToOthers, sentCarbon, forward
 local CARBONS = namespaces.CARBONS
 local FORWARD = namespaces.FORWARD
 local HINTS = namespaces.HINTS
@@ -9179,6 +9388,17 @@ local expectIqAnswer = state_pending.expectIqAnswer
 local newSent = state_sent.newSent
 local noteSent = state_sent.noteSent
 local post = minimix_turn.post
+
+function passMessage(membership, session, stanza)
+    if membership.sent == nil then
+        membership.sent = newSent()
+    end
+    noteSent(membership.sent, stanza, session)
+    if stanza.attr.type ~= "groupchat" and jids.resource(stanza.attr.to or "") ~= nil then
+        copyToOthers(membership, session, stanza)
+    end
+    sendUpstream(membership, stanza)
+end
 
 function copyToOthers(membership, sender, stanza)
     if stanza:get_child("private", CARBONS) ~= nil or stanza:get_child("no-copy", HINTS) ~= nil then
@@ -9196,32 +9416,6 @@ function sentCarbon(stanza, account)
     local copy = st.clone(stanza)
     copy.attr.xmlns = "jabber:client"
     return st.message({from = account, type = stanza.attr.type}):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
-end
-
-function forward(membership, stanza, id)
-    local copy = st.clone(stanza)
-    copy.attr.from = membership.occupant
-    copy.attr.id = id
-    post(copy)
-end
-
---- Sends a session's message from the occupant JID. `session` is undefined if it has ended since.
-function occupancy_outgoing.sendMessage(membership, session, stanza)
-    if isComingBack(membership) then
-        sendTo(
-            session,
-            st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
-        )
-        return
-    end
-    if membership.sent == nil then
-        membership.sent = newSent()
-    end
-    noteSent(membership.sent, stanza, session)
-    if stanza.attr.type ~= "groupchat" and jids.resource(stanza.attr.to or "") ~= nil then
-        copyToOthers(membership, session, stanza)
-    end
-    sendUpstream(membership, stanza)
 end
 
 --- Sends a session's IQ from the occupant JID. A request gets an id of the module, by which its answer finds the
@@ -9242,6 +9436,34 @@ function occupancy_outgoing.sendIq(membership, session, stanza)
         return
     end
     forward(membership, stanza, id)
+end
+
+function forward(membership, stanza, id)
+    local copy = st.clone(stanza)
+    copy.attr.from = membership.occupant
+    copy.attr.id = id
+    post(copy)
+end
+
+--- Sends the message of an attached session from the occupant JID.
+function occupancy_outgoing.sendMessage(membership, session, stanza)
+    if isComingBack(membership) then
+        sendTo(
+            session,
+            st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
+        )
+        return
+    end
+    passMessage(membership, session, stanza)
+end
+
+--- Sends a message or an IQ of a session. `session` is undefined if it has ended since: then an IQ is not needed.
+function occupancy_outgoing.sendStanza(membership, session, stanza)
+    if stanza.name == "message" then
+        passMessage(membership, session, stanza)
+    elseif session ~= nil then
+        occupancy_outgoing.sendIq(membership, session, stanza)
+    end
 end
 end
 
@@ -9385,6 +9607,7 @@ local takeAll = state_queue.takeAll
 
 function finish(membership, request, answer, type_, condition)
     local session = request.session
+    local sender = request.sender
     local queued = request.queued
     local isTold = not isSuperseded(membership, request)
     request.session = nil
@@ -9394,7 +9617,7 @@ function finish(membership, request, answer, type_, condition)
         sendOwn(membership, session, answer)
     end
     for _, stanza in ipairs(queued) do
-        occupancy_refuse.bounce(membership, session, stanza, type_, condition)
+        occupancy_refuse.bounce(membership, sender, stanza, type_, condition)
     end
 end
 
@@ -9442,7 +9665,7 @@ function occupancy_refuse.refuseAll(membership)
     occupancy_refuse.refuseQueue(membership)
 end
 
---- Returns the queued stanzas of a session that has left before its join succeeded.
+--- Returns the queued stanzas of a session that has left before its join was sent.
 function occupancy_refuse.bounceAll(membership, session, stanzas)
     for _, stanza in ipairs(stanzas) do
         occupancy_refuse.bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE)
@@ -9459,7 +9682,6 @@ local hasExtensions
 local MUC = namespaces.MUC
 local isSameNick = minimix_stanzas.isSameNick
 local isAttached = state_memberships.isAttached
-local endOperation = occupancy_operations.endOperation
 
 --- Whether a request is a nick change, instead of a replay under the current nick.
 function occupancy_requests.isRename(membership, request)
@@ -9490,15 +9712,6 @@ end
 function occupancy_requests.isLateNick(place, nick)
     local operation = place.operation
     return place.late ~= nil and isSameNick(place.late.nick, nick) or (operation and operation.kind) == "rename" and isSameNick(operation.nick, nick)
-end
-
---- The 303 was lost, but the room shows the account under the requested nick.
-function occupancy_requests.renamedUnheard(place)
-    place.late = nil
-    local operation = place.operation
-    if (operation and operation.kind) == "rename" then
-        endOperation(place)
-    end
 end
 
 --- Whether our own presence ends a nick change: it has the requested nick, or the room has kept another.
@@ -10102,11 +10315,11 @@ end
 -- time. Requests that need another one wait in the queue.
 local occupancy_joined = {}
 do
-local serveRequest, serve, serveFromView, notePassword, attach, release, resync, awaitResync, resyncUnanswered, occupantsShown, rename, renamed, isNickBlocked
+local serveRequest, serve, serveFromView, notePassword, attach, release, resync, awaitResync, resyncUnanswered, occupantsShown, renamed
+local isSameNick = minimix_stanzas.isSameNick
 local selfPing = send_ping.selfPing
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
-local isBlocked = settings_blocklist.isBlocked
 local bookmarkRenamed = settings_bookmark_write.bookmarkRenamed
 local MUC = namespaces.MUC
 local options = minimix_options
@@ -10117,7 +10330,6 @@ local sendOwn = send_own.sendOwn
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local after = minimix_turn.after
-local findOccupant = state_occupants.findOccupant
 local selfOf = state_view.selfOf
 local presenceContent = state_availability.presenceContent
 local noteOver = state_limits.noteOver
@@ -10137,8 +10349,7 @@ local keepSelf = occupancy_burst.keepSelf
 local endOperation = occupancy_operations.endOperation
 local startRename = occupancy_operations.startRename
 local startResync = occupancy_operations.startResync
-local sendIq = occupancy_outgoing.sendIq
-local sendMessage = occupancy_outgoing.sendMessage
+local sendStanza = occupancy_outgoing.sendStanza
 local sendProbe = occupancy_probe.sendProbe
 local bounce = occupancy_refuse.bounce
 local replay = occupancy_replay.replay
@@ -10210,7 +10421,7 @@ function serveRequest(membership, place, request)
     if isJoin and session == nil then
         release(membership, request)
     elseif request.nick ~= membership.nick and isRename(membership, request) then
-        rename(membership, place, request.nick, request)
+        occupancy_joined.rename(membership, place, request.nick, request)
     elseif isJoin then
         serve(membership, place, request)
     elseif session ~= nil then
@@ -10265,10 +10476,8 @@ function release(membership, request)
         local session = request.session
         if session ~= nil and not isAttached(membership, session) then
             bounce(membership, session, stanza, "modify", "not-acceptable")
-        elseif stanza.name == "message" then
-            sendMessage(membership, session, stanza)
-        elseif session ~= nil and stanza.name == "iq" then
-            sendIq(membership, session, stanza)
+        elseif stanza.name ~= "presence" then
+            sendStanza(membership, request.sender, stanza)
         elseif session ~= nil then
             occupancy_joined.presenceSent(membership, session, stanza)
         end
@@ -10341,7 +10550,8 @@ function occupantsShown(membership, operation)
     occupancy_joined.letIn(membership, request)
 end
 
-function rename(membership, place, nick, request)
+--- Asks the room for another nick (XEP-0045 7.6), for a session or, without a request, for the account itself.
+function occupancy_joined.rename(membership, place, nick, request)
     local session
     if request ~= nil then
         session = request.session
@@ -10363,8 +10573,11 @@ function occupancy_joined.renameUnanswered(membership, place, operation)
     place.late = operation
     endOperation(place)
     local request = operation.request
-    if (request and request.kind) == "join" and not isSuperseded(membership, request) then
-        serve(membership, place, request)
+    if (request and request.kind) == "join" then
+        operation.request = nil
+        if not isSuperseded(membership, request) then
+            serve(membership, place, request)
+        end
     end
     occupancy_joined.proceed(membership)
 end
@@ -10387,10 +10600,6 @@ function renamed(membership, place, operation, stanza)
         end
     end
     occupancy_joined.proceed(membership)
-end
-
-function isNickBlocked(membership, nick)
-    return isBlocked(membership.username, membership.room, nick)
 end
 
 --- Our own presence ends the list of occupants. If a known occupant is missing, the room did not treat our presence as a
@@ -10416,6 +10625,30 @@ function occupancy_joined.subjectCame(membership, place)
         endOperation(place)
         occupancy_joined.proceed(membership)
     end
+end
+
+--- The room has given the account the nick of a request, and the 303 was lost. Returns the request, if it is a join.
+function occupancy_joined.renamedUnheard(place, nick)
+    local operation = place.operation
+    place.late = nil
+    if (operation and operation.kind) ~= "rename" or not isSameNick(operation.nick, nick) then
+        return nil
+    end
+    endOperation(place)
+    local request = operation.request
+    return (request and request.kind) == "join" and operation.request or nil
+end
+
+--- Serves the request of such a nick change, and those that waited for it, unless the account is out.
+function occupancy_joined.proceedAfter(membership, request)
+    local place = membership.place
+    if place.phase ~= "joined" or not isCurrent(membership) then
+        return
+    end
+    if request ~= nil and place.operation == nil and not isSuperseded(membership, request) then
+        serve(membership, place, request)
+    end
+    occupancy_joined.proceed(membership)
 end
 
 --- Our own presence has arrived.
@@ -10485,9 +10718,27 @@ function occupancy_joined.adopt(membership, place, join)
         startRename(membership, place, {id = join.id, nick = join.nick, request = request}, occupancy_joined.renameUnanswered)
     end
 end
+end
+
+-- src/occupancy/nick.ts
+--
+-- Nick changes of the account by itself: back to the wanted nick, or to that of a bookmark.
+local occupancy_nick = {}
+do
+local isNickBlocked
+local isBlocked = settings_blocklist.isBlocked
+local findOccupant = state_occupants.findOccupant
+local enqueue = state_queue.enqueue
+local newRequest = state_queue.newRequest
+local rename = occupancy_joined.rename
+local requested = occupancy_joined.requested
+
+function isNickBlocked(membership, nick)
+    return isBlocked(membership.username, membership.room, nick)
+end
 
 --- Asks for the wanted nick, in case it is free now.
-function occupancy_joined.regainNick(membership)
+function occupancy_nick.regainNick(membership)
     local wanted = membership.wantedNick
     local place = membership.place
     local isFree = membership.nick ~= wanted and findOccupant(membership.view, wanted) == nil
@@ -10497,12 +10748,12 @@ function occupancy_joined.regainNick(membership)
 end
 
 --- Asks for another nick for the account itself. No session is told if the room refuses.
-function occupancy_joined.requestNick(membership, nick)
+function occupancy_nick.requestNick(membership, nick)
     if not isNickBlocked(membership, nick) then
         local place = membership.place
         local request = newRequest("rename", nil, nil, nick, st.presence())
         if place.phase == "joined" then
-            occupancy_joined.requested(membership, place, request)
+            requested(membership, place, request)
         else
             enqueue(membership, request)
         end
@@ -10608,7 +10859,7 @@ local adopt = occupancy_joined.adopt
 local answeredAsJoin = occupancy_joined.answeredAsJoin
 local letIn = occupancy_joined.letIn
 local proceed = occupancy_joined.proceed
-local regainNick = occupancy_joined.regainNick
+local regainNick = occupancy_nick.regainNick
 local isExpulsion = occupancy_refusal.isExpulsion
 local isTemporary = occupancy_refusal.isTemporary
 local isTechnical = occupancy_refusal.isTechnical
@@ -10971,6 +11222,7 @@ end
 local occupancy_pace = {}
 do
 local startRuns, serveItems, shuffled, STEP, SLICE, MAX_POSTPONED
+local time = require("util.time")
 local options = minimix_options
 local inTurn = minimix_turn.inTurn
 
@@ -12766,7 +13018,7 @@ end
 function result(session, queryId, item)
     local message = st.clone(item.stanza)
     message.attr.xmlns = "jabber:client"
-    return st.message({from = jids.bare(session.full_jid), to = session.full_jid}):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag("delay", {xmlns = DELAY, stamp = datetime.datetime(item.when)}):up():add_child(message):reset()
+    return st.message({from = jids.bare(session.full_jid), to = session.full_jid}):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag("delay", {xmlns = DELAY, stamp = datetime.datetime(item.stamp)}):up():add_child(message):reset()
 end
 
 --- The queries of one session are answered one after the other.
@@ -13289,6 +13541,7 @@ local follow_accounts = {}
 do
 local withdraw, isUnwritten, leaveAll, PART
 local monotonic = state_clock.monotonic
+local endOverdue = occupancy_shown.endOverdue
 local showDetached = occupancy_shown.showDetached
 local options = minimix_options
 local refuseAll = occupancy_refuse.refuseAll
@@ -13394,8 +13647,9 @@ function follow_accounts.leaveInactive()
     end)
 end
 
---- Shows the rooms that no session is attached, after a delay.
+--- Shows the rooms that no session is attached, after a delay. After a start, shows them the attached ones.
 function follow_accounts.showAllDetached()
+    endOverdue()
     for _, membership in ipairs(allMemberships()) do
         local isDue = isDetachedFor(membership, options.detachedAfter) and not membership.shownDetached
         if isDue and membership.place.phase == "joined" then
@@ -13425,7 +13679,7 @@ end
 -- Sessions that leave a room, or end.
 local occupancy_depart = {}
 do
-local withdrawJoin, detachOrLeave, isLast, detach
+local withdrawJoin, follow, detachOrLeave, isLast, detach
 local bookmarkLeft = settings_bookmark_write.bookmarkLeft
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
@@ -13439,6 +13693,7 @@ local hasPending = state_queue.hasPending
 local pendingJoin = state_queue.pendingJoin
 local withdraw = state_queue.withdraw
 local disownSent = state_sent.disownSent
+local sendStanza = occupancy_outgoing.sendStanza
 local bounceAll = occupancy_refuse.bounceAll
 local ownUnavailable = occupancy_replay.ownUnavailable
 local showBest = occupancy_shown.showBest
@@ -13448,14 +13703,30 @@ local rejoin = occupancy_lost.rejoin
 
 function withdrawJoin(membership, session, nick, stanza)
     local place = membership.place
-    local isPending = place.phase == "joining" and place.operation.request ~= nil
-    bounceAll(membership, session, withdraw(membership, session))
+    local isNeeded = isUsed(membership, session) or isAutojoin(membership)
+    local isSent = place.phase == "joining" and place.operation.request ~= nil
+    local queued = {}
+    if isNeeded or not isSent and place.phase ~= "leaving" then
+        abandon(membership, session, session)
+    else
+        queued = withdraw(membership, session)
+    end
     sendTo(session, ownUnavailable(membership, stanza.attr.id, nick))
-    if isPending and not isUsed(membership) and not isAutojoin(membership) then
+    if isSent and not isNeeded then
+        follow(membership, session, queued)
         bookmarkLeft(membership)
         leave(membership, stanza)
     else
+        bounceAll(membership, session, queued)
         leaveIfUnused(membership)
+    end
+end
+
+function follow(membership, session, queued)
+    for _, stanza in ipairs(queued) do
+        if stanza.name ~= "presence" then
+            sendStanza(membership, session, stanza)
+        end
     end
 end
 
@@ -13500,7 +13771,7 @@ end
 -- join.
 function occupancy_depart.sessionLeaves(membership, session, stanza)
     if isAttached(membership, session) then
-        bounceAll(membership, session, withdraw(membership, session))
+        follow(membership, session, withdraw(membership, session))
         detachOrLeave(membership, session, stanza)
         return true
     end
@@ -13515,7 +13786,7 @@ end
 --- Detaches a session that has gone offline. Returns whether it was attached or had a pending join.
 function occupancy_depart.sessionOffline(membership, session)
     local isPending = pendingJoin(membership, session) ~= nil
-    bounceAll(membership, session, withdraw(membership, session))
+    abandon(membership, session, session)
     return detach(membership, session) or isPending
 end
 
@@ -13706,7 +13977,7 @@ do
 local onPublished, onRetracted, removed, bookmarkOf, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, queue, UNREAD_PAUSE, unread, early
 local takeBack = occupancy_depart.takeBack
 local monotonic = state_clock.monotonic
-local requestNick = occupancy_joined.requestNick
+local requestNick = occupancy_nick.requestNick
 local BOOKMARKS = namespaces.BOOKMARKS
 local isUnheard = occupancy_operations.isUnheard
 local leaveIfUnused = occupancy_leave.leaveIfUnused
@@ -14509,7 +14780,7 @@ function resumeJoined(membership, before)
         return
     end
     requeue(membership, requestsOf(before))
-    if #queueOf(membership) > 0 then
+    if #queueOf(membership) > 0 or membership.shownPresence ~= nil then
         proceed(membership)
     end
 end
@@ -15144,7 +15415,9 @@ local isOwnNick = occupancy_burst.isOwnNick
 local onOccupant = occupancy_burst.onOccupant
 local onOccupantGone = occupancy_burst.onOccupantGone
 local onRoomPresence = occupancy_burst.onRoomPresence
-local regainNick = occupancy_joined.regainNick
+local proceedAfter = occupancy_joined.proceedAfter
+local renamedUnheard = occupancy_joined.renamedUnheard
+local regainNick = occupancy_nick.regainNick
 local selfClaimed = occupancy_joining.selfClaimed
 local onRefused = occupancy_phases.onRefused
 local onRemoved = occupancy_phases.onRemoved
@@ -15154,7 +15427,6 @@ local answerProbe = occupancy_probe.answerProbe
 local isExpulsion = occupancy_refusal.isExpulsion
 local itemOf = occupancy_replay.itemOf
 local isLateNick = occupancy_requests.isLateNick
-local renamedUnheard = occupancy_requests.renamedUnheard
 local MUC_USER = namespaces.MUC_USER
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
@@ -15221,10 +15493,15 @@ end
 
 function onUnavailable(membership, nick, stanza)
     if isRenamedUnheard(membership, nick, stanza) and not isOwnNick(membership, nick) then
-        renameLate(membership, nick)
-        if membership.place.phase == "joined" then
-            renamedUnheard(membership.place)
+        local place = membership.place
+        local request
+        if place.phase == "joined" then
+            request = renamedUnheard(place, nick)
         end
+        renameLate(membership, nick)
+        onUnavailable(membership, nick, stanza)
+        proceedAfter(membership, request)
+        return
     end
     if not isOwnNick(membership, nick) and not isLeaveAnswer(membership, stanza) then
         onOccupantGone(membership, nick, stanza)
@@ -15659,138 +15936,84 @@ end
 -- Life cycle and the table of hooks: event, handler, priority. Handlers of equal priority run in random order
 -- (util/events.lua). So no hook here uses a priority of a module of Prosody.
 do
-local onAnnounce = admin_announce.onAccountInfo
-local offerCommands = admin_commands.offerCommands
-local updateMetrics = admin_metrics.updateMetrics
-local checkNeighbours = admin_neighbours.checkNeighbours
-local addShellCommands = admin_shell.addShellCommands
-local removeShellCommands = admin_shell.removeShellCommands
-local onAccountInfo = archive_query.onAccountInfo
-local onArchiveFormRequest = archive_query.onFormRequest
-local onArchiveQuery = archive_query.onQuery
-local expireIqs = client_iq.expireIqs
-local giveUpIqs = client_iq.giveUpIqs
-local onClientIq = client_iq.onIq
-local onBind = client_joined.onBind
-local trackAll = client_joined.trackAll
-local untrackAll = client_joined.untrackAll
-local onCarbon = client_message.onCarbon
-local onClientMessage = client_message.onMessage
-local onClientPresence = client_presence.onPresence
-local onSessionGone = client_presence.onSessionGone
-local leaveInactive = follow_accounts.leaveInactive
-local onAccountEnded = follow_accounts.onAccountEnded
-local showAllDetached = follow_accounts.showAllDetached
-local withdrawAll = follow_accounts.withdrawAll
-local followAll = follow_autojoin.followAll
-local onLogin = follow_autojoin.onLogin
-local onService = follow_autojoin.onService
-local onServiceGone = follow_autojoin.onServiceGone
-local onBlock = follow_blocking.onBlock
-local onPrivateMessage = follow_blocking.onPrivateMessage
-local onUnblock = follow_blocking.onUnblock
-local reopenParts = archive_delivered.reopenParts
-local saveDelivered = archive_delivered.saveDelivered
-local restoreUnwritten = archive_entries.restoreUnwritten
-local expire = archive_expire.expire
-local fromRoom = archive_gate.fromRoom
-local onShouldStore = archive_personal.onShouldStore
-local onPush = push_push.onPush
-local load = state_store.load
-local restoreLoading = state_store.restoreLoading
-local saveLate = state_store.saveLate
-local onRecovery = state_outage.onRecovery
-local retryNow = state_outage.retryNow
-local leaveFormerAddresses = occupancy_former.leaveFormerAddresses
-local watchComponents = occupancy_components.watchComponents
-local resumeAll = occupancy_resume.resumeAll
-local checkGaps = occupancy_watch.checkGaps
-local bringBack = occupancy_watch.bringBack
-local checkQuiet = occupancy_watch.checkQuiet
-local onLinkGone = occupancy_watch.onLinkGone
-local onLinkUp = occupancy_watch.onLinkUp
 local options = minimix_options
-local forgetAllowances = state_limits.forgetAllowances
-local onResourceBind = client_resource.onResourceBind
-local onUndelivered = send_fork.onUndelivered
-local onRoomIq = room_iq.onIq
-local onFormerIq = room_former.onFormerIq
-local onFormerMessage = room_former.onFormerMessage
-local onFormerPresence = room_former.onFormerPresence
-local onGroupchatMessage = room_message.onGroupchatMessage
-local onLocalMessageError = room_message.onLocalError
-local onRoomMessage = room_message.onMessage
-local onUnkept = room_message.onUnkept
-local onRoomPresence = room_presence.onPresence
-local finishSlices = slices.finishSlices
-local inTurn = minimix_turn.inTurn
-local turn = minimix_turn.turn
-local allFormerOccupants = state_former.allFormerOccupants
-local formerOccupantsOf = state_former.formerOccupantsOf
-local hasFormerOccupants = state_former.hasFormerOccupants
-local restore = state_snapshot.restore
-local snapshot = state_snapshot.snapshot
-module:hook("pre-presence/full", turn(onClientPresence), 0.05)
-module:hook("pre-presence/bare", turn(onClientPresence), 0.05)
-module:hook("pre-message/full", turn(onClientMessage), -2)
-module:hook("pre-message/bare", turn(onClientMessage), -2)
-module:hook("carbons-should-copy", onCarbon, 1)
-module:hook("pre-iq/full", turn(onClientIq), -1)
-module:hook("pre-iq/bare", turn(onClientIq), -1)
-module:hook("resource-unbind", turn(onSessionGone), 1)
-module:hook("resource-bind", onBind, 0.05)
-module:hook("resource-bind", turn(onLogin), -1)
+module:hook("pre-presence/full", minimix_turn.turn(client_presence.onPresence), 0.05)
+module:hook("pre-presence/bare", minimix_turn.turn(client_presence.onPresence), 0.05)
+module:hook("pre-message/full", minimix_turn.turn(client_message.onMessage), -2)
+module:hook("pre-message/bare", minimix_turn.turn(client_message.onMessage), -2)
+module:hook("carbons-should-copy", client_message.onCarbon, 1)
+module:hook("pre-iq/full", minimix_turn.turn(client_iq.onIq), -1)
+module:hook("pre-iq/bare", minimix_turn.turn(client_iq.onIq), -1)
+module:hook("resource-unbind", minimix_turn.turn(client_presence.onSessionGone), 1)
+module:hook("resource-bind", client_joined.onBind, 0.05)
+module:hook("resource-bind", minimix_turn.turn(follow_autojoin.onLogin), -1)
 if not options.anonymous then
-    module:handle_items("pep-service", onService, onServiceGone, true)
+    module:handle_items("pep-service", follow_autojoin.onService, follow_autojoin.onServiceGone, true)
 end
 if options.archive ~= "mam" then
     module:hook(
         options.resource == nil and "message/bare" or "message/full",
-        turn(fromRoom(onGroupchatMessage)),
+        minimix_turn.turn(archive_gate.fromRoom(room_message.onGroupchatMessage)),
         0.05
     )
 end
 if options.resource == nil then
-    module:hook("presence/bare", turn(fromRoom(onRoomPresence)), 0.05)
-    module:hook("message/bare", turn(fromRoom(onRoomMessage)), -0.25)
-    module:hook("iq/bare", turn(fromRoom(onRoomIq)), 0.05)
+    module:hook(
+        "presence/bare",
+        minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence)),
+        0.05
+    )
+    module:hook(
+        "message/bare",
+        minimix_turn.turn(archive_gate.fromRoom(room_message.onMessage)),
+        -0.25
+    )
+    module:hook("iq/bare", minimix_turn.turn(archive_gate.fromRoom(room_iq.onIq)), 0.05)
 else
-    module:hook("presence/full", turn(fromRoom(onRoomPresence)), 0.05)
-    module:hook("message/full", turn(fromRoom(onRoomMessage)), -0.25)
-    module:hook("iq/full", turn(fromRoom(onRoomIq)), 0.05)
-    module:hook("pre-resource-bind", onResourceBind, 1)
+    module:hook(
+        "presence/full",
+        minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence)),
+        0.05
+    )
+    module:hook(
+        "message/full",
+        minimix_turn.turn(archive_gate.fromRoom(room_message.onMessage)),
+        -0.25
+    )
+    module:hook("iq/full", minimix_turn.turn(archive_gate.fromRoom(room_iq.onIq)), 0.05)
+    module:hook("pre-resource-bind", client_resource.onResourceBind, 1)
 end
 if options.archive ~= false then
-    module:hook("iq-get/self/urn:xmpp:mam:2:query", onArchiveFormRequest, 1)
-    module:hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1)
-    module:hook("account-disco-info", onAccountInfo, -1)
+    module:hook("iq-get/self/urn:xmpp:mam:2:query", archive_query.onFormRequest, 1)
+    module:hook("iq-set/self/urn:xmpp:mam:2:query", archive_query.onQuery, 1)
+    module:hook("account-disco-info", archive_query.onAccountInfo, -1)
 end
 module:hook(
     options.resource == nil and "message/bare" or "message/full",
-    turn(onLocalMessageError),
+    minimix_turn.turn(room_message.onLocalError),
     1000
 )
-module:hook(options.resource == nil and "message/bare" or "message/full", onPrivateMessage, 100.5)
-module:hook("iq-set/self/urn:xmpp:blocking:block", turn(onBlock), 1)
-module:hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1)
-module:hook("message/offline/handle", onUnkept, -10)
-module:hook("cloud_notify/push", onPush, 1)
+module:hook(options.resource == nil and "message/bare" or "message/full", follow_blocking.onPrivateMessage, 100.5)
+module:hook("iq-set/self/urn:xmpp:blocking:block", minimix_turn.turn(follow_blocking.onBlock), 1)
+module:hook("iq-set/self/urn:xmpp:blocking:unblock", minimix_turn.turn(follow_blocking.onUnblock), 1)
+module:hook("message/offline/handle", room_message.onUnkept, -10)
+module:hook("cloud_notify/push", push_push.onPush, 1)
 if options.archive == "mam" then
-    module:hook("archive-should-store", onShouldStore, 0)
+    module:hook("archive-should-store", archive_personal.onShouldStore, 0)
 end
-module:hook("delivery/failure", onUndelivered, -1)
-module:hook("s2sin-destroyed", turn(onLinkGone), 1)
-module:hook("s2sout-destroyed", turn(onLinkGone), 1)
-module:hook("s2sin-established", turn(onLinkUp), 1)
-module:hook("s2sout-established", turn(onLinkUp), 1)
-module:hook_global("server-stopping", finishSlices, 1)
-module:hook_global("server-stopping", saveDelivered)
-module:hook_global("server-stopping", saveLate)
-module:hook_global("server-stopping", retryNow, -1)
-module:hook_global("user-deleted", onAccountEnded, 1)
-module:hook_global("user-disabled", onAccountEnded, 1)
-module:hook("account-disco-info", onAnnounce, -2)
-module:hook_global("stats-update", updateMetrics)
+module:hook("delivery/failure", send_fork.onUndelivered, -1)
+module:hook("s2sin-destroyed", minimix_turn.turn(occupancy_watch.onLinkGone), 1)
+module:hook("s2sout-destroyed", minimix_turn.turn(occupancy_watch.onLinkGone), 1)
+module:hook("s2sin-established", minimix_turn.turn(occupancy_watch.onLinkUp), 1)
+module:hook("s2sout-established", minimix_turn.turn(occupancy_watch.onLinkUp), 1)
+module:hook_global("server-stopping", slices.finishSlices, 1)
+module:hook_global("server-stopping", archive_delivered.saveDelivered)
+module:hook_global("server-stopping", state_store.saveLate)
+module:hook_global("server-stopping", state_outage.retryNow, -1)
+module:hook_global("user-deleted", follow_accounts.onAccountEnded, 1)
+module:hook_global("user-disabled", follow_accounts.onAccountEnded, 1)
+module:hook("account-disco-info", admin_announce.onAccountInfo, -2)
+module:hook_global("stats-update", admin_metrics.updateMetrics)
 --- Timers that run until the module is unloaded. While they run, they keep this instance in memory.
 local timers = {}
 
@@ -15798,7 +16021,7 @@ local timers = {}
 local function every(seconds, task)
     if seconds ~= math.huge then
         local timer = module:add_timer(seconds, function()
-            inTurn(function()
+            minimix_turn.inTurn(function()
                 task(seconds)
             end)
             return seconds
@@ -15807,12 +16030,12 @@ local function every(seconds, task)
     end
 end
 
-every(30, expireIqs)
-every(600, forgetAllowances)
-every(math.min(30, math.max(1, options.detachedAfter)), showAllDetached)
-every(options.pingAfter, checkQuiet)
-every(6 * 3600, expire)
-every(math.min(3600, options.inactiveAfter), leaveInactive)
+every(30, client_iq.expireIqs)
+every(600, state_limits.forgetAllowances)
+every(math.min(30, math.max(1, options.detachedAfter)), follow_accounts.showAllDetached)
+every(options.pingAfter, occupancy_watch.checkQuiet)
+every(6 * 3600, archive_expire.expire)
+every(math.min(3600, options.inactiveAfter), follow_accounts.leaveInactive)
 
 --- Calls `task` once all hosts and modules are loaded.
 local function onceStarted(task)
@@ -15831,14 +16054,14 @@ local isFormerHooked = false
 --- Hooked before the account's own handlers, and only after `minimix_resource` has changed: rooms may still write to an
 -- address of any form.
 local function hookFormerAddresses()
-    if hasFormerOccupants() and not isFormerHooked then
+    if state_former.hasFormerOccupants() and not isFormerHooked then
         isFormerHooked = true
-        module:hook("presence/bare", turn(onFormerPresence), 0.06)
-        module:hook("presence/full", turn(onFormerPresence), 0.06)
-        module:hook("message/bare", turn(onFormerMessage), 0.06)
-        module:hook("message/full", turn(onFormerMessage), 0.06)
-        module:hook("iq/bare", turn(onFormerIq), 0.06)
-        module:hook("iq/full", turn(onFormerIq), 0.06)
+        module:hook("presence/bare", minimix_turn.turn(room_former.onFormerPresence), 0.06)
+        module:hook("presence/full", minimix_turn.turn(room_former.onFormerPresence), 0.06)
+        module:hook("message/bare", minimix_turn.turn(room_former.onFormerMessage), 0.06)
+        module:hook("message/full", minimix_turn.turn(room_former.onFormerMessage), 0.06)
+        module:hook("iq/bare", minimix_turn.turn(room_former.onFormerIq), 0.06)
+        module:hook("iq/full", minimix_turn.turn(room_former.onFormerIq), 0.06)
     end
 end
 
@@ -15847,45 +16070,45 @@ local function comeBack(usernames)
     hookFormerAddresses()
     onceStarted(function()
         for _, username in ipairs(usernames) do
-            leaveFormerAddresses(formerOccupantsOf(username))
+            occupancy_former.leaveFormerAddresses(state_former.formerOccupantsOf(username))
         end
-        bringBack(usernames)
-        followAll(usernames)
+        occupancy_watch.bringBack(usernames)
+        follow_autojoin.followAll(usernames)
     end)
 end
 
-onRecovery(checkGaps)
+state_outage.onRecovery(occupancy_watch.checkGaps)
 
 module.load = function()
-    trackAll()
-    addShellCommands()
-    offerCommands()
-    onceStarted(checkNeighbours)
-    watchComponents()
+    client_joined.trackAll()
+    admin_shell.addShellCommands()
+    admin_commands.offerCommands()
+    onceStarted(admin_neighbours.checkNeighbours)
+    occupancy_components.watchComponents()
     if module.reloading ~= true then
-        load(comeBack)
+        state_store.load(comeBack)
     end
 end
 
 module.save = function()
-    finishSlices()
-    saveDelivered()
-    saveLate()
-    retryNow()
-    return snapshot()
+    slices.finishSlices()
+    archive_delivered.saveDelivered()
+    state_store.saveLate()
+    state_outage.retryNow()
+    return state_snapshot.snapshot()
 end
 
 module.restore = function(saved)
     local state = saved
-    if restore(state) then
-        restoreUnwritten()
-        reopenParts()
+    if state_snapshot.restore(state) then
+        archive_entries.restoreUnwritten()
+        archive_delivered.reopenParts()
         hookFormerAddresses()
-        resumeAll()
-        leaveFormerAddresses(allFormerOccupants())
-        restoreLoading(state.loading, comeBack)
+        occupancy_resume.resumeAll()
+        occupancy_former.leaveFormerAddresses(state_former.allFormerOccupants())
+        state_store.restoreLoading(state.loading, comeBack)
     else
-        load(comeBack)
+        state_store.load(comeBack)
     end
 end
 
@@ -15893,12 +16116,12 @@ module.unload = function()
     for _, timer in ipairs(timers) do
         timer:stop()
     end
-    finishSlices()
-    removeShellCommands()
-    untrackAll()
+    slices.finishSlices()
+    admin_shell.removeShellCommands()
+    client_joined.untrackAll()
     if module.reloading ~= true then
-        giveUpIqs()
-        withdrawAll()
+        client_iq.giveUpIqs()
+        follow_accounts.withdrawAll()
     end
 end
 end

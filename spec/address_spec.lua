@@ -118,7 +118,7 @@ describe("a former address", function ()
 		assert.same({ "alice@example.org/minimix" }, jids_of(s));
 		moves(s);
 		s:wait(3600);
-		assert.same({ "update alice@example.org/minimix" }, moves(s)); -- nobody is attached
+		assert.same({ "update alice@example.org/minimix" }, moves(s)); -- without an attached session
 	end);
 
 	it("L5: a lost first leave is sent again", function ()

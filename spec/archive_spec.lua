@@ -550,7 +550,7 @@ describe("messages that accounts missed", function ()
 		end);
 	end
 
-	-- Carol continues. The room has lost alice, who does not know yet.
+	-- Carol continues. The room has lost alice, and alice has not noticed yet.
 	local function with_carol(before)
 		local s, phone = in_room { modules = { "disco"; "mam" }; remote = true };
 		mam.keep(s.room);

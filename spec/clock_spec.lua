@@ -1,5 +1,6 @@
 -- B5, H6: a wall clock that jumps only changes time stamps.
 
+local datetime = require "util.datetime";
 local clock = require "support.clock";
 local mam = require "support.mam";
 local scene = require "support.scene";
@@ -41,6 +42,18 @@ local function history(s, client)
 	return bodies;
 end
 
+-- Returns the time stamp of each archived message.
+local function stamps(client)
+	client:take();
+	client:send(mam.query { with = room_jid });
+	local times = {};
+	for _, stanza in ipairs(client:take()) do
+		local delay = stanza:find "{urn:xmpp:mam:2}result/{urn:xmpp:forward:0}forwarded/{urn:xmpp:delay}delay@stamp";
+		if delay then table.insert(times, datetime.parse(delay)); end
+	end
+	return times;
+end
+
 for name, seconds in pairs(jumps) do
 	describe("a clock that jumps "..name.." while the server runs", function ()
 		it("B5: prevents no join", function ()
@@ -67,6 +80,28 @@ for name, seconds in pairs(jumps) do
 			assert.same(numbers(1, 9), history(s, s:client "laptop"));
 			s:restart { killed = true };
 			assert.same(numbers(1, 9), read(s:client "phone"));
+		end);
+
+		it("H3: leaves pages complete in both directions, with the time of each message", function ()
+			local s, phone = scene.in_room { modules = { "disco" } };
+			local times = {};
+			for i, jump in ipairs { 0, seconds, -seconds, seconds } do
+				s:wait(2);
+				clock.jump(jump);
+				say(s, 3 * i - 2, 3 * i);
+				for _ = 1, 3 do table.insert(times, os.time()); end
+			end
+			s:wait(2);
+			for _ = 1, 2 do
+				for max = 1, 5 do
+					for _, backwards in ipairs { false, true } do
+						assert.same(numbers(1, 12), mam.page_through(phone, { with = room_jid; max = max }, backwards));
+					end
+				end
+				assert.same(times, stamps(phone));
+				s:restart { killed = true };
+				phone = s:client "phone";
+			end
 		end);
 
 		it("P6: neither makes an account leave, nor shows it as detached", function ()

@@ -1,4 +1,4 @@
--- The presence and the nick that the account shows. The presence is the best among its sessions.
+-- The presence and the nick that the account shows. The presence is the best one of its sessions.
 
 local scene = require "support.scene";
 
@@ -442,7 +442,7 @@ describe("a nick change", function ()
 			assert.same({ "alice presence - room/Alice dnd" }, s:upstream());
 		end);
 
-		-- Nick changes are sent one after the other. All of them are lost.
+		-- Nick changes are sent one after the other. Here all of them are lost.
 		local function ignore_new_nicks(world)
 			function world.room.ignores(_, stanza)
 				return stanza.name == "presence" and stanza.attr.to:find "/Ali[^/]*$" and not stanza.attr.to:find "/Alice$";

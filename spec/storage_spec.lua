@@ -1,5 +1,6 @@
 -- S: storage may fail at any time, and no result that a client has seen is lost.
 
+local clock = require "support.clock";
 local faulty = require "support.faulty";
 local mam = require "support.mam";
 local scene = require "support.scene";
@@ -117,6 +118,27 @@ for _, kind in ipairs(faulty.kinds) do
 			assert.same(numbers(1, 85), read(phone));
 			s:restart { killed = true };
 			assert.same(numbers(1, 85), read(s:client "phone"));
+		end);
+
+		it("S3: messages before the account has rejoined a room without history are archived later", function ()
+			local s, faults = in_room { remote = true; bounces = true; modules = { "disco" } };
+			say(s, 1, 60);
+			s:wait(2);
+			-- Otherwise the entries in memory are enough to place the messages.
+			clock.jump(-7200);
+			s:restart { killed = true };
+			s.room.on_iq = function () return true; end;
+			s:wait(1);
+			say(s, 61, 63);
+			s.room.history = {};
+			faults:fail(kind);
+			s.room.on_iq = nil;
+			s:wait(90);
+			say(s, 64, 65);
+			faults:work();
+			s:wait(20);
+			assert_one_outage(s);
+			assert.same(numbers(1, 65), read(s:client "phone"));
 		end);
 
 		it("S3: a session that attaches gets its history and the subject", function ()

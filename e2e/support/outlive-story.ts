@@ -12,7 +12,7 @@ import { bodies, eventually, ownPresences, reconnect, whoIsIn } from "./outlive.
 const limit = 30_000;
 const nsPing = "urn:xmpp:ping";
 
-/** Defines the tests of the story. The short run has those that differ most between services. */
+/** Defines the tests of the story. The short run has the tests that differ most between services. */
 export function story(options: NetworkOptions, isShort: boolean): void {
     const long = { skip: isShort };
     let network: Network;

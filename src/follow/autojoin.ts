@@ -3,7 +3,7 @@
 
 import { takeBack } from "../occupancy/depart";
 import { monotonic } from "../state/clock";
-import { requestNick } from "../occupancy/joined";
+import { requestNick } from "../occupancy/nick";
 import { BOOKMARKS } from "../namespaces";
 import { isUnheard } from "../occupancy/operations";
 import { leaveIfUnused } from "../occupancy/leave";

@@ -37,9 +37,9 @@ function isAnswering(membership: Membership): boolean {
 
 /** Handles the room's own presence: Prosody 13 and ejabberd show avatar and capabilities of the room by it. */
 export function onRoomPresence(membership: Membership, stanza: Stanza): void {
-    const member = itemOf(stanza).jid;
-    if (member !== undefined && stanza.attr.type === "unavailable") {
-        onOffline(membership, keyOfJid(member), stanza);
+    const member = stanza.attr.type === "unavailable" ? keyOfMember(stanza) : undefined;
+    if (member !== undefined) {
+        onOffline(membership, member, stanza);
         return;
     }
     const view = membership.view;
@@ -142,18 +142,20 @@ function onOffline(membership: Membership, key: string, stanza: Stanza, wasThere
     }
 }
 
-function keyOfJid(jid: string): string {
-    return `@${jids.bare(jid)}`;
+/** Returns the key of an offline member without a nick. Undefined: the presence has no JID, or an invalid one. */
+function keyOfMember(stanza: Stanza): string | undefined {
+    const jid = jids.prep(itemOf(stanza).jid ?? "");
+    return jid === undefined ? undefined : `@${jids.bare(jid)}`;
 }
 
 /** Removes the occupant from the offline members. */
 function forgetOffline(membership: Membership, nick: string, stanza: Stanza): void {
     const members = membership.view.offline;
     if (members !== undefined && members.count > 0) {
-        const jid = itemOf(stanza).jid;
+        const key = keyOfMember(stanza);
         forgetMember(members, nick);
-        if (jid !== undefined) {
-            forgetMember(members, keyOfJid(jid));
+        if (key !== undefined) {
+            forgetMember(members, key);
         }
     }
 }

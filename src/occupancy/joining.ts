@@ -32,7 +32,8 @@ import { type Entering, type Join, type Joining, Phase, type SessionRequest } fr
 import { requeue, takeNext } from "../state/queue";
 import { forgetOccupant } from "../state/occupants";
 import { announceIfRenamed, forgetOthers, keepSelf } from "./burst";
-import { adopt, answeredAsJoin, letIn, proceed, regainNick } from "./joined";
+import { adopt, answeredAsJoin, letIn, proceed } from "./joined";
+import { regainNick } from "./nick";
 import { isExpulsion, isTemporary, isTechnical, isUnreached } from "./refusal";
 import { removeJoin } from "./operations";
 import { refuse } from "./refuse";

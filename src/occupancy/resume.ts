@@ -76,7 +76,7 @@ function resumeJoined(membership: Membership, before: Joined): void {
         return;
     }
     requeue(membership, requestsOf(before));
-    if (queueOf(membership).length > 0) {
+    if (queueOf(membership).length > 0 || membership.shownPresence !== undefined) {
         proceed(membership);
     }
 }

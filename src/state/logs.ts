@@ -24,6 +24,8 @@ export interface RoomLog {
     readonly room: string;
     /** The number of the last shared entry. */
     last: number;
+    /** The latest time in the store, in seconds. Undefined before it has been read. */
+    latest: number | undefined;
     /** The newest entries, oldest first. */
     readonly tail: Entry[];
     /** Size of these entries in bytes. */
@@ -88,6 +90,7 @@ export function logOf(room: string): RoomLog {
         log = {
             room,
             last: Math.max(startOfNumbers(), dropped),
+            latest: undefined,
             tail: [],
             size: 0,
             isLoaded: false,

@@ -295,14 +295,19 @@ export function hasAttached(membership: Membership): boolean {
     return !isEmpty(membership.attached);
 }
 
-/** Whether a session is attached or has a pending join. */
-export function isUsed(membership: Membership): boolean {
-    return hasAttached(membership) || hasRequest(queueOf(membership)) || hasRequest(requestsOf(membership.place));
+/** Whether a session is attached, or has a pending join or queued stanzas. Sessions except `except` count. */
+export function isUsed(membership: Membership, except?: string): boolean {
+    for (const [session] of membership.attached) {
+        if (session !== except) {
+            return true;
+        }
+    }
+    return hasRequest(queueOf(membership), except) || hasRequest(requestsOf(membership.place), except);
 }
 
-function hasRequest(requests: readonly SessionRequest[]): boolean {
-    for (const request of requests) {
-        if (request.session !== undefined || request.queued.length > 0) {
+function hasRequest(requests: readonly SessionRequest[], except: string | undefined): boolean {
+    for (const { session, queued } of requests) {
+        if (session === undefined ? queued.length > 0 : session !== except) {
             return true;
         }
     }
