@@ -14,25 +14,16 @@ const held = 524_288 + 1_048_576;
 const domain = "hostile.lab";
 const long = process.env.MINIMIX_LONG === "1";
 
-<<<<<<< HEAD
 /** Longest CPU time in one go, and longest wait of others, in ms on a quiet machine of the size of CI. */
 const longest = 50;
 
 /** CPU time in ms that fixed work takes on such a machine. A slower or busier machine gets more time in proportion. */
 const usual = 1.1;
-=======
-/** The longest block, in ms of CPU time. It takes longer on a loaded machine, because caches are cold. */
-const longest = 150;
->>>>>>> main
 
 interface Cost {
     /** The longest time without a turn of the server's event loop, in ms of CPU time. */
     block: number;
-<<<<<<< HEAD
     /** What others waited for their messages, in ms: 95 in 100 of them; and what they wait without an attack. */
-=======
-    /** The 95th percentile of other users' waiting time for messages, in ms. */
->>>>>>> main
     wait: number;
     idle: number;
     /** How much slower than a quiet machine this one was. */
@@ -96,35 +87,9 @@ for (const version of versions) {
             return Number(await server.eval(`collectgarbage() collectgarbage() return collectgarbage("count") * 1024`));
         }
 
-<<<<<<< HEAD
         /** CPU time of fixed work in ms, and how many times longer it took. */
         async function calibrate(): Promise<{ work: number; share: number }> {
             return (await server.eval(fixedWork)) as { work: number; share: number };
-=======
-        /** Returns the cost of a task for the server, and for other users meanwhile. */
-        async function costOf(task: () => Promise<unknown>): Promise<Cost> {
-            const waits: number[] = [];
-            const state = { over: false };
-            await server.eval("prosody.longest_block = 0");
-            const others = (async () => {
-                while (!state.over || waits.length < 20) {
-                    const start = performance.now();
-                    const id = await groupchat(dave, "quiet@rooms.a.lab", "quiet");
-                    await carol.expect({ id });
-                    waits.push(performance.now() - start);
-                    await new Promise((resolve) => setTimeout(resolve, 5));
-                }
-            })();
-            await task().finally(() => {
-                state.over = true;
-            });
-            await others;
-            const block = Number(await server.eval("return prosody.longest_block * 1000"));
-            const wait = waits.sort((a, b) => a - b)[Math.floor(waits.length * 0.95)] ?? NaN;
-            carol.take();
-            dave.take();
-            return { block, wait };
->>>>>>> main
         }
 
         /** What a task costs the server, and others meanwhile. */
@@ -310,12 +275,7 @@ for (const version of versions) {
                 await service.until(() => service.received.slice(joins).some(({ name }) => name === "presence"));
                 await phone.sync();
             });
-<<<<<<< HEAD
             report(t, cost);
-=======
-            // Storage reads up to 200 messages for each step back in time. This is not sliced.
-            report(t, cost, undefined, 4 * longest);
->>>>>>> main
             await phone.disconnect();
         });
 
