@@ -775,7 +775,7 @@ describe("O5: a reload", function ()
 		local subject, shown = view.subject, membership.shownPresence;
 		membership.phase, membership.tries = membership.place.phase, membership.place.tries;
 		membership.occupants, membership.occupantCount, membership.occupantSize = {}, 0, 0;
-		membership.self = as_stanza("presence", view.self);
+		membership.self = as_stanza("presence", view.self and view.self.text);
 		membership.subject = as_stanza("message", subject and subject.text);
 		membership.shownPresence = as_stanza("presence", shown and shown.text);
 		membership.incomplete = true;

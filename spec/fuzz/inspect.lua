@@ -164,7 +164,9 @@ local nonsense = {
 	end;
 	["since without having been let in"] = function (m) return m.since and not m.established; end;
 	["in the room without an own presence"] = function (m, place) return place.phase == "joined" and not m.view.self; end;
-	["a part without a log, or the other way round"] = function (m) return (m.part == nil) ~= (m.log == nil); end;
+	["a part of a log that does not know it"] = function (m)
+		return m.part and m.part.log.readers[m.username] ~= m;
+	end;
 	["a list of occupants that does not know it"] = function (m) return m.view.list and not m.view.list.readers[m.view]; end;
 	["a wrong count of readers"] = function (m)
 		return m.view.list and m.view.list.readerCount ~= count(m.view.list.readers);

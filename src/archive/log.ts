@@ -52,11 +52,11 @@ export function record(membership: Membership, stanza: Stanza): boolean {
         // mod_mam has recorded live messages.
         return past === undefined || addMissed(membership, stanza, past);
     }
-    const log = membership.log;
     const part = membership.part;
-    if (log === undefined || part === undefined) {
+    if (part === undefined) {
         return false;
     }
+    const log = part.log;
     if (log.source !== stanza || isAnothers(log.current, membership)) {
         log.source = stanza;
         log.current = isWorthKeeping(stanza) ? entryFor(log, membership, part, stanza) : undefined;
@@ -167,7 +167,7 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
 
 /** Whether it is known which messages of the past an account has. */
 export function canRecordPast(membership: Membership): boolean {
-    const log = membership.log;
+    const log = membership.part?.log;
     return log === undefined || (rangesOf(membership.username, log.room)[1] && loadTail(log));
 }
 
@@ -177,8 +177,8 @@ function notPlaced(membership: Membership): void {
     if (progress?.step === "querying" || progress?.step === "draining") {
         progress.failed = true;
     }
-    if (membership.log !== undefined) {
-        membership.log.source = undefined;
+    if (membership.part !== undefined) {
+        membership.part.log.source = undefined;
     }
 }
 

@@ -163,7 +163,9 @@ function noteAdmitted(membership: Membership, request: SessionRequest | undefine
         membership.since = wallClock();
         membership.sinceNumber = newestNumber();
     }
-    membership.liveness.unanswered = 0;
+    if (membership.liveness !== undefined) {
+        membership.liveness.unanswered = 0;
+    }
     beginRange(membership);
     forgetRefusals(membership.username, membership.room);
     if (request === undefined) {

@@ -67,6 +67,7 @@ export interface EntryWindow {
 
 /** The part of a room's log for an account in the room, or with a pending join. */
 export interface Part {
+    readonly log: RoomLog;
     /** The open range. False after a missed message, undefined before the room has admitted the account. */
     range: Range | false | undefined;
     /** The number of the last entry that the account got, or of the last one when the part began. */
