@@ -4637,6 +4637,9 @@ end
 --- Sends a presence of another occupant to every attached session. In a room with visible JIDs it may name the account
 -- as actor.
 function send_own.forkOther(membership, presence)
+    if membership.detachedAt ~= nil then
+        return
+    end
     if not namesOccupant(membership, presence) then
         fork(membership, presence)
         return
