@@ -4634,18 +4634,20 @@ function send_own.forkOwn(membership, presence, except, knowing)
     end
 end
 
---- Sends a presence of another occupant to every attached session. In a room with visible JIDs it may name the account
--- as actor.
-function send_own.forkOther(membership, presence)
+--- Sends a presence of another occupant to every attached session except `except`. In a room with visible JIDs it may
+-- name the account as actor.
+function send_own.forkOther(membership, presence, except)
     if membership.detachedAt ~= nil then
         return
     end
     if not namesOccupant(membership, presence) then
-        fork(membership, presence)
+        fork(membership, presence, except)
         return
     end
     for session in pairs(membership.attached) do
-        sendTo(session, addressed(membership, presence, session))
+        if session ~= except then
+            sendTo(session, addressed(membership, presence, session))
+        end
     end
 end
 end
@@ -7919,7 +7921,7 @@ end
 -- gets it all at once with our own presence. Other sessions get only changes.
 local occupancy_burst = {}
 do
-local shownSince, isAnswering, isOfMember, onOffline, keyOfMember, forgetOffline, isKnown, hasOffline, areShown, reducedSelf, shortened, isModerator, LONGEST_ROLE
+local shownSince, isAnswering, listedSession, isOfMember, onOffline, keyOfMember, forgetOffline, isKnown, hasOffline, areShown, reducedSelf, shortened, isModerator, LONGEST_ROLE
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
@@ -7971,6 +7973,14 @@ function isAnswering(membership)
     return place.phase == "joining"
 end
 
+function listedSession(membership)
+    if isAnswering(membership) then
+        return requestingSession(membership)
+    else
+        return nil
+    end
+end
+
 function isOfMember(stanza)
     local affiliation = itemOf(stanza).affiliation
     local x = stanza:get_child("x", MUC_USER)
@@ -7992,16 +8002,16 @@ function onOffline(membership, key, stanza, wasThere)
     local before = view.offline.presences[key]
     local interned = intern(stanza)
     local isKept = keepMember(view.offline, key, interned)
-    local opt_10 = shownSince(membership)
-    if opt_10 ~= nil then
-        opt_10[key] = true
+    local opt_11 = shownSince(membership)
+    if opt_11 ~= nil then
+        opt_11[key] = true
     end
     if not isKept then
         view.stale = "incomplete"
         sendTo(requestingSession(membership), stanza)
     end
     if wasThere or not isKnown(before, interned) then
-        forkOther(membership, stanza)
+        forkOther(membership, stanza, listedSession(membership))
     end
 end
 
@@ -8047,9 +8057,9 @@ function areShown(presences, shown)
 end
 
 function reducedSelf(stanza)
-    local itemOf_result_14 = itemOf(stanza)
-    local affiliation = itemOf_result_14.affiliation
-    local role = itemOf_result_14.role
+    local itemOf_result_15 = itemOf(stanza)
+    local affiliation = itemOf_result_15.affiliation
+    local role = itemOf_result_15.role
     return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = shortened(affiliation), role = shortened(role)}):reset()
 end
 
@@ -8111,7 +8121,7 @@ function occupancy_burst.onRoomPresence(membership, stanza)
         view.isRoomFirst = nil
     end
     if not isAnswering(membership) or not isKnown(before, interned) then
-        fork(membership, stanza)
+        fork(membership, stanza, listedSession(membership))
     end
 end
 
@@ -8148,15 +8158,15 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
         end
     end
     if not isDuring or not isKnown(before, interned) then
-        forkOther(membership, stanza)
+        forkOther(membership, stanza, listedSession(membership))
     end
 end
 
 --- Another occupant has left, or a room that answers a join shows it as offline.
 function occupancy_burst.onOccupantGone(membership, nick, stanza)
     local view = membership.view
-    local opt_6 = shownSince(membership)
-    local isShown = (opt_6 and opt_6[nick] ~= nil) == true
+    local opt_7 = shownSince(membership)
+    local isShown = (opt_7 and opt_7[nick] ~= nil) == true
     local isOffline = isAnswering(membership) and not isShown and isOfMember(stanza)
     local wasThere = isOffline and findOccupant(view, nick) ~= nil
     forgetOccupant(view, nick)
