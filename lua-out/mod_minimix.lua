@@ -4669,6 +4669,9 @@ end
 --- Sends a presence of another occupant to every attached session except `except`. In a room with visible JIDs it may
 -- name the account as actor.
 function send_own.forkOther(membership, presence, except)
+    if membership.detachedAt ~= nil then
+        return
+    end
     if not namesOccupant(membership, presence) then
         fork(membership, presence, except)
         return
