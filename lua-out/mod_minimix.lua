@@ -3617,13 +3617,21 @@ function rankOf(tag)
 end
 
 local NOTIFY = "urn:xmpp:notification-settings:1"
+--- Largest number of extensions, and of settings, that are read.
+local MAX_CHILDREN = 64
 
 --- Reads the setting for phones, because pushes go to phones. A setting for phones precedes one for clients, and that
 -- one precedes a general setting (XEP-0492 3).
 function settings_notify.readSetting(extensions)
-    local notify = extensions:get_child("notify", NOTIFY)
+    local isTooMuch = #extensions.tags > MAX_CHILDREN
+    local notify
+    if not isTooMuch then
+        notify = extensions:get_child("notify", NOTIFY)
+    end
     local tag
-    if notify ~= nil then
+    if notify == nil or #notify.tags > MAX_CHILDREN then
+        tag = nil
+    else
         tag = decisiveTag(notify)
     end
     if tag == nil or not settings_notify.isSetting(tag.name) then
@@ -3662,7 +3670,7 @@ end
 -- sender and are not trusted. mod_bookmarks keeps the bookmarks of XEP-0048 and XEP-0049 in the same node.
 local settings_bookmarks = {}
 do
-local serviceOf, getItems, isNode, isToCount, preppedNick, nodes
+local serviceOf, getItems, isNode, isToCount, ofFairLength, preppedNick, nodes, MAX_CHILDREN, MAX_TEXT
 local mayHaveRooms = send_upstream.mayHaveRooms
 local BOOKMARKS = namespaces.BOOKMARKS
 local NICK = namespaces.NICK
@@ -3705,11 +3713,15 @@ function settings_bookmarks.readItem(username, room, item)
     if item == nil or conference == nil or not settings_bookmarks.isBy(username, item.attr.publisher) then
         return nil
     end
+    if #conference.tags > MAX_CHILDREN then
+        module:log("debug", "Ignoring a bookmark of %s for %s: too many elements", username, room)
+        return nil
+    end
     local autojoin = conference.attr.autojoin
     local extensions = conference:get_child("extensions")
     local nick = preppedNick(room, conference:get_child_text("nick"))
-    local password = conference:get_child_text("password")
-    local name = conference.attr.name
+    local password = ofFairLength(conference:get_child_text("password"))
+    local name = ofFairLength(conference.attr.name)
     local notify
     if extensions ~= nil then
         notify = readSetting(extensions)
@@ -3721,6 +3733,14 @@ function settings_bookmarks.readItem(username, room, item)
         name = name,
         notify = notify
     }
+end
+
+function ofFairLength(text)
+    if text == nil or string.len(text) > MAX_TEXT then
+        return nil
+    else
+        return text
+    end
 end
 
 --- Whether the account itself published an item, or this server for it.
@@ -3790,8 +3810,8 @@ function settings_bookmarks.itemsOf(username, node)
     return nil
 end
 
---- Reads all bookmarks of an account. Undefined if they cannot be read.
-function settings_bookmarks.bookmarksOf(username)
+--- Reads all bookmarks of an account, or those of one room. Undefined if they cannot be read.
+function settings_bookmarks.bookmarksOf(username, only)
     local items = settings_bookmarks.itemsOf(username, BOOKMARKS)
     if items == nil then
         return nil
@@ -3799,8 +3819,9 @@ function settings_bookmarks.bookmarksOf(username)
     local bookmarks = {}
     for _, id in ipairs(items) do
         local room = settings_bookmarks.roomOf(id)
+        local isMeant = room ~= nil and (only == nil or room == only)
         local bookmark
-        if room ~= nil then
+        if isMeant then
             bookmark = settings_bookmarks.readItem(username, room, items[id])
         end
         if room ~= nil and bookmark ~= nil and isToCount(bookmark, bookmarks[room], id == room) then
@@ -3812,9 +3833,12 @@ end
 
 --- Reads the current bookmark of a room. The membership has the last known one.
 function settings_bookmarks.readBookmark(username, room)
-    local bookmarks = settings_bookmarks.bookmarksOf(username)
-    return bookmarks and bookmarks[room]
+    local opt_15 = settings_bookmarks.bookmarksOf(username, room)
+    return opt_15 and opt_15[room]
 end
+
+MAX_CHILDREN = 64
+MAX_TEXT = 1023
 
 --- Returns the nick for a bookmark without one (XEP-0402 2): the user's nickname (XEP-0172), or else the name of the
 -- account.
@@ -4214,7 +4238,7 @@ function takeStep(step)
     end
 end
 
-SLICE = 0.01
+SLICE = 0.005
 BREAK = 0
 work = {}
 scheduled = false
@@ -4235,25 +4259,33 @@ function slices.inSlices(step)
     end
 end
 
---- Finishes all work at once, before the module is unloaded or the server stops.
+--- Longest time in seconds to finish all work.
+local FINISH = 5
+
+--- Finishes all work before the module is unloaded or the server stops. What takes too long is dropped.
 function slices.finishSlices()
+    local deadline = time.monotonic() + FINISH
     local step = table.remove(work, 1)
-    while step ~= nil do
+    while step ~= nil and time.monotonic() < deadline do
         takeStep(step)
         step = table.remove(work, 1)
     end
 end
 
---- Runs a task for each item of a list, one step per item.
-function slices.forEachInSlices(items, task)
+--- Runs a task for each item of a list, one step per item, and then `done`.
+function slices.forEachInSlices(items, task, done)
     local at = 0
     slices.inSlices(function()
         local item = items[at + 1]
         at = at + 1
         if item ~= nil then
             task(item)
+            return false
         end
-        return at >= #items
+        if done ~= nil then
+            done()
+        end
+        return true
     end)
 end
 
@@ -4284,8 +4316,8 @@ function slices.newQueues()
             end)
         end,
         length = function(key)
-            local opt_1 = queues[key]
-            return opt_1 and #opt_1 or 0
+            local opt_3 = queues[key]
+            return opt_3 and #opt_3 or 0
         end,
         drop = function(key)
             queues[key] = nil
@@ -4634,15 +4666,20 @@ function send_own.forkOwn(membership, presence, except, knowing)
     end
 end
 
---- Sends a presence of another occupant to every attached session. In a room with visible JIDs it may name the account
--- as actor.
-function send_own.forkOther(membership, presence)
+--- Sends a presence of another occupant to every attached session except `except`. In a room with visible JIDs it may
+-- name the account as actor.
+function send_own.forkOther(membership, presence, except)
+    if membership.detachedAt ~= nil then
+        return
+    end
     if not namesOccupant(membership, presence) then
-        fork(membership, presence)
+        fork(membership, presence, except)
         return
     end
     for session in pairs(membership.attached) do
-        sendTo(session, addressed(membership, presence, session))
+        if session ~= except then
+            sendTo(session, addressed(membership, presence, session))
+        end
     end
 end
 end
@@ -4910,6 +4947,7 @@ end
 -- are numbered in order of arrival.
 local state_logs = {}
 do
+local opened
 local newestNumber = state_numbers.newestNumber
 local startOfNumbers = state_numbers.startOfNumbers
 local beginOutage = state_outage.beginOutage
@@ -4942,8 +4980,22 @@ function state_logs.logOf(room)
             isClosingDue = false
         }
         state_logs.logs[room] = log
+        local opt_0 = opened
+        if opt_0 ~= nil then
+            opt_0[room] = true
+        end
     end
     return log
+end
+
+--- Returns a set that gets the rooms whose logs are opened, until unwatchLogs().
+function state_logs.watchLogs()
+    opened = {}
+    return opened
+end
+
+function state_logs.unwatchLogs()
+    opened = nil
 end
 
 --- Frees the memory of a log without readers, once all entries are stored.
@@ -6402,7 +6454,7 @@ end
 
 local LARGEST_CHUNK = 256
 --- Bytes of memory to read of one archive at a time.
-local READ_WEIGHT = 524288
+local READ_WEIGHT = 262144
 
 function archive_cursor.openCursors(archives, max)
     local cursors = {}
@@ -6459,41 +6511,6 @@ local getMessage = state_messages.getMessage
 local isAhead = archive_cursor.isAhead
 local openCursors = archive_cursor.openCursors
 local readOn = archive_cursor.readOn
-
---- Starts to read a page. Each step asks the storage once.
-function archive_page.startReading(archives, query)
-    local after = newSearch(archives, query.after)
-    local before = newSearch(archives, query.before)
-    local merge
-    local reading
-    reading = {
-        page = nil,
-        failed = false,
-        step = function()
-            if not after.step() or not before.step() then
-                return false
-            end
-            if isMissing(after) or isMissing(before) then
-                reading.failed = after.failed or before.failed
-                return true
-            end
-            if merge == nil then
-                merge = newMerge(archives, query, after.place, before.place)
-            end
-            if not mergeStep(merge) then
-                return false
-            end
-            reading.failed = hasFailed(merge.cursors)
-            if reading.failed then
-                reading.page = nil
-            else
-                reading.page = pageOf(archives, merge)
-            end
-            return true
-        end
-    }
-    return reading
-end
 
 function hasFailed(cursors)
     for _, cursor in ipairs(cursors) do
@@ -6671,12 +6688,39 @@ ends = cache.new(256)
 COUNTED = 10000
 PAGE_WEIGHT = 4194304
 
---- Returns a page of these archives. Undefined if an id of the query is not in them.
-function archive_page.readPage(archives, query)
-    local reading = archive_page.startReading(archives, query)
-    while not reading.step() do
-    end
-    return reading.page
+--- Starts to read a page. Each step asks the storage once.
+function archive_page.startReading(archives, query)
+    local after = newSearch(archives, query.after)
+    local before = newSearch(archives, query.before)
+    local merge
+    local reading
+    reading = {
+        page = nil,
+        failed = false,
+        step = function()
+            if not after.step() or not before.step() then
+                return false
+            end
+            if isMissing(after) or isMissing(before) then
+                reading.failed = after.failed or before.failed
+                return true
+            end
+            if merge == nil then
+                merge = newMerge(archives, query, after.place, before.place)
+            end
+            if not mergeStep(merge) then
+                return false
+            end
+            reading.failed = hasFailed(merge.cursors)
+            if reading.failed then
+                reading.page = nil
+            else
+                reading.page = pageOf(archives, merge)
+            end
+            return true
+        end
+    }
+    return reading
 end
 end
 
@@ -7105,6 +7149,7 @@ function addToWindow(log, window, entry, stanza)
     if entry.privateTo == nil then
         archiveId = stanzaIdBy(stanza, log.room)
     end
+    entry.name = nameOf(log, stanza) or false
     local entries = window.entries
     entries[#entries + 1] = entry
     window.size = window.size + string.len(entry.text)
@@ -7129,8 +7174,8 @@ function withoutDelay(log, stanza)
     return content
 end
 
-WINDOW = 200
-WINDOW_SIZE = 524288
+WINDOW = 100
+WINDOW_SIZE = 131072
 WINDOW_KEPT = 60
 READ_TIME = 0.01
 READ_PERIOD = 0.1
@@ -7916,7 +7961,7 @@ end
 -- gets it all at once with our own presence. Other sessions get only changes.
 local occupancy_burst = {}
 do
-local shownSince, isAnswering, isOfMember, onOffline, keyOfMember, forgetOffline, isKnown, hasOffline, areShown, reducedSelf, shortened, isModerator, LONGEST_ROLE
+local shownSince, isAnswering, listedSession, isOfMember, onOffline, keyOfMember, forgetOffline, isKnown, hasOffline, areShown, reducedSelf, shortened, isModerator, LONGEST_ROLE
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
@@ -7968,6 +8013,14 @@ function isAnswering(membership)
     return place.phase == "joining"
 end
 
+function listedSession(membership)
+    if isAnswering(membership) then
+        return requestingSession(membership)
+    else
+        return nil
+    end
+end
+
 function isOfMember(stanza)
     local affiliation = itemOf(stanza).affiliation
     local x = stanza:get_child("x", MUC_USER)
@@ -7989,16 +8042,16 @@ function onOffline(membership, key, stanza, wasThere)
     local before = view.offline.presences[key]
     local interned = intern(stanza)
     local isKept = keepMember(view.offline, key, interned)
-    local opt_10 = shownSince(membership)
-    if opt_10 ~= nil then
-        opt_10[key] = true
+    local opt_11 = shownSince(membership)
+    if opt_11 ~= nil then
+        opt_11[key] = true
     end
     if not isKept then
         view.stale = "incomplete"
         sendTo(requestingSession(membership), stanza)
     end
     if wasThere or not isKnown(before, interned) then
-        forkOther(membership, stanza)
+        forkOther(membership, stanza, listedSession(membership))
     end
 end
 
@@ -8044,9 +8097,9 @@ function areShown(presences, shown)
 end
 
 function reducedSelf(stanza)
-    local itemOf_result_14 = itemOf(stanza)
-    local affiliation = itemOf_result_14.affiliation
-    local role = itemOf_result_14.role
+    local itemOf_result_15 = itemOf(stanza)
+    local affiliation = itemOf_result_15.affiliation
+    local role = itemOf_result_15.role
     return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = shortened(affiliation), role = shortened(role)}):reset()
 end
 
@@ -8108,7 +8161,7 @@ function occupancy_burst.onRoomPresence(membership, stanza)
         view.isRoomFirst = nil
     end
     if not isAnswering(membership) or not isKnown(before, interned) then
-        fork(membership, stanza)
+        fork(membership, stanza, listedSession(membership))
     end
 end
 
@@ -8145,15 +8198,15 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
         end
     end
     if not isDuring or not isKnown(before, interned) then
-        forkOther(membership, stanza)
+        forkOther(membership, stanza, listedSession(membership))
     end
 end
 
 --- Another occupant has left, or a room that answers a join shows it as offline.
 function occupancy_burst.onOccupantGone(membership, nick, stanza)
     local view = membership.view
-    local opt_6 = shownSince(membership)
-    local isShown = (opt_6 and opt_6[nick] ~= nil) == true
+    local opt_7 = shownSince(membership)
+    local isShown = (opt_7 and opt_7[nick] ~= nil) == true
     local isOffline = isAnswering(membership) and not isShown and isOfMember(stanza)
     local wasThere = isOffline and findOccupant(view, nick) ~= nil
     forgetOccupant(view, nick)
@@ -10857,7 +10910,7 @@ end
 -- Answers of the room to a join (XEP-0045 7.2): it admits the account, refuses it, or removes it at once.
 local occupancy_joining = {}
 do
-local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
+local answersAnother, answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
 local wallClock = state_clock.wallClock
 local newestNumber = state_numbers.newestNumber
 local bookmarkJoined = settings_bookmark_write.bookmarkJoined
@@ -10938,6 +10991,9 @@ end
 
 --- The room has admitted the account: our own presence arrived. History and subject follow.
 function occupancy_joining.admitted(membership, place, nick, stanza)
+    if answersAnother(membership, place, stanza.attr.id) then
+        return
+    end
     local join = answeredJoin(place, nick, stanza.attr.id)
     local request = join.request
     local session
@@ -10964,6 +11020,18 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         unlockRoom(membership)
     end
     noteDetached(membership)
+end
+
+function answersAnother(membership, place, key)
+    if key == nil or key == place.operation.id or not wasSent(membership, key) then
+        return false
+    end
+    for _, join in ipairs(place.earlier) do
+        if join.id == key then
+            return false
+        end
+    end
+    return true
 end
 
 function answeredJoin(place, nick, key)
@@ -13410,18 +13478,22 @@ end
 -- Deletes expired messages, messages that no account has in its ranges, and the private entries of a deleted user.
 local archive_expire = {}
 do
-local pruneAccount, pruneRoom, oldestOf
+local deleteUnused, pruneAccount, pruneRoom, oldestOf, deleterOf
 local keyOf = archive_entries.keyOf
 local parseLabel = archive_entries.parseLabel
 local store = archive_entries.store
 local saveDelivered = archive_delivered.saveDelivered
-local readPage = archive_page.readPage
+local startReading = archive_page.startReading
 local roomsRead = archive_read.roomsRead
 local expiryTime = archive_retention.expiryTime
 local noteRunning = archive_retention.noteRunning
 local editDeliveries = state_deliveries.editDeliveries
 local forgetDeliveries = state_deliveries.forgetDeliveries
 local usersWithDeliveries = state_deliveries.usersWithDeliveries
+local forEachInSlices = slices.forEachInSlices
+local inSlices = slices.inSlices
+local unwatchLogs = state_logs.unwatchLogs
+local watchLogs = state_logs.watchLogs
 local accounts = state_memberships.accounts
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
@@ -13430,6 +13502,35 @@ local findMessages = state_messages.findMessages
 local listMessages = state_messages.listMessages
 local forgetStarts = state_numbers.forgetStarts
 local prune = state_ranges.prune
+
+function deleteUnused(bindingPattern0_, opened)
+    local isComplete
+    local wanted
+    local keys
+    keys = bindingPattern0_.keys
+    wanted = bindingPattern0_.wanted
+    isComplete = bindingPattern0_.isComplete
+    if not isComplete then
+        unwatchLogs()
+        return
+    end
+    forgetStarts()
+    for _, account in pairs(accounts) do
+        for room in pairs(account.memberships) do
+            wanted[keyOf(room)] = true
+        end
+    end
+    local function deleteIfUnused(key)
+        for room in pairs(opened) do
+            opened[room] = nil
+            wanted[keyOf(room)] = true
+        end
+        if wanted[key] == nil then
+            deleteMessages(store, key)
+        end
+    end
+    forEachInSlices(keys, deleteIfUnused, unwatchLogs)
+end
 
 function pruneAccount(username, oldest, wanted)
     return editDeliveries(username, function(rooms)
@@ -13474,6 +13575,43 @@ function oldestOf(room)
     return found[1] == nil and math.huge or (parseLabel(found[1].label))
 end
 
+function deleterOf(username, key)
+    local own = {
+        store = store,
+        key = key,
+        label = nil,
+        mayRead = function(label) return select(2, parseLabel(label)) == username end
+    }
+    local function read()
+        return startReading({own}, {wants = function() return true end, reverse = false, max = math.huge})
+    end
+    local reading = read()
+    local items = {}
+    local isComplete = false
+    return function()
+        local item = table.remove(items)
+        if item ~= nil then
+            deleteMessages(store, key, {key = item.id})
+            return false
+        end
+        if isComplete then
+            return true
+        end
+        if reading.step() then
+            local page = reading.page
+            items = page and page.items or {}
+            local temp_7 = #items == 0
+            if not temp_7 then
+                local opt_5 = reading.page
+                temp_7 = (opt_5 and opt_5.complete) == true
+            end
+            isComplete = temp_7
+            reading = read()
+        end
+        return false
+    end
+end
+
 --- Deletes expired messages, and the logs of rooms that no account has ranges for.
 function archive_expire.expire()
     saveDelivered()
@@ -13484,59 +13622,46 @@ function archive_expire.expire()
     end
     noteRunning()
     local before = expiryTime()
-    if before > 0 then
-        for _, key in ipairs(keys) do
+    local expiry = {keys = keys, wanted = {}, oldest = {}, isComplete = true}
+    local opened = watchLogs()
+    local function pruneAll()
+        forEachInSlices(
+            usernames,
+            function(username)
+                expiry.isComplete = pruneAccount(username, expiry.oldest, expiry.wanted) and expiry.isComplete
+            end,
+            function()
+                deleteUnused(expiry, opened)
+            end
+        )
+    end
+    forEachInSlices(
+        before > 0 and keys or {},
+        function(key)
             deleteMessages(store, key, {["end"] = before})
-        end
-    end
-    local wanted = {}
-    local oldest = {}
-    local isComplete = true
-    for _, username in ipairs(usernames) do
-        isComplete = pruneAccount(username, oldest, wanted) and isComplete
-    end
-    if not isComplete then
-        return
-    end
-    forgetStarts()
-    for _, account in pairs(accounts) do
-        for room in pairs(account.memberships) do
-            wanted[keyOf(room)] = true
-        end
-    end
-    for _, key in ipairs(keys) do
-        if wanted[key] == nil then
-            deleteMessages(store, key)
-        end
-    end
+        end,
+        pruneAll
+    )
 end
 
---- Deletes the private entries and the record of an account.
+--- Deletes the record of an account, and its private entries in slices.
 function archive_expire.deleteOwn(username)
-    for _, room in ipairs(roomsRead(username) or {}) do
-        local key = keyOf(room)
-        local own = {
-            store = store,
-            key = key,
-            label = nil,
-            mayRead = function(label) return select(2, parseLabel(label)) == username end
-        }
-        local page = readPage({own}, {wants = function() return true end, reverse = false, max = math.huge})
-        while (page and page.items[1]) ~= nil do
-            for _, item in ipairs(page.items) do
-                deleteMessages(store, key, {key = item.id})
-            end
-            if page.complete then
-                page = nil
-            else
-                page = readPage(
-                    {own},
-                    {wants = function() return true end, reverse = false, max = math.huge}
-                )
-            end
-        end
-    end
+    local rooms = roomsRead(username) or {}
     forgetDeliveries(username)
+    local step
+    inSlices(function()
+        if step == nil then
+            local room = table.remove(rooms)
+            if room == nil then
+                return true
+            end
+            step = deleterOf(username, keyOf(room))
+        end
+        if step() then
+            step = nil
+        end
+        return false
+    end)
 end
 end
 
@@ -13980,7 +14105,7 @@ end
 -- changes the membership.
 local follow_autojoin = {}
 do
-local onPublished, onRetracted, bookmarkOf, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, queue, UNREAD_PAUSE, unread, early
+local onPublished, onRetracted, removed, bookmarkOf, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, queue, UNREAD_PAUSE, unread, early
 local takeBack = occupancy_depart.takeBack
 local monotonic = state_clock.monotonic
 local requestNick = occupancy_nick.requestNick
@@ -13999,6 +14124,7 @@ local createMembership = state_memberships.createMembership
 local findAccount = state_memberships.findAccount
 local findMembership = state_memberships.findMembership
 local hasSession = state_memberships.hasSession
+local isCurrent = state_memberships.isCurrent
 local membershipsOf = state_memberships.membershipsOf
 local occupantJid = state_memberships.occupantJid
 local isInactive = follow_accounts.isInactive
@@ -14017,6 +14143,7 @@ local addPaced = occupancy_pace.addPaced
 local newPacedQueue = occupancy_pace.newPacedQueue
 local isKnown = state_store.isKnown
 local save = state_store.save
+local forEachInSlices = slices.forEachInSlices
 local comeSoon = occupancy_watch.comeSoon
 
 function onPublished(event)
@@ -14032,16 +14159,20 @@ function onRetracted(event)
     local username = event.service.config.pep_username
     local room = roomOf(event.id)
     if room ~= nil and isUsersDoing(event) then
-        local bookmark = bookmarkOf(username, room, nil)
-        if bookmark == nil then
-            noteRemoved(username, room)
-        end
-        bookmarkChanged(username, room, bookmark)
+        removed(username, room)
     end
 end
 
+function removed(username, room)
+    local bookmark = bookmarkOf(username, room, nil)
+    if bookmark == nil then
+        noteRemoved(username, room)
+    end
+    bookmarkChanged(username, room, bookmark)
+end
+
 function bookmarkOf(username, room, changed)
-    local bookmarks = bookmarksOf(username)
+    local bookmarks = bookmarksOf(username, room)
     if bookmarks == nil then
         return changed
     else
@@ -14055,12 +14186,11 @@ function onEmptied(event)
         if forgetRefusals(username) then
             save(username)
         end
-        for _, membership in ipairs(membershipsOf(username)) do
-            if membership.bookmark ~= nil then
-                noteRemoved(username, membership.room)
-                bookmarkChanged(username, membership.room, nil)
+        forEachInSlices(membershipsOf(username), function(membership)
+            if membership.bookmark ~= nil and isCurrent(membership) then
+                removed(username, membership.room)
             end
-        end
+        end)
     end
 end
 
@@ -14075,7 +14205,7 @@ function bookmarkChanged(username, room, bookmark)
         return
     end
     if membership == nil then
-        local fresh = membershipFor(username, room, bookmark)
+        local fresh = membershipFor(username, room, bookmark, #membershipsOf(username))
         if fresh ~= nil then
             save(username)
             comeSoon({fresh})
@@ -14097,7 +14227,7 @@ function stay(membership)
     end
 end
 
-function membershipFor(username, room, bookmark)
+function membershipFor(username, room, bookmark, count)
     if not (bookmark and bookmark.autojoin) then
         if forgetRefusals(username, room) then
             save(username)
@@ -14108,7 +14238,7 @@ function membershipFor(username, room, bookmark)
     if not options.autojoin or isRefused(username, room, bookmark) or isBlocked(username, room, nick) then
         return nil
     end
-    if #membershipsOf(username) >= options.maxRooms then
+    if count >= options.maxRooms then
         noteOver("minimix_max_rooms", username, room)
         return nil
     end
@@ -14199,9 +14329,10 @@ function follow(username)
         stay(membership)
     end
     local fresh = {}
+    local before = #membershipsOf(username)
     for room, bookmark in pairs(bookmarks) do
         if findMembership(occupantJid(username), room) == nil then
-            local membership = membershipFor(username, room, bookmark)
+            local membership = membershipFor(username, room, bookmark, before + #fresh)
             if membership ~= nil then
                 fresh[#fresh + 1] = membership
             end

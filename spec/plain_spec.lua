@@ -144,6 +144,25 @@ describe("a session that joins a room of the account", function ()
 			assert.equal("chat", own_presence(scene.take(laptop)):get_child_text "show");
 			assert.equal("chat", own_presence(scene.take(phone)):get_child_text "show");
 		end);
+
+		it("J6: is shown each occupant once when the room answers, also one that has changed", function ()
+			local s = everywhere();
+			s.room:enter "Bob";
+			s.room:enter "Carol";
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s:enter(phone);
+			s:enter(laptop);
+			-- The room has not announced it.
+			s.room:occupant "Bob".presence = st.presence():text_tag("show", "dnd");
+			phone:send(join("Alice", { id = "j2"; muc = mav }));
+			s:wait(1);
+			local got = scene.take(phone);
+			assert.equal(1, #shown(got, "Bob"));
+			assert.equal("dnd", shown(got, "Bob")[1]:get_child_text "show");
+			assert.equal(1, #shown(got, "Carol"));
+			assert.equal("Alice", own_presence(got).attr.from:match "/(.*)");
+			assert.same({ "presence - room/Bob dnd" }, seen(laptop));
+		end);
 	end);
 end);
 

@@ -18,8 +18,8 @@ import { textOf } from "../text";
 import { addMissed } from "./personal";
 
 /** Entries to read at a time in the search for a message of the past, bytes of memory, and seconds to keep them. */
-const WINDOW = 200;
-const WINDOW_SIZE = 524288;
+const WINDOW = 100;
+const WINDOW_SIZE = 131072;
 const WINDOW_KEPT = 60;
 
 /** Seconds that a room's history may spend on this search in a period. Without a limit it could block the server. */
@@ -325,6 +325,7 @@ function readWindow(log: RoomLog, from: number): EntryWindow | undefined {
 
 function addToWindow(log: RoomLog, window: EntryWindow, entry: Entry, stanza: Stanza): void {
     const archiveId = entry.privateTo === undefined ? stanzaIdBy(stanza, log.room) : undefined;
+    entry.name = nameOf(log, stanza) ?? false;
     window.entries.push(entry);
     window.size = window.size + string.len(entry.text);
     if (archiveId === undefined) {

@@ -35,6 +35,11 @@ function isAnswering(membership: Membership): boolean {
     return place.phase === Phase.Joining;
 }
 
+/** Returns the session that gets all occupants in one list when the room has answered its join. */
+function listedSession(membership: Membership): string | undefined {
+    return isAnswering(membership) ? requestingSession(membership) : undefined;
+}
+
 /** Handles the room's own presence: Prosody 13 and ejabberd show avatar and capabilities of the room by it. */
 export function onRoomPresence(membership: Membership, stanza: Stanza): void {
     const member = stanza.attr.type === "unavailable" ? keyOfMember(stanza) : undefined;
@@ -57,7 +62,7 @@ export function onRoomPresence(membership: Membership, stanza: Stanza): void {
         view.isRoomFirst = undefined;
     }
     if (!isAnswering(membership) || !isKnown(before, interned)) {
-        fork(membership, stanza);
+        fork(membership, stanza, listedSession(membership));
     }
 }
 
@@ -89,7 +94,7 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
         }
     }
     if (!isDuring || !isKnown(before, interned)) {
-        forkOther(membership, stanza);
+        forkOther(membership, stanza, listedSession(membership));
     }
 }
 
@@ -138,7 +143,7 @@ function onOffline(membership: Membership, key: string, stanza: Stanza, wasThere
         sendTo(requestingSession(membership), stanza);
     }
     if (wasThere || !isKnown(before, interned)) {
-        forkOther(membership, stanza);
+        forkOther(membership, stanza, listedSession(membership));
     }
 }
 

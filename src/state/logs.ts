@@ -106,8 +106,21 @@ export function logOf(room: string): RoomLog {
             isClosingDue: false,
         };
         logs.set(room, log);
+        opened?.add(room);
     }
     return log;
+}
+
+let opened: LuaSet<string> | undefined;
+
+/** Returns a set that gets the rooms whose logs are opened, until unwatchLogs(). */
+export function watchLogs(): LuaSet<string> {
+    opened = new LuaSet();
+    return opened;
+}
+
+export function unwatchLogs(): void {
+    opened = undefined;
 }
 
 /** Frees the memory of a log without readers, once all entries are stored. */
