@@ -8,12 +8,6 @@ local no_history = { muc = "<history maxstanzas='0'/>" };
 
 local in_room = scene.in_room;
 
-local function and_laptop(s)
-	local laptop = s:client "laptop";
-	s:enter(laptop);
-	return laptop;
-end
-
 local ends = {
 	["that closes its stream"] = function (client) client:close(); end;
 	["that loses its connection"] = function (client) client:lose(); end;
@@ -168,7 +162,7 @@ describe("a session", function ()
 
 	it("L1: a hibernating session stays attached and misses nothing", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		phone:hibernate();
 		s.room:say("Bob", "one");
 		s.room:leave "Bob";
@@ -241,7 +235,7 @@ describe("one of several sessions that leaves", function ()
 
 	it("L2: can leave by the bare JID of the room", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		phone:send(leave());
 		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
 		s.room:say("Bob", "hi");
@@ -252,7 +246,7 @@ describe("one of several sessions that leaves", function ()
 
 	it("L2: can leave with a wrong nick", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		s.room:rename("Alice", "Alicia");
 		seen(phone);
 		seen(laptop);
@@ -263,7 +257,7 @@ describe("one of several sessions that leaves", function ()
 
 	it("L2: a second leave of the session goes to the room itself", function ()
 		local s, phone = in_room();
-		and_laptop(s);
+		s:enter_laptop();
 		phone:send(leave "Alice");
 		seen(phone);
 		phone:send(leave "Alice");
@@ -273,7 +267,7 @@ describe("one of several sessions that leaves", function ()
 
 	it("L2: can join again", function ()
 		local s, phone = in_room();
-		and_laptop(s);
+		s:enter_laptop();
 		phone:send(leave "Alice");
 		phone:send(join("Alice", { id = "back" }));
 		assert.same({
@@ -285,7 +279,7 @@ describe("one of several sessions that leaves", function ()
 
 	it("L2: leaves a hibernating session attached", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		laptop:hibernate();
 		phone:send(leave "Alice");
 		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
@@ -297,7 +291,7 @@ describe("one of several sessions that leaves", function ()
 
 	it("L2: gets an answer with the id of its leave", function ()
 		local s, phone = in_room();
-		and_laptop(s);
+		s:enter_laptop();
 		phone:send(leave("Alice", { id = "l1" }));
 		assert.equal("l1", scene.take(phone)[1].attr.id);
 	end);
@@ -370,7 +364,7 @@ describe("the last session that leaves", function ()
 
 	it("L3: counts as the last one after the other sessions have ended", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		laptop:lose();
 		phone:send(leave "Alice");
 		assert.same({ "alice presence unavailable room/Alice" }, s:upstream());

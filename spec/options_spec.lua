@@ -11,22 +11,6 @@ local function in_room(options, fields)
 	return scene.in_room(fields);
 end
 
-local function bodies(stanzas)
-	local found = {};
-	for _, stanza in ipairs(stanzas) do
-		table.insert(found, stanza:get_child_text "body");
-	end
-	return found;
-end
-
--- Returns the history that another session receives.
-local function history(s)
-	local laptop = s:client "laptop";
-	laptop:send(scene.join("Alice"));
-	s:deliver();
-	return bodies(laptop:take());
-end
-
 local function say(s, count)
 	for i = 1, count do
 		s.room:say("Bob", tostring(i), "b"..i);
@@ -172,11 +156,11 @@ describe("O1: the option", function ()
 	it("minimix_archive turns the archive on and off", function ()
 		local s = in_room { minimix_archive = true };
 		say(s, 1);
-		assert.same({ "1" }, history(s));
+		assert.same({ "1" }, s:history(s:client "laptop"));
 		assert.equal(1, s.host:metric "archive_writes");
 		s = in_room { minimix_archive = false };
 		say(s, 1);
-		assert.same({}, history(s));
+		assert.same({}, s:history(s:client "laptop"));
 		assert.equal(0, s.host:metric "archive_writes");
 	end);
 
@@ -210,13 +194,13 @@ describe("O1: the option", function ()
 		s.room:say("Bob", ("long "):rep(200), "b1");
 		s.room:say("Bob", "short", "b2");
 		s:wait(2);
-		assert.same({ "short" }, history(s));
+		assert.same({ "short" }, s:history(s:client "laptop"));
 	end);
 
 	it("minimix_history sets the history of a client that asks for no limit", function ()
 		local s = in_room { minimix_history = 2 };
 		say(s, 5);
-		assert.same({ "4", "5" }, history(s));
+		assert.same({ "4", "5" }, s:history(s:client "laptop"));
 	end);
 
 	it("minimix_max_history limits the history of a client", function ()
@@ -225,7 +209,7 @@ describe("O1: the option", function ()
 		local laptop = s:client "laptop";
 		laptop:send(scene.join("Alice", { muc = "<history maxstanzas='100'/>" }));
 		s:deliver();
-		assert.same({ "3", "4", "5" }, bodies(laptop:take()));
+		assert.same({ "3", "4", "5" }, scene.bodies(laptop:take()));
 	end);
 end);
 
@@ -289,7 +273,7 @@ describe("O1: an invalid value", function ()
 		s.room:enter "Bob";
 		s:enter(s:client "phone");
 		say(s, 3);
-		assert.same({ "1", "2", "3" }, history(s));
+		assert.same({ "1", "2", "3" }, s:history(s:client "laptop"));
 	end);
 end);
 
