@@ -111,7 +111,7 @@ describe("an account without clients", function ()
 	it("B1: takes little memory for each room with other accounts", function ()
 		local host = spec_host.new {};
 		local service = new_service(host, 1);
-		local rooms, accounts = numbered("room%d@"..domain, 1, 40), 20;
+		local rooms, accounts = numbered("room%d@"..domain, 1, 20), 20;
 		fill_caches(host);
 		visit(host, "user0", rooms);
 		local before = in_use(host, service);
