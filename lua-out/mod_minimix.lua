@@ -2852,6 +2852,12 @@ function loadRoom(username, room, saved)
     else
         membership.shownPresence = intern(shown)
     end
+    local view = membership.view
+    if saved.nonAnonymous == true then
+        view.nonAnonymous = true
+    else
+        view.nonAnonymous = nil
+    end
     membership.detachedAt = monotonic()
     noteRestored(membership)
 end
@@ -2887,6 +2893,7 @@ function state_account_record.recordOf(username)
             since = membership.since,
             sinceNumber = membership.sinceNumber,
             shown = shownText(membership),
+            nonAnonymous = membership.view.nonAnonymous,
             state = stateOf(membership)
         }
     end
@@ -8394,7 +8401,7 @@ function archive_catchup.catchUp(membership, done)
 end
 
 function knownUntil(membership, newest)
-    return newest == nil and (membership.since or wallClock()) or newest.when
+    return newest == nil and (membership.since or wallClock()) + 1 or newest.when
 end
 
 function requestPage(membership, catching, after, query)
@@ -11278,6 +11285,8 @@ local isReached = state_memberships.isReached
 local expectIqAnswer = state_pending.expectIqAnswer
 local takeIq = state_pending.takeIq
 local pendingJoin = state_queue.pendingJoin
+--- The text of Prosody's rooms.
+local NOT_IN = "You are not currently connected to this chat"
 
 --- Returns the answer to a self-ping from the known state of the account in the room.
 function occupancy_pong.pong(membership, session, ping)
@@ -11286,7 +11295,7 @@ function occupancy_pong.pong(membership, session, ping)
         return st.reply(ping)
     end
     if not attached and pendingJoin(membership, session) == nil then
-        return st.error_reply(ping, "cancel", "not-acceptable", nil, membership.room)
+        return st.error_reply(ping, "cancel", "not-acceptable", NOT_IN, membership.room)
     end
     return st.error_reply(ping, "wait", "remote-server-timeout", nil, membership.room)
 end
@@ -14987,6 +14996,7 @@ local mayKeep = state_interned.mayKeep
 local messageOf = state_interned.messageOf
 local noteOver = state_limits.noteOver
 local isTooEarly = state_store.isTooEarly
+local saveSoon = state_store.saveSoon
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
 local hasComeBefore = room_copies.hasComeBefore
@@ -15208,9 +15218,11 @@ function noteConfiguration(membership, stanza)
         elseif code == "172" then
             membership.view.nonAnonymous = true
             outdate(membership.view)
+            saveSoon(membership.username)
         elseif code == "173" then
             membership.view.nonAnonymous = nil
             outdate(membership.view)
+            saveSoon(membership.username)
         end
     end
 end
