@@ -46,7 +46,7 @@ test("the compiled module begins with a header and plain Lua", () => {
     assert.doesNotMatch(start, /____|function\(\.\.\.\)/);
 });
 
-test("the compiled module has no names of the compiler's", () => {
+test("the compiled module has no names of the compiler", () => {
     assert.deepEqual(
         lines.filter((line) => line.includes("____")),
         [],

@@ -34,7 +34,7 @@ const elsewhere = [
     "node tools/traceback.mjs < prosody.log",
 ];
 
-test("no command is left out", () => {
+test("each command is run", () => {
     const commands = documents.flatMap((path) => commandsOf(read(path)));
     assert.ok(commands.length > 10);
     assert.deepEqual(
@@ -43,7 +43,7 @@ test("no command is left out", () => {
     );
 });
 
-test("no block is of another kind", () => {
+test("each block is a command, a configuration or an output", () => {
     const kinds = documents.flatMap((path) =>
         [...read(path).matchAll(/^```(\w*)\n[^]*?^```$/gm)].map(([, kind]) => kind),
     );
@@ -51,7 +51,7 @@ test("no block is of another kind", () => {
     assert.deepEqual([...new Set(kinds)].sort(), ["", "lua", "sh", "text"]);
 });
 
-test("no link to a file is broken", () => {
+test("each link to a file is valid", () => {
     for (const path of [...documents, "CHANGELOG.md"]) {
         for (const [, target = ""] of read(path).matchAll(/\]\((?!https?:)([^)#]+)/g)) {
             assert.ok(existsSync(join(repository, dirname(path), target)), `${path}: ${target}`);
@@ -59,7 +59,7 @@ test("no link to a file is broken", () => {
     }
 });
 
-test("tools/traceback.mjs reads a log", () => {
+test("tools/traceback.mjs adds the TypeScript line to a log", () => {
     const folder = mkdtempSync(join(tmpdir(), "minimix-log-"));
     const line = read("lua-out/mod_minimix.lua").split("\n").indexOf("module.load = function()") + 1;
     writeFileSync(join(folder, "prosody.log"), `error\tmod_minimix.lua:${line}: attempt to index a nil value\n`);

@@ -65,7 +65,7 @@ for (const [target, { parameters, prints }] of Object.entries(commands)) {
     });
 }
 
-test("no target is left out", () => {
+test("each target of CONTRIBUTING.md is run", () => {
     const elsewhere = ["build", "demo", "demo-web", "e2e", "install", "lint", "rock", "spec", "test"];
     const named = [...contributing.matchAll(/(?:^ {4}|`|=1 )make ([a-z0-9-]+)/gm)].map(([, target = ""]) => target);
     assert.deepEqual([...new Set(named)].sort(), [...elsewhere, ...Object.keys(commands)].sort());

@@ -65,7 +65,7 @@ for (const version of versions) {
 
         for (const resource of [undefined, false] as const) {
             const form = resource === false ? "bare" : "full";
-            test(`O6: a copy to a member's bare JID is no second message, with a ${form} occupant JID`, async () => {
+            test(`O6: a copy to a member's bare JID is not shown twice, with a ${form} occupant JID`, async () => {
                 const house = await openHouse({
                     version,
                     ...(resource === undefined ? {} : { resource }),
@@ -105,7 +105,7 @@ for (const version of versions) {
         });
 
         for (const [name, options] of Object.entries(rules)) {
-            test(`O7: a bookmark does not get round ${name}`, async () => {
+            test(`O7: a join by bookmark obeys ${name}`, async () => {
                 const house = await openHouse({ version, ...options });
                 const { phone, server } = house;
                 const room = `closed@${server.rooms}`;

@@ -31,11 +31,7 @@ local function moves(s)
 end
 
 local function in_room(resource, remote)
-	local s = scene.new { resource = resource; remote = remote };
-	s.room:enter "Bob";
-	local phone = s:client "phone";
-	s:enter(phone);
-	return s, phone;
+	return scene.in_room { resource = resource; remote = remote };
 end
 
 -- The changes from one address to another. "minimix" is the default.

@@ -128,7 +128,7 @@ describe("a session that joins again before the room has answered", function ()
 		assert_in(s, seen, "Alicia");
 	end);
 
-	it("J8: may do so in the queue, and the newer join counts", function ()
+	it("J8: replaces its join in the queue", function ()
 		local s = joining({ room = { password = "secret" } }, { muc = wrong });
 		local laptop, seen = with_laptop(s);
 		laptop:send(join("Alice", { id = "j2", muc = wrong }));
@@ -159,7 +159,7 @@ describe("a session that leaves before the room has answered", function ()
 		assert.same({}, seen:failed());
 	end);
 
-	it("J8: may leave twice", function ()
+	it("J8: may leave twice, and is told once", function ()
 		local s, phone, seen = joining();
 		phone:send(leave("Alice", { id = "l1" }));
 		phone:send(leave("Alice", { id = "l2" }));
@@ -740,7 +740,7 @@ describe("stanzas that a session sends while its join is pending", function ()
 	end);
 end);
 
-describe("no membership gets stuck:", function ()
+describe("no membership stays pending:", function ()
 	-- In each case the room has stopped in the middle of an exchange. The session has asked with this id.
 	local states = {
 		["the room says nothing"] = { id = "j1"; function (s, phone)
@@ -834,7 +834,7 @@ describe("no membership gets stuck:", function ()
 			assert.is_true(answered);
 		end);
 
-		it("J5: and the next join is answered as well, when "..name, function ()
+		it("J5: the next join is answered as well, when "..name, function ()
 			local s = scene.new { remote = true, options = state.options };
 			s.room:enter "Bob";
 			local phone = s:client "phone";

@@ -45,7 +45,7 @@ local function is_same(one, other)
 	return true;
 end
 
-it(("B3: %d generated stanzas come to a stream as Prosody would have written them"):format(count), function ()
+it(("B3: %d generated stanzas are serialised as by Prosody"):format(count), function ()
 	local s = scene.new();
 	local phone = s:client "phone";
 	s:enter(phone);

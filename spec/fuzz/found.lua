@@ -472,4 +472,8 @@ return {
 		{ "deliver", 379, 445, 146, 159 };
 		{ "join", 375, 737, 187, 742 };
 	};
+	{ about = "the answer to a join before a leave, when another join is on its way"; seed = 72020037; setting = { resource = true; bosh = true; carbons = true; prosody = true };
+		{ "burst", 263, 980, 28, 433 };
+		{ "time", 683, 478, 432, 201 };
+	};
 };

@@ -234,7 +234,7 @@ export function answeredAsJoin(membership: Membership, operation: Resync): void 
 function occupantsShown(membership: Membership, operation: Resync): void {
     const request = operation.request;
     operation.stage = "history";
-    const self = selfPresence(membership, request, selfOf(membership.view));
+    const self = selfPresence(membership, request, selfOf(membership));
     sendOccupants(membership, request.session);
     if (self !== undefined) {
         sendOwn(membership, request.session, self);

@@ -97,7 +97,7 @@ function candidateOf(request: SessionRequest): Candidate | undefined {
 
 /** Returns our own presence as the room will show it, when the session of a join is attached. */
 export function selfToBe(membership: Membership, request?: SessionRequest): Stanza | undefined {
-    const self = selfOf(membership.view);
+    const self = selfOf(membership);
     const attachment = chooseShown(membership, request);
     if (self === undefined || attachment === undefined) {
         return self;
@@ -112,7 +112,7 @@ export function selfToBe(membership: Membership, request?: SessionRequest): Stan
 
 /** Returns our own presence as cached, or as the room will echo it. */
 function selfNow(membership: Membership): Stanza | undefined {
-    return firstUnderway(membership) === undefined ? selfOf(membership.view) : selfToBe(membership);
+    return firstUnderway(membership) === undefined ? selfOf(membership) : selfToBe(membership);
 }
 
 /** Returns a presence of the room with the occupant's payload replaced. Elements that the room has added are kept. */
@@ -198,7 +198,7 @@ function detachedPresence(membership: Membership): Stanza {
     if (options.detachedShow !== "none") {
         presence.tag("show").text(options.detachedShow).up();
     }
-    const self = selfOf(membership.view);
+    const self = selfOf(membership);
     const update = self === undefined ? undefined : self.get_child("x", VCARD_UPDATE);
     if (update !== undefined) {
         presence.add_direct_child(st.clone(update));

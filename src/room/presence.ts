@@ -41,7 +41,7 @@ export function onPresence(event: StanzaEvent<Origin>): Handled {
     if (membership === undefined) {
         return nick === undefined || !isOccupantJid(to) ? undefined : onStray(stanza, from, to);
     }
-    membership.liveness.heardAt = now();
+    membership.heardAt = now();
     counters.copiesIn = counters.copiesIn + 1;
     if (type === "error") {
         onRefused(membership, nick, stanza);

@@ -20,6 +20,9 @@ export function forkOwn(membership: Membership, presence: Stanza, except?: strin
  * name the account as actor.
  */
 export function forkOther(membership: Membership, presence: Stanza, except?: string): void {
+    if (membership.detachedAt !== undefined) {
+        return;
+    }
     if (!namesOccupant(membership, presence)) {
         fork(membership, presence, except);
         return;

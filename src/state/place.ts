@@ -170,6 +170,8 @@ export interface Joined {
     tries: number;
     /** When the account was admitted, by the monotonic clock. */
     readonly since: number;
+    /** When the room last confirmed, in answer to a self-ping, that the account is in it. */
+    confirmedAt?: number;
     operation?: Resync | Rename | undefined;
     /** A nick change that has timed out. The room may still answer it. */
     late?: Rename | undefined;
