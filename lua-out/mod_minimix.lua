@@ -1306,7 +1306,7 @@ function writeAttributes(attr, outerNamespace, start)
 end
 
 function writeAttribute(name, value, at)
-    if string.len(name) + string.len(value) <= MEMO_LENGTH then
+    if name ~= "id" and string.len(name) + string.len(value) <= MEMO_LENGTH then
         pieces[at] = remembered(name, value)
         return at + 1
     end
@@ -2321,9 +2321,34 @@ end
 -- The cache of a room for an account, from which later joins are served. Missing parts take no memory.
 local state_view = {}
 do
+local itemIn, withoutStatus
+local MUC_USER = namespaces.MUC_USER
+local intern = state_interned.intern
+local isSamePresence = state_interned.isSamePresence
+local stanzaOf = state_interned.stanzaOf
 local forgetOccupants = state_occupants.forgetOccupants
 local keep = state_occupants.keepOccupant
-local textOf = minimix_text.textOf
+
+function itemIn(presence)
+    local opt_9 = presence:get_child("x", MUC_USER)
+    return opt_9 and opt_9:get_child("item")
+end
+
+function withoutStatus(presence)
+    local copy = st.clone(presence)
+    copy.attr.to = nil
+    local x = copy:get_child("x", MUC_USER)
+    if x ~= nil then
+        x:maptags(function(tag)
+            if tag.name == "status" then
+                return nil
+            else
+                return tag
+            end
+        end)
+    end
+    return copy
+end
 
 function state_view.newView()
     return {position = 0}
@@ -2335,6 +2360,7 @@ function state_view.clearView(view)
     view.offline = nil
     view.self = nil
     view.selfNick = nil
+    view.isJidHidden = nil
     view.room = nil
     view.isRoomFirst = nil
     view.subject = nil
@@ -2345,6 +2371,11 @@ end
 
 --- Caches the presence of an occupant. Returns false if there is no space.
 function state_view.keepOccupant(room, view, nick, interned)
+    if nick == view.own and view.self ~= nil then
+        if view.selfNick == nil then
+            view.selfNick = nick
+        end
+    end
     local isKept = keep(room, view, nick, interned)
     if not isKept then
         view.stale = "incomplete"
@@ -2352,21 +2383,17 @@ function state_view.keepOccupant(room, view, nick, interned)
     return isKept
 end
 
---- Returns the account's own presence. The caller may change it.
-function state_view.selfOf(view)
-    if view.self == nil then
-        return nil
-    else
-        return xml.parse("<presence" .. view.self)
+--- Returns the nick of the account's own presence.
+function state_view.selfNickOf(view)
+    local selfNick = view.selfNick
+    if selfNick == nil then
+        if view.self == nil then
+            selfNick = nil
+        else
+            selfNick = view.own
+        end
     end
-end
-
---- Caches the account's own presence. Returns whether it has changed.
-function state_view.setSelf(view, nick, presence)
-    local before = view.self
-    view.self = textOf(presence)
-    view.selfNick = nick
-    return view.self ~= before
+    return selfNick
 end
 
 --- Marks the view as outdated, unless it is incomplete.
@@ -2374,6 +2401,56 @@ function state_view.outdate(view)
     if view.stale == nil then
         view.stale = "outdated"
     end
+end
+
+--- Returns the account's own presence without status codes. The caller may change it.
+function state_view.selfOf(membership)
+    local view = membership.view
+    local self_
+    if view.self ~= nil then
+        self_ = stanzaOf(view.self)
+    end
+    if self_ == nil then
+        return nil
+    end
+    self_.attr.id = nil
+    local item
+    if view.isJidHidden == true then
+        item = itemIn(self_)
+    end
+    if item ~= nil then
+        item.attr.jid = membership.occupant
+    end
+    return self_
+end
+
+--- Caches the account's own presence. Returns whether it has changed.
+function state_view.setSelf(membership, nick, presence)
+    local view = membership.view
+    local before = view.self
+    local wasHidden = view.isJidHidden
+    local copy = withoutStatus(presence)
+    local item
+    if not view.nonAnonymous then
+        item = itemIn(copy)
+    end
+    local isHidden = (item and item.attr.jid) == membership.occupant
+    if isHidden then
+        item.attr.jid = nil
+    end
+    local self_ = intern(copy)
+    view.self = self_
+    if nick == view.own then
+        view.selfNick = nil
+    else
+        view.selfNick = nick
+    end
+    if isHidden then
+        view.isJidHidden = true
+    else
+        view.isJidHidden = nil
+    end
+    return before == nil or view.isJidHidden ~= wasHidden or not isSamePresence(before, self_)
 end
 end
 
@@ -2431,7 +2508,7 @@ end
 --- Cancels the next self-ping.
 function state_memberships.stopPing(membership)
     local liveness = membership.liveness
-    if liveness.timer ~= nil then
+    if (liveness and liveness.timer) ~= nil then
         liveness.timer:stop()
         liveness.timer = nil
     end
@@ -2445,13 +2522,13 @@ function hasRequest(requests, except)
     for _, value_ in ipairs(requests) do
         local session = value_.session
         local queued = value_.queued
-        local temp_4
+        local temp_8
         if session == nil then
-            temp_4 = #queued > 0
+            temp_8 = #queued > 0
         else
-            temp_4 = session ~= except
+            temp_8 = session ~= except
         end
-        if temp_4 then
+        if temp_8 then
             return true
         end
     end
@@ -2561,8 +2638,7 @@ function state_memberships.createMembership(username, room, nick)
         attached = state_memberships.NO_SESSIONS,
         nick = nick,
         wantedNick = nick,
-        view = newView(),
-        liveness = {unanswered = 0}
+        view = newView()
     }
     local sent = reviveSent(occupant, room)
     if sent ~= nil then
@@ -2618,6 +2694,20 @@ function state_memberships.setPlace(membership, place)
     membership.place = place
 end
 
+--- Returns the membership's record of self-pings, a new one if there is none.
+function state_memberships.livenessOf(membership)
+    if membership.liveness == nil then
+        membership.liveness = {unanswered = 0}
+    end
+    return membership.liveness
+end
+
+--- Consecutive self-pings without an answer.
+function state_memberships.unansweredOf(membership)
+    local liveness = membership.liveness
+    return liveness and liveness.unanswered or 0
+end
+
 --- Returns seconds of a clock that cannot be set.
 function state_memberships.now()
     return time.monotonic()
@@ -2632,7 +2722,7 @@ end
 --- Whether the account is in the room, as far as is known.
 function state_memberships.isReached(membership)
     local phase = membership.place.phase
-    return (phase == "joined" or phase == "entering") and membership.liveness.unanswered == 0
+    return (phase == "joined" or phase == "entering") and state_memberships.unansweredOf(membership) == 0
 end
 
 --- Whether the account is lost and rejoins, while its sessions do not know.
@@ -2661,12 +2751,12 @@ function state_memberships.requestingSession(membership)
     if place.phase == "joining" then
         return sessionOf(place.operation.request)
     end
-    local temp_7 = place.phase == "joined"
-    if temp_7 then
+    local temp_11 = place.phase == "joined"
+    if temp_11 then
         local operation = place.operation
-        temp_7 = (operation and operation.kind) == "resync"
+        temp_11 = (operation and operation.kind) == "resync"
     end
-    if temp_7 then
+    if temp_11 then
         return place.operation.request.session
     end
     return nil
@@ -3274,6 +3364,7 @@ local id = require("util.id")
 local after = minimix_turn.after
 local post = minimix_turn.post
 local triesOf = state_memberships.triesOf
+local unansweredOf = state_memberships.unansweredOf
 --- Timeout of a question, in seconds.
 local PATIENCE = 30
 --- Timeout of a question that will be repeated, at the first attempt, in seconds.
@@ -3285,7 +3376,7 @@ local FIRST_PATIENCE = 5
 -- later question.
 function send_ask.patience(membership)
     return math.min(
-        FIRST_PATIENCE * 2 ^ math.min(triesOf(membership) + membership.liveness.unanswered, 10),
+        FIRST_PATIENCE * 2 ^ math.min(triesOf(membership) + unansweredOf(membership), 10),
         PATIENCE
     )
 end
@@ -3533,13 +3624,21 @@ function rankOf(tag)
 end
 
 local NOTIFY = "urn:xmpp:notification-settings:1"
+--- Largest number of extensions, and of settings, that are read.
+local MAX_CHILDREN = 64
 
 --- Reads the setting for phones, because pushes go to phones. A setting for phones precedes one for clients, and that
 -- one precedes a general setting (XEP-0492 3).
 function settings_notify.readSetting(extensions)
-    local notify = extensions:get_child("notify", NOTIFY)
+    local isTooMuch = #extensions.tags > MAX_CHILDREN
+    local notify
+    if not isTooMuch then
+        notify = extensions:get_child("notify", NOTIFY)
+    end
     local tag
-    if notify ~= nil then
+    if notify == nil or #notify.tags > MAX_CHILDREN then
+        tag = nil
+    else
         tag = decisiveTag(notify)
     end
     if tag == nil or not settings_notify.isSetting(tag.name) then
@@ -3578,7 +3677,7 @@ end
 -- sender and are not trusted. mod_bookmarks keeps the bookmarks of XEP-0048 and XEP-0049 in the same node.
 local settings_bookmarks = {}
 do
-local serviceOf, getItems, isNode, isToCount, preppedNick, nodes
+local serviceOf, getItems, isNode, isToCount, ofFairLength, preppedNick, nodes, MAX_CHILDREN, MAX_TEXT
 local mayHaveRooms = send_upstream.mayHaveRooms
 local BOOKMARKS = namespaces.BOOKMARKS
 local NICK = namespaces.NICK
@@ -3621,11 +3720,15 @@ function settings_bookmarks.readItem(username, room, item)
     if item == nil or conference == nil or not settings_bookmarks.isBy(username, item.attr.publisher) then
         return nil
     end
+    if #conference.tags > MAX_CHILDREN then
+        module:log("debug", "Ignoring a bookmark of %s for %s: too many elements", username, room)
+        return nil
+    end
     local autojoin = conference.attr.autojoin
     local extensions = conference:get_child("extensions")
     local nick = preppedNick(room, conference:get_child_text("nick"))
-    local password = conference:get_child_text("password")
-    local name = conference.attr.name
+    local password = ofFairLength(conference:get_child_text("password"))
+    local name = ofFairLength(conference.attr.name)
     local notify
     if extensions ~= nil then
         notify = readSetting(extensions)
@@ -3637,6 +3740,14 @@ function settings_bookmarks.readItem(username, room, item)
         name = name,
         notify = notify
     }
+end
+
+function ofFairLength(text)
+    if text == nil or string.len(text) > MAX_TEXT then
+        return nil
+    else
+        return text
+    end
 end
 
 --- Whether the account itself published an item, or this server for it.
@@ -3706,8 +3817,8 @@ function settings_bookmarks.itemsOf(username, node)
     return nil
 end
 
---- Reads all bookmarks of an account. Undefined if they cannot be read.
-function settings_bookmarks.bookmarksOf(username)
+--- Reads all bookmarks of an account, or those of one room. Undefined if they cannot be read.
+function settings_bookmarks.bookmarksOf(username, only)
     local items = settings_bookmarks.itemsOf(username, BOOKMARKS)
     if items == nil then
         return nil
@@ -3715,8 +3826,9 @@ function settings_bookmarks.bookmarksOf(username)
     local bookmarks = {}
     for _, id in ipairs(items) do
         local room = settings_bookmarks.roomOf(id)
+        local isMeant = room ~= nil and (only == nil or room == only)
         local bookmark
-        if room ~= nil then
+        if isMeant then
             bookmark = settings_bookmarks.readItem(username, room, items[id])
         end
         if room ~= nil and bookmark ~= nil and isToCount(bookmark, bookmarks[room], id == room) then
@@ -3728,9 +3840,12 @@ end
 
 --- Reads the current bookmark of a room. The membership has the last known one.
 function settings_bookmarks.readBookmark(username, room)
-    local bookmarks = settings_bookmarks.bookmarksOf(username)
-    return bookmarks and bookmarks[room]
+    local opt_15 = settings_bookmarks.bookmarksOf(username, room)
+    return opt_15 and opt_15[room]
 end
+
+MAX_CHILDREN = 64
+MAX_TEXT = 1023
 
 --- Returns the nick for a bookmark without one (XEP-0402 2): the user's nickname (XEP-0172), or else the name of the
 -- account.
@@ -4130,7 +4245,7 @@ function takeStep(step)
     end
 end
 
-SLICE = 0.01
+SLICE = 0.005
 BREAK = 0
 work = {}
 scheduled = false
@@ -4151,25 +4266,33 @@ function slices.inSlices(step)
     end
 end
 
---- Finishes all work at once, before the module is unloaded or the server stops.
+--- Longest time in seconds to finish all work.
+local FINISH = 5
+
+--- Finishes all work before the module is unloaded or the server stops. What takes too long is dropped.
 function slices.finishSlices()
+    local deadline = time.monotonic() + FINISH
     local step = table.remove(work, 1)
-    while step ~= nil do
+    while step ~= nil and time.monotonic() < deadline do
         takeStep(step)
         step = table.remove(work, 1)
     end
 end
 
---- Runs a task for each item of a list, one step per item.
-function slices.forEachInSlices(items, task)
+--- Runs a task for each item of a list, one step per item, and then `done`.
+function slices.forEachInSlices(items, task, done)
     local at = 0
     slices.inSlices(function()
         local item = items[at + 1]
         at = at + 1
         if item ~= nil then
             task(item)
+            return false
         end
-        return at >= #items
+        if done ~= nil then
+            done()
+        end
+        return true
     end)
 end
 
@@ -4200,8 +4323,8 @@ function slices.newQueues()
             end)
         end,
         length = function(key)
-            local opt_1 = queues[key]
-            return opt_1 and #opt_1 or 0
+            local opt_3 = queues[key]
+            return opt_3 and #opt_3 or 0
         end,
         drop = function(key)
             queues[key] = nil
@@ -4553,6 +4676,9 @@ end
 --- Sends a presence of another occupant to every attached session except `except`. In a room with visible JIDs it may
 -- name the account as actor.
 function send_own.forkOther(membership, presence, except)
+    if membership.detachedAt ~= nil then
+        return
+    end
     if not namesOccupant(membership, presence) then
         fork(membership, presence, except)
         return
@@ -4828,6 +4954,7 @@ end
 -- are numbered in order of arrival.
 local state_logs = {}
 do
+local opened
 local newestNumber = state_numbers.newestNumber
 local startOfNumbers = state_numbers.startOfNumbers
 local beginOutage = state_outage.beginOutage
@@ -4860,8 +4987,22 @@ function state_logs.logOf(room)
             isClosingDue = false
         }
         state_logs.logs[room] = log
+        local opt_0 = opened
+        if opt_0 ~= nil then
+            opt_0[room] = true
+        end
     end
     return log
+end
+
+--- Returns a set that gets the rooms whose logs are opened, until unwatchLogs().
+function state_logs.watchLogs()
+    opened = {}
+    return opened
+end
+
+function state_logs.unwatchLogs()
+    opened = nil
 end
 
 --- Frees the memory of a log without readers, once all entries are stored.
@@ -5882,34 +6023,30 @@ function archive_delivered.openPart(membership)
         return
     end
     local log = logOf(membership.room)
-    membership.log = log
-    membership.part = {range = nil, position = log.last}
+    membership.part = {log = log, range = nil, position = log.last}
     log.readers[membership.username] = membership
 end
 
 --- Opens a range: the room has admitted the account, so later messages are for it.
 function archive_delivered.letIn(membership)
     archive_delivered.openPart(membership)
-    local log = membership.log
     local part = membership.part
-    if log == nil or part == nil or part.range ~= nil then
+    if part == nil or part.range ~= nil then
         return
     end
-    part.position = log.last
-    openRange(membership, part, log.last + 1)
+    part.position = part.log.last
+    openRange(membership, part, part.log.last + 1)
 end
 
 --- The account is out of the room.
 function archive_delivered.closePart(membership)
-    local log = membership.log
     local part = membership.part
-    membership.log = nil
     membership.part = nil
-    if log == nil or part == nil then
+    if part == nil then
         return
     end
-    log.readers[membership.username] = nil
-    dropUnread(log)
+    part.log.readers[membership.username] = nil
+    dropUnread(part.log)
     if closeRange(membership, part) then
         saveDeliveries(membership.username)
     end
@@ -6324,7 +6461,7 @@ end
 
 local LARGEST_CHUNK = 256
 --- Bytes of memory to read of one archive at a time.
-local READ_WEIGHT = 524288
+local READ_WEIGHT = 262144
 
 function archive_cursor.openCursors(archives, max)
     local cursors = {}
@@ -6381,41 +6518,6 @@ local getMessage = state_messages.getMessage
 local isAhead = archive_cursor.isAhead
 local openCursors = archive_cursor.openCursors
 local readOn = archive_cursor.readOn
-
---- Starts to read a page. Each step asks the storage once.
-function archive_page.startReading(archives, query)
-    local after = newSearch(archives, query.after)
-    local before = newSearch(archives, query.before)
-    local merge
-    local reading
-    reading = {
-        page = nil,
-        failed = false,
-        step = function()
-            if not after.step() or not before.step() then
-                return false
-            end
-            if isMissing(after) or isMissing(before) then
-                reading.failed = after.failed or before.failed
-                return true
-            end
-            if merge == nil then
-                merge = newMerge(archives, query, after.place, before.place)
-            end
-            if not mergeStep(merge) then
-                return false
-            end
-            reading.failed = hasFailed(merge.cursors)
-            if reading.failed then
-                reading.page = nil
-            else
-                reading.page = pageOf(archives, merge)
-            end
-            return true
-        end
-    }
-    return reading
-end
 
 function hasFailed(cursors)
     for _, cursor in ipairs(cursors) do
@@ -6593,12 +6695,39 @@ ends = cache.new(256)
 COUNTED = 10000
 PAGE_WEIGHT = 4194304
 
---- Returns a page of these archives. Undefined if an id of the query is not in them.
-function archive_page.readPage(archives, query)
-    local reading = archive_page.startReading(archives, query)
-    while not reading.step() do
-    end
-    return reading.page
+--- Starts to read a page. Each step asks the storage once.
+function archive_page.startReading(archives, query)
+    local after = newSearch(archives, query.after)
+    local before = newSearch(archives, query.before)
+    local merge
+    local reading
+    reading = {
+        page = nil,
+        failed = false,
+        step = function()
+            if not after.step() or not before.step() then
+                return false
+            end
+            if isMissing(after) or isMissing(before) then
+                reading.failed = after.failed or before.failed
+                return true
+            end
+            if merge == nil then
+                merge = newMerge(archives, query, after.place, before.place)
+            end
+            if not mergeStep(merge) then
+                return false
+            end
+            reading.failed = hasFailed(merge.cursors)
+            if reading.failed then
+                reading.page = nil
+            else
+                reading.page = pageOf(archives, merge)
+            end
+            return true
+        end
+    }
+    return reading
 end
 end
 
@@ -6863,7 +6992,8 @@ end
 
 --- Whether it is known which messages of the past an account has.
 function archive_log.canRecordPast(membership)
-    local log = membership.log
+    local part = membership.part
+    local log = part and part.log
     return log == nil or select(2, rangesOf(membership.username, log.room)) and loadTail(log)
 end
 
@@ -6873,8 +7003,8 @@ function notPlaced(membership)
     if (progress and progress.step) == "querying" or (progress and progress.step) == "draining" then
         progress.failed = true
     end
-    if membership.log ~= nil then
-        membership.log.source = nil
+    if membership.part ~= nil then
+        membership.part.log.source = nil
     end
 end
 
@@ -7026,6 +7156,7 @@ function addToWindow(log, window, entry, stanza)
     if entry.privateTo == nil then
         archiveId = stanzaIdBy(stanza, log.room)
     end
+    entry.name = nameOf(log, stanza) or false
     local entries = window.entries
     entries[#entries + 1] = entry
     window.size = window.size + string.len(entry.text)
@@ -7050,8 +7181,8 @@ function withoutDelay(log, stanza)
     return content
 end
 
-WINDOW = 200
-WINDOW_SIZE = 524288
+WINDOW = 100
+WINDOW_SIZE = 131072
 WINDOW_KEPT = 60
 READ_TIME = 0.01
 READ_PERIOD = 0.1
@@ -7071,11 +7202,11 @@ function archive_log.record(membership, stanza)
         local past = pastOf(membership.room, stanza)
         return past == nil or addMissed(membership, stanza, past)
     end
-    local log = membership.log
     local part = membership.part
-    if log == nil or part == nil then
+    if part == nil then
         return false
     end
+    local log = part.log
     if log.source ~= stanza or isAnothers(log.current, membership) then
         log.source = stanza
         if isWorthKeeping(stanza) then
@@ -7200,8 +7331,8 @@ function drainOne(membership, catching, draining, mustLeave)
     if draining.failed and not mustLeave then
         return
     end
-    if draining.failed and membership.log ~= nil then
-        membership.log.gap = true
+    if draining.failed and membership.part ~= nil then
+        membership.part.log.gap = true
     end
     passOver(catching)
 end
@@ -7290,12 +7421,16 @@ function archive_buffer.flush(membership)
     local deadline = monotonic() + FLUSH
     while catching ~= nil and membership.catchUp == catching and catching.progress.step == "draining" do
         local isLate = monotonic() > deadline
-        if isLate and membership.log ~= nil then
-            writeInSlices(membership.log)
+        if isLate then
+            local part = membership.part
+            isLate = (part and part.log) ~= nil
         end
         if isLate then
-            local opt_5 = catching.buffer[catching.drained + 1]
-            isLate = (opt_5 and opt_5.seen) == false
+            writeInSlices(membership.part.log)
+        end
+        if isLate then
+            local opt_8 = catching.buffer[catching.drained + 1]
+            isLate = (opt_8 and opt_8.seen) == false
         end
         if isLate then
             noteDrop("limit")
@@ -7488,12 +7623,12 @@ function archive_read.readBack(membership, most, since, visit, after)
     if options.archive == "mam" then
         return readLater(startReadingRoom(membership, most, since), visit)
     end
-    local log = membership.log
     local part = membership.part
     local username = membership.username
-    if log == nil or part == nil then
+    if part == nil then
         return nil
     end
+    local log = part.log
     local ranges, isKnown = rangesOf(username, membership.room)
     local isLoaded = loadTail(log) and isKnown
     local earliest = math.max(since, expiryTime())
@@ -7670,7 +7805,7 @@ end
 -- The replay: stanzas for a session that attaches to a room that the account is in.
 local occupancy_replay = {}
 do
-local sendRoom, addStatus, emptySubject, ownAffiliation
+local sendRoom, withOwnElement, addStatus, emptySubject, ownAffiliation
 local MUC_USER = namespaces.MUC_USER
 local counters = state_counters.counters
 local messageOf = state_interned.messageOf
@@ -7722,20 +7857,8 @@ function occupancy_replay.selfPresence(membership, request, shown)
     if shown == nil then
         return nil
     end
-    local self_ = occupancy_replay.ownPresence(membership, shown)
+    local self_, x = withOwnElement(membership, shown)
     self_.attr.id = request.id
-    local x = self_:get_child("x", MUC_USER)
-    if x == nil then
-        x = st.stanza("x", {xmlns = MUC_USER})
-        self_:add_direct_child(x)
-    end
-    x:maptags(function(tag)
-        if tag.name == "status" then
-            return nil
-        else
-            return tag
-        end
-    end)
     if view.nonAnonymous then
         addStatus(x, "100")
     end
@@ -7749,12 +7872,15 @@ function occupancy_replay.selfPresence(membership, request, shown)
     return self_
 end
 
---- Returns our own presence under the current nick. Between the two presences of a nick change (XEP-0045 7.6) the room
--- has not sent it.
-function occupancy_replay.ownPresence(membership, self_)
+function withOwnElement(membership, self_)
     local presence = st.clone(self_)
     presence.attr.from = membership.room .. "/" .. membership.nick
-    return presence
+    local x = presence:get_child("x", MUC_USER)
+    if x == nil then
+        x = st.stanza("x", {xmlns = MUC_USER})
+        presence:add_direct_child(x)
+    end
+    return presence, x
 end
 
 function addStatus(x, code)
@@ -7768,7 +7894,7 @@ function emptySubject(membership)
 end
 
 function ownAffiliation(membership)
-    local self_ = selfOf(membership.view)
+    local self_ = selfOf(membership)
     local affiliation
     if self_ ~= nil then
         affiliation = occupancy_replay.itemOf(self_).affiliation
@@ -7796,6 +7922,13 @@ function occupancy_replay.replay(membership, request, shown)
     if not membership.view.isRoomFirst then
         sendRoom(membership, request.session)
     end
+end
+
+--- Returns our own presence under the current nick, with code 110. `self` is our own presence without codes.
+function occupancy_replay.ownPresence(membership, self_)
+    local presence, x = withOwnElement(membership, self_)
+    addStatus(x, "110")
+    return presence
 end
 
 --- Returns the confirmation for a session that leaves while the account stays (XEP-0045 7.14).
@@ -7835,10 +7968,11 @@ end
 -- gets it all at once with our own presence. Other sessions get only changes.
 local occupancy_burst = {}
 do
-local shownSince, isAnswering, listedSession, isOfMember, onOffline, keyOfMember, forgetOffline, isKnown, hasOffline, areShown, toldLater, reducedSelf, shortened, isModerator, LONGEST_ROLE
+local shownSince, isAnswering, listedSession, isOfMember, onOffline, keyOfMember, forgetOffline, isKnown, hasOffline, areShown, reducedSelf, shortened, isModerator, LONGEST_ROLE
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
+local ownPresence = occupancy_replay.ownPresence
 local MUC_USER = namespaces.MUC_USER
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
@@ -7862,6 +7996,7 @@ local keepMember = state_offline.keepMember
 local noMembers = state_offline.noMembers
 local keepOccupant = state_view.keepOccupant
 local outdate = state_view.outdate
+local selfNickOf = state_view.selfNickOf
 local selfOf = state_view.selfOf
 local setSelf = state_view.setSelf
 
@@ -7968,28 +8103,11 @@ function areShown(presences, shown)
     return true
 end
 
-function toldLater(stanza)
-    local copy = st.clone(toldAgain(stanza))
-    copy.attr.to = nil
-    copy.attr.id = nil
-    local x = copy:get_child("x", MUC_USER)
-    if x ~= nil then
-        x:maptags(function(tag)
-            if tag.name == "status" and tag.attr.code ~= "110" then
-                return nil
-            else
-                return tag
-            end
-        end)
-    end
-    return copy
-end
-
 function reducedSelf(stanza)
-    local itemOf_result_16 = itemOf(stanza)
-    local affiliation = itemOf_result_16.affiliation
-    local role = itemOf_result_16.role
-    return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = shortened(affiliation), role = shortened(role)}):up():tag("status", {code = "110"}):reset()
+    local itemOf_result_15 = itemOf(stanza)
+    local affiliation = itemOf_result_15.affiliation
+    local role = itemOf_result_15.role
+    return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = shortened(affiliation), role = shortened(role)}):reset()
 end
 
 function shortened(value)
@@ -8008,20 +8126,20 @@ end
 function occupancy_burst.announceIfRenamed(membership, nick)
     local self_
     if occupancy_burst.isRenamed(membership, nick) then
-        self_ = selfOf(membership.view)
+        self_ = selfOf(membership)
     end
     if self_ ~= nil then
         membership.nick = nick
         fork(membership, nickChange(membership, self_))
-        self_.attr.from = membership.room .. "/" .. nick
-        setSelf(membership.view, nick, self_)
-        forkOwn(membership, self_)
+        local own = ownPresence(membership, self_)
+        setSelf(membership, nick, own)
+        forkOwn(membership, own)
     end
 end
 
 --- Whether our presence was last shown under another nick.
 function occupancy_burst.isRenamed(membership, nick)
-    local before = membership.view.selfNick
+    local before = selfNickOf(membership.view)
     return before ~= nil and before ~= nick
 end
 
@@ -8047,7 +8165,7 @@ function occupancy_burst.onRoomPresence(membership, stanza)
     if isAnswering(membership) then
         view.isRoomFirst = true
     elseif before == nil then
-        view.isRoomFirst = false
+        view.isRoomFirst = nil
     end
     if not isAnswering(membership) or not isKnown(before, interned) then
         fork(membership, stanza, listedSession(membership))
@@ -8057,7 +8175,7 @@ end
 --- Another occupant has entered or changed.
 function occupancy_burst.onOccupant(membership, nick, stanza)
     local view = membership.view
-    if nick == view.selfNick and nick ~= membership.nick then
+    if nick ~= membership.nick and nick == selfNickOf(view) then
         occupancy_burst.announceIfRenamed(membership, membership.nick)
     end
     local isDuring = isAnswering(membership)
@@ -8139,7 +8257,7 @@ end
 function occupancy_burst.keepSelf(membership, nick, stanza)
     local view = membership.view
     local isKept = mayKeep(stanza)
-    local now = isKept and toldLater(stanza) or reducedSelf(stanza)
+    local now = isKept and toldAgain(stanza) or reducedSelf(stanza)
     membership.nick = nick
     setOwnNick(view, nick)
     if hasStatus(stanza, "100") then
@@ -8148,7 +8266,7 @@ function occupancy_burst.keepSelf(membership, nick, stanza)
     if hasStatus(stanza, "170") then
         view.logged = true
     end
-    local before = selfOf(view)
+    local before = selfOf(membership)
     if before ~= nil and isModerator(before) ~= isModerator(now) and not view.nonAnonymous then
         outdate(view)
     end
@@ -8156,7 +8274,7 @@ function occupancy_burst.keepSelf(membership, nick, stanza)
         noteOver("minimix_max_cached_size", membership.username, membership.room)
         view.stale = "incomplete"
     end
-    return setSelf(view, nick, now)
+    return setSelf(membership, nick, now)
 end
 
 LONGEST_ROLE = 16
@@ -8401,7 +8519,7 @@ function archive_catchup.catchUp(membership, done)
 end
 
 function knownUntil(membership, newest)
-    return newest == nil and (membership.since or wallClock()) + 1 or newest.when
+    return newest == nil and (membership.since or wallClock()) or newest.when
 end
 
 function requestPage(membership, catching, after, query)
@@ -8702,6 +8820,9 @@ function takeFirst(place, list, count)
     for _, told in pairs(place.told or {}) do
         told.echoes = told.echoes - count
     end
+    if #list == 0 then
+        place.underway = nil
+    end
 end
 
 function isTold(told, self_)
@@ -8790,7 +8911,7 @@ function occupancy_underway.takeTold(membership, place, isEcho)
         return nil
     end
     local knowing = {}
-    local self_ = selfOf(membership.view)
+    local self_ = selfOf(membership)
     for session, told in pairs(all) do
         local isEarlier = isEcho and told.echoes > 0
         if isEarlier or isTold(told, self_) then
@@ -8799,6 +8920,9 @@ function occupancy_underway.takeTold(membership, place, isEcho)
         if not isEarlier then
             all[session] = nil
         end
+    end
+    if (next(all)) == nil then
+        place.told = nil
     end
     return knowing
 end
@@ -8947,7 +9071,7 @@ function detachedPresence(membership)
     if options.detachedShow ~= "none" then
         presence:tag("show"):text(options.detachedShow):up()
     end
-    local self_ = selfOf(membership.view)
+    local self_ = selfOf(membership)
     local update
     if self_ ~= nil then
         update = self_:get_child("x", VCARD_UPDATE)
@@ -8985,7 +9109,7 @@ end
 
 --- Returns our own presence as the room will show it, when the session of a join is attached.
 function occupancy_shown.selfToBe(membership, request)
-    local self_ = selfOf(membership.view)
+    local self_ = selfOf(membership)
     local attachment = chooseShown(membership, request)
     if self_ == nil or attachment == nil then
         return self_
@@ -9010,7 +9134,7 @@ end
 --- Returns our own presence as cached, or as the room will echo it.
 local function selfNow(membership)
     if firstUnderway(membership) == nil then
-        return selfOf(membership.view)
+        return selfOf(membership)
     else
         return occupancy_shown.selfToBe(membership)
     end
@@ -10519,7 +10643,7 @@ end
 function occupantsShown(membership, operation)
     local request = operation.request
     operation.stage = "history"
-    local self_ = selfPresence(membership, request, selfOf(membership.view))
+    local self_ = selfPresence(membership, request, selfOf(membership))
     sendOccupants(membership, request.session)
     if self_ ~= nil then
         sendOwn(membership, request.session, self_)
@@ -10793,7 +10917,7 @@ end
 -- Answers of the room to a join (XEP-0045 7.2): it admits the account, refuses it, or removes it at once.
 local occupancy_joining = {}
 do
-local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
+local answersAnother, answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
 local wallClock = state_clock.wallClock
 local newestNumber = state_numbers.newestNumber
 local bookmarkJoined = settings_bookmark_write.bookmarkJoined
@@ -10874,6 +10998,9 @@ end
 
 --- The room has admitted the account: our own presence arrived. History and subject follow.
 function occupancy_joining.admitted(membership, place, nick, stanza)
+    if answersAnother(membership, place, stanza.attr.id) then
+        return
+    end
     local join = answeredJoin(place, nick, stanza.attr.id)
     local request = join.request
     local session
@@ -10900,6 +11027,18 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         unlockRoom(membership)
     end
     noteDetached(membership)
+end
+
+function answersAnother(membership, place, key)
+    if key == nil or key == place.operation.id or not wasSent(membership, key) then
+        return false
+    end
+    for _, join in ipairs(place.earlier) do
+        if join.id == key then
+            return false
+        end
+    end
+    return true
 end
 
 function answeredJoin(place, nick, key)
@@ -10962,7 +11101,9 @@ function noteAdmitted(membership, request, nick)
         membership.since = wallClock()
         membership.sinceNumber = newestNumber()
     end
-    membership.liveness.unanswered = 0
+    if membership.liveness ~= nil then
+        membership.liveness.unanswered = 0
+    end
     beginRange(membership)
     forgetRefusals(membership.username, membership.room)
     if request == nil then
@@ -11282,6 +11423,7 @@ do
 local sendTo = send_fork.sendTo
 local isAttached = state_memberships.isAttached
 local isReached = state_memberships.isReached
+local livenessOf = state_memberships.livenessOf
 local expectIqAnswer = state_pending.expectIqAnswer
 local takeIq = state_pending.takeIq
 local pendingJoin = state_queue.pendingJoin
@@ -11305,11 +11447,11 @@ end
 function occupancy_pong.awaitPong(membership, session, ping)
     local key = expectIqAnswer(session, membership.room, ping)
     if key ~= nil then
-        local membership_liveness_0, waiting_1 = membership.liveness, "waiting"
-        if membership_liveness_0[waiting_1] == nil then
-            membership_liveness_0[waiting_1] = {}
+        local liveness = livenessOf(membership)
+        if liveness.waiting == nil then
+            liveness.waiting = {}
         end
-        local waiting = membership.liveness.waiting
+        local waiting = liveness.waiting
         waiting[#waiting + 1] = key
     end
     return key ~= nil
@@ -11317,8 +11459,11 @@ end
 
 --- Answers the queued self-pings.
 function occupancy_pong.answerPings(membership)
-    local waiting = membership.liveness.waiting
-    membership.liveness.waiting = nil
+    local liveness = membership.liveness
+    local waiting = liveness and liveness.waiting
+    if membership.liveness ~= nil then
+        membership.liveness.waiting = nil
+    end
     for _, key in ipairs(waiting or {}) do
         local pending = takeIq(key, membership.room)
         if pending ~= nil then
@@ -11336,7 +11481,7 @@ end
 -- Watches rooms: self-pings (XEP-0410) to quiet rooms, and to rooms behind a broken link.
 local occupancy_watch = {}
 do
-local checkRoom, checked, unreachable, noteHosts, lookSoon, lookAfterLinks, checkAll, goBack, hasten, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, queue
+local checkRoom, forgetLiveness, checked, unreachable, noteHosts, lookSoon, lookAfterLinks, checkAll, goBack, hasten, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, queue
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
@@ -11348,11 +11493,13 @@ local rejoinAfter = occupancy_lost.rejoinAfter
 local after = minimix_turn.after
 local allMemberships = state_memberships.allMemberships
 local isCurrent = state_memberships.isCurrent
+local livenessOf = state_memberships.livenessOf
 local membershipsOf = state_memberships.membershipsOf
 local now = state_memberships.now
 local setPlace = state_memberships.setPlace
 local stopPing = state_memberships.stopPing
 local triesOf = state_memberships.triesOf
+local unansweredOf = state_memberships.unansweredOf
 local patience = send_ask.patience
 local closeGap = archive_catchup.closeGap
 local startBuffering = archive_catchup.startBuffering
@@ -11365,29 +11512,38 @@ local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
 
 function checkRoom(membership, gap)
-    if membership.liveness.checking or membership.place.phase ~= "joined" then
+    local liveness = membership.liveness
+    if liveness and liveness.checking or membership.place.phase ~= "joined" then
         return
     end
-    membership.liveness.checking = true
+    livenessOf(membership).checking = true
     local function answered(condition)
-        membership.liveness.checking = false
+        livenessOf(membership).checking = false
         if isCurrent(membership) and membership.place.phase == "joined" then
             checked(membership, condition, gap)
         end
         answerPings(membership)
+        forgetLiveness(membership)
     end
     selfPing(membership, answered, patience(membership))
 end
 
-function checked(membership, condition, gap)
+function forgetLiveness(membership)
     local liveness = membership.liveness
+    local isDone = (liveness and liveness.unanswered) == 0 and liveness.timer == nil and liveness.checking ~= true
+    if isDone and liveness.waiting == nil then
+        membership.liveness = nil
+    end
+end
+
+function checked(membership, condition, gap)
     if condition == nil or saysJoined(condition) then
-        local before = liveness.unanswered
-        liveness.confirmedAt = now()
+        local before = unansweredOf(membership)
         if membership.place.phase == "joined" then
             membership.place.tries = 0
+            membership.place.confirmedAt = now()
         end
-        liveness.unanswered = 0
+        livenessOf(membership).unanswered = 0
         if gap or before > 0 then
             closeGap(membership)
         end
@@ -11408,7 +11564,7 @@ function checked(membership, condition, gap)
 end
 
 function unreachable(membership)
-    local liveness = membership.liveness
+    local liveness = livenessOf(membership)
     startBuffering(membership)
     liveness.unanswered = liveness.unanswered + 1
     occupancy_watch.checkAfter(membership, pause(liveness.unanswered), true)
@@ -11417,8 +11573,9 @@ end
 --- Schedules the next self-ping, in place of an earlier one.
 function occupancy_watch.checkAfter(membership, seconds, gap)
     stopPing(membership)
-    membership.liveness.timer = after(seconds, function()
-        membership.liveness.timer = nil
+    local liveness = livenessOf(membership)
+    liveness.timer = after(seconds, function()
+        liveness.timer = nil
         checkRoom(membership, gap)
     end)
 end
@@ -11461,7 +11618,7 @@ function lookAfterLinks()
     for _, membership in ipairs(allMemberships()) do
         local host = jids.host(membership.room)
         local isDoubtful = broken[host] ~= nil or mended[host] ~= nil and membership.catchUp ~= nil
-        if isDoubtful and membership.place.phase == "joined" and membership.liveness.unanswered == 0 then
+        if isDoubtful and membership.place.phase == "joined" and unansweredOf(membership) == 0 then
             startBuffering(membership)
             doubtful[#doubtful + 1] = membership
         elseif mended[host] ~= nil then
@@ -11496,8 +11653,8 @@ end
 
 function hasten(membership)
     local place = membership.place
-    if place.phase == "joined" and membership.liveness.unanswered > PATIENT then
-        membership.liveness.unanswered = PATIENT
+    if place.phase == "joined" and unansweredOf(membership) > PATIENT then
+        livenessOf(membership).unanswered = PATIENT
         occupancy_watch.checkAfter(membership, pause(PATIENT), true)
     elseif place.phase == "lost" and place.next.kind == "pause" and triesOf(membership) > PATIENT then
         local timer = rejoinAfter(membership, pause(PATIENT))
@@ -11570,19 +11727,22 @@ local QUIET = 60
 
 --- Whether the state of the account in the room is only known from a while ago.
 function occupancy_watch.needsCheck(membership)
-    local liveness = membership.liveness
-    if membership.place.phase ~= "joined" or liveness.unanswered > 0 then
+    local place = membership.place
+    if place.phase ~= "joined" or unansweredOf(membership) > 0 then
         return false
     end
-    local isQuiet = now() - math.max(liveness.heardAt or 0, liveness.confirmedAt or 0) > QUIET
-    return isQuiet or liveness.checking == true or occupancy_watch.isInDoubt(membership)
+    local isQuiet = now() - math.max(membership.heardAt or 0, place.confirmedAt or 0) > QUIET
+    if not isQuiet then
+        local liveness = membership.liveness
+        isQuiet = (liveness and liveness.checking) == true
+    end
+    return isQuiet or occupancy_watch.isInDoubt(membership)
 end
 
 --- Sends self-pings to the rooms that have been quiet for a number of seconds, spread over the same time.
 function occupancy_watch.checkQuiet(seconds)
     for _, membership in ipairs(allMemberships()) do
-        local liveness = membership.liveness
-        local isQuiet = liveness.unanswered == 0 and now() - (liveness.heardAt or 0) >= seconds
+        local isQuiet = unansweredOf(membership) == 0 and now() - (membership.heardAt or 0) >= seconds
         if membership.place.phase == "joined" and isQuiet then
             occupancy_watch.checkAfter(membership, math.random() * seconds, false)
         end
@@ -11619,7 +11779,7 @@ end
 --- A component of this server has disconnected, with its rooms.
 function occupancy_watch.hostGone(host)
     for _, membership in ipairs(allMemberships()) do
-        local isThere = membership.place.phase == "joined" and membership.liveness.unanswered == 0
+        local isThere = membership.place.phase == "joined" and unansweredOf(membership) == 0
         if isThere and jids.host(membership.room) == host then
             unreachable(membership)
         end
@@ -11649,12 +11809,12 @@ function occupancy_watch.checkGaps()
     end
     local doubtful = {}
     for _, membership in ipairs(allMemberships()) do
-        local temp_3 = membership.place.phase == "joined"
-        if temp_3 then
+        local temp_10 = membership.place.phase == "joined"
+        if temp_10 then
             local catchUp = membership.catchUp
-            temp_3 = (catchUp and catchUp.progress.step) == "idle"
+            temp_10 = (catchUp and catchUp.progress.step) == "idle"
         end
-        if temp_3 then
+        if temp_10 then
             doubtful[#doubtful + 1] = membership
         end
     end
@@ -11985,6 +12145,7 @@ local hasAttached = state_memberships.hasAttached
 local isCurrent = state_memberships.isCurrent
 local membershipsOf = state_memberships.membershipsOf
 local queueOf = state_memberships.queueOf
+local unansweredOf = state_memberships.unansweredOf
 local newRequest = state_queue.newRequest
 local phases = admin_census.phases
 local takeCensus = admin_census.takeCensus
@@ -12001,7 +12162,7 @@ function stateOf(membership)
     if phase == "lost" and tries > 0 then
         return string.format("lost, %d attempts to rejoin,", tries)
     end
-    return membership.liveness.unanswered > 0 and phase .. ", unreachable," or phase
+    return unansweredOf(membership) > 0 and phase .. ", unreachable," or phase
 end
 
 function describeSessions(membership)
@@ -13326,18 +13487,22 @@ end
 -- Deletes expired messages, messages that no account has in its ranges, and the private entries of a deleted user.
 local archive_expire = {}
 do
-local pruneAccount, pruneRoom, oldestOf
+local deleteUnused, pruneAccount, pruneRoom, oldestOf, deleterOf
 local keyOf = archive_entries.keyOf
 local parseLabel = archive_entries.parseLabel
 local store = archive_entries.store
 local saveDelivered = archive_delivered.saveDelivered
-local readPage = archive_page.readPage
+local startReading = archive_page.startReading
 local roomsRead = archive_read.roomsRead
 local expiryTime = archive_retention.expiryTime
 local noteRunning = archive_retention.noteRunning
 local editDeliveries = state_deliveries.editDeliveries
 local forgetDeliveries = state_deliveries.forgetDeliveries
 local usersWithDeliveries = state_deliveries.usersWithDeliveries
+local forEachInSlices = slices.forEachInSlices
+local inSlices = slices.inSlices
+local unwatchLogs = state_logs.unwatchLogs
+local watchLogs = state_logs.watchLogs
 local accounts = state_memberships.accounts
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
@@ -13346,6 +13511,35 @@ local findMessages = state_messages.findMessages
 local listMessages = state_messages.listMessages
 local forgetStarts = state_numbers.forgetStarts
 local prune = state_ranges.prune
+
+function deleteUnused(bindingPattern0_, opened)
+    local isComplete
+    local wanted
+    local keys
+    keys = bindingPattern0_.keys
+    wanted = bindingPattern0_.wanted
+    isComplete = bindingPattern0_.isComplete
+    if not isComplete then
+        unwatchLogs()
+        return
+    end
+    forgetStarts()
+    for _, account in pairs(accounts) do
+        for room in pairs(account.memberships) do
+            wanted[keyOf(room)] = true
+        end
+    end
+    local function deleteIfUnused(key)
+        for room in pairs(opened) do
+            opened[room] = nil
+            wanted[keyOf(room)] = true
+        end
+        if wanted[key] == nil then
+            deleteMessages(store, key)
+        end
+    end
+    forEachInSlices(keys, deleteIfUnused, unwatchLogs)
+end
 
 function pruneAccount(username, oldest, wanted)
     return editDeliveries(username, function(rooms)
@@ -13390,6 +13584,43 @@ function oldestOf(room)
     return found[1] == nil and math.huge or (parseLabel(found[1].label))
 end
 
+function deleterOf(username, key)
+    local own = {
+        store = store,
+        key = key,
+        label = nil,
+        mayRead = function(label) return select(2, parseLabel(label)) == username end
+    }
+    local function read()
+        return startReading({own}, {wants = function() return true end, reverse = false, max = math.huge})
+    end
+    local reading = read()
+    local items = {}
+    local isComplete = false
+    return function()
+        local item = table.remove(items)
+        if item ~= nil then
+            deleteMessages(store, key, {key = item.id})
+            return false
+        end
+        if isComplete then
+            return true
+        end
+        if reading.step() then
+            local page = reading.page
+            items = page and page.items or {}
+            local temp_7 = #items == 0
+            if not temp_7 then
+                local opt_5 = reading.page
+                temp_7 = (opt_5 and opt_5.complete) == true
+            end
+            isComplete = temp_7
+            reading = read()
+        end
+        return false
+    end
+end
+
 --- Deletes expired messages, and the logs of rooms that no account has ranges for.
 function archive_expire.expire()
     saveDelivered()
@@ -13400,59 +13631,46 @@ function archive_expire.expire()
     end
     noteRunning()
     local before = expiryTime()
-    if before > 0 then
-        for _, key in ipairs(keys) do
+    local expiry = {keys = keys, wanted = {}, oldest = {}, isComplete = true}
+    local opened = watchLogs()
+    local function pruneAll()
+        forEachInSlices(
+            usernames,
+            function(username)
+                expiry.isComplete = pruneAccount(username, expiry.oldest, expiry.wanted) and expiry.isComplete
+            end,
+            function()
+                deleteUnused(expiry, opened)
+            end
+        )
+    end
+    forEachInSlices(
+        before > 0 and keys or {},
+        function(key)
             deleteMessages(store, key, {["end"] = before})
-        end
-    end
-    local wanted = {}
-    local oldest = {}
-    local isComplete = true
-    for _, username in ipairs(usernames) do
-        isComplete = pruneAccount(username, oldest, wanted) and isComplete
-    end
-    if not isComplete then
-        return
-    end
-    forgetStarts()
-    for _, account in pairs(accounts) do
-        for room in pairs(account.memberships) do
-            wanted[keyOf(room)] = true
-        end
-    end
-    for _, key in ipairs(keys) do
-        if wanted[key] == nil then
-            deleteMessages(store, key)
-        end
-    end
+        end,
+        pruneAll
+    )
 end
 
---- Deletes the private entries and the record of an account.
+--- Deletes the record of an account, and its private entries in slices.
 function archive_expire.deleteOwn(username)
-    for _, room in ipairs(roomsRead(username) or {}) do
-        local key = keyOf(room)
-        local own = {
-            store = store,
-            key = key,
-            label = nil,
-            mayRead = function(label) return select(2, parseLabel(label)) == username end
-        }
-        local page = readPage({own}, {wants = function() return true end, reverse = false, max = math.huge})
-        while (page and page.items[1]) ~= nil do
-            for _, item in ipairs(page.items) do
-                deleteMessages(store, key, {key = item.id})
-            end
-            if page.complete then
-                page = nil
-            else
-                page = readPage(
-                    {own},
-                    {wants = function() return true end, reverse = false, max = math.huge}
-                )
-            end
-        end
-    end
+    local rooms = roomsRead(username) or {}
     forgetDeliveries(username)
+    local step
+    inSlices(function()
+        if step == nil then
+            local room = table.remove(rooms)
+            if room == nil then
+                return true
+            end
+            step = deleterOf(username, keyOf(room))
+        end
+        if step() then
+            step = nil
+        end
+        return false
+    end)
 end
 end
 
@@ -13896,7 +14114,7 @@ end
 -- changes the membership.
 local follow_autojoin = {}
 do
-local onPublished, onRetracted, bookmarkOf, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, queue, UNREAD_PAUSE, unread, early
+local onPublished, onRetracted, removed, bookmarkOf, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, queue, UNREAD_PAUSE, unread, early
 local takeBack = occupancy_depart.takeBack
 local monotonic = state_clock.monotonic
 local requestNick = occupancy_nick.requestNick
@@ -13915,6 +14133,7 @@ local createMembership = state_memberships.createMembership
 local findAccount = state_memberships.findAccount
 local findMembership = state_memberships.findMembership
 local hasSession = state_memberships.hasSession
+local isCurrent = state_memberships.isCurrent
 local membershipsOf = state_memberships.membershipsOf
 local occupantJid = state_memberships.occupantJid
 local isInactive = follow_accounts.isInactive
@@ -13933,6 +14152,7 @@ local addPaced = occupancy_pace.addPaced
 local newPacedQueue = occupancy_pace.newPacedQueue
 local isKnown = state_store.isKnown
 local save = state_store.save
+local forEachInSlices = slices.forEachInSlices
 local comeSoon = occupancy_watch.comeSoon
 
 function onPublished(event)
@@ -13948,16 +14168,20 @@ function onRetracted(event)
     local username = event.service.config.pep_username
     local room = roomOf(event.id)
     if room ~= nil and isUsersDoing(event) then
-        local bookmark = bookmarkOf(username, room, nil)
-        if bookmark == nil then
-            noteRemoved(username, room)
-        end
-        bookmarkChanged(username, room, bookmark)
+        removed(username, room)
     end
 end
 
+function removed(username, room)
+    local bookmark = bookmarkOf(username, room, nil)
+    if bookmark == nil then
+        noteRemoved(username, room)
+    end
+    bookmarkChanged(username, room, bookmark)
+end
+
 function bookmarkOf(username, room, changed)
-    local bookmarks = bookmarksOf(username)
+    local bookmarks = bookmarksOf(username, room)
     if bookmarks == nil then
         return changed
     else
@@ -13971,12 +14195,11 @@ function onEmptied(event)
         if forgetRefusals(username) then
             save(username)
         end
-        for _, membership in ipairs(membershipsOf(username)) do
-            if membership.bookmark ~= nil then
-                noteRemoved(username, membership.room)
-                bookmarkChanged(username, membership.room, nil)
+        forEachInSlices(membershipsOf(username), function(membership)
+            if membership.bookmark ~= nil and isCurrent(membership) then
+                removed(username, membership.room)
             end
-        end
+        end)
     end
 end
 
@@ -13991,7 +14214,7 @@ function bookmarkChanged(username, room, bookmark)
         return
     end
     if membership == nil then
-        local fresh = membershipFor(username, room, bookmark)
+        local fresh = membershipFor(username, room, bookmark, #membershipsOf(username))
         if fresh ~= nil then
             save(username)
             comeSoon({fresh})
@@ -14013,7 +14236,7 @@ function stay(membership)
     end
 end
 
-function membershipFor(username, room, bookmark)
+function membershipFor(username, room, bookmark, count)
     if not (bookmark and bookmark.autojoin) then
         if forgetRefusals(username, room) then
             save(username)
@@ -14024,7 +14247,7 @@ function membershipFor(username, room, bookmark)
     if not options.autojoin or isRefused(username, room, bookmark) or isBlocked(username, room, nick) then
         return nil
     end
-    if #membershipsOf(username) >= options.maxRooms then
+    if count >= options.maxRooms then
         noteOver("minimix_max_rooms", username, room)
         return nil
     end
@@ -14115,9 +14338,10 @@ function follow(username)
         stay(membership)
     end
     local fresh = {}
+    local before = #membershipsOf(username)
     for room, bookmark in pairs(bookmarks) do
         if findMembership(occupantJid(username), room) == nil then
-            local membership = membershipFor(username, room, bookmark)
+            local membership = membershipFor(username, room, bookmark, before + #fresh)
             if membership ~= nil then
                 fresh[#fresh + 1] = membership
             end
@@ -14638,6 +14862,7 @@ local allMemberships = state_memberships.allMemberships
 local hasAttached = state_memberships.hasAttached
 local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
+local unansweredOf = state_memberships.unansweredOf
 local inSharedQueue = state_place.inSharedQueue
 local requestsOf = state_place.requestsOf
 local requeue = state_queue.requeue
@@ -14690,8 +14915,8 @@ function resumeJoined(membership, before)
     if membership.catchUp ~= nil then
         closeGap(membership)
     end
-    local opt_2 = place.operation
-    if (opt_2 and opt_2.kind) == "rename" then
+    local opt_6 = place.operation
+    if (opt_6 and opt_6.kind) == "rename" then
         renameUnanswered(membership, place, place.operation)
         return
     end
@@ -14722,9 +14947,11 @@ local SPREAD = 5
 function occupancy_resume.resumeAll()
     for _, membership in ipairs(allMemberships()) do
         local liveness = membership.liveness
-        local isInDoubt = liveness.checking == true or liveness.timer ~= nil or liveness.unanswered > 0
-        liveness.timer = nil
-        liveness.checking = false
+        local isInDoubt = (liveness and liveness.checking) == true or (liveness and liveness.timer) ~= nil or unansweredOf(membership) > 0
+        if liveness ~= nil then
+            liveness.timer = nil
+            liveness.checking = false
+        end
         if hasMoved(membership) then
             move(membership)
         else
@@ -15084,7 +15311,7 @@ function isJoinAffiliations(stanza)
 end
 
 function noteHeard(membership)
-    membership.liveness.heardAt = now()
+    membership.heardAt = now()
     counters.copiesIn = counters.copiesIn + 1
 end
 
@@ -15494,7 +15721,7 @@ function room_presence.onPresence(event)
             return onStray(stanza, from, to)
         end
     end
-    membership.liveness.heardAt = now()
+    membership.heardAt = now()
     counters.copiesIn = counters.copiesIn + 1
     if type_ == "error" then
         onRefused(membership, nick, stanza)
@@ -15530,6 +15757,7 @@ local showFormer, placeOf, joinOf, takeRequests
 local intern = state_interned.intern
 local restoreInterned = state_interned.restoreInterned
 local isAttached = state_memberships.isAttached
+local livenessOf = state_memberships.livenessOf
 local now = state_memberships.now
 local inSharedQueue = state_place.inSharedQueue
 local enqueue = state_queue.enqueue
@@ -15537,16 +15765,21 @@ local newRequest = state_queue.newRequest
 local keepOccupant = state_view.keepOccupant
 local setSelf = state_view.setSelf
 
-function showFormer(room, view, former)
+function showFormer(membership, former)
+    local view = membership.view
     for nick, interned in pairs(former.occupants or {}) do
         restoreInterned(interned)
-        keepOccupant(room, view, nick, interned)
+        keepOccupant(membership.room, view, nick, interned)
     end
     if former.self ~= nil then
-        setSelf(view, jids.resource(former.self.attr.from or "") or "", former.self)
+        setSelf(membership, jids.resource(former.self.attr.from or "") or "", former.self)
     end
     view.room = former.presenceOfRoom
-    view.isRoomFirst = former.presenceOfRoom ~= nil
+    if former.presenceOfRoom == nil then
+        view.isRoomFirst = nil
+    else
+        view.isRoomFirst = true
+    end
     if former.subject == nil then
         view.subject = nil
     else
@@ -15681,15 +15914,17 @@ function state_upgrade.convert(membership)
         membership.catchUp = nil
     end
     if former.timer ~= nil or former.checking == true then
-        membership.liveness.checking = true
+        livenessOf(membership).checking = true
     end
-    membership.liveness.unanswered = former.unanswered or 0
+    if former.unanswered ~= nil and former.unanswered > 0 then
+        livenessOf(membership).unanswered = former.unanswered
+    end
     if former.shownPresence == nil then
         membership.shownPresence = nil
     else
         membership.shownPresence = intern(former.shownPresence)
     end
-    showFormer(membership.room, membership.view, former)
+    showFormer(membership, former)
     membership.place = placeOf(membership, former)
     takeRequests(membership, former)
     local fields = membership
@@ -15705,7 +15940,7 @@ end
 -- The state that one instance of the module hands to the next on a reload. The versions may differ.
 local state_snapshot = {}
 do
-local restoreAccount, restoreMembership, complete
+local restoreAccount, restoreMembership, restorePresence, complete
 local allRefusals = state_bookmarks.allRefusals
 local restoreRefusals = state_bookmarks.restoreRefusals
 local monotonic = state_clock.monotonic
@@ -15754,7 +15989,6 @@ function restoreMembership(membership, isOld)
     local fresh = createMembership(membership.username, membership.room, membership.nick)
     complete(membership, fresh)
     complete(membership.view, newView())
-    complete(membership.liveness, fresh.liveness)
     if not convert(membership) and not hadView then
         outdate(membership.view)
     end
@@ -15763,7 +15997,6 @@ function restoreMembership(membership, isOld)
         membership.place = inSharedQueue("lost")
     end
     if isOld then
-        membership.log = nil
         membership.part = nil
         membership.nickFree = 0
         if membership.detachedAt == nil then
@@ -15773,14 +16006,19 @@ function restoreMembership(membership, isOld)
         end
     end
     restoreReader(membership.view)
-    if membership.shownPresence ~= nil then
-        restoreInterned(membership.shownPresence)
-    end
+    restorePresence(membership.shownPresence)
+    restorePresence(membership.view.self)
     for session in pairs(membership.attached) do
         noteJoined(session, membership.room)
     end
     if membership.occupant ~= occupantJid(membership.username) then
         addFormerOccupant(membership.username, membership.room, membership.occupant, membership.nick)
+    end
+end
+
+function restorePresence(presence)
+    if presence ~= nil then
+        restoreInterned(presence)
     end
 end
 

@@ -150,12 +150,9 @@ export function dropQuestion(membership: Membership): void {
     }
 }
 
-/**
- * Returns the time up to which the account has all messages, in seconds. Without any message, that is the second of its
- * join: messages from before the join are not for the account.
- */
+/** Returns the time up to which the account has all messages, in seconds. */
 function knownUntil(membership: Membership, newest: Said | undefined): number {
-    return newest === undefined ? (membership.since ?? wallClock()) + 1 : newest.when;
+    return newest === undefined ? (membership.since ?? wallClock()) : newest.when;
 }
 
 type Done = (this: void, outcome: CatchUpOutcome) => void;
