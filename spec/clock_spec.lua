@@ -7,6 +7,7 @@ local scene = require "support.scene";
 
 local join, leave, query, seen = scene.join, scene.leave, scene.query, scene.seen;
 local room_jid = "room@rooms.example.org";
+local numbers = scene.numbers;
 local hour, day = 3600, 86400;
 
 local jumps = {
@@ -16,30 +17,6 @@ local jumps = {
 
 local function read(client)
 	return mam.page_through(client, { with = room_jid; max = 20 });
-end
-
-local function say(s, from, to)
-	for i = from, to do
-		s.room:say("Bob", tostring(i));
-	end
-end
-
-local function numbers(from, to)
-	local list = {};
-	for i = from, to do table.insert(list, tostring(i)); end
-	return list;
-end
-
-local function history(s, client)
-	client:send(join "Alice");
-	s:deliver();
-	local bodies = {};
-	for _, stanza in ipairs(client:take()) do
-		if stanza.attr.type == "groupchat" and stanza:get_child_text "body" then
-			table.insert(bodies, stanza:get_child_text "body");
-		end
-	end
-	return bodies;
 end
 
 -- Returns the time stamp of each archived message.
@@ -70,14 +47,14 @@ for name, seconds in pairs(jumps) do
 
 		it("H1: does not change the archive or the history of a join", function ()
 			local s, phone = scene.in_room { modules = { "disco" } };
-			say(s, 1, 3);
+			s:count(1, 3);
 			s:wait(2);
 			clock.jump(seconds);
-			say(s, 4, 6);
+			s:count(4, 6);
 			s:wait(7 * hour);
-			say(s, 7, 9);
+			s:count(7, 9);
 			assert.same(numbers(1, 9), read(phone));
-			assert.same(numbers(1, 9), history(s, s:client "laptop"));
+			assert.same(numbers(1, 9), s:history(s:client "laptop"));
 			s:restart { killed = true };
 			assert.same(numbers(1, 9), read(s:client "phone"));
 		end);
@@ -88,7 +65,7 @@ for name, seconds in pairs(jumps) do
 			for i, jump in ipairs { 0, seconds, -seconds, seconds } do
 				s:wait(2);
 				clock.jump(jump);
-				say(s, 3 * i - 2, 3 * i);
+				s:count(3 * i - 2, 3 * i);
 				for _ = 1, 3 do table.insert(times, os.time()); end
 			end
 			s:wait(2);
@@ -130,13 +107,13 @@ for name, seconds in pairs(jumps) do
 		it("P3: does not prevent the query for missed messages", function ()
 			local s, phone = scene.in_room { remote = true; bounces = true; modules = { "disco" } };
 			mam.keep(s.room);
-			say(s, 1, 2);
+			s:count(1, 2);
 			s:wait(2);
 			clock.jump(seconds);
 			s.room:remove("Alice", "332");
-			say(s, 3, 4);
+			s:count(3, 4);
 			s:wait(60);
-			say(s, 5, 6);
+			s:count(5, 6);
 			s:wait(2);
 			assert.same(numbers(1, 6), read(phone));
 		end);
@@ -145,7 +122,7 @@ for name, seconds in pairs(jumps) do
 	describe("a clock that jumps "..name.." while the server is down", function ()
 		it("H1, H6: does not change the archive", function ()
 			local s, phone = scene.in_room { modules = { "disco" } };
-			say(s, 1, 3);
+			s:count(1, 3);
 			s:wait(2);
 			phone:send(leave "Alice");
 			s:deliver();
@@ -154,7 +131,7 @@ for name, seconds in pairs(jumps) do
 			s:restart { killed = true };
 			local desk = s:client("desk", "carol");
 			s:enter(desk, "Carol", { muc = "<history maxstanzas='0'/>" });
-			say(s, 4, 5);
+			s:count(4, 5);
 			s:wait(7 * hour);
 			assert.same(numbers(1, 3), read(s:client "phone"));
 			assert.same(numbers(4, 5), read(desk));
@@ -176,10 +153,10 @@ end
 describe("retention", function ()
 	it("H5: resumes a week after the clock has jumped", function ()
 		local s, phone = scene.in_room { options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" } };
-		say(s, 1, 3);
+		s:count(1, 3);
 		clock.jump(60 * day);
 		s:wait(day);
-		say(s, 4, 5);
+		s:count(4, 5);
 		assert.same(numbers(1, 5), read(phone));
 		s:wait(5 * day);
 		assert.same(numbers(1, 5), read(phone));
@@ -189,7 +166,7 @@ describe("retention", function ()
 
 	it("H5: is not delayed by restarts, nor by days without the server", function ()
 		local s = scene.in_room { options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" } };
-		say(s, 1, 3);
+		s:count(1, 3);
 		s:wait(day);
 		s:restart();
 		clock.jump(3 * day);

@@ -300,21 +300,15 @@ describe("IQs", function ()
 end);
 
 describe("messages", function ()
-	local function bodies(stanzas)
-		local list = {};
-		for _, stanza in ipairs(stanzas) do table.insert(list, stanza:get_child_text "body"); end
-		return list;
-	end
-
 	it("B1: a message over minimix_max_kept_size is forwarded and not archived", function ()
 		local s, phone = in_room { minimix_max_kept_size = 1000 };
 		s.room:say("Bob", ("x"):rep(2000));
 		s.room:say("Bob", "short");
-		assert.equal(2, #bodies(phone:take()));
+		assert.equal(2, #scene.bodies(phone:take()));
 		local laptop = s:client "laptop";
 		s:enter(laptop, "Alice", { muc = "" });
 		laptop:send(join "Alice");
-		assert.same({ "short" }, bodies(laptop:take()));
+		assert.same({ "short" }, scene.bodies(laptop:take()));
 	end);
 
 	it("B1: a join gets at most minimix_max_history messages of history", function ()
@@ -323,8 +317,8 @@ describe("messages", function ()
 		local laptop, tablet = s:client "laptop", s:client "tablet";
 		laptop:send(join("Alice", { muc = "<history maxstanzas='1000'/>" }));
 		tablet:send(join("Alice", { muc = "<history maxstanzas='2'/>" }));
-		assert.same({ "3", "4", "5" }, bodies(laptop:take()));
-		assert.same({ "4", "5" }, bodies(tablet:take()));
+		assert.same({ "3", "4", "5" }, scene.bodies(laptop:take()));
+		assert.same({ "4", "5" }, scene.bodies(tablet:take()));
 	end);
 end);
 
@@ -361,9 +355,7 @@ local function asks_archive(answer, options, fields)
 		end
 	end
 	s:wait(2);
-	s.host:fire("s2sout-destroyed", { session = {
-		type = "s2sout"; direction = "outgoing"; from_host = s.host.name; to_host = "rooms.example.org";
-	} });
+	s:link "destroyed";
 	return s, phone, function () return asked; end;
 end
 

@@ -144,6 +144,25 @@ describe("a session that joins a room of the account", function ()
 			assert.equal("chat", own_presence(scene.take(laptop)):get_child_text "show");
 			assert.equal("chat", own_presence(scene.take(phone)):get_child_text "show");
 		end);
+
+		it("J6: is shown each occupant once when the room answers, also one that has changed", function ()
+			local s = everywhere();
+			s.room:enter "Bob";
+			s.room:enter "Carol";
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s:enter(phone);
+			s:enter(laptop);
+			-- The room has not announced it.
+			s.room:occupant "Bob".presence = st.presence():text_tag("show", "dnd");
+			phone:send(join("Alice", { id = "j2"; muc = mav }));
+			s:wait(1);
+			local got = scene.take(phone);
+			assert.equal(1, #shown(got, "Bob"));
+			assert.equal("dnd", shown(got, "Bob")[1]:get_child_text "show");
+			assert.equal(1, #shown(got, "Carol"));
+			assert.equal("Alice", own_presence(got).attr.from:match "/(.*)");
+			assert.same({ "presence - room/Bob dnd" }, seen(laptop));
+		end);
 	end);
 end);
 
@@ -379,6 +398,78 @@ describe("an account after a restart", function ()
 		end);
 	end
 
+	describe("with several devices", function ()
+		local contents = {
+			phone = "<show>away</show>", laptop = "<show>chat</show>"..caps, tablet = "<show>chat</show><status>also</status>";
+		};
+
+		-- The laptop is shown.
+		local function restarted()
+			local s = scene.new { remote = true; options = { minimix_detached_after = 300 } };
+			for _, name in ipairs { "laptop", "phone", "tablet" } do
+				s:enter(s:client(name), "Alice", { content = contents[name] });
+			end
+			s:restart();
+			s:wait(minute);
+			assert.same({ "alice presence - room/Alice join chat" }, s:upstream());
+			return s;
+		end
+
+		local function enter(s, name)
+			local client = s:client(name);
+			client:send(join("Alice", { id = "j2"; content = contents[name] }));
+			s:wait(1);
+			return client;
+		end
+
+		for _, order in ipairs {
+			{ "phone", "laptop", "tablet" }, { "phone", "tablet", "laptop" }, { "laptop", "phone", "tablet" },
+			{ "laptop", "tablet", "phone" }, { "tablet", "phone", "laptop" }, { "tablet", "laptop", "phone" },
+		} do
+			it("P1: shows rooms nothing new while they return, first "..table.concat(order, ", "), function ()
+				local s = restarted();
+				for _, name in ipairs(order) do
+					local own = own_presence(scene.take(enter(s, name)));
+					assert.equal("chat", own:get_child_text "show");
+					assert.equal("abc", own:get_child("c", "http://jabber.org/protocol/caps").attr.ver);
+				end
+				s:wait(hour);
+				assert.same({}, s:upstream());
+			end);
+		end
+
+		it("P1: shows what those that have returned show, after minimix_detached_after", function ()
+			local s = restarted();
+			local phone = enter(s, "phone");
+			s:wait(100);
+			assert.same({}, s:upstream());
+			scene.take(phone);
+			s:wait(200);
+			assert.same({ "alice presence - room/Alice away" }, s:upstream());
+			assert.equal("away", own_presence(scene.take(phone)):get_child_text "show");
+		end);
+
+		it("P1: shows at once that a device is more available than before", function ()
+			local s = scene.new { remote = true };
+			s:enter(s:client "phone", "Alice", { content = "<show>away</show>"..caps });
+			s:restart();
+			s:wait(minute);
+			s:upstream();
+			enter(s, "laptop");
+			assert.same({ "alice presence - room/Alice chat" }, s:upstream());
+			enter(s, "phone");
+			assert.same({}, s:upstream());
+		end);
+
+		it("P1, O5: shows what those that have returned show, after a reload", function ()
+			local s = restarted();
+			enter(s, "phone");
+			s.host:reload();
+			s:wait(hour);
+			assert.same({ "alice presence - room/Alice away" }, s:upstream());
+		end);
+	end);
+
 	it("P1, P4: shows xa when no client has connected in time", function ()
 		local s = scene.new { remote = true; options = { minimix_detached_after = 300 } };
 		s:enter(s:client "phone", "Alice", { content = "<show>dnd</show>" });
@@ -406,7 +497,7 @@ describe("offline members of a room", function ()
 	local offline = "<presence type='unavailable'><x xmlns='"..xmlns_user.."'>"
 		.."<item affiliation='member' role='none' nick='Carol'/></x></presence>";
 
-	-- Returns the room's answer to a join. It includes the member Carol, who is offline.
+	-- Returns the room's answer to a join. It includes the offline member Carol.
 	local function answer(s, id)
 		s:from("Bob", "<presence>"..scene.status().."</presence>");
 		s:from("Carol", offline);
@@ -454,6 +545,18 @@ describe("offline members of a room", function ()
 		assert.same({
 			"message groupchat room subject:"; "presence - room/Alice 110"; "presence - room/Bob"; "presence - room/Carol";
 		}, lines);
+	end);
+
+	it("B3: a member with an invalid JID causes no error", function ()
+		local s, phone = with_member();
+		seen(phone);
+		local item = "<x xmlns='"..xmlns_user.."'><item affiliation='member' role='none' jid='@'/></x>";
+		s:from(nil, "<presence type='unavailable'>"..item.."</presence>");
+		s:from("Dave", "<presence>"..item.."</presence>");
+		s:from("Bob", "<message type='groupchat'><body>hi</body></message>");
+		assert.same({
+			"presence unavailable room"; "presence - room/Dave"; "message groupchat room/Bob hi";
+		}, seen(phone));
 	end);
 
 	it("R1: do not count as occupants", function ()

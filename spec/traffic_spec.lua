@@ -9,12 +9,6 @@ local no_history = { muc = "<history maxstanzas='0'/>" };
 
 local in_room = scene.in_room;
 
-local function and_laptop(s)
-	local laptop = s:client "laptop";
-	s:enter(laptop);
-	return laptop;
-end
-
 local function without_address(stanza)
 	stanza.attr.to = nil;
 	return stanza;
@@ -55,7 +49,7 @@ describe("messages and presence of a room", function ()
 
 	it("R1: a stanza is forked with all its payloads", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		local stanzas = {
 			"<message type='groupchat' id='m1' xml:lang='de'><body>hi</body><body xml:lang='fr'>salut</body>"
 				.."<stanza-id xmlns='urn:xmpp:sid:0' by='room@rooms.example.org' id='s1'/>"
@@ -103,7 +97,7 @@ describe("messages and presence of a room", function ()
 
 	it("R1: a configuration change (104) reaches each attached session", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		s:from(nil, "<message type='groupchat'><x xmlns='http://jabber.org/protocol/muc#user'><status code='104'/></x></message>");
 		assert.same({ "message groupchat room 104" }, seen(phone));
 		assert.same({ "message groupchat room 104" }, seen(laptop));
@@ -111,7 +105,7 @@ describe("messages and presence of a room", function ()
 
 	it("R1: a voice request form reaches the attached sessions, and no other", function ()
 		local s, phone = in_room();
-		local laptop, stranger = and_laptop(s), s:client "stranger";
+		local laptop, stranger = s:enter_laptop(), s:client "stranger";
 		s:from(nil, "<message><x xmlns='jabber:x:data' type='form'>"
 			.."<field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/muc#request</value></field></x></message>");
 		assert.same({ "message - room" }, seen(phone));
@@ -246,7 +240,7 @@ describe("messages and presence of a room", function ()
 
 	it("R1: a session's stanza filter may drop or change a stanza for this session only", function ()
 		local s, phone = in_room();
-		local laptop, tablet = and_laptop(s), s:client "tablet";
+		local laptop, tablet = s:enter_laptop(), s:client "tablet";
 		s:enter(tablet);
 		add_filter(laptop.session, "stanzas/out", function () return nil; end);
 		add_filter(tablet.session, "stanzas/out", function (stanza)
@@ -264,7 +258,7 @@ describe("messages and presence of a room", function ()
 
 	it("R1: a session that breaks during a fork does not affect the other sessions", function ()
 		local s, phone = in_room();
-		local laptop, tablet = and_laptop(s), s:client "tablet";
+		local laptop, tablet = s:enter_laptop(), s:client "tablet";
 		s:enter(tablet, "Alice", { content = "<priority>5</priority>" });
 		seen(phone);
 		seen(laptop);
@@ -371,7 +365,7 @@ describe("the account removed from the room", function ()
 
 	it("R2: the removal is forked with actor and reason", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		local kick = "<presence type='unavailable' from='room@rooms.example.org/Alice'>"
 			.."<x xmlns='http://jabber.org/protocol/muc#user'><status code='307'/><status code='110'/>"
 			.."<item affiliation='none' role='none'><actor nick='Bob'/><reason>because</reason></item></x></presence>";
@@ -627,7 +621,7 @@ describe("a lying room or service", function ()
 
 	it("R5: an error that answers nothing is dropped", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		for _, name in ipairs { "Alice", "Bob", "room@rooms.example.org" } do
 			for _, id in ipairs { "j1", "never" } do
 				s:from(name, "<presence type='error' id='"..id.."'>"..scene.error("auth", "forbidden").."</presence>");
@@ -817,7 +811,7 @@ describe("the lost account", function ()
 
 	it("R3, L2: a session that leaves during the outage is detached, and the account rejoins for the others", function ()
 		local s, phone = in_room { remote = true };
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		s.room:remove("Alice", "332");
 		phone:send(scene.leave("Alice", { id = "l1" }));
 		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
@@ -861,7 +855,7 @@ describe("the lost account", function ()
 
 	it("R3, C1: a message during the outage returns to its sender with an error of type wait", function ()
 		local s, phone = in_room { remote = true };
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		s.room.refuse = { "wait", "service-unavailable" };
 		s.room:remove("Alice", "332");
 		phone:send(scene.message("hi", { id = "m7" }));
@@ -898,7 +892,7 @@ describe("stanzas that the module creates", function ()
 
 	it("R4: no forbidden status or error when a session leaves", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		phone:send(scene.leave "Alice");
 		assert_harmless(phone);
 		laptop:unavailable();
@@ -984,7 +978,7 @@ describe("an error", function ()
 
 	it("R6: no error for a private message that another session has received", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		phone:hibernate();
 		s.room:whisper("Bob", "Alice", "psst");
 		phone:expire();
@@ -1004,7 +998,7 @@ describe("an error", function ()
 
 	it("R6: an error does not reach a room that the account is no longer in", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		phone:hibernate();
 		s.room:say("Bob", "hi");
 		laptop:lose();
@@ -1015,7 +1009,7 @@ describe("an error", function ()
 
 	it("R6: an error of a session that has left the room does not remove the account", function ()
 		local s, phone = in_room { bounces = true };
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		s.room:say("Bob", "hi");
 		laptop:send(scene.leave "Alice");
 		laptop:send("<message type='error' id='e1' to='room@rooms.example.org/Bob'>"..scene.error("cancel", "service-unavailable").."</message>");

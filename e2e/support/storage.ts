@@ -1,4 +1,4 @@
-// Where servers keep the archives: Prosody's own files, SQLite, or a PostgreSQL that lives as long as the test.
+// Storage of archives: Prosody's own files, SQLite, or a PostgreSQL server that runs as long as the test.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import { encodeStoreName, freePort, type Server } from "./prosody.ts";
 export interface Storage {
     /** Options of the host, as Lua text. */
     readonly config: string;
-    /** The options of mod_storage_sql alone, where it is on a server. */
+    /** The options of mod_storage_sql for a database server. */
     readonly sql?: string;
     /** Makes the module's stores fail, until the returned function is called. */
     fail(server: Pick<Server, "folder" | "domain">): Promise<() => Promise<void>>;
@@ -21,10 +21,10 @@ export type Backend = "internal" | "SQLite" | "PostgreSQL";
 
 const stores = ["archive", "minimix", "minimix_archive", "minimix_numbers", "minimix_parts"];
 
-/** Where Debian has PostgreSQL's programs, which are not in the PATH; undefined if it is not installed. */
+/** The folder of PostgreSQL's programs in Debian, which are not in PATH. Undefined if it is not installed. */
 const postgres = newestIn("/usr/lib/postgresql");
 
-/** The backends installed here. */
+/** The installed backends. */
 export const backends: Backend[] = ["internal", "SQLite", ...(postgres === undefined ? [] : (["PostgreSQL"] as const))];
 
 export async function startStorage(backend: Backend): Promise<Storage> {
@@ -92,7 +92,7 @@ async function lockDatabase({ folder }: Pick<Server, "folder">): Promise<() => P
     }
 }
 
-/** It refuses to run as root; Debian's package comes with a user for it. */
+/** PostgreSQL refuses to run as root. Debian's package creates a user for it. */
 async function startPostgres(programs: string): Promise<Storage> {
     const folder = mkdtempSync(join(tmpdir(), "minimix-postgres-"));
     const user = userIds();

@@ -133,8 +133,8 @@ export function flush(membership: Membership): void {
     const deadline = monotonic() + FLUSH;
     while (catching !== undefined && membership.catchUp === catching && catching.progress.step === "draining") {
         const isLate = monotonic() > deadline;
-        if (isLate && membership.log !== undefined) {
-            writeInSlices(membership.log);
+        if (isLate && membership.part?.log !== undefined) {
+            writeInSlices(membership.part.log);
         }
         if (isLate && catching.buffer[catching.drained]?.seen === false) {
             noteDrop("limit");
@@ -186,9 +186,9 @@ function drainOne(membership: Membership, catching: CatchUp, draining: Draining,
     if (draining.failed && !mustLeave) {
         return;
     }
-    if (draining.failed && membership.log !== undefined) {
+    if (draining.failed && membership.part !== undefined) {
         // It is fetched again.
-        membership.log.gap = true;
+        membership.part.log.gap = true;
     }
     passOver(catching);
 }

@@ -78,7 +78,7 @@ export interface Cursor {
 const LARGEST_CHUNK = 256;
 
 /** Bytes of memory to read of one archive at a time. */
-const READ_WEIGHT = 524288;
+const READ_WEIGHT = 262144;
 
 export function openCursors(archives: Archive[], max: number): Cursor[] {
     const cursors: Cursor[] = [];

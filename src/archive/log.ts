@@ -18,8 +18,8 @@ import { textOf } from "../text";
 import { addMissed } from "./personal";
 
 /** Entries to read at a time in the search for a message of the past, bytes of memory, and seconds to keep them. */
-const WINDOW = 200;
-const WINDOW_SIZE = 524288;
+const WINDOW = 100;
+const WINDOW_SIZE = 131072;
 const WINDOW_KEPT = 60;
 
 /** Seconds that a room's history may spend on this search in a period. Without a limit it could block the server. */
@@ -52,11 +52,11 @@ export function record(membership: Membership, stanza: Stanza): boolean {
         // mod_mam has recorded live messages.
         return past === undefined || addMissed(membership, stanza, past);
     }
-    const log = membership.log;
     const part = membership.part;
-    if (log === undefined || part === undefined) {
+    if (part === undefined) {
         return false;
     }
+    const log = part.log;
     if (log.source !== stanza || isAnothers(log.current, membership)) {
         log.source = stanza;
         log.current = isWorthKeeping(stanza) ? entryFor(log, membership, part, stanza) : undefined;
@@ -167,7 +167,7 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
 
 /** Whether it is known which messages of the past an account has. */
 export function canRecordPast(membership: Membership): boolean {
-    const log = membership.log;
+    const log = membership.part?.log;
     return log === undefined || (rangesOf(membership.username, log.room)[1] && loadTail(log));
 }
 
@@ -177,8 +177,8 @@ function notPlaced(membership: Membership): void {
     if (progress?.step === "querying" || progress?.step === "draining") {
         progress.failed = true;
     }
-    if (membership.log !== undefined) {
-        membership.log.source = undefined;
+    if (membership.part !== undefined) {
+        membership.part.log.source = undefined;
     }
 }
 
@@ -325,6 +325,7 @@ function readWindow(log: RoomLog, from: number): EntryWindow | undefined {
 
 function addToWindow(log: RoomLog, window: EntryWindow, entry: Entry, stanza: Stanza): void {
     const archiveId = entry.privateTo === undefined ? stanzaIdBy(stanza, log.room) : undefined;
+    entry.name = nameOf(log, stanza) ?? false;
     window.entries.push(entry);
     window.size = window.size + string.len(entry.text);
     if (archiveId === undefined) {

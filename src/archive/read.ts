@@ -98,12 +98,12 @@ export function readBack(
     if (options.archive === "mam") {
         return readLater(startReadingRoom(membership, most, since), visit);
     }
-    const log = membership.log;
     const part = membership.part;
     const username = membership.username;
-    if (log === undefined || part === undefined) {
+    if (part === undefined) {
         return undefined;
     }
+    const log = part.log;
     const [ranges, isKnown] = rangesOf(username, membership.room);
     // If earlier messages cannot be read, those in memory are enough for history.
     const isLoaded = loadTail(log) && isKnown;
