@@ -680,11 +680,12 @@ end
 -- failed.
 local state_driver = {}
 do
-local works, readTrial, noteFailure
+local works, reconnect, readTrial, noteFailure, COMMIT_FAILED, engines
 local monotonic = state_clock.monotonic
 local counters = state_counters.counters
 local beginOutage = state_outage.beginOutage
 local isOutage = state_outage.isOutage
+local onRecovery = state_outage.onRecovery
 
 --- Returns the driver.
 function state_driver.handleOf(store)
@@ -701,7 +702,20 @@ end
 
 function works(store)
     local done, value, problem = pcall(readTrial, store)
+    if problem == COMMIT_FAILED then
+        reconnect()
+    end
     return state_driver.isAnswer(done, value, problem)
+end
+
+function reconnect()
+    for _, engine in pairs(engines) do
+        local conn = engine.conn
+        if conn ~= nil then
+            conn:close()
+        end
+        engine.conn = nil
+    end
 end
 
 function readTrial(store)
@@ -767,6 +781,24 @@ function state_driver.writeFailed(store, key, problem)
     store.failedKey = key
     noteFailure(store.name, key, "write", problem)
 end
+
+--- The error of util.sql if a transaction cannot end.
+COMMIT_FAILED = "commit failed"
+engines = module:shared("/*/sql/connections")
+--- The connections in use, by address.
+local connections = {}
+
+--- Refers to the connections in use. Without it, a lost connection is freed before util.sql frees its statements, and
+-- LuaDBI crashes the server when these are freed.
+function state_driver.keepConnections()
+    local inUse = {}
+    for address, engine in pairs(engines) do
+        inUse[address] = engine.conn or connections[address]
+    end
+    connections = inUse
+end
+
+onRecovery(state_driver.keepConnections)
 
 --- Enables failed stores again if they can be read. Returns whether all can.
 function state_driver.reopenStores()
@@ -16189,6 +16221,7 @@ local function every(seconds, task)
 end
 
 every(30, client_iq.expireIqs)
+every(30, state_driver.keepConnections)
 every(600, state_limits.forgetAllowances)
 every(math.min(30, math.max(1, options.detachedAfter)), follow_accounts.showAllDetached)
 every(options.pingAfter, occupancy_watch.checkQuiet)
@@ -16246,6 +16279,7 @@ module.load = function()
     if module.reloading ~= true then
         state_store.load(comeBack)
     end
+    state_driver.keepConnections()
 end
 
 module.save = function()
