@@ -1,7 +1,7 @@
 std = "min"
 max_line_length = false
 
--- The compiled module has to hold to what Lua 5.1 to 5.4 share and to the names Prosody defines.
+-- The compiled module may only use functions common to Lua 5.1 to 5.4, and the names that Prosody defines.
 files["lua-out"] = {
 	read_globals = {
 		prosody = { other_fields = true };
@@ -13,7 +13,7 @@ files["lua-out"] = {
 				"get_option", "get_option_scalar", "get_option_string", "get_option_number", "get_option_boolean",
 				"get_option_array", "get_option_set", "get_option_inherited_set", "get_option_path",
 				"measure", "metric", "hourly", "daily", "weekly", "set_status", "log_status",
-				-- 13.0 only: to be tested for before use
+				-- Only in 13.0. The module tests for it before use.
 				"may", "could", "default_permission", "default_permissions", "on_ready",
 				"get_option_integer", "get_option_period", "get_option_enum",
 				load = { read_only = false }; unload = { read_only = false };
@@ -28,6 +28,6 @@ files["spec"] = { std = "lua54+busted"; read_globals = { prosody = { other_field
 for _, path in ipairs { "spec/support/modules", "spec/support/fixtures", "e2e/support/modules", "demo/modules", "bench/modules" } do
 	files[path] = { std = "lua54"; globals = { "prosody", "module" }; self = false }
 end
--- The virtual clock stands in for the real one, and each server under test is the global `prosody`.
+-- The virtual clock replaces the real one, and each server under test is the global `prosody`.
 files["spec/support/clock.lua"] = { globals = { "os.time", "os.date" } }
 files["spec/support/prosody.lua"] = { globals = { "prosody", "CFG_PLUGINDIR" } }

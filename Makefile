@@ -4,7 +4,7 @@ all: build
 
 build: $(BUNDLE)
 
-# By way of another folder, as a failed build leaves a broken file behind.
+# Compiles into another folder, because a failed build leaves a broken file.
 $(BUNDLE): node_modules/.package-lock.json package.json tsconfig.json tstl.json $(wildcard tools/lua/*.cjs) $(shell find src -name '*.ts')
 	node_modules/.bin/tstl -p tstl.json --outDir .build/lua-out
 	cp .build/lua-out/mod_minimix.lua .build/lua-out/mod_minimix.lua.map lua-out/
@@ -12,7 +12,7 @@ $(BUNDLE): node_modules/.package-lock.json package.json tsconfig.json tstl.json 
 node_modules/.package-lock.json: package.json package-lock.json
 	npm ci --no-audit --no-fund
 
-# Everything there is; ends with one line that sums up.
+# All checks and tests. The last line has the totals.
 test:
 	@command -v node >/dev/null || tools/setup
 	@node tools/test.mjs
@@ -20,60 +20,62 @@ test:
 lint spec:
 	@node tools/test.mjs $@
 
-# make e2e FILES="e2e/smoke.test.ts" runs only these. MINIMIX_READY_TEXT=0 switches off the way by which stanzas are
-# written once for all sessions: all has to be the same without it.
+# make e2e FILES="e2e/smoke.test.ts" runs only these files. MINIMIX_READY_TEXT=0 serialises each stanza for each session,
+# instead of once for all. The results must be the same.
 e2e:
 	@node tools/test.mjs $@ $(FILES)
 
-# Takes the bundle that comes with the repository: whoever runs a server needs no Node.js.
+# Installs the bundle of the repository. A server needs no Node.js.
 install:
 	@test -n "$(PLUGIN_DIR)" || { echo 'usage: make install PLUGIN_DIR=<a folder in plugin_paths of Prosody>' >&2; exit 2; }
 	install -D -m 644 $(BUNDLE) "$(PLUGIN_DIR)/mod_minimix.lua"
 
-# The same as a package for prosodyctl install.
+# A package of the bundle for prosodyctl install.
 rock:
 	@tools/rock
 
-# Random events, a million of them or MINIMIX_EVENTS; `make spec` has some seconds of it. MINIMIX_SEED says where to start;
-# without it, that is somewhere else each time, and is printed. The same holds for soak, missed and scenarios.
+# Random events, a million or MINIMIX_EVENTS. `make spec` runs some seconds of it. MINIMIX_SEED sets the first seed. The
+# default is a new seed each time, which is printed. The same applies to soak, missed and scenarios.
 fuzz:
 	@MINIMIX_EVENTS=$${MINIMIX_EVENTS:-1000000} busted --output=plainTerminal spec/fuzz_spec.lua
 
-# An hour of coming and going, which takes some minutes, or MINIMIX_SOAK seconds of it; `make spec` has a part of it.
+# An hour of joins, leaves and failures in virtual time, or MINIMIX_SOAK seconds. Takes some minutes. `make spec` runs a
+# part of it.
 soak:
 	@MINIMIX_SOAK=$${MINIMIX_SOAK:-3600} busted --output=plainTerminal spec/soak_spec.lua
 
-# Random comings and goings on each storage, 300 stories or MINIMIX_STORIES of them; `make spec` has two of each.
+# Random stories of joins, leaves and failures, to test the archive on each storage: 300 or MINIMIX_STORIES. `make spec`
+# runs two on each storage.
 missed:
 	@MINIMIX_STORIES=$${MINIMIX_STORIES:-300} busted --output=plainTerminal spec/missed_spec.lua
 
-# Generated scenarios, 5,000 steps of each kind or MINIMIX_STEPS; `make e2e` has a few of them. MINIMIX_SEED says where to
-# start.
+# Generated scenarios, 5,000 steps of each kind or MINIMIX_STEPS. `make e2e` runs a few steps. MINIMIX_SEED sets the first
+# seed.
 scenarios:
 	@MINIMIX_STEPS=$${MINIMIX_STEPS:-5000} node --import tsx --test --test-force-exit --test-reporter=spec e2e/scenarios.test.ts
 
-# One story on each version, alone and with the usual modules, on each storage, over c2s, websocket and BOSH.
-# MINIMIX_MATRIX="13.0, mod_minimix alone, SQLite", or a part of such a name, plays only these. Then Prosody's own test
-# scripts, with and without the module.
+# One story on each version, alone and with common modules, on each storage, over c2s, websocket and BOSH. Then Prosody's
+# own test scripts, with and without the module. MINIMIX_MATRIX="13.0, mod_minimix alone, SQLite", or a part of such a name,
+# selects combinations.
 matrix:
 	@MINIMIX_LONG=1 node --import tsx --test --test-force-exit --test-reporter=spec e2e/matrix.test.ts $(if $(MINIMIX_MATRIX),,e2e/scansion.test.ts)
 
-# The same steps with and without the module, in configurations as people run them and with single community modules, on
-# each version; `make e2e` has a short form. MINIMIX_SETUP="newest, minimal", or a part of such a name, plays only these.
+# The same steps with and without the module, in common configurations and with single community modules, on each version.
+# `make e2e` runs a short form. MINIMIX_SETUP="newest, minimal", or a part of such a name, selects configurations.
 setups:
 	@MINIMIX_LONG=1 node --import tsx --test --test-force-exit --test-reporter=spec e2e/setups.test.ts
 
-# ONCE=1 goes through it without waiting for a key.
+# The demo in a terminal. ONCE=1 does not wait for a key.
 demo:
 	@tools/setup
 	@ONCE=$(ONCE) node --import tsx demo/main.ts
 
-# The same on a page in the browser, until Ctrl-C; ONCE=1 ends when the page is there.
+# The demo on a page in the browser, until Ctrl-C. ONCE=1 ends when the page is ready.
 demo-web:
 	@tools/setup
 	@ONCE=$(ONCE) node --import tsx demo/web.ts
 
-# What the module costs and saves, next to plain MUC. BENCH="fork,join" PROSODY=0.12 MINIMIX_LONG=1 MINIMIX_ROUNDS=1:
+# The module's cost, compared with plain MUC. BENCH="fork,join" PROSODY=0.12 MINIMIX_LONG=1 MINIMIX_ROUNDS=1:
 # see bench/main.ts.
 bench: node_modules/.package-lock.json
 	@node --import tsx bench/main.ts

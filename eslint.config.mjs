@@ -1,7 +1,7 @@
 import { defineConfig } from "eslint/config";
 import tseslint from "typescript-eslint";
 
-// TypeScript that compiles to Lua nobody wants to read, or that runs slowly there.
+// TypeScript that compiles to unreadable or slow Lua.
 const unwelcome = [
     ["SwitchStatement", "Write an if chain or look the case up in a LuaMap."],
     ["TryStatement", "Use pcall()."],
@@ -80,7 +80,7 @@ export default defineConfig(
         ...common,
         rules: {
             "@typescript-eslint/consistent-type-imports": "error",
-            // node:test registers suites and tests by calls whose promises it keeps itself.
+            // The promises of suites and tests belong to node:test.
             "@typescript-eslint/no-floating-promises": [
                 "error",
                 {

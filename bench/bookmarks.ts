@@ -1,6 +1,6 @@
-// How the server copes with many accounts whose bookmarks say to join: time until all are in their rooms, CPU time and
-// memory, at the first start after the bookmarks were made and at the next.
-// ACCOUNTS, ROOMS (bookmarked by each account), RATE (minimix_rejoin_rate), PROSODY (version).
+// How the server handles many accounts with autojoin bookmarks. Measures the time until all are in their rooms, CPU
+// time and memory, at the first login and after a restart. ACCOUNTS, ROOMS (bookmarks per account), RATE
+// (minimix_rejoin_rate), PROSODY (version).
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -10,7 +10,7 @@ const accounts = Number(process.env.ACCOUNTS ?? 1000);
 const roomsEach = Number(process.env.ROOMS ?? 20);
 const rate = Number(process.env.RATE ?? 100);
 const version = (process.env.PROSODY as Version | undefined) ?? "13.0";
-/** So that each room has ten of the accounts in it. */
+/** Ten accounts in each room. */
 const rooms = Math.ceil((accounts * roomsEach) / 10);
 
 const users = Array.from({ length: accounts }, (_, index) => `u${index + 1}`);
@@ -19,7 +19,7 @@ const server = await startServer({
     users,
     logLevel: "info",
     hostConfig: `minimix_rejoin_rate = ${rate} probe_arrivals = false pep_service_cache_size = ${process.env.PEP_CACHE ?? 1000}`,
-    // Otherwise mod_muc writes one room to disk for each that it takes up.
+    // Otherwise mod_muc writes each room to disk when it loads it.
     roomConfig: `muc_room_locking = false muc_room_default_persistent = true muc_room_cache_size = ${rooms * 2}`,
 });
 await server.eval(firstAccountsBookmarks());
@@ -35,7 +35,7 @@ report("without the module", 0, 0, await cpu(server), await resident(server), aw
 await server.loadModule("minimix");
 await logIn(server);
 await measure("first login of all");
-// To stop it would take long: mod_muc tells each occupant of each that goes.
+// A clean stop would take long: mod_muc announces each occupant that leaves to each other one.
 await server.kill();
 await server.start();
 await server.loadModule("minimix");
@@ -59,7 +59,7 @@ function firstAccountsBookmarks(): string {
     `;
 }
 
-/** Gives the others bookmarks of the same kind, of other rooms, as that takes mod_pep minutes. */
+/** Writes the bookmarks of the other accounts to storage, because publishing them takes mod_pep minutes. */
 function copyToOthers(data: string): void {
     const node = readFileSync(join(data, "pep", "u1.dat"), "utf8");
     const items = readFileSync(join(data, "pep_urn%3axmpp%3abookmarks%3a1", "u1.list"), "utf8");
@@ -72,7 +72,9 @@ function copyToOthers(data: string): void {
     }
 }
 
-/** What the module sees of a login, for all accounts at once; the rest of a login is not its doing. */
+/**
+ * The events of a login that the module sees, for all accounts at once. The rest of a login is not part of its cost.
+ */
 async function logIn(of: Server): Promise<void> {
     await of.eval(`
         local event = { session = {} };

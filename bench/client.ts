@@ -1,10 +1,10 @@
-// A client with almost no cost of its own: it recognises stanzas by their text, counts the copies of each message of a
-// room, and stores none.
+// A client that costs almost nothing. It recognises stanzas by their text, counts the copies of each message of a room,
+// and stores none.
 import { once } from "node:events";
 import { connect as dial, type Socket } from "node:net";
 
 export interface ConnectOptions {
-    /** Uses stream management (XEP-0198) and answers what the server asks. */
+    /** Uses stream management (XEP-0198) and answers the server's requests for acknowledgements. */
     smacks?: boolean;
 }
 
@@ -80,7 +80,7 @@ export class LightClient {
         return answer;
     }
 
-    /** Resolves when everything that was sent to this client before has arrived. */
+    /** Resolves when this client has received everything that was sent to it before. */
     async sync(): Promise<void> {
         await this.ask("<iq type='get' id='sync'><ping xmlns='urn:xmpp:ping'/></iq>", "<iq");
     }
@@ -165,7 +165,7 @@ export class LightClient {
     }
 }
 
-/** A line of text as a client sends it to a room. */
+/** Sends a message with this body to a room. */
 export function groupchat(room: string, number: number): string {
     const id = `5f0d1c2e-8a37-4b57-9c1e-${String(number).padStart(12, "0")}`;
     return (

@@ -1,7 +1,7 @@
-// Runs the module and plain MUC side by side, on the same work, and prints what each costs the server.
-// BENCH=fork,join runs only these cases; PROSODY=0.12 chooses the version; MINIMIX_LONG=1 measures more rounds,
-// larger rooms and more accounts; MINIMIX_ROUNDS=1 says how many. MINIMIX_ACCOUNTS=2000 is a large server for BENCH=scale,
-// which takes an hour.
+// Runs the module and plain MUC side by side, with the same work, and prints the cost for the server. BENCH=fork,join
+// runs only these cases. PROSODY=0.12 selects the version. MINIMIX_LONG=1 measures more rounds, larger rooms and more
+// accounts. MINIMIX_ROUNDS=1 sets the number of rounds. MINIMIX_ACCOUNTS=2000 is a large server for BENCH=scale, which
+// takes an hour.
 import { type Version, versions } from "../e2e/support/prosody.ts";
 import { detached, memory } from "./cases/account.ts";
 import { federation } from "./cases/federation.ts";
@@ -58,5 +58,5 @@ for (const name of chosenCases()) {
 console.log(`\nProsody ${run.version}, medians of ${run.rounds} rounds\n\n${format(rows)}\n`);
 const over = rows.filter(isOver);
 console.log(over.length === 0 ? "All is within its target." : `Over the target: ${over.length}`);
-// With the process end its servers and, unless something went wrong, their files.
+// The servers end with this process. Their files are deleted, except after a failure.
 process.exit();

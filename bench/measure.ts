@@ -1,4 +1,4 @@
-// The cost of a task for a server: CPU time of its process, and memory. The speed of the clients has no influence.
+// The cost of a task for a server: CPU time of its process, and memory. The clients' own cost is not included.
 import type { Server } from "../e2e/support/prosody.ts";
 
 /** Returns the CPU time of a server for a task, in microseconds. */

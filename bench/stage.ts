@@ -6,7 +6,7 @@ import { connect, type ConnectOptions, groupchat, type LightClient } from "./cli
 export interface Stage {
     server: Server;
     room: string;
-    /** Those who get what is said in the room; the first one speaks. */
+    /** The clients that receive the room's messages. The first one sends. */
     clients: LightClient[];
     said: number;
 }
@@ -16,7 +16,7 @@ export interface StageOptions {
     minimix: boolean;
     /** Accounts u1, u2 and so on. */
     accounts: number;
-    /** In place of what a stream needs at the least. */
+    /** Replaces the minimum of modules for a stream. */
     modules?: string[];
     roomModules?: string[];
     /** As Lua text, for the host and for the rooms. */
@@ -38,7 +38,7 @@ export async function openStage(options: StageOptions): Promise<Stage> {
         logLevel: "info",
         pluginPaths: [fileURLToPath(new URL("modules", import.meta.url))],
         roomModules: options.roomModules ?? [],
-        // Nobody asks what has arrived, and to write it down takes time.
+        // No test reads the received stanzas, and recording them would take time.
         hostConfig: `probe_arrivals = false\n${hostConfig}`,
         roomConfig: `muc_room_locking = false\n${roomConfig}`,
         ...(options.domain !== undefined && { domain: options.domain }),
@@ -48,8 +48,8 @@ export async function openStage(options: StageOptions): Promise<Stage> {
 }
 
 /**
- * Checks what was heard, and ends the server, which must not have logged an error. It is killed, as a thousand clients
- * that go one after the other make a million presences in plain MUC.
+ * Checks the received messages, and ends the server, which must not have logged an error. It is killed, because in
+ * plain MUC the leaves of a thousand clients cause a million presences.
  */
 export async function closeStage(stage: Stage): Promise<void> {
     await check(stage);
@@ -61,7 +61,7 @@ export function username(index: number): string {
     return `u${index + 1}`;
 }
 
-/** Lets one more session of each account join, or that of the accounts from one number to another. */
+/** Joins one more session of each account, or of the accounts from one number to another. */
 export async function joinAll(
     stage: Stage,
     resource: string,
@@ -75,13 +75,13 @@ export async function joinAll(
     }
 }
 
-/** From now on the client is to get what is said. */
+/** From now on the client must receive the messages. */
 export function listen(stage: Stage, client: LightClient): void {
     client.heard = stage.said;
     stage.clients.push(client);
 }
 
-/** Says something so many times, each time when everybody has heard what was said before. */
+/** Sends a number of messages, each after all clients have received the one before. */
 export async function talk(stage: Stage, times: number): Promise<void> {
     for (let count = 0; count < times; count++) {
         await say(stage);
@@ -110,7 +110,7 @@ async function say(stage: Stage): Promise<void> {
     });
 }
 
-/** Everybody has heard everything, once and in order. */
+/** Checks that all clients have received all messages, once and in order. */
 export async function check({ clients, said }: Stage): Promise<void> {
     await Promise.all(clients.map((client) => client.sync()));
     for (const { jid, heard, faults } of clients) {

@@ -4,16 +4,16 @@ import { median } from "./measure.ts";
 export interface Row {
     label: string;
     unit: string;
-    /** What the module is compared with, plain MUC unless the label says otherwise. */
+    /** The reference of the comparison. It is plain MUC unless the label names another one. */
     plain: number;
     module: number;
     ratio: number;
-    /** The most that the ratio may be, or the figure itself where the target is one. */
+    /** The highest accepted ratio, or the highest figure if the target is one. */
     target: number | undefined;
     absolute: boolean;
 }
 
-/** From figures of the same rounds: medians, and the median of the rounds' ratios. */
+/** Returns the medians of figures from the same rounds, and the median of the rounds' ratios. */
 export function compare(label: string, unit: string, plain: number[], module: number[], target?: number): Row {
     const ratios = module.map((value, round) => value / (plain[round] ?? Number.NaN));
     return {
@@ -27,7 +27,7 @@ export function compare(label: string, unit: string, plain: number[], module: nu
     };
 }
 
-/** A figure that plain MUC has no counterpart of. */
+/** A figure without a counterpart in plain MUC. */
 export function figureOf(label: string, unit: string, value: number, target?: number): Row {
     return { label, unit, plain: 0, module: value, ratio: 0, target, absolute: true };
 }
@@ -60,7 +60,7 @@ function figure(value: number): string {
     return value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
 }
 
-/** Words to the left, figures to the right. */
+/** Text is aligned left, figures right. */
 function rowText(row: readonly string[], widths: readonly number[]): string {
     const columns = row.map((text, column) => {
         const width = widths[column] ?? 0;

@@ -118,7 +118,7 @@ function withoutDomain(jid: string): string {
     return jid.replace(/@[^/]*/, "");
 }
 
-/** Returns undefined for what no user notices, such as an empty subject. */
+/** Returns undefined for stanzas that no user notices, such as an empty subject. */
 function inWords(stanza: Element): string | undefined {
     const nick = stanza.attrs.from?.split("/")[1] ?? "";
     if (stanza.name === "presence") {

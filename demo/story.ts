@@ -1,4 +1,4 @@
-// The story, told as what is done and what there must be to see of it in a plain room and in one with the module.
+// The story: actions, and their visible results in a plain room and in a room with the module.
 import { isDeepStrictEqual } from "node:util";
 import * as page from "./page.ts";
 import * as stage from "./stage.ts";
@@ -8,11 +8,11 @@ interface Step {
     title: string;
     act: (stage: Stage) => Promise<void>;
     rows: Row[];
-    /** What the rows prove. */
+    /** The claim that the rows prove. */
     lesson: string;
 }
 
-/** What to look at, and what must be seen there without and with the module. */
+/** The place to look at, and the expected result without and with the module. */
 type Row = [what: keyof typeof looks, plain: string[], minimix: string[]];
 
 const looks = {
@@ -105,7 +105,7 @@ function alike(what: Row[0], ...seen: string[]): Row {
     return [what, seen, seen];
 }
 
-/** Plays the story on both stages; throws when it goes another way than told here. */
+/** Plays the story on both stages. Throws if a result differs from the expected one. */
 export async function play(plain: Stage, minimix: Stage): Promise<void> {
     page.columns("plain room", "with mod_minimix");
     for (const [index, step] of steps.entries()) {
@@ -133,7 +133,7 @@ async function playStep({ act, rows }: Step, plain: Stage, minimix: Stage): Prom
     }
 }
 
-/** How much of the past a room hands out is its own choice. */
+/** A room may send any number of messages as history. */
 function withoutHistory(seen: string[]): string[] {
     return seen.filter((line) => !line.endsWith("(earlier)"));
 }

@@ -1,5 +1,5 @@
-// The demo in a browser: two clients of Alice and one of Bob on a page, with the state of the server beside them.
-// PROSODY=13.0 chooses the version of the server; ONCE=1 ends when the page is there.
+// The demo in a browser: two clients of Alice and one of Bob on a page, with the state of the server. PROSODY=13.0
+// selects the version of the server. ONCE=1 ends when the page is ready.
 import { once } from "node:events";
 import * as page from "./page.ts";
 import { chosenVersion } from "./version.ts";

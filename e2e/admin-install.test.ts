@@ -1,4 +1,5 @@
-// O1: each command of the README's chapters on installing, on Prosody as distributed, with the configuration given there.
+// O1: every command of the README's chapters on installation, on Prosody as distributed, with the configuration shown
+// there.
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +12,7 @@ const chapter = chapters("Install", "Check that it works");
 const [configuration = ""] = blocksOf(chapter, "lua");
 const commands = commandsOf(chapter);
 
-test("the README's options are those that there are", () => {
+test("O1: the README lists exactly the module's options", () => {
     const source = read("src/options.ts");
     const names = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map(([, name]) => name).sort();
     const inSource = new Set(names(source, /"(minimix_\w+)"/g));
@@ -21,7 +22,7 @@ test("the README's options are those that there are", () => {
     assert.deepEqual(names(read("README.md"), /^\| `(minimix_\w+)` \|/gm), [...inSource]);
 });
 
-test("the README, the package and the sources are of one version", () => {
+test("the README, the package and the sources have the same version", () => {
     const { version } = JSON.parse(read("package.json")) as { version: string };
     const rockspecs = readdirSync(repository).filter((name) => name.endsWith(".rockspec"));
     assert.deepEqual(rockspecs, [`mod_minimix-${version}-1.rockspec`]);
@@ -57,7 +58,7 @@ for (const installation of tools.versions.filter(({ installed }) => installed)) 
             });
         }
 
-        test("from a server of packages", async () => {
+        test("O1: from a package server", async () => {
             stock = new Stock(installation, configuration);
             await stock.run("make rock");
             await stock.run("luarocks-admin --lua-version=5.4 make-manifest .build/rocks");
@@ -67,7 +68,7 @@ for (const installation of tools.versions.filter(({ installed }) => installed)) 
             stock.remove();
         });
 
-        test("and prosodyctl finds nothing wrong", async () => {
+        test("O1: prosodyctl check finds no problem", async () => {
             stock = new Stock(installation, configuration);
             for (const command of commands.filter((line) => /^make install|^prosodyctl check/.test(line))) {
                 const output = await stock.run(command);
@@ -76,7 +77,7 @@ for (const installation of tools.versions.filter(({ installed }) => installed)) 
             stock.remove();
         });
 
-        test("no command is left out", () => {
+        test("each command is run", () => {
             const tried = [...ways.map(([, pattern]) => pattern), /^prosodyctl check config$/];
             const others = commands.filter((line) => !tried.some((pattern) => pattern.test(line)));
             assert.deepEqual(others, []);

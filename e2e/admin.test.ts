@@ -57,7 +57,7 @@ for (const version of versions) {
             return Object.fromEntries(changes.filter(([, by]) => by !== 0));
         }
 
-        test("all of them are there from the start", async () => {
+        test("O2: all of them exist from the start", async () => {
             const names = [...(await scrape()).keys()].sort();
             assert.deepEqual(names, [
                 "accounts",
@@ -75,7 +75,7 @@ for (const version of versions) {
             ]);
         });
 
-        test("the dashboard for Grafana asks for those and no other", async () => {
+        test("O2: the dashboard for Grafana uses exactly these", async () => {
             const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
             const there = new Set(
                 [...text.matchAll(/^# TYPE (prosody_mod_minimix__\w+) (\w+)$/gm)].map(([, name = "", type]) =>
@@ -90,7 +90,7 @@ for (const version of versions) {
             assert.deepEqual(new Set(asked.flat()), there);
         });
 
-        test("they show what happened", async () => {
+        test("O2: they count joins, copies, drops and rejoins", async () => {
             const room = await house.bobsRoom("counted");
             const { phone, laptop, bob } = house;
             const start = await scrape();
@@ -132,14 +132,14 @@ for (const version of versions) {
             });
         });
 
-        test("IQs that are not answered, and those that are too many", async () => {
+        test("O2, C3: they count pending IQs and IQs over the limit", async () => {
             const room = await house.roomWithBoth("asked");
             const start = await scrape();
             const query = () => xml("query", { xmlns: nsVersion });
             await house.hold();
             const first = house.phone.iq("get", `${room}/Bob`, query()).catch(() => undefined);
             await assert.rejects(house.phone.iq("get", `${room}/Bob`, query()), { condition: "resource-constraint" });
-            // The refusal is the one copy.
+            // The refusal is the only copy.
             assert.deepEqual(growth(start, await scrape()), {
                 pending_iqs: 1,
                 copies_out: 1,
@@ -150,7 +150,7 @@ for (const version of versions) {
             assert.equal((await scrape()).get("pending_iqs"), 0);
         });
 
-        test("a reload goes on from them", async () => {
+        test("O2: they continue over a reload", async () => {
             const room = await house.roomWithBoth("reloaded");
             const start = await scrape();
             await house.server.reloadModule("minimix");
@@ -190,7 +190,7 @@ for (const version of versions) {
         }
 
         describe("the shell", () => {
-            test("lists the rooms of an account, and the accounts in a room", async () => {
+            test("O2: lists the rooms of an account, and the accounts in a room", async () => {
                 const room = await house.roomWithBoth("listed");
                 const rooms = await shell('minimix:rooms("Alice@A.lab")');
                 assert.match(
@@ -205,7 +205,7 @@ for (const version of versions) {
                 assert.match(await shell('minimix:rooms("nobody@a.lab")'), /OK: 0 rooms/);
             });
 
-            test("takes an account out of a room", async () => {
+            test("O2: makes an account leave a room", async () => {
                 const room = await house.roomWithBoth("left");
                 assert.match(await shell(`minimix:leave("alice@a.lab", "${room}")`), /OK: alice@a.lab has left/);
                 assert.equal(await isIn(room, "Alice"), false);
@@ -215,7 +215,7 @@ for (const version of versions) {
                 assert.match(await shell(`minimix:leave("alice@a.lab", "${room}")`), /Error: alice@a.lab is not in/);
             });
 
-            test("makes an account rejoin without a visible change for its sessions", async () => {
+            test("O2: makes an account rejoin without a visible change for its sessions", async () => {
                 const room = await house.roomWithBoth("anew");
                 assert.match(await shell(`minimix:rejoin("alice@a.lab", "${room}")`), /OK: alice@a.lab is rejoining/);
                 await phone.expectNone({ room });
@@ -225,14 +225,14 @@ for (const version of versions) {
                 assert.match(await shell(`minimix:rejoin("carol@a.lab", "${room}")`), /Error: carol@a.lab is not in/);
             });
 
-            test("gives totals", async () => {
+            test("O2: prints totals", async () => {
                 const output = await shell("minimix:stats()");
                 assert.match(output, /a\.lab/);
                 assert.match(output, /attached sessions: \d+/);
                 assert.match(output, /OK: 1 hosts/);
             });
 
-            test("explains invalid arguments", async () => {
+            test("O2: explains invalid arguments", async () => {
                 const cases: [string, RegExp][] = [
                     ["minimix:rooms()", /Error: nil is not the JID of an account/],
                     ['minimix:rooms("a.lab")', /Error: "a.lab" is not the JID of an account/],
@@ -247,13 +247,13 @@ for (const version of versions) {
                 }
             });
 
-            test("has help", { skip: version === "0.12" && "0.12's help is fixed" }, async () => {
+            test("O2: has help texts", { skip: version === "0.12" && "0.12's help is fixed" }, async () => {
                 const help = await shell("help minimix");
                 assert.match(help, /minimix rooms <jid>/);
                 assert.match(help, /minimix stats/);
             });
 
-            test("knows nothing of the module once it is unloaded", async () => {
+            test("O2: has no command of the module after an unload", async () => {
                 await house.server.unloadModule("minimix");
                 assert.match(await shell("minimix:stats()"), /attempt to index a nil value|couldn't understand/);
                 await house.server.loadModule("minimix");
@@ -311,7 +311,7 @@ for (const version of versions) {
             };
         }
 
-        /** Requests the form and sends it filled in, as a client's dialog does. */
+        /** Requests the form and submits it filled in, as a client's dialog does. */
         async function fill(client: Client, name: string, fields: Record<string, string>): Promise<Answer> {
             const { status, sessionid } = await run(client, name);
             assert.equal(status, "executing");
@@ -328,19 +328,19 @@ for (const version of versions) {
             const forUsers = ["leave-my-room", "my-nick", "my-notify", "my-rooms"];
             const forAdmins = ["accounts", "leave", "rejoin", "rooms", "totals"];
 
-            test("are offered to the users that may run them", async () => {
+            test("O2: are offered to the users that may run them", async () => {
                 assert.deepEqual(await offered(phone), forUsers);
                 assert.deepEqual(await offered(bob), [...forAdmins, ...forUsers].sort());
             });
 
-            test("of an admin are refused to others", async () => {
+            test("O2: of an admin are refused to others", async () => {
                 for (const name of forAdmins) {
                     await assert.rejects(run(phone, name), { condition: "forbidden" }, name);
                     await assert.rejects(run(phone, name, { account: "bob@a.lab" }), { condition: "forbidden" }, name);
                 }
             });
 
-            test("of an admin list rooms and accounts, and give totals", async () => {
+            test("O2: of an admin list rooms and accounts, and show totals", async () => {
                 const room = await house.roomWithBoth("commanded");
                 const rooms = await fill(bob, "rooms", { account: "alice@a.lab" });
                 assert(rooms.lines.some((line) => line.startsWith(`${room}: joined as Alice`)));
@@ -353,7 +353,7 @@ for (const version of versions) {
                 assert((await run(bob, "totals")).lines.some((line) => /^- lost: \d+$/.test(line)));
             });
 
-            test("of an admin make an account leave or rejoin", async () => {
+            test("O2: of an admin make an account leave or rejoin", async () => {
                 const room = await house.roomWithBoth("moved");
                 const both = { account: "alice@a.lab", room };
                 assert.deepEqual((await fill(bob, "rejoin", both)).info, [`alice@a.lab is rejoining ${room}`]);
@@ -364,7 +364,7 @@ for (const version of versions) {
                 assert.deepEqual((await fill(bob, "leave", both)).errors, [`alice@a.lab is not in ${room}`]);
             });
 
-            test("of a user are about the user's own rooms", async () => {
+            test("O2: of a user apply to the user's own rooms", async () => {
                 const room = await house.roomWithBoth("own");
                 assert.deepEqual((await run(carol, "my-rooms")).info, ["You are not in any group chat"]);
                 assert.deepEqual((await run(carol, "leave-my-room")).info, ["You are not in any group chat"]);
@@ -378,7 +378,7 @@ for (const version of versions) {
                 await laptop.expect({ type: "unavailable", from: `${room}/Alice`, status: "110" });
             });
 
-            test("change a user's nick, or say that the room will not", async () => {
+            test("O2: change a user's nick, or report the room's refusal", async () => {
                 const room = await house.roomWithBoth("named");
                 const changed = await fill(phone, "my-nick", { room, nick: "Alicia" });
                 assert.deepEqual(changed.info, [`The nick in ${room} is Alicia`]);
@@ -390,7 +390,7 @@ for (const version of versions) {
                 assert.equal(await isIn(room, "Alicia"), true);
             });
 
-            test("store the notification setting of a room in the user's bookmark", async () => {
+            test("O2: store the notification setting of a room in the user's bookmark", async () => {
                 const room = await house.roomWithBoth("quiet");
                 assert((await run(phone, "my-notify")).options.includes(room));
                 const missing = await fill(phone, "my-notify", { room, setting: "never" });
@@ -418,7 +418,7 @@ for (const version of versions) {
                 }
             });
 
-            test("explain invalid fields of a form, and can be cancelled", async () => {
+            test("O2: explain invalid fields of a form, and can be cancelled", async () => {
                 const room = await house.roomWithBoth("wrong");
                 const wrong: [Client, string, Record<string, string>, RegExp][] = [
                     [bob, "rooms", {}, /^Account: Required value missing$/],
@@ -447,7 +447,7 @@ for (const version of versions) {
                 assert.equal(await isIn(room, "Alice"), true);
             });
 
-            test("work in a room with 1,000 occupants", async () => {
+            test("O2: work in a room with 1,000 occupants", async () => {
                 const room = await house.roomWithBoth("crowded");
                 await house.server.eval(`
                     local st = require "util.stanza";
@@ -469,7 +469,7 @@ for (const version of versions) {
                 ]);
             });
 
-            test("are gone with the module", async () => {
+            test("O2: end when the module is unloaded", async () => {
                 await house.server.unloadModule("minimix");
                 assert.deepEqual(await offered(bob), []);
                 await house.server.loadModule("minimix");
@@ -477,7 +477,7 @@ for (const version of versions) {
             });
         });
 
-        test("an account shows that the module is there", async () => {
+        test("O2: an account announces the module in service discovery", async () => {
             const info = await phone.iq("get", "alice@a.lab", xml("query", { xmlns: nsInfo }));
             const features = (info?.getChildren("feature") ?? []).map(({ attrs }) => String(attrs.var));
             assert(features.includes(nsMinimix));

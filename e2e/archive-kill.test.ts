@@ -59,7 +59,7 @@ for (const [i, version] of versions.entries()) {
     });
 }
 
-/** Sends one number after the other for a while, and records which numbers the listener received, and when. */
+/** Sends numbers one after the other for a while. Records the numbers that the listener received, and the times. */
 async function talk(speaker: Client, listener: Client, room: string, heard: Heard[], end: number): Promise<void> {
     for (let number = heard.length + 1; Date.now() < end; number++) {
         const body = String(number);

@@ -8,7 +8,7 @@ import { backends, startStorage } from "./support/storage.ts";
 
 for (const { version, lib } of installations.filter(({ version }) => versions.some((one) => one === version))) {
     test(
-        `Prosody ${version}: H1: accounts that come and go, on PostgreSQL`,
+        `Prosody ${version}: H1: accounts that join and leave read exactly their messages, on PostgreSQL`,
         {
             skip: !backends.includes("PostgreSQL"),
         },

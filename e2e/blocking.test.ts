@@ -42,7 +42,7 @@ for (const { name, ...setting } of settings) {
         }
 
         for (const what of ["a room", "its service"]) {
-            test(`the account leaves ${what} that is blocked, and its sessions are told`, async () => {
+            test(`L2: the account leaves ${what} that is blocked, and its sessions are told`, async () => {
                 const room = await house.roomWithBoth(`leaves-${what.length}`);
                 const blocked = what === "a room" ? room : house.server.rooms;
                 await edit("block", blocked);
@@ -71,7 +71,7 @@ for (const { name, ...setting } of settings) {
             });
         }
 
-        test("messages of a blocked occupant are dropped, and the account stays", async () => {
+        test("R6: messages of a blocked occupant are dropped, and the account stays", async () => {
             const room = await house.roomWithBoth("occupant");
             const carol = await house.connect("carol/desk");
             await join(carol, room, "Carol");

@@ -91,7 +91,7 @@ atOnce("bookmarks", settings, ({ name, ...setting }) => {
             await laptop.expectNone({ room });
         });
 
-        test("P5, J2: a client that joins attaches to what the server joined", async () => {
+        test("P5, J2: a client that joins is attached to a room that the server has joined", async () => {
             const room = await bookmarked("attach");
             const seen = await join(laptop, room, "Alice");
             assert.deepEqual(
@@ -105,14 +105,14 @@ atOnce("bookmarks", settings, ({ name, ...setting }) => {
             await bob.expect({ from: `${room}/Alice`, body: "I was here all the time" });
         });
 
-        test("P5: a bookmark of XEP-0048 does the same", async () => {
+        test("P5: a bookmark of XEP-0048 has the same effect", async () => {
             const room = await house.bobsRoom("legacy");
             await storeLegacyBookmarks(carol, { [room]: { autojoin: true, nick: "Carol" } });
             await isIn(room, "Carol");
             assert.deepEqual(await house.sessionsOf(room, "Carol"), [house.occupantJid(carol)]);
         });
 
-        test("P5: a bookmark without autojoin is only noted, until it is switched on", async () => {
+        test("P5: a bookmark without autojoin has no effect until autojoin is turned on", async () => {
             const room = await house.bobsRoom("later");
             await publishBookmark(phone, room, { nick: "Alice" });
             await setTimeout(200);
@@ -121,7 +121,7 @@ atOnce("bookmarks", settings, ({ name, ...setting }) => {
             await isIn(room, "Alice");
         });
 
-        test("P5: the password comes from the bookmark, and a new one is tried", async () => {
+        test("P5: the bookmark's password is used, and a changed one is tried", async () => {
             const room = await house.bobsRoom("password", { passwordprotectedroom: "1", roomsecret: "tea" });
             const bookmark = { autojoin: true, nick: "Alice" };
             await publishBookmark(phone, room, { ...bookmark, password: "coffee" });
@@ -132,7 +132,7 @@ atOnce("bookmarks", settings, ({ name, ...setting }) => {
             await join(laptop, room, "Alice");
         });
 
-        test("P5: another nick in the bookmark is the account's new nick", async () => {
+        test("P5: a changed nick in the bookmark changes the account's nick", async () => {
             const room = await bookmarked("nick");
             await join(phone, room, "Alice");
             await join(laptop, room, "Alice");
@@ -180,7 +180,7 @@ atOnce("bookmarks", settings, ({ name, ...setting }) => {
             assert.equal((await readBookmarks(phone)).get(room)?.attrs.autojoin, "true");
         });
 
-        test("L6: a deleted account is nowhere", async () => {
+        test("L6: a deleted account is in no room", async () => {
             const room = await house.bobsRoom("deleted");
             house.server.register("dave");
             const dave = await house.connect("dave/phone");
@@ -267,7 +267,7 @@ atOnce("bookmarks and starts", versions, (version) => {
     describe(`Prosody ${version}: bookmarks and starts`, inTurn, () => {
         const roomForm = { persistentroom: "1" };
 
-        test("P1, P5: the account is back after a restart and after a kill, and follows what the user did last", async () => {
+        test("P1, P5: the account rejoins after a restart and after SIGKILL, and follows the user's last change", async () => {
             const server = await startServer({ version, minimix: true, users: ["alice", "bob"] });
             let alice = await connect(server, "alice/phone");
             const bob = await connect(server, "bob/desk");
@@ -290,7 +290,7 @@ atOnce("bookmarks and starts", versions, (version) => {
             await server.stop();
         });
 
-        test("P5: bookmarks made before the module came are followed at the next login", async () => {
+        test("P5: bookmarks from before the module was installed are followed at the next login", async () => {
             const server = await startServer({ version, users: ["alice", "bob"] });
             let alice = await connect(server, "alice/phone");
             const bob = await connect(server, "bob/desk");
@@ -353,7 +353,7 @@ atOnce("bookmarks and starts", versions, (version) => {
             });
         }
 
-        test("P5: joining can be left to clients", async () => {
+        test("P5: no bookmark is joined with minimix_autojoin = false", async () => {
             const hostConfig = "minimix_autojoin = false";
             const server = await startServer({ version, minimix: true, users: ["alice", "bob"], hostConfig });
             const alice = await connect(server, "alice/phone");
@@ -369,7 +369,7 @@ atOnce("bookmarks and starts", versions, (version) => {
             await server.stop();
         });
 
-        test("P5: bookmarks are written where that is switched on", async () => {
+        test("P5: bookmarks are written with minimix_bookmark_write", async () => {
             const hostConfig = "minimix_bookmark_write = true";
             const server = await startServer({ version, minimix: true, users: ["alice", "bob"], hostConfig });
             const alice = await connect(server, "alice/phone");
@@ -405,9 +405,9 @@ atOnce("bookmarks and starts", versions, (version) => {
 });
 
 // Runs in parallel, because the long form takes a minute.
-describe("devices that disagree over the nick", { concurrency: true }, () => {
+describe("two devices that each restore their own nick", { concurrency: true }, () => {
     for (const version of versions) {
-        test(`P5: do not drive the account round in circles, Prosody ${version}`, async () => {
+        test(`P5: cause no endless loop of nick changes, Prosody ${version}`, async () => {
             const seconds = process.env.MINIMIX_LONG === undefined ? 5 : 60;
             const house = await openHouse({ version });
             const { bob, phone, laptop } = house;

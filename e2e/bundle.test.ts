@@ -1,4 +1,4 @@
-// The compiled module as people read it, and the plugin of the compiler that writes it so.
+// The compiled module as readers see it, and the compiler plugin that writes it.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import * as tstl from "typescript-to-lua";
 const repository = fileURLToPath(new URL("..", import.meta.url));
 const lines = readFileSync(join(repository, "lua-out/mod_minimix.lua"), "utf8").split("\n");
 
-/** Compiles a program as the module is compiled, and returns the code of each file. */
+/** Compiles a program in the same way as the module. Returns the code of each file. */
 function compile(files: Record<string, string>): string {
     const { diagnostics, transpiledFiles } = tstl.transpileVirtualProject(files, {
         luaTarget: tstl.LuaTarget.Universal,
@@ -31,7 +31,7 @@ function compile(files: Record<string, string>): string {
     return transpiledFiles.map(({ lua }) => lua ?? "").join("");
 }
 
-/** The block of a source file in the compiled program. */
+/** Returns the block of a source file in the compiled program. */
 function blockOf(name: string, program: string): string {
     const [, block = ""] = program.split(`\n-- src/${name}.ts\n`);
     return block.replace(/\n-- src\/[^]*/, "");
@@ -46,7 +46,7 @@ test("the compiled module begins with a header and plain Lua", () => {
     assert.doesNotMatch(start, /____|function\(\.\.\.\)/);
 });
 
-test("the compiled module has no names of the compiler's", () => {
+test("the compiled module has no names of the compiler", () => {
     assert.deepEqual(
         lines.filter((line) => line.includes("____")),
         [],
@@ -77,7 +77,8 @@ test("tools/traceback.mjs names the TypeScript line of each function", () => {
 
 test("a file becomes a block with a table of its exports, after the files that it imports", () => {
     const program = compile({
-        "main.ts": `import { say } from "./keep/voice"; import * as keep from "./keep/voice"; say(keep.WORD);`,
+        "main.ts": `import { say } from "./keep/voice"; import "./greet"; say("bye");`,
+        "greet.ts": `import { say } from "./keep/voice"; import * as keep from "./keep/voice"; say(keep.WORD);`,
         "keep/voice.ts": `export const WORD = "hello"; export function say(this: void, text: string): void { say(text); }`,
     });
     assert.equal(
@@ -93,7 +94,7 @@ end
 `,
     );
     assert.equal(
-        blockOf("main", program),
+        blockOf("greet", program),
         `do
 local say = keep_voice.say
 local keep = keep_voice
@@ -101,6 +102,8 @@ say(keep.WORD)
 end
 `,
     );
+    // The last block comes after the tables of all files. Lua allows 200 local variables.
+    assert.equal(blockOf("main", program), 'do\nkeep_voice.say("bye")\nend\n');
 });
 
 test("files that import values from each other are refused", () => {

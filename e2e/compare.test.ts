@@ -56,7 +56,7 @@ for (const version of versions) {
             assert.match(differences[0] ?? "", /^alice\/phone \+ <message .*double this/);
         });
 
-        test("a stanza that the test adjusts is no difference", async () => {
+        test("a stanza that the test adjusts is not a difference", async () => {
             const differences = await compare(server, tampering, conversation("lose this for laptop"), {
                 adjust: (stanza) => (stanza.getChildText("body")?.startsWith("lose") ? undefined : stanza),
             });

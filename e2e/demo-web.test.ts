@@ -10,7 +10,7 @@ import { openSite, type Site } from "../demo/web/site.ts";
 import { versions } from "./support/prosody.ts";
 
 const main = fileURLToPath(new URL("../demo/web.ts", import.meta.url));
-/** A screenshot to look at. The README has a copy of it. */
+/** A screenshot for the README. */
 const screenshot = fileURLToPath(new URL("../.build/demo-web.png", import.meta.url));
 const executablePath = "/usr/bin/chromium";
 const skip = !existsSync(executablePath) && `not tested in a browser: there is no ${executablePath}`;
@@ -27,7 +27,7 @@ const switches = [
     "--no-sandbox",
 ];
 
-test("make demo-web comes up and ends", async () => {
+test("make demo-web starts and ends", async () => {
     const env = { ...process.env, NO_COLOR: "1", ONCE: "1" };
     const demo = spawn(process.execPath, ["--import", "tsx", main], { env, stdio: ["ignore", "pipe", "inherit"] });
     const output: string[] = [];
@@ -88,7 +88,7 @@ describe("the demo's page", { skip }, () => {
         await page.locator(`#sessions tr.${state}`, { hasText: `/${name}` }).waitFor();
     }
 
-    test("one copy comes in, and both of Alice's devices show it", async () => {
+    test("R1: one copy arrives, and both of Alice's devices show it", async () => {
         await is("in", "phone");
         await is("in", "laptop");
         await device("desk").locator("textarea.chat-textarea").waitFor();
@@ -98,7 +98,7 @@ describe("the demo's page", { skip }, () => {
         assert.equal(await copiesOf("Tea is ready"), "1 in → 2 out");
     });
 
-    test("a device that is switched off misses nothing, and the room sees nothing of it", async () => {
+    test("L1, H2: a device that was off gets all messages, and the room does not see it leave", async () => {
         await page.locator("#phone button").click();
         await is("out", "phone");
         await bobSays("With milk?");
@@ -122,7 +122,7 @@ describe("the demo's page", { skip }, () => {
         await is("in", "phone");
     });
 
-    test("nothing is fetched from elsewhere, and nothing fails", async () => {
+    test("the page fetches nothing from other servers, and has no errors", async () => {
         await page.screenshot({ path: screenshot });
         assert.deepEqual(problems, []);
         site.server.checkLog();

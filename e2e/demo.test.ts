@@ -47,7 +47,7 @@ for (const version of versions) {
             return readdirSync(folder).filter((name) => name.startsWith("minimix-"));
         }
 
-        test("tells the story", async () => {
+        test("plays the story with the expected results", async () => {
             const lines = await run({ ONCE: "1" });
             assert(lines.every((line) => line.length <= 100));
             assert(lines[0]?.includes(`Prosody ${releaseOf(version)}`), lines[0]);
@@ -59,7 +59,7 @@ for (const version of versions) {
             assert.deepEqual(leftovers(), []);
         });
 
-        test("lets the reader in, until interrupted", async () => {
+        test("accepts the reader's client until it is interrupted", async () => {
             const lines = await run({ ONCE: "" }, /Ctrl-C/);
             assert.match(lines.join("\n"), / 127\.0\.0\.1, port \d+;[^]* tea@rooms\.localhost\n/);
             assert.deepEqual(leftovers(), []);

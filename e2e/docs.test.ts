@@ -1,4 +1,4 @@
-// README and docs/: every command and every configuration in them works, and every name in them exists.
+// README and docs/: each command and each configuration in them works, and each name in them exists.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -34,7 +34,7 @@ const elsewhere = [
     "node tools/traceback.mjs < prosody.log",
 ];
 
-test("no command is left out", () => {
+test("each command is run", () => {
     const commands = documents.flatMap((path) => commandsOf(read(path)));
     assert.ok(commands.length > 10);
     assert.deepEqual(
@@ -43,15 +43,15 @@ test("no command is left out", () => {
     );
 });
 
-test("no block is of another kind", () => {
+test("each block is a command, a configuration or an output", () => {
     const kinds = documents.flatMap((path) =>
         [...read(path).matchAll(/^```(\w*)\n[^]*?^```$/gm)].map(([, kind]) => kind),
     );
-    // Those without a name are docs/archive.md's, for spec/docs_spec.lua.
+    // Commands without a name are those of docs/archive.md, which spec/docs_spec.lua runs.
     assert.deepEqual([...new Set(kinds)].sort(), ["", "lua", "sh", "text"]);
 });
 
-test("no link to a file is broken", () => {
+test("each link to a file is valid", () => {
     for (const path of [...documents, "CHANGELOG.md"]) {
         for (const [, target = ""] of read(path).matchAll(/\]\((?!https?:)([^)#]+)/g)) {
             assert.ok(existsSync(join(repository, dirname(path), target)), `${path}: ${target}`);
@@ -59,7 +59,7 @@ test("no link to a file is broken", () => {
     }
 });
 
-test("tools/traceback.mjs reads a log", () => {
+test("tools/traceback.mjs adds the TypeScript line to a log", () => {
     const folder = mkdtempSync(join(tmpdir(), "minimix-log-"));
     const line = read("lua-out/mod_minimix.lua").split("\n").indexOf("module.load = function()") + 1;
     writeFileSync(join(folder, "prosody.log"), `error\tmod_minimix.lua:${line}: attempt to index a nil value\n`);

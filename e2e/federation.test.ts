@@ -1,4 +1,5 @@
-// Rooms on another server: one story, played in rooms of every service there is and with both shapes of the occupant JID.
+// Rooms on another server: one story, played in rooms of each supported service and with both forms of the occupant
+// JID.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
@@ -54,7 +55,7 @@ function story(options: NetworkOptions): void {
     let network: Network;
     let room: string;
     let bob: Client;
-    // All three belong to alice. The tablet is outside of the room most of the time.
+    // All three belong to alice. The tablet has not joined the room most of the time.
     let phone: Client;
     let laptop: Client;
     let tablet: Client;
@@ -147,7 +148,7 @@ function story(options: NetworkOptions): void {
         assert.equal(error.stanza.attrs.id, id);
     }
 
-    test("J1 the first session's join goes out once", async () => {
+    test("J1: the first session's join goes out once", async () => {
         const id = phone.newId();
         const stanzas = await join(phone, room, "Alice", { id });
         assert.deepEqual(occupants(stanzas), [`${room}/Bob`, `${room}/Alice`]);
@@ -162,7 +163,7 @@ function story(options: NetworkOptions): void {
         assert.equal(count(upstream(), "<presence"), 1);
     });
 
-    test("J2 the next session gets the replay at once, and the room receives nothing", async () => {
+    test("J2: the next session gets the replay at once, and the room receives nothing", async () => {
         const stanzas = await join(laptop, room, "Alice");
         assert.deepEqual(occupants(stanzas), [`${room}/Bob`, `${room}/Alice`]);
         assert.match(ownCodes(stanzas), /110/);
@@ -172,26 +173,26 @@ function story(options: NetworkOptions): void {
         assert.deepEqual(await nicks(), ["Alice", "Bob"]);
     });
 
-    test("J3 a session that asks for another nick is attached under the account's", async () => {
+    test("J3: a session that asks for another nick is attached under the account's", async () => {
         const stanzas = await join(tablet, room, "Alicia");
         assert.equal(own(stanzas)?.attrs.from, `${room}/Alice`);
         assert.match(ownCodes(stanzas), /110.*210/);
     });
 
-    test("L2 a session that leaves is told, and the room receives nothing", async () => {
+    test("L2: a session that leaves is told, and the room receives nothing", async () => {
         const [item] = items(await leave(tablet, room, "Alice"));
         assert.equal(item?.role, "none");
         await reaches([], { name: "presence", room });
         assert.doesNotMatch(upstream(), /<presence/);
     });
 
-    test("C8 a session that is not attached sends from its own address", async () => {
+    test("C8: a session that is not attached sends from its own address", async () => {
         const id = await groupchat(tablet, room, "Can you hear me?");
         assert.deepEqual(await errors(tablet, id), ["not-acceptable"]);
         await reaches([], { body: "Can you hear me?" });
     });
 
-    test("C1 R1 a message goes to the room once and comes back once, and is forked", async () => {
+    test("C1, R1: a message goes to the room once and comes back once, and is forked", async () => {
         const id = await groupchat(phone, room, "Hello, Bob");
         for (const message of await reaches([bob, phone, laptop], { from: `${room}/Alice`, body: "Hello, Bob" })) {
             assert.equal(message.attrs.id, id);
@@ -201,7 +202,7 @@ function story(options: NetworkOptions): void {
         assert.equal(count(downstream(), "Hello, Bob"), 1);
     });
 
-    test("R1 a message of another occupant comes once, and is forked", async () => {
+    test("R1: a message of another occupant comes once, and is forked", async () => {
         const id = await groupchat(bob, room, "Hello, Alice");
         for (const message of await reaches([bob, phone, laptop], { from: `${room}/Bob`, body: "Hello, Alice" })) {
             assert.equal(message.attrs.id, id);
@@ -209,7 +210,7 @@ function story(options: NetworkOptions): void {
         assert.equal(count(downstream(), "Hello, Alice"), 1);
     });
 
-    test("C6 a private message is copied to the other sessions in the room", async () => {
+    test("C6: a private message is copied to the other sessions in the room", async () => {
         const id = await privateMessage(phone, room, "Bob", "Psst, Bob");
         const [received] = await reaches([bob], { type: "chat", from: `${room}/Alice`, body: "Psst, Bob" });
         assert.equal(received?.attrs.id, id);
@@ -218,12 +219,12 @@ function story(options: NetworkOptions): void {
         assert.equal(count(upstream(), "Psst, Bob"), 1);
     });
 
-    test("C6 the error of a private message goes to its sender", async () => {
+    test("C6: the error of a private message goes to its sender", async () => {
         const id = await privateMessage(laptop, room, "Nobody", "Psst");
         assert.deepEqual(await errors(laptop, id), ["item-not-found"]);
     });
 
-    test("R1 a private message of another occupant is forked", async () => {
+    test("R1: a private message of another occupant is forked", async () => {
         const id = await privateMessage(bob, room, "Alice", "Psst, Alice");
         for (const message of await reaches([phone, laptop], { type: "chat", from: `${room}/Bob` })) {
             assert.equal(message.attrs.id, id);
@@ -233,13 +234,13 @@ function story(options: NetworkOptions): void {
         await reaches([], { child: ["received", nsCarbons] });
     });
 
-    test("C3 requests to the room are answered to the session that asks", async () => {
+    test("C3: requests to the room are answered to the session that asks", async () => {
         const info = await phone.iq("get", room, xml("query", { xmlns: nsDiscoInfo }));
         assert.equal(info?.getChild("identity")?.attrs.category, "conference");
         await reaches([], { name: "iq" });
     });
 
-    test("C3 requests to an occupant are answered to the session that asks", async () => {
+    test("C3: requests to an occupant are answered to the session that asks", async () => {
         bob.answer("get", "query", nsVersion, () => version("desk"));
         bob.answer("get", "ping", nsPing, () => undefined);
         const answer = await laptop.iq("get", `${room}/Bob`, xml("query", { xmlns: nsVersion }));
@@ -248,21 +249,21 @@ function story(options: NetworkOptions): void {
         await reaches([bob], { name: "iq", child: ["query", nsVersion] });
     });
 
-    test("C3 the room's archive answers the session that asks", async () => {
+    test("C3: the room's archive answers the session that asks", async () => {
         await laptop.iq("set", room, xml("query", { xmlns: nsMam, queryid: "all" }));
         const results = laptop.take({ child: ["result", nsMam] });
         assert.match(results.join(""), /Hello, Bob.*Hello, Alice/);
         await reaches([], { child: ["result", nsMam] });
     });
 
-    test("C4 a self-ping tells a session whether it is in the room, and does not leave the server", async () => {
+    test("C4: a self-ping tells a session whether it is in the room, without a query to the room", async () => {
         const ping = () => xml("ping", { xmlns: nsPing });
         await laptop.iq("get", `${room}/Alice`, ping());
         await assert.rejects(tablet.iq("get", `${room}/Alice`, ping()), { condition: "not-acceptable" });
         assert.doesNotMatch(upstream(), /<ping/);
     });
 
-    test("C5 requests of another occupant go to the session that the room shows", async () => {
+    test("C5: requests of another occupant go to the session whose presence the room shows", async () => {
         for (const client of [phone, laptop, tablet]) {
             client.answer("get", "query", nsVersion, () => version(client.name));
         }
@@ -272,7 +273,7 @@ function story(options: NetworkOptions): void {
         await reaches([phone], { name: "iq", child: ["query", nsVersion] });
     });
 
-    test("C5 the server answers queries for vCards", async () => {
+    test("C5: the server answers queries for vCards", async () => {
         for (const [client, other] of [
             [phone, bob],
             [bob, phone],
@@ -284,7 +285,7 @@ function story(options: NetworkOptions): void {
         }
     });
 
-    test("C2 the room is shown the best presence, when it changes", async () => {
+    test("C2: the room gets the best presence, only when it changes", async () => {
         const show = (client: Client, value?: string) =>
             client.send(xml("presence", { to: `${room}/Alice` }, value && xml("show", {}, value)));
         const isShown = (value: string | null) => (stanza: Element) =>
@@ -299,7 +300,7 @@ function story(options: NetworkOptions): void {
         assert.equal(count(upstream(), "<presence"), 2);
     });
 
-    test("C2 a nick change applies to the account", async () => {
+    test("C2: a nick change applies to all sessions of the account", async () => {
         await laptop.send(xml("presence", { to: `${room}/Alicia` }));
         const [old] = await reaches([bob, phone, laptop], {
             type: "unavailable",
@@ -312,13 +313,13 @@ function story(options: NetworkOptions): void {
         await changeNick(phone, room, "Alice");
     });
 
-    test("C2 a nick that is taken is an error for the session that asks", async () => {
+    test("C2: the error for a taken nick goes to the session that asked", async () => {
         const id = laptop.newId();
         await laptop.send(xml("presence", { to: `${room}/Bob`, id }));
         assert.deepEqual(await errors(laptop, id), ["conflict"]);
     });
 
-    test("C7 a voice request reaches the moderators", async () => {
+    test("C7: a voice request reaches the moderators", async () => {
         await setRole(bob, room, "Alice", "visitor");
         await reaches([bob, phone, laptop], has({ role: "visitor" }));
         await phone.send(xml("message", { to: room }, voiceRequest()));
@@ -327,7 +328,7 @@ function story(options: NetworkOptions): void {
         await reaches([bob, phone, laptop], has({ role: "participant" }));
     });
 
-    test("R1 C3 an affiliation applies to the account, with its rights", async () => {
+    test("R1, C3: a changed affiliation applies to all sessions of the account", async () => {
         await setAffiliation(bob, room, phone.account, "admin");
         await reaches([bob, phone, laptop], has({ affiliation: "admin", role: "moderator" }));
         const list = xml("query", { xmlns: nsAdmin }, xml("item", { affiliation: "outcast" }));
@@ -338,20 +339,20 @@ function story(options: NetworkOptions): void {
         await reaches([bob, phone, laptop], has({ affiliation: "none" }));
     });
 
-    test("J6 after a change of role one session's resync asks the room for real JIDs", async () => {
+    test("J6: after a change of role one session's resync asks the room for real JIDs", async () => {
         assert.deepEqual(occupants(await join(laptop, room, "Alice")), [`${room}/Bob`, `${room}/Alice`]);
         await settle();
         await phone.expectNone({ room });
     });
 
-    test("J6 a session that joins again gets a full replay", async () => {
+    test("J6: a session that joins again gets a full replay", async () => {
         const stanzas = await join(laptop, room, "Alice");
         assert.deepEqual(occupants(stanzas), [`${room}/Bob`, `${room}/Alice`]);
         assert.doesNotMatch(stanzas.join(""), /<actor|<reason/, "what happened before is over");
         await reaches([], { name: "presence", room });
     });
 
-    test("J6 a request that only the room can answer is sent for one session", async () => {
+    test("J6: a join that only the room can answer is answered to one session", async () => {
         const x = xml("x", { xmlns: nsMuc }, xml("unheard-of", { xmlns: "urn:example:extension" }));
         await laptop.send(xml("presence", { to: `${room}/Alice`, id: "resync" }, x));
         const stanzas = await laptop.collect({ room }, isSubject);
@@ -361,7 +362,7 @@ function story(options: NetworkOptions): void {
         assert.equal(count(upstream(), "<presence"), 1);
     });
 
-    test("R1 J2 all sessions see a change of the configuration, also those that join later", async () => {
+    test("R1, J2: all sessions see a change of the configuration, also those that join later", async () => {
         await configure(bob, room, { whois: "anyone" });
         await reaches([bob, phone, laptop], { type: "groupchat", status: "172" });
         const stanzas = await join(tablet, room, "Alice");
@@ -372,13 +373,13 @@ function story(options: NetworkOptions): void {
 
     // Not in Prosody 0.12.
     if (options.room !== "prosody-0.12") {
-        test("R1 J2 the room's own presence is forked, and replayed to later joins", async () => {
+        test("R1, J2: the room's own presence is forked, and replayed to later joins", async () => {
             const hash = new RegExp(createHash("sha1").update("picture").digest("hex"));
             const isAvatar = (stanza: Element) =>
                 stanza.name === "presence" && stanza.attrs.from === room && hash.test(stanza.toString());
             await bob.iq("set", room, avatar("picture"));
             await reaches([bob, phone, laptop], isAvatar);
-            // The replay has it where the room sends it: ejabberd's comes first, Prosody's after the subject.
+            // The replay has it at the room's position: first in ejabberd, after the subject in Prosody.
             const isFirst = options.room === "ejabberd";
             const before = (await join(tablet, room, "Alice")).filter(isAvatar);
             assert.equal(before.length, isFirst ? 1 : 0);
@@ -387,7 +388,7 @@ function story(options: NetworkOptions): void {
         });
     }
 
-    test("C7 invitations are sent from the account, and reach it", async () => {
+    test("C7: invitations are sent from the account, and invitations to the account arrive", async () => {
         await phone.send(xml("message", { to: room }, invitation(bob.account)));
         const [toBob] = await reaches([bob], isInvitation);
         assert.match(String(toBob), new RegExp(`from="${network.occupantJid("alice")}"`));
@@ -395,19 +396,19 @@ function story(options: NetworkOptions): void {
         await reaches([phone, laptop, tablet], isInvitation);
     });
 
-    test("R2 all sessions see a kick, which ends the membership", async () => {
+    test("R2: all sessions see a kick, which ends the membership", async () => {
         await kick(bob, room, "Alice", "enough");
         const away = { name: "presence", type: "unavailable", from: `${room}/Alice`, status: "307" } as const;
         await reaches([bob, phone, laptop], away);
         assert.deepEqual(await nicks(), ["Bob"]);
     });
 
-    test("C8 outside of the room, the error of a message goes to its sender", async () => {
+    test("C8: outside of the room, the error of a message goes to its sender", async () => {
         const id = await groupchat(laptop, room, "Am I still there?");
         assert.deepEqual(await errors(laptop, id), ["not-acceptable"]);
     });
 
-    test("J4 sessions that join at the same time join once", async () => {
+    test("J4: sessions that join at the same time join once", async () => {
         await bothJoin();
         assert.equal(count(upstream(), "<presence"), 1);
         assert.deepEqual(await nicks(), ["Alice", "Bob"]);
@@ -415,26 +416,26 @@ function story(options: NetworkOptions): void {
         await reaches([bob, phone, laptop], { body: "Here again" });
     });
 
-    test("R2 all sessions see a ban, which ends the membership", async () => {
+    test("R2: all sessions see a ban, which ends the membership", async () => {
         await ban(bob, room, phone.account, "really");
         const away = { name: "presence", type: "unavailable", from: `${room}/Alice`, status: "301" } as const;
         await reaches([bob, phone, laptop], away);
         assert.deepEqual(await nicks(), ["Bob"]);
     });
 
-    test("J4 a refusal goes to each session that asked, with the id of its join", async () => {
+    test("J4: a refusal goes to each session that asked, with the id of its join", async () => {
         await Promise.all([phone, laptop].map((client) => isRefused(client, room, "forbidden")));
         await setAffiliation(bob, room, phone.account, "none");
         await bothJoin();
     });
 
-    test("J4 a join without a reachable server fails", async () => {
+    test("J4: a join to an unreachable server fails", async () => {
         const nowhere = "tea@rooms.nowhere.lab";
         await Promise.all([phone, laptop].map((client) => isRefused(client, nowhere, "remote-server-not-found")));
         await isRefused(phone, nowhere, "remote-server-not-found");
     });
 
-    test("L3 the last session to leave takes the account out of the room", async () => {
+    test("L3: the account leaves with its last session", async () => {
         await leave(laptop, room, "Alice");
         await reaches([], { name: "presence", room });
         await leave(phone, room, "Alice");
@@ -443,7 +444,7 @@ function story(options: NetworkOptions): void {
         assert.deepEqual(await nicks(), ["Bob"]);
     });
 
-    test("J5 a join without an answer times out and leaves nothing behind", async () => {
+    test("J5: a join without an answer times out and leaves nothing behind", async () => {
         network.hold();
         await isRefused(phone, room, "remote-server-timeout");
         network.letGo();
@@ -452,7 +453,7 @@ function story(options: NetworkOptions): void {
         await phone.expectNone({ name: "presence", room });
     });
 
-    test("L1 the account stays when its sessions end", async () => {
+    test("L1: the account stays when its sessions end", async () => {
         await bothJoin();
         await reaches([bob], { type: undefined, from: `${room}/Alice` });
         await phone.disconnect();
@@ -468,7 +469,7 @@ function story(options: NetworkOptions): void {
     });
 
     if (options.occupant === "full") {
-        test("no client may bind the resource of the occupant JID", async () => {
+        test("J1: a client that asks for the resource of the occupant JID gets another one", async () => {
             const client = await connect(network.ours, "alice/minimix");
             const bound = client.received
                 .map((stanza) => stanza.getChild("bind", nsBind))

@@ -32,7 +32,7 @@ for (const version of versions) {
                     version,
                     globalConfig: `component_ports = { ${port} } component_interfaces = { "127.0.0.1" }`,
                     roomConfig: gatewayConfig(domain),
-                    // mod_component names a component that has gone in the log.
+                    // mod_component logs a disconnected component.
                     allowedErrors: [/component/],
                 });
                 gateway = await startGateway(domain, port, async () =>
@@ -84,7 +84,7 @@ for (const version of versions) {
                 assert.equal(bob.count(/from the phone/), 1);
             });
 
-            test("C2: a nick change is the account's, and a nick that is taken is refused", async () => {
+            test("C2: a nick change changes the IRC user's nick, and a taken nick is refused", async () => {
                 await changeNick(phone, room, "Alicia");
                 await laptop.expect({ name: "presence", from: `${room}/Alicia` }, limit);
                 await bob.expect(/^:Alice!.* NICK :?Alicia/);
@@ -92,7 +92,7 @@ for (const version of versions) {
                 await aliceSays(laptop, "still here", "Alicia");
             });
 
-            test("C6: a private message reaches the IRC user, and the answer the sessions", async () => {
+            test("C6: a private message reaches the IRC user, and the answer reaches the sessions", async () => {
                 await privateMessage(phone, room, "bob", "psst");
                 await bob.expect(/^:Alicia!.* PRIVMSG bob :psst/);
                 bob.send("PRIVMSG Alicia :what?");
@@ -110,7 +110,7 @@ for (const version of versions) {
                 }
             });
 
-            test("R2: a kick puts all sessions out, and is not answered with a join", async () => {
+            test("R2: all sessions see a kick, and the account does not rejoin", async () => {
                 bob.send("KICK #tea Alicia :enough");
                 for (const client of [phone, laptop]) {
                     const gone = await client.expect({ name: "presence", room, status: "307" }, limit);
@@ -127,7 +127,7 @@ for (const version of versions) {
                 assert.equal(bob.count(/ JOIN /), joins + 1);
             });
 
-            test("R3: after a restart of the gateway the account is back within 30 seconds", async () => {
+            test("R3: after a restart of the gateway the account rejoins within 30 seconds", async () => {
                 await gateway.kill();
                 await bob.expect(/^:Alicia!.* QUIT/);
                 await gateway.start();
@@ -136,7 +136,7 @@ for (const version of versions) {
                 await aliceSays(phone, "thanks", "Alicia");
             });
 
-            test("R3: after a restart of the IRC server the account is back", async () => {
+            test("R3: after a restart of the IRC server the account rejoins", async () => {
                 await irc.service.kill();
                 await irc.service.start();
                 bob = await IrcUser.connect(irc, "bob");
@@ -148,7 +148,7 @@ for (const version of versions) {
                 await bobSays("here again");
             });
 
-            test("L3: the last session that leaves takes the IRC user out", async () => {
+            test("L3: the IRC user leaves with the last session", async () => {
                 await leave(phone, room, "Alicia");
                 assert.equal(bob.count(/^:Alicia!.* (PART|QUIT)/), 0);
                 await leave(laptop, room, "Alicia");

@@ -52,7 +52,7 @@ atOnce("history", settings, ({ name, ...setting }) => {
             return stanzas;
         }
 
-        test("H2: a client that asks for no limit gets the last messages, with a delay", async () => {
+        test("H2: a join without a limit gets the last messages, with a delay", async () => {
             const stanzas = await cameBack();
             assert.deepEqual(bodiesIn(stanzas), numbers(181, said));
             for (const message of messagesIn(stanzas)) {
@@ -64,13 +64,13 @@ atOnce("history", settings, ({ name, ...setting }) => {
             }
         });
 
-        test("H2: maxstanzas, also 0", async () => {
+        test("H2: maxstanzas limits the history, also to 0", async () => {
             assert.deepEqual(bodiesIn(await cameBack({ maxstanzas: "5" })), numbers(196, said));
             assert.deepEqual(bodiesIn(await cameBack({ maxstanzas: "0" })), []);
             assert.deepEqual(bodiesIn(await cameBack({ maxchars: "0" })), []);
         });
 
-        test("H2: since and seconds", async () => {
+        test("H2: since and seconds limit the history", async () => {
             assert.deepEqual(bodiesIn(await cameBack({ since: pause.toISOString() })), numbers(61, said));
             const seconds = Math.ceil((Date.now() - pause.getTime()) / 1000);
             assert.deepEqual(bodiesIn(await cameBack({ seconds: String(seconds) })), numbers(61, said));

@@ -1,34 +1,42 @@
-// R5, B1, B4: a service that means harm gets nothing past the account's server, fills no memory and holds nobody else up. It
-// prints how much memory, CPU time in one go and waiting of others each attack has cost.
+// R5, B1, B4: a hostile service cannot send stanzas in the name of others, fill the memory, or delay other users.
+// Prints for each attack the memory, the longest block in CPU time, and the waiting time of other users.
 import assert from "node:assert/strict";
 import { after, before, describe, test, type TestContext } from "node:test";
 import { type Client, connect, type Element, xml } from "./support/client.ts";
 import { componentConfig, forwarded, HostileService } from "./support/component.ts";
-import { create, groupchat, join } from "./support/muc.ts";
+import { Bystanders } from "./support/bystanders.ts";
+import { join } from "./support/muc.ts";
 import { freePort, type Server, startServer, versions } from "./support/prosody.ts";
 
-/** Bytes of a room's latest messages that are held in memory (state/logs.ts), and of the last pages that were looked through. */
+/** Bytes in memory: a room's latest messages (src/state/logs.ts), and the last pages that were searched. */
 const held = 524_288 + 1_048_576;
 
 const domain = "hostile.lab";
 const long = process.env.MINIMIX_LONG === "1";
 
-/** CPU time in one go, in ms. A machine that does ten things at a time has it take longer, as caches are cold. */
-const longest = 150;
+/** Longest CPU time in one go, and longest wait of others, in ms on a quiet machine of the size of CI. */
+const longest = 50;
+
+/** CPU time in ms that fixed work takes on such a machine. A slower or busier machine gets more time in proportion. */
+const usual = 1.1;
 
 interface Cost {
-    /** The longest that the server did not get round to its timers, in ms of CPU time. */
+    /** The longest time without a turn of the server's event loop, in ms of CPU time. */
     block: number;
-    /** What others waited for their messages, in ms: 95 in 100 of them. */
+    /** What others waited for their messages, in ms: 95 in 100 of them; and what they wait without an attack. */
     wait: number;
+    idle: number;
+    /** How much slower than a quiet machine this one was. */
+    slowness: number;
+    /** Time in which the server got a second of CPU time when it needed it, in seconds. */
+    share: number;
 }
 
 for (const version of versions) {
     describe(`Prosody ${version}: a hostile service`, () => {
         let server: Server;
         let service: HostileService;
-        let carol: Client;
-        let dave: Client;
+        let others: Bystanders;
         let rooms = 0;
 
         before(async () => {
@@ -41,7 +49,7 @@ for (const version of versions) {
                 modules: ["carbons", "disco", "mam", "ping", "roster", "saslauth", "smacks"],
                 globalConfig: `component_ports = { ${port} }; component_interfaces = { "127.0.0.1" }
                     c2s_stanza_size_limit = 1024 * 1024`,
-                // mod_storage_internal of 0.12 reads all of an archive at each query.
+                // mod_storage_internal of 0.12 reads the whole archive for each query.
                 hostConfig: `storage = { archive = "memory"; minimix_archive = "${version === "0.12" ? "sql" : "internal"}" }
                     sql = { driver = "SQLite3"; database = "test.sqlite" }
                     minimix_max_rooms = 3000
@@ -49,14 +57,12 @@ for (const version of versions) {
                 roomConfig: componentConfig(domain),
             });
             service = await HostileService.start(domain, port);
-            carol = await connect(server, "carol/desk");
-            dave = await connect(server, "dave/desk");
-            await create(dave, "quiet@rooms.a.lab", "Dave");
-            await join(carol, "quiet@rooms.a.lab", "Carol");
+            others = await Bystanders.start(server);
             await server.eval(loopProbe);
         });
 
         after(async () => {
+            others.stop();
             service.stop();
             await server.stop();
         });
@@ -67,7 +73,7 @@ for (const version of versions) {
             return `r${++rooms}@${domain}`;
         }
 
-        /** A client of Alice's that is in the room, where something was said. */
+        /** A client of Alice in the room, which has some messages. */
         async function enter(name: string, room: string, smacks = false): Promise<Client> {
             const client = await connect(server, name, { smacks });
             await join(client, room, "Alice");
@@ -76,40 +82,39 @@ for (const version of versions) {
             return client;
         }
 
-        /** Bytes in use once the garbage is gone. */
+        /** Bytes in use after garbage collection. */
         async function used(): Promise<number> {
             return Number(await server.eval(`collectgarbage() collectgarbage() return collectgarbage("count") * 1024`));
         }
 
+        /** CPU time of fixed work in ms, and how many times longer it took. */
+        async function calibrate(): Promise<{ work: number; share: number }> {
+            return (await server.eval(fixedWork)) as { work: number; share: number };
+        }
+
         /** What a task costs the server, and others meanwhile. */
         async function costOf(task: () => Promise<unknown>): Promise<Cost> {
-            const waits: number[] = [];
-            const state = { over: false };
+            const before = await calibrate();
+            await others.wait();
+            const idle = await others.wait();
             await server.eval("prosody.longest_block = 0");
-            const others = (async () => {
-                while (!state.over || waits.length < 20) {
-                    const start = performance.now();
-                    const id = await groupchat(dave, "quiet@rooms.a.lab", "quiet");
-                    await carol.expect({ id });
-                    waits.push(performance.now() - start);
-                    await new Promise((resolve) => setTimeout(resolve, 5));
-                }
-            })();
-            await task().finally(() => {
-                state.over = true;
-            });
-            await others;
+            await task();
             const block = Number(await server.eval("return prosody.longest_block * 1000"));
-            const wait = waits.sort((a, b) => a - b)[Math.floor(waits.length * 0.95)] ?? NaN;
-            carol.take();
-            dave.take();
-            return { block, wait };
+            const wait = await others.wait();
+            const after = await calibrate();
+            const slowness = Math.max(1, Math.max(before.work, after.work) / usual);
+            return { block, wait, idle, slowness, share: Math.max(1, before.share, after.share) };
         }
 
         function report(t: TestContext, cost: Cost, memory?: number, limit = longest): void {
             const size = memory === undefined ? "" : `, ${(memory / 1024).toFixed(0)} kB stay`;
-            t.diagnostic(`block ${cost.block.toFixed(0)} ms, others ${cost.wait.toFixed(0)} ms (95 %)${size}`);
-            assert(cost.block < limit, `${cost.block} ms of CPU time in one go`);
+            const others = `others ${cost.wait.toFixed(0)} ms (95 %; before it ${cost.idle.toFixed(0)} ms)`;
+            const machine = `machine ${cost.slowness.toFixed(1)} x ${cost.share.toFixed(1)}`;
+            t.diagnostic(`block ${cost.block.toFixed(0)} ms, ${others}${size}; ${machine}`);
+            assert(cost.block < limit * cost.slowness, `${cost.block} ms of CPU time in one go`);
+            // On a busy machine the server waits for the processor, too, and not always as long.
+            const patience = 3 * (limit * cost.slowness * cost.share + cost.idle);
+            assert(cost.wait < patience, `others wait ${cost.wait} ms`);
         }
 
         async function archived(client: Client, room: string): Promise<Element[]> {
@@ -126,7 +131,7 @@ for (const version of versions) {
             return all.slice(0, -1);
         }
 
-        test("R5: its archive speaks for its room only", async (t) => {
+        test("R5: its archive can add messages of its own room only", async (t) => {
             const room = newRoom();
             const phone = await enter("alice/lies", room);
             const body = (text: string) => `<body>${text}</body>`;
@@ -166,7 +171,7 @@ for (const version of versions) {
             t.diagnostic("2 of 6 messages passed");
         });
 
-        test("R5: a delay that names no sender does not keep a message from the archive", async () => {
+        test("R5: a message with a delay without sender is archived", async () => {
             const room = newRoom();
             const phone = await enter("alice/delay", room);
             const delay = "<delay xmlns='urn:xmpp:delay' stamp='2020-01-01T00:00:00Z'/>";
@@ -176,7 +181,7 @@ for (const version of versions) {
             await phone.disconnect();
         });
 
-        test("B1: an own presence of 480 kB does not stay", async (t) => {
+        test("B1: an own presence of 480 kB is not kept in memory", async (t) => {
             const before = await used();
             const cost = await costOf(async () => {
                 for (let i = 0; i < (long ? 20 : 5); i++) {
@@ -192,7 +197,7 @@ for (const version of versions) {
             assert(memory < 480_000 + 200_000, `${memory} bytes stay`);
         });
 
-        test("B1, B4: 8 MB of cached presence are shown to a session with stream management", async (t) => {
+        test("B1, B4: 8 MB of cached presence are replayed to a session with stream management", async (t) => {
             const room = newRoom();
             const phone = await enter("alice/crowd", room);
             const status = `<status>${"x".repeat(4000)}</status><b xmlns='b'>${"<a/>".repeat(2000)}</b>`;
@@ -250,7 +255,7 @@ for (const version of versions) {
             await phone.disconnect();
         });
 
-        test("B4: results that go back in time, and more of them than were asked for", async (t) => {
+        test("B4: archive results back in time, and more than requested", async (t) => {
             const room = newRoom();
             const phone = await enter("alice/past", room);
             for (let i = 0; i < 1500; i++) {
@@ -271,8 +276,7 @@ for (const version of versions) {
                 await service.until(() => service.received.slice(joins).some(({ name }) => name === "presence"));
                 await phone.sync();
             });
-            // Storage reads up to 200 messages for each step back in time, which is not sliced yet.
-            report(t, cost, undefined, 4 * longest);
+            report(t, cost);
             await phone.disconnect();
         });
 
@@ -300,12 +304,12 @@ for (const version of versions) {
                 const shown = await join(laptop, room, "Alice", { history: { maxstanzas: "1000" }, timeout: 60_000 });
                 assert(shown.length > 20 && shown.length < 45, String(shown.length));
             });
-            report(t, cost);
+            report(t, cost, undefined, version === "0.12" ? 3 * longest : longest);
             await laptop.disconnect();
             await phone.disconnect();
         });
 
-        test("B4: an account that has been in 1,500 rooms asks for what was said in all of them", async (t) => {
+        test("B4: an archive query of an account that has been in 1,500 rooms", async (t) => {
             const eve = await connect(server, "eve/desk");
             const count = long ? 1500 : 300;
             newRoom();
@@ -349,7 +353,7 @@ for (const version of versions) {
     });
 }
 
-/** Notes the longest CPU time between two looks of a timer. */
+/** Records the longest CPU time between two calls of a timer. */
 const loopProbe = `
 local timer = require "util.timer";
 local last = os.clock();
@@ -360,4 +364,23 @@ timer.add_task(0.002, function ()
     last = now;
     return 0.002;
 end);
+`;
+
+/** Does fixed work some times. Garbage is left, because the collector's work depends on the server's data. */
+const fixedWork = `
+local xml = require "util.xml";
+local now = require "util.time".monotonic;
+local text = "<message from='room@hostile.lab/Bob' type='groupchat' id='m1'><body>" .. ("x"):rep(100)
+    .. "</body><stanza-id xmlns='urn:xmpp:sid:0' by='room@hostile.lab' id='a'/></message>";
+local times, started, since = {}, os.clock(), now();
+collectgarbage "stop";
+for i = 1, 60 do
+    local before = os.clock();
+    for _ = 1, 40 do tostring(xml.parse(text)); end
+    times[i] = (os.clock() - before) * 1000;
+end
+collectgarbage "restart";
+local share = (now() - since) / (os.clock() - started);
+table.sort(times);
+return { work = times[54]; share = share };
 `;

@@ -187,7 +187,7 @@ for (const { name, ...setting } of settings) {
             await nobodyAsked(phone, laptop, tablet);
         });
 
-        test("C3: vCard and avatar of an occupant", async () => {
+        test("C3: a session gets vCard and avatar of an occupant", async () => {
             const room = await house.roomWithBoth("vcard");
             await bob.iq("set", undefined, xml("vCard", { xmlns: "vcard-temp" }, xml("FN", {}, "Bob B.")));
             const vcard = await phone.iq("get", `${room}/Bob`, xml("vCard", { xmlns: "vcard-temp" }));

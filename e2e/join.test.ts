@@ -40,7 +40,7 @@ for (const { name, ...setting } of settings) {
             return client.send(xml("presence", { to: `${room}/${nick}`, id }, xml("x", { xmlns: nsMuc }, ...x)));
         }
 
-        test("the account is the occupant, by one JID, for any of its sessions", async () => {
+        test("J1: the account is the occupant, with one JID for all its sessions", async () => {
             const room = await house.roomWithBoth("one");
             assert.deepEqual(await house.sessionsOf(room, "Alice"), [house.occupantJid(phone)]);
             await bob.expectNone({ room });
@@ -92,7 +92,7 @@ for (const { name, ...setting } of settings) {
             await laptop.expectNone({ room });
         });
 
-        test("J2: a non-anonymous room tells each session so", async () => {
+        test("J2: each session gets status 100 of a non-anonymous room", async () => {
             const room = await house.bobsRoom("open", { whois: "anyone" });
             for (const client of [phone, laptop]) {
                 const self = (await join(client, room, "Alice")).find(({ attrs }) => attrs.from === `${room}/Alice`);

@@ -74,9 +74,9 @@ for (const version of versions) {
             assert(quantile(joins, 0.95) < bound);
         }
 
-        test("nothing else happens", report);
+        test("B1: the reference, without a flood", report);
 
-        test("an account joins, asks, talks and changes its nick as fast as it can", async (t) => {
+        test("B1: an account sends joins, IQs, messages and nick changes as fast as possible", async (t) => {
             let over = false;
             let sent = 0;
             const flood = async (alice: Client) => {
@@ -102,7 +102,7 @@ for (const version of versions) {
             assert.match(server.log(), /alice is over the limit minimix_/);
         });
 
-        test("a room floods an account", async (t) => {
+        test("B1: a room floods an account", async (t) => {
             await Promise.all(devices.map((device) => device.disconnect()));
             await server.eval(roomFlood(room("loud")));
             await report(t);

@@ -1,4 +1,4 @@
-// What CONTRIBUTING.md has make do besides `make test`, in the smallest form of each.
+// The make targets of CONTRIBUTING.md besides `make test`, each in its shortest form.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -10,10 +10,10 @@ import { versions } from "./support/prosody.ts";
 
 const repository = fileURLToPath(new URL("..", import.meta.url));
 const contributing = readFileSync(join(repository, "CONTRIBUTING.md"), "utf8");
-/** Tests that a test runs are no part of it, for node:test; and none of them is to be long. */
+/** Runs the tests of a target apart from this test run (node:test), and in their short forms. */
 const env = { ...process.env, NODE_TEST_CONTEXT: undefined, MINIMIX_LONG: undefined };
 
-/** The arguments that make each of them short, and what it has to print. */
+/** The arguments that make each target short, and its expected output. */
 const commands: Record<string, { parameters: string[]; prints: RegExp[] }> = {
     fuzz: {
         parameters: ["MINIMIX_EVENTS=300", "MINIMIX_SEED=1"],
@@ -65,7 +65,7 @@ for (const [target, { parameters, prints }] of Object.entries(commands)) {
     });
 }
 
-test("no target is left out", () => {
+test("each target of CONTRIBUTING.md is run", () => {
     const elsewhere = ["build", "demo", "demo-web", "e2e", "install", "lint", "rock", "spec", "test"];
     const named = [...contributing.matchAll(/(?:^ {4}|`|=1 )make ([a-z0-9-]+)/gm)].map(([, target = ""]) => target);
     assert.deepEqual([...new Set(named)].sort(), [...elsewhere, ...Object.keys(commands)].sort());

@@ -87,7 +87,7 @@ for (const setting of everything.filter(isChosen)) {
                 roomModules: company === "alone" ? [] : ["muc_mam"],
                 hostConfig: `${storage.config}\nfirewall_scripts = { ${JSON.stringify(script)} }`,
                 httpPort: await freePort(),
-                // mod_smacks looks for a session that mod_bosh has taken away, with or without mod_minimix.
+                // mod_smacks searches for a session that mod_bosh has removed, with or without mod_minimix.
                 allowedErrors: [/top_tag/],
             });
         });

@@ -1,4 +1,4 @@
-// O3, O6, O7: modules that filter, throttle or isolate let rooms through with mod_minimix as without it.
+// O3, O6, O7: with modules that filter, throttle or isolate, rooms work with mod_minimix as without it.
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { publishBookmark } from "./support/bookmarks.ts";
 import { groupchat, join, setAffiliation } from "./support/muc.ts";
 import { type ServerOptions, type Version, versions } from "./support/prosody.ts";
 
-/** A server with one such module, and its expected effect on rooms. */
+/** A server with one such module, and the module's expected effect on rooms. */
 interface Neighbour {
     readonly options: Partial<ServerOptions>;
     /** Whether the module is from Debian's prosody-modules. */
@@ -65,7 +65,7 @@ for (const version of versions) {
 
         for (const resource of [undefined, false] as const) {
             const form = resource === false ? "bare" : "full";
-            test(`O6: a copy to a member's bare JID is no second message, with a ${form} occupant JID`, async () => {
+            test(`O6: a copy to a member's bare JID is not shown twice, with a ${form} occupant JID`, async () => {
                 const house = await openHouse({
                     version,
                     ...(resource === undefined ? {} : { resource }),
@@ -105,7 +105,7 @@ for (const version of versions) {
         });
 
         for (const [name, options] of Object.entries(rules)) {
-            test(`O7: a bookmark does not get round ${name}`, async () => {
+            test(`O7: a join by bookmark obeys ${name}`, async () => {
                 const house = await openHouse({ version, ...options });
                 const { phone, server } = house;
                 const room = `closed@${server.rooms}`;

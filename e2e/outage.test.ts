@@ -69,12 +69,12 @@ for (const { version, room } of isLong ? all : some) {
             }
         }
 
-        test("a quiet day", long, async () => {
+        test("H1: without an outage", long, async () => {
             await say(10);
             await assertComplete();
         });
 
-        test("the servers cannot reach each other for a while", async () => {
+        test("H1, P3: the servers cannot reach each other for a while", async () => {
             await say(5);
             await net.cut();
             await say(120);
@@ -84,7 +84,7 @@ for (const { version, room } of isLong ? all : some) {
             await assertComplete();
         });
 
-        test("our server is killed in the middle of a conversation", async () => {
+        test("H1, P3: the accounts' server is killed during a conversation", async () => {
             await say(30);
             await net.ours.kill();
             await say(60);
@@ -93,14 +93,14 @@ for (const { version, room } of isLong ? all : some) {
             await assertComplete();
         });
 
-        test("our server is restarted", long, async () => {
+        test("H1, P3: the accounts' server is restarted", long, async () => {
             await say(3);
             await net.ours.restart();
             await say(3);
             await assertComplete();
         });
 
-        test("our server is killed again and again", long, async () => {
+        test("H1, P3: the accounts' server is killed repeatedly", long, async () => {
             const stop = new AbortController();
             const talk = (async () => {
                 while (!stop.signal.aborted) {

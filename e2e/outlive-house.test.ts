@@ -59,7 +59,7 @@ for (const version of versions) {
             return client;
         }
 
-        test("P4: are shown as absent after a while, until a client joins", async () => {
+        test("P4: are shown as xa after a while, until a client joins", async () => {
             const phone = await comes("carol/phone", "Carol");
             await phone.disconnect();
             const away = await bob.expect({ name: "presence", from: `${room}/Carol` });

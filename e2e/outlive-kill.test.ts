@@ -55,7 +55,7 @@ class Account {
 for (const { version, backend } of settings) {
     describe(`Prosody ${version} on ${backend}`, () => {
         test(
-            `is killed ${kills} times, and nobody is where he should not be`,
+            `P1: is killed ${kills} times, and no account is in a wrong room or missing`,
             { timeout: kills * 40_000 },
             async () => {
                 const storage = await startStorage(backend);

@@ -87,13 +87,13 @@ atOnce("push", settings, ({ name, ...setting }) => {
             assert.deepEqual(await wakes(closed, "hello Carol"), ["phone"]);
         }
 
-        test("H4: no device is online", async () => {
+        test("H4: a device is notified if no device is online", async () => {
             const phone = await device("phone");
             await leave(phone);
             await wakesPhone("none");
         });
 
-        test("H4: another device is online and has not joined", async () => {
+        test("H4: a device is notified if another one is online and has not joined", async () => {
             const phone = await device("phone");
             const laptop = await device("laptop");
             await leave(phone);
@@ -101,7 +101,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             await leave(laptop);
         });
 
-        test("H4: another device has joined", async () => {
+        test("H4: a device is notified although another one has joined", async () => {
             const phone = await device("phone");
             const laptop = await device("laptop");
             await leave(phone);
@@ -118,7 +118,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             await leave(laptop);
         });
 
-        test("H4: the device itself is online, in the room or not", async () => {
+        test("H4: a device that is online is not notified, in the room or not", async () => {
             const phone = await device("phone");
             const inside = await room("inside", privateRoom);
             await join(phone, inside, "Carol");
@@ -131,7 +131,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             await leave(phone);
         });
 
-        test("H4: the device hibernates", async () => {
+        test("H4: a device in hibernation is notified", async () => {
             const open = await room("asleep-open");
             const closed = await room("asleep-closed", privateRoom);
             const phone = await device("phone", true);
@@ -204,7 +204,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             assert.deepEqual(await wakesBy(always, "hello all"), woken);
         }
 
-        test("H4: settings apply with no device online, with another device, and for a device that is online", async () => {
+        test("H4: settings apply without a device online, with another device, and for a device that is online", async () => {
             const phone = await device("phone");
             const rooms = await roomsWithSettings("set", phone);
             await followsSettings(rooms, []);
@@ -299,7 +299,7 @@ atOnce("push", settings, ({ name, ...setting }) => {
             await leave(again);
         });
 
-        test("C6: a private message goes to a device that is online, joined or not", async () => {
+        test("C6: a private message reaches a device that is online, joined or not", async () => {
             const open = await room("private-here");
             const phone = await house.connect("carol/phone");
             const laptop = await house.connect("carol/laptop");

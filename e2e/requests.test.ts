@@ -1,5 +1,5 @@
-// Several requests of an account at a time, in rooms of other servers (J8, J9, J10, C1, R7): each is answered, to the session
-// that sent it, and nothing that was said is lost without an error.
+// Several simultaneous requests of an account, in rooms of other servers (J8, J9, J10, C1, R7). Each is answered to its
+// session, and no message is lost without an error.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type Client, connect, type Element, StanzaError, xml } from "./support/client.ts";
@@ -44,13 +44,13 @@ atOnce("requests", combinations, (combination) => {
             return room;
         }
 
-        /** Waits until these and no others are in the room. */
+        /** Waits until these occupants and no others are in the room. */
         async function isIn(room: string, nicks: string[]): Promise<void> {
             const occupants = async () => (await whoIsIn(network, room, bob)).map((line) => line.split(" ")[0]).join();
             await eventually(occupants, (answer) => answer === [...nicks].sort().join());
         }
 
-        test("J10: two sessions join and speak at once", async () => {
+        test("J10: two sessions join and send messages at once, and no message is lost", async () => {
             const room = await newRoom("at-once");
             await Promise.all(
                 [phone, laptop].map(async (client) => {
@@ -68,7 +68,7 @@ atOnce("requests", combinations, (combination) => {
             }
         });
 
-        test("J8, J10: a session joins, speaks and leaves, twice in a row", async () => {
+        test("J8, J10: a session joins, sends and leaves twice in a row, and no message is lost", async () => {
             const room = await newRoom("in-a-row");
             const ids: string[] = [];
             for (const text of ["first", "second"]) {
@@ -128,7 +128,7 @@ atOnce("requests", combinations, (combination) => {
                 await join(laptop, room, "Alice", { timeout: 7_000 });
                 await groupchat(laptop, room, "here");
                 await bob.expect({ room, body: "here" });
-                // The other one is let in as well, or told that it is not.
+                // The other session is attached as well, or gets an error.
                 const isEnd = (stanza: Element) => isSubject(stanza) || stanza.attrs.type === "error";
                 await phone.collect(
                     { room },
@@ -142,7 +142,7 @@ atOnce("requests", combinations, (combination) => {
             await leave(laptop, room, "Alice");
         });
 
-        test("C1: 400 messages around a kick are heard, or answered with an error to their sender", async () => {
+        test("C1: each of 400 messages around a kick arrives, or its sender gets an error", async () => {
             const room = await newRoom("kick");
             await join(phone, room, "Alice");
             await join(laptop, room, "Alice");
@@ -164,7 +164,7 @@ atOnce("requests", combinations, (combination) => {
             await spoken;
             for (const device of devices) {
                 await device.expect({ type: "unavailable", from: `${room}/Alice`, status: "307" });
-                // An answer after which no other comes.
+                // The last answer that a session gets.
                 await assert.rejects(join(device, room, "Bob"), StanzaError);
             }
             await groupchat(bob, room, "that is all");
@@ -193,7 +193,7 @@ function joinOf(client: Client, room: string, nick: string): Element {
     return xml("presence", { to: `${room}/${nick}`, id: client.newId() }, xml("x", { xmlns: nsMuc }));
 }
 
-/** All that a client has heard an occupant say. */
+/** Returns all messages of an occupant that a client has received. */
 function bodiesFrom(client: Client, room: string, nick: string): string[] {
     return client.received
         .filter(({ attrs }) => attrs.type === "groupchat" && attrs.from === `${room}/${nick}`)

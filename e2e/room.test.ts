@@ -287,7 +287,7 @@ for (const { name, ...setting } of settings) {
             }
         });
 
-        test("R1, O3: stanzas that are held back for an inactive client reach it in order", async () => {
+        test("R1, O3: stanzas that mod_csi delays for an inactive client reach it in order", async () => {
             const room = await house.roomWithBoth("inactive");
             const csi = (name: string) => xml(name, { xmlns: "urn:xmpp:csi:0" });
             await phone.send(csi("inactive"));

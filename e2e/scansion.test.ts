@@ -1,5 +1,6 @@
-// O3: Prosody's own test scripts, each on a fresh server. MINIMIX_LONG=1 plays all of them, with and without the module;
-// otherwise a few are played with it. MINIMIX_SCRIPT="muc_register" chooses those with this text in their name.
+// O3: Prosody's own test scripts, each on a new server. MINIMIX_LONG=1 plays all, with and without the module.
+// Otherwise some are played with the module. MINIMIX_SCRIPT="muc_register" selects the scripts with this text in the
+// name.
 import { readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { describe, test } from "node:test";
@@ -24,7 +25,7 @@ const newerThan012 = [
 const excluded = [
     // By design: an account has one address in a room, so a room never shows two sessions under one nick.
     "issue978-multi",
-    // By design: no error of a client reaches a room, so it throws out no occupant.
+    // By design: no error of a client reaches a room, so the room does not remove the occupant.
     "issue978",
 ];
 
@@ -70,7 +71,7 @@ for (const version of versions) {
     }
 }
 
-/** As spec/scansion/prosody.cfg.lua has it. */
+/** As in spec/scansion/prosody.cfg.lua. */
 async function start(version: Version, minimix: boolean): Promise<Server> {
     return startServer({
         version,

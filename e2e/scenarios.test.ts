@@ -70,7 +70,7 @@ for (const version of versions) {
             await pair.stop();
         });
 
-        test("one client for each account receives the same as without the module", async (t) => {
+        test("R1, O6: one client for each account receives the same as without the module", async (t) => {
             await play(t, (seed, length) =>
                 compareScenario(
                     pair,
@@ -81,7 +81,7 @@ for (const version of versions) {
             );
         });
 
-        test("also when clients come and go", async (t) => {
+        test("R1, O6: the same if clients disconnect and connect", async (t) => {
             await play(t, (seed, length) =>
                 compareScenario(
                     pair,
@@ -92,7 +92,7 @@ for (const version of versions) {
             );
         });
 
-        test("several clients for each account get all that is for them, once", async (t) => {
+        test("R1: several clients of each account get their expected stanzas, once", async (t) => {
             await play(t, (seed, length) =>
                 checkScenario(
                     pair.minimix,
@@ -107,7 +107,7 @@ for (const version of versions) {
             ["lost", "lose this for phone"],
             ["doubled", "double this for phone"],
         ] as const) {
-            test(`a message that is ${what} on its way is found`, async () => {
+            test(`the comparison finds a message that is ${what} on its way`, async () => {
                 const play = async (name: string, scenario: (cast: Cast) => Promise<Result>) => {
                     const parts = cast(`${what}${name}`, 1, oneEach);
                     return scenario({ ...parts, comeAndGo: false, considerate: false, text: () => text });

@@ -1,5 +1,5 @@
-// O3: the same steps on a server without and on one with mod_minimix, in configurations as people run them.
-// MINIMIX_LONG=1 (`make setups`) plays them on each version and adds single modules; otherwise one version, few steps.
+// O3: the same steps on a server without and on one with mod_minimix, in common configurations. MINIMIX_LONG=1 (`make
+// setups`) plays them on each version and adds single modules. Otherwise it plays a few steps on one version.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ const example = [
     ...["private", "register", "roster", "saslauth", "smacks", "time", "uptime", "vcard4", "vcard_legacy", "version"],
 ];
 
-/** Modules of the host with users and of the rooms. A version plays with those of them that it has. */
+/** Modules of the host with users, and of the rooms. Modules that a version does not have are left out. */
 const setups: Record<string, { modules: string[]; roomModules?: string[] }> = {
     minimal: { modules: minimal },
     "Prosody's example": { modules: example, roomModules: ["muc_mam"] },

@@ -1,5 +1,5 @@
-// slixmpp next to @xmpp/client: a library that waits for the parts of a join in the order of XEP-0045, and that raises an
-// exception if one of them comes twice.
+// slixmpp in addition to @xmpp/client. It waits for the parts of a join in the order of XEP-0045, and raises an
+// exception if one comes twice.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { type Client, connect } from "./support/client.ts";
@@ -31,7 +31,7 @@ atOnce("slixmpp", versions, (version) => {
             return room;
         }
 
-        test("J1, J2: the first session of an account joins, and so does the second one", async () => {
+        test("J1, J2: the first and the second session of an account join", async () => {
             const room = await newRoom("join");
             const laptop = await connectSlixmpp(server, "alice/laptop");
             for (const client of [phone, laptop]) {
@@ -63,7 +63,7 @@ atOnce("slixmpp", versions, (version) => {
             assert.deepEqual(await phone.problems(), []);
         });
 
-        test("J2: a session that shows something else joins where the account is in", async () => {
+        test("J2: a session with another presence joins a room of the account", async () => {
             const room = await newRoom("show");
             const laptop = await connectSlixmpp(server, "alice/laptop");
             await phone.join(room, "Alice", "xa");
@@ -75,7 +75,7 @@ atOnce("slixmpp", versions, (version) => {
             await laptop.disconnect();
         });
 
-        test("R1: where the room shows JIDs, each session sees its own", async () => {
+        test("R1: in a non-anonymous room each session sees its own JID", async () => {
             const room = `whois@${server.rooms}`;
             await create(bob, room, "Bob", { persistentroom: "1", whois: "anyone" });
             const laptop = await connectSlixmpp(server, "alice/laptop");
@@ -106,7 +106,7 @@ atOnce("slixmpp", versions, (version) => {
             assert.deepEqual(await phone.problems(), []);
         });
 
-        test("H3, C3: the archives of the account and of the room", async () => {
+        test("H3, C3: a session can query the archives of the account and of the room", async () => {
             const room = await newRoom("archive");
             await phone.join(room, "Alice");
             const bodies = Array.from({ length: 120 }, (_, number) => `message ${number}`);

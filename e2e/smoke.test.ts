@@ -41,7 +41,7 @@ for (const version of versions) {
             return room;
         }
 
-        test("runs the version asked for", async () => {
+        test("runs the requested version", async () => {
             assert.equal(await server.eval("return prosody.version"), releaseOf(version));
         });
 
@@ -135,7 +135,7 @@ for (const version of versions) {
             );
         });
 
-        test("requests are answered as the test says", async () => {
+        test("IQs get the answer that the test has set", async () => {
             const room = await roomWithBoth("iq");
             const xmlns = "jabber:iq:version";
             bob.answer("get", "query", xmlns, () => xml("query", { xmlns }, xml("name", {}, "Test")));
@@ -157,7 +157,7 @@ for (const version of versions) {
             await tablet.disconnect();
         });
 
-        test("a lost session that the server has forgotten is a new one", async () => {
+        test("a lost session that has expired on the server is a new one", async () => {
             const tablet = await connect(server, "bob/tablet", { smacks: true });
             await tablet.drop();
             await server.eval(`prosody.full_sessions["${tablet.jid}"]:close()`);

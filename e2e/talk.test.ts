@@ -44,7 +44,7 @@ for (const { name, ...setting } of settings) {
             }
         }
 
-        /** The error to a stanza of this client's. */
+        /** The error for a stanza of this client. */
         async function errorOf(client: Client, id: string): Promise<StanzaError> {
             return new StanzaError(await client.expect({ type: "error", id }));
         }
@@ -90,7 +90,7 @@ for (const { name, ...setting } of settings) {
             await client.send(xml("presence", { to: `${room}/Alice`, id }, ...children));
         }
 
-        /** What Bob sees Alice as, now that it has changed. */
+        /** Alice's presence as Bob sees it after the change. */
         async function shown(room: string): Promise<string | null> {
             return (await bob.expect({ type: undefined, from: `${room}/Alice` })).getChildText("show");
         }

@@ -1,5 +1,5 @@
-// O5: a server whose accounts are in rooms by their bare JIDs, as versions before had it, starts with the default occupant
-// JID. Nothing of the old address stays in any room, no room is lost, and what was said meanwhile is there.
+// O5: accounts are in rooms by their bare JIDs, as in earlier versions. The server starts again with the default
+// occupant JID. No room has the former address any more, no room is lost, and messages sent meanwhile are received.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join as joinPath } from "node:path";

@@ -11,7 +11,6 @@ local hashes = require("util.hashes")
 local jids = require("util.jid")
 local rsm = require("util.rsm")
 local st = require("util.stanza")
-local time = require("util.time")
 local xml = require("util.xml")
 
 -- src/admin/place.ts
@@ -70,6 +69,8 @@ end
 -- The two clocks. Durations use a clock that cannot be set. The wall clock may jump, and is used for time stamps only.
 local state_clock = {}
 do
+local time = require("util.time")
+
 --- Returns seconds of a clock that only moves forward. It continues over a reload, not over a restart.
 function state_clock.monotonic()
     return time.monotonic()
@@ -721,7 +722,7 @@ state_driver.HOST = ""
 --- A key that no account has, because nodeprep forbids it.
 state_driver.TRIAL = "@"
 --- Seconds between two reads of a broken record.
-local BROKEN_PAUSE = 60
+local BROKEN_PAUSE = 10
 local stores = {}
 
 --- Declares a store. It is opened at its first use.
@@ -1305,7 +1306,7 @@ function writeAttributes(attr, outerNamespace, start)
 end
 
 function writeAttribute(name, value, at)
-    if string.len(name) + string.len(value) <= MEMO_LENGTH then
+    if name ~= "id" and string.len(name) + string.len(value) <= MEMO_LENGTH then
         pieces[at] = remembered(name, value)
         return at + 1
     end
@@ -2320,9 +2321,34 @@ end
 -- The cache of a room for an account, from which later joins are served. Missing parts take no memory.
 local state_view = {}
 do
+local itemIn, withoutStatus
+local MUC_USER = namespaces.MUC_USER
+local intern = state_interned.intern
+local isSamePresence = state_interned.isSamePresence
+local stanzaOf = state_interned.stanzaOf
 local forgetOccupants = state_occupants.forgetOccupants
 local keep = state_occupants.keepOccupant
-local textOf = minimix_text.textOf
+
+function itemIn(presence)
+    local opt_9 = presence:get_child("x", MUC_USER)
+    return opt_9 and opt_9:get_child("item")
+end
+
+function withoutStatus(presence)
+    local copy = st.clone(presence)
+    copy.attr.to = nil
+    local x = copy:get_child("x", MUC_USER)
+    if x ~= nil then
+        x:maptags(function(tag)
+            if tag.name == "status" then
+                return nil
+            else
+                return tag
+            end
+        end)
+    end
+    return copy
+end
 
 function state_view.newView()
     return {position = 0}
@@ -2334,6 +2360,7 @@ function state_view.clearView(view)
     view.offline = nil
     view.self = nil
     view.selfNick = nil
+    view.isJidHidden = nil
     view.room = nil
     view.isRoomFirst = nil
     view.subject = nil
@@ -2344,6 +2371,11 @@ end
 
 --- Caches the presence of an occupant. Returns false if there is no space.
 function state_view.keepOccupant(room, view, nick, interned)
+    if nick == view.own and view.self ~= nil then
+        if view.selfNick == nil then
+            view.selfNick = nick
+        end
+    end
     local isKept = keep(room, view, nick, interned)
     if not isKept then
         view.stale = "incomplete"
@@ -2351,21 +2383,17 @@ function state_view.keepOccupant(room, view, nick, interned)
     return isKept
 end
 
---- Returns the account's own presence. The caller may change it.
-function state_view.selfOf(view)
-    if view.self == nil then
-        return nil
-    else
-        return xml.parse("<presence" .. view.self)
+--- Returns the nick of the account's own presence.
+function state_view.selfNickOf(view)
+    local selfNick = view.selfNick
+    if selfNick == nil then
+        if view.self == nil then
+            selfNick = nil
+        else
+            selfNick = view.own
+        end
     end
-end
-
---- Caches the account's own presence. Returns whether it has changed.
-function state_view.setSelf(view, nick, presence)
-    local before = view.self
-    view.self = textOf(presence)
-    view.selfNick = nick
-    return view.self ~= before
+    return selfNick
 end
 
 --- Marks the view as outdated, unless it is incomplete.
@@ -2373,6 +2401,56 @@ function state_view.outdate(view)
     if view.stale == nil then
         view.stale = "outdated"
     end
+end
+
+--- Returns the account's own presence without status codes. The caller may change it.
+function state_view.selfOf(membership)
+    local view = membership.view
+    local self_
+    if view.self ~= nil then
+        self_ = stanzaOf(view.self)
+    end
+    if self_ == nil then
+        return nil
+    end
+    self_.attr.id = nil
+    local item
+    if view.isJidHidden == true then
+        item = itemIn(self_)
+    end
+    if item ~= nil then
+        item.attr.jid = membership.occupant
+    end
+    return self_
+end
+
+--- Caches the account's own presence. Returns whether it has changed.
+function state_view.setSelf(membership, nick, presence)
+    local view = membership.view
+    local before = view.self
+    local wasHidden = view.isJidHidden
+    local copy = withoutStatus(presence)
+    local item
+    if not view.nonAnonymous then
+        item = itemIn(copy)
+    end
+    local isHidden = (item and item.attr.jid) == membership.occupant
+    if isHidden then
+        item.attr.jid = nil
+    end
+    local self_ = intern(copy)
+    view.self = self_
+    if nick == view.own then
+        view.selfNick = nil
+    else
+        view.selfNick = nick
+    end
+    if isHidden then
+        view.isJidHidden = true
+    else
+        view.isJidHidden = nil
+    end
+    return before == nil or view.isJidHidden ~= wasHidden or not isSamePresence(before, self_)
 end
 end
 
@@ -2384,6 +2462,7 @@ local state_memberships = {}
 do
 local membershipList, includes, hasRequest, sessionOf, isEmpty
 local monotonic = state_clock.monotonic
+local time = require("util.time")
 local options = minimix_options
 local inSharedQueue = state_place.inSharedQueue
 local requestsOf = state_place.requestsOf
@@ -2429,7 +2508,7 @@ end
 --- Cancels the next self-ping.
 function state_memberships.stopPing(membership)
     local liveness = membership.liveness
-    if liveness.timer ~= nil then
+    if (liveness and liveness.timer) ~= nil then
         liveness.timer:stop()
         liveness.timer = nil
     end
@@ -2439,9 +2518,17 @@ function state_memberships.hasAttached(membership)
     return not isEmpty(membership.attached)
 end
 
-function hasRequest(requests)
-    for _, request in ipairs(requests) do
-        if request.session ~= nil or #request.queued > 0 then
+function hasRequest(requests, except)
+    for _, value_ in ipairs(requests) do
+        local session = value_.session
+        local queued = value_.queued
+        local temp_8
+        if session == nil then
+            temp_8 = #queued > 0
+        else
+            temp_8 = session ~= except
+        end
+        if temp_8 then
             return true
         end
     end
@@ -2551,8 +2638,7 @@ function state_memberships.createMembership(username, room, nick)
         attached = state_memberships.NO_SESSIONS,
         nick = nick,
         wantedNick = nick,
-        view = newView(),
-        liveness = {unanswered = 0}
+        view = newView()
     }
     local sent = reviveSent(occupant, room)
     if sent ~= nil then
@@ -2608,6 +2694,20 @@ function state_memberships.setPlace(membership, place)
     membership.place = place
 end
 
+--- Returns the membership's record of self-pings, a new one if there is none.
+function state_memberships.livenessOf(membership)
+    if membership.liveness == nil then
+        membership.liveness = {unanswered = 0}
+    end
+    return membership.liveness
+end
+
+--- Consecutive self-pings without an answer.
+function state_memberships.unansweredOf(membership)
+    local liveness = membership.liveness
+    return liveness and liveness.unanswered or 0
+end
+
 --- Returns seconds of a clock that cannot be set.
 function state_memberships.now()
     return time.monotonic()
@@ -2622,7 +2722,7 @@ end
 --- Whether the account is in the room, as far as is known.
 function state_memberships.isReached(membership)
     local phase = membership.place.phase
-    return (phase == "joined" or phase == "entering") and membership.liveness.unanswered == 0
+    return (phase == "joined" or phase == "entering") and state_memberships.unansweredOf(membership) == 0
 end
 
 --- Whether the account is lost and rejoins, while its sessions do not know.
@@ -2635,9 +2735,14 @@ function state_memberships.isAttached(membership, session)
     return session ~= nil and membership.attached[session] ~= nil
 end
 
---- Whether a session is attached or has a pending join.
-function state_memberships.isUsed(membership)
-    return state_memberships.hasAttached(membership) or hasRequest(state_memberships.queueOf(membership)) or hasRequest(requestsOf(membership.place))
+--- Whether a session is attached, or has a pending join or queued stanzas. Sessions except `except` count.
+function state_memberships.isUsed(membership, except)
+    for session in pairs(membership.attached) do
+        if session ~= except then
+            return true
+        end
+    end
+    return hasRequest(state_memberships.queueOf(membership), except) or hasRequest(requestsOf(membership.place), except)
 end
 
 --- Returns the session with the join that the room is answering. It gets the answer although it may not be attached.
@@ -2646,12 +2751,12 @@ function state_memberships.requestingSession(membership)
     if place.phase == "joining" then
         return sessionOf(place.operation.request)
     end
-    local temp_6 = place.phase == "joined"
-    if temp_6 then
+    local temp_11 = place.phase == "joined"
+    if temp_11 then
         local operation = place.operation
-        temp_6 = (operation and operation.kind) == "resync"
+        temp_11 = (operation and operation.kind) == "resync"
     end
-    if temp_6 then
+    if temp_11 then
         return place.operation.request.session
     end
     return nil
@@ -2685,6 +2790,44 @@ function state_memberships.detachAll(membership)
 end
 end
 
+-- src/state/restored.ts
+--
+-- Memberships that show the presence from before a start of the server. Their sessions may still come back.
+local state_restored = {}
+do
+local monotonic = state_clock.monotonic
+local options = minimix_options
+--- When the wait for the sessions ends, by the monotonic clock.
+local ends = setmetatable({}, {__mode = "k"})
+
+function state_restored.noteRestored(membership)
+    ends[membership] = monotonic() + options.detachedAfter
+end
+
+function state_restored.isRestored(membership)
+    return monotonic() < (ends[membership] or 0)
+end
+
+--- The account shows the presence of a session of now.
+function state_restored.endRestored(membership)
+    ends[membership] = nil
+end
+
+--- Returns the memberships whose wait is over, once.
+function state_restored.takeOverdue()
+    local overdue = {}
+    for membership, end_ in pairs(ends) do
+        if monotonic() >= end_ then
+            overdue[#overdue + 1] = membership
+        end
+    end
+    for _, membership in ipairs(overdue) do
+        ends[membership] = nil
+    end
+    return overdue
+end
+end
+
 -- src/state/account-record.ts
 --
 -- An account's record in the store "minimix": written from its memberships, and read back into them.
@@ -2706,6 +2849,7 @@ local findAccount = state_memberships.findAccount
 local idleOf = state_memberships.idleOf
 local membershipsOf = state_memberships.membershipsOf
 local inSharedQueue = state_place.inSharedQueue
+local noteRestored = state_restored.noteRestored
 
 function formerRecords(username)
     local former = {}
@@ -2799,6 +2943,7 @@ function loadRoom(username, room, saved)
         membership.shownPresence = intern(shown)
     end
     membership.detachedAt = monotonic()
+    noteRestored(membership)
 end
 
 function mayComeBack(membership, saved)
@@ -3212,6 +3357,7 @@ local id = require("util.id")
 local after = minimix_turn.after
 local post = minimix_turn.post
 local triesOf = state_memberships.triesOf
+local unansweredOf = state_memberships.unansweredOf
 --- Timeout of a question, in seconds.
 local PATIENCE = 30
 --- Timeout of a question that will be repeated, at the first attempt, in seconds.
@@ -3223,7 +3369,7 @@ local FIRST_PATIENCE = 5
 -- later question.
 function send_ask.patience(membership)
     return math.min(
-        FIRST_PATIENCE * 2 ^ math.min(triesOf(membership) + membership.liveness.unanswered, 10),
+        FIRST_PATIENCE * 2 ^ math.min(triesOf(membership) + unansweredOf(membership), 10),
         PATIENCE
     )
 end
@@ -3471,13 +3617,21 @@ function rankOf(tag)
 end
 
 local NOTIFY = "urn:xmpp:notification-settings:1"
+--- Largest number of extensions, and of settings, that are read.
+local MAX_CHILDREN = 64
 
 --- Reads the setting for phones, because pushes go to phones. A setting for phones precedes one for clients, and that
 -- one precedes a general setting (XEP-0492 3).
 function settings_notify.readSetting(extensions)
-    local notify = extensions:get_child("notify", NOTIFY)
+    local isTooMuch = #extensions.tags > MAX_CHILDREN
+    local notify
+    if not isTooMuch then
+        notify = extensions:get_child("notify", NOTIFY)
+    end
     local tag
-    if notify ~= nil then
+    if notify == nil or #notify.tags > MAX_CHILDREN then
+        tag = nil
+    else
         tag = decisiveTag(notify)
     end
     if tag == nil or not settings_notify.isSetting(tag.name) then
@@ -3516,7 +3670,7 @@ end
 -- sender and are not trusted. mod_bookmarks keeps the bookmarks of XEP-0048 and XEP-0049 in the same node.
 local settings_bookmarks = {}
 do
-local serviceOf, getItems, isNode, isToCount, preppedNick, nodes
+local serviceOf, getItems, isNode, isToCount, ofFairLength, preppedNick, nodes, MAX_CHILDREN, MAX_TEXT
 local mayHaveRooms = send_upstream.mayHaveRooms
 local BOOKMARKS = namespaces.BOOKMARKS
 local NICK = namespaces.NICK
@@ -3559,11 +3713,15 @@ function settings_bookmarks.readItem(username, room, item)
     if item == nil or conference == nil or not settings_bookmarks.isBy(username, item.attr.publisher) then
         return nil
     end
+    if #conference.tags > MAX_CHILDREN then
+        module:log("debug", "Ignoring a bookmark of %s for %s: too many elements", username, room)
+        return nil
+    end
     local autojoin = conference.attr.autojoin
     local extensions = conference:get_child("extensions")
     local nick = preppedNick(room, conference:get_child_text("nick"))
-    local password = conference:get_child_text("password")
-    local name = conference.attr.name
+    local password = ofFairLength(conference:get_child_text("password"))
+    local name = ofFairLength(conference.attr.name)
     local notify
     if extensions ~= nil then
         notify = readSetting(extensions)
@@ -3575,6 +3733,14 @@ function settings_bookmarks.readItem(username, room, item)
         name = name,
         notify = notify
     }
+end
+
+function ofFairLength(text)
+    if text == nil or string.len(text) > MAX_TEXT then
+        return nil
+    else
+        return text
+    end
 end
 
 --- Whether the account itself published an item, or this server for it.
@@ -3644,8 +3810,8 @@ function settings_bookmarks.itemsOf(username, node)
     return nil
 end
 
---- Reads all bookmarks of an account. Undefined if they cannot be read.
-function settings_bookmarks.bookmarksOf(username)
+--- Reads all bookmarks of an account, or those of one room. Undefined if they cannot be read.
+function settings_bookmarks.bookmarksOf(username, only)
     local items = settings_bookmarks.itemsOf(username, BOOKMARKS)
     if items == nil then
         return nil
@@ -3653,8 +3819,9 @@ function settings_bookmarks.bookmarksOf(username)
     local bookmarks = {}
     for _, id in ipairs(items) do
         local room = settings_bookmarks.roomOf(id)
+        local isMeant = room ~= nil and (only == nil or room == only)
         local bookmark
-        if room ~= nil then
+        if isMeant then
             bookmark = settings_bookmarks.readItem(username, room, items[id])
         end
         if room ~= nil and bookmark ~= nil and isToCount(bookmark, bookmarks[room], id == room) then
@@ -3666,9 +3833,12 @@ end
 
 --- Reads the current bookmark of a room. The membership has the last known one.
 function settings_bookmarks.readBookmark(username, room)
-    local bookmarks = settings_bookmarks.bookmarksOf(username)
-    return bookmarks and bookmarks[room]
+    local opt_15 = settings_bookmarks.bookmarksOf(username, room)
+    return opt_15 and opt_15[room]
 end
+
+MAX_CHILDREN = 64
+MAX_TEXT = 1023
 
 --- Returns the nick for a bookmark without one (XEP-0402 2): the user's nickname (XEP-0172), or else the name of the
 -- account.
@@ -4017,6 +4187,7 @@ end
 local slices = {}
 do
 local slice, schedule, takeStep, SLICE, BREAK, work, scheduled, slicing, spent, ended
+local time = require("util.time")
 local inTurn = minimix_turn.inTurn
 
 --- Starts some work after the current event.
@@ -4067,7 +4238,7 @@ function takeStep(step)
     end
 end
 
-SLICE = 0.01
+SLICE = 0.005
 BREAK = 0
 work = {}
 scheduled = false
@@ -4088,25 +4259,33 @@ function slices.inSlices(step)
     end
 end
 
---- Finishes all work at once, before the module is unloaded or the server stops.
+--- Longest time in seconds to finish all work.
+local FINISH = 5
+
+--- Finishes all work before the module is unloaded or the server stops. What takes too long is dropped.
 function slices.finishSlices()
+    local deadline = time.monotonic() + FINISH
     local step = table.remove(work, 1)
-    while step ~= nil do
+    while step ~= nil and time.monotonic() < deadline do
         takeStep(step)
         step = table.remove(work, 1)
     end
 end
 
---- Runs a task for each item of a list, one step per item.
-function slices.forEachInSlices(items, task)
+--- Runs a task for each item of a list, one step per item, and then `done`.
+function slices.forEachInSlices(items, task, done)
     local at = 0
     slices.inSlices(function()
         local item = items[at + 1]
         at = at + 1
         if item ~= nil then
             task(item)
+            return false
         end
-        return at >= #items
+        if done ~= nil then
+            done()
+        end
+        return true
     end)
 end
 
@@ -4137,8 +4316,8 @@ function slices.newQueues()
             end)
         end,
         length = function(key)
-            local opt_1 = queues[key]
-            return opt_1 and #opt_1 or 0
+            local opt_3 = queues[key]
+            return opt_3 and #opt_3 or 0
         end,
         drop = function(key)
             queues[key] = nil
@@ -4487,15 +4666,20 @@ function send_own.forkOwn(membership, presence, except, knowing)
     end
 end
 
---- Sends a presence of another occupant to every attached session. In a room with visible JIDs it may name the account
--- as actor.
-function send_own.forkOther(membership, presence)
+--- Sends a presence of another occupant to every attached session except `except`. In a room with visible JIDs it may
+-- name the account as actor.
+function send_own.forkOther(membership, presence, except)
+    if membership.detachedAt ~= nil then
+        return
+    end
     if not namesOccupant(membership, presence) then
-        fork(membership, presence)
+        fork(membership, presence, except)
         return
     end
     for session in pairs(membership.attached) do
-        sendTo(session, addressed(membership, presence, session))
+        if session ~= except then
+            sendTo(session, addressed(membership, presence, session))
+        end
     end
 end
 end
@@ -4505,7 +4689,7 @@ end
 -- Queued requests of sessions, and the stanzas that the sessions have sent meanwhile.
 local state_queue = {}
 do
-local setQueue, isAlive, newestOf, disown, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
+local setQueue, isAlive, newestOf, disown, disownAll, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
 local requestsOf = state_place.requestsOf
 local queueOf = state_memberships.queueOf
 
@@ -4546,7 +4730,11 @@ function state_queue.isSuperseded(membership, request)
 end
 
 function disown(membership, session)
-    for _, request in ipairs(requestsOf(membership.place)) do
+    disownAll(requestsOf(membership.place), session)
+end
+
+function disownAll(requests, session)
+    for _, request in ipairs(requests) do
         if request.session == session then
             request.session = nil
         end
@@ -4594,6 +4782,7 @@ function state_queue.newRequest(kind, session, id, nick, stanza)
     return {
         kind = kind,
         session = session,
+        sender = session,
         id = id,
         nick = nick,
         isResync = false,
@@ -4679,18 +4868,24 @@ function state_queue.withdraw(membership, session)
     return queued
 end
 
---- A session has ended. Its queued stanzas are still sent if the room admits the account.
-function state_queue.abandon(membership, session)
+--- A session has left, or ended. Its queued stanzas are still sent if the room admits the account. `sender` gets their
+-- errors.
+function state_queue.abandon(membership, session, sender)
     local others = {}
     for _, request in ipairs(queueOf(membership)) do
         local isOwn = request.session == session
-        if isOwn then
-            request.session = nil
-        end
-        if not isOwn or request.kind == "join" and isAlive(request) then
+        if not isOwn or request.kind == "join" and #request.queued > 0 then
             others[#others + 1] = request
         end
     end
+    for _, requests in ipairs({others, requestsOf(membership.place)}) do
+        for _, request in ipairs(requests) do
+            if request.sender == session then
+                request.sender = sender
+            end
+        end
+    end
+    disownAll(others, session)
     setQueue(membership, others)
     disown(membership, session)
 end
@@ -4752,6 +4947,7 @@ end
 -- are numbered in order of arrival.
 local state_logs = {}
 do
+local opened
 local newestNumber = state_numbers.newestNumber
 local startOfNumbers = state_numbers.startOfNumbers
 local beginOutage = state_outage.beginOutage
@@ -4769,6 +4965,7 @@ function state_logs.logOf(room)
         log = {
             room = room,
             last = math.max(startOfNumbers(), dropped),
+            latest = nil,
             tail = {},
             size = 0,
             isLoaded = false,
@@ -4783,8 +4980,22 @@ function state_logs.logOf(room)
             isClosingDue = false
         }
         state_logs.logs[room] = log
+        local opt_0 = opened
+        if opt_0 ~= nil then
+            opt_0[room] = true
+        end
     end
     return log
+end
+
+--- Returns a set that gets the rooms whose logs are opened, until unwatchLogs().
+function state_logs.watchLogs()
+    opened = {}
+    return opened
+end
+
+function state_logs.unwatchLogs()
+    opened = nil
 end
 
 --- Frees the memory of a log without readers, once all entries are stored.
@@ -5023,9 +5234,12 @@ end
 -- Entries of the archive. Each message of a room is stored once for this host, in a Prosody archive store under the
 -- room's JID. The label of an entry has its number. If the entry is private to an account, the label has the account
 -- too: "1700000001000 alice".
+--
+-- Invariant: stored times never decrease within a log, because drivers search by time. If the clock was set back, an
+-- entry is stored with the time of the entry before it, and its own time is in the label: "1700000001000@1600000000".
 local archive_entries = {}
 do
-local labelOf, write, writeNext, storeEntry, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
+local labelOf, write, writeNext, tryStore, storeEntry, readLatest, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
 local options = minimix_options
 local monotonic = state_clock.monotonic
 local counters = state_counters.counters
@@ -5050,7 +5264,7 @@ end
 
 --- Returns the number of an entry and, if the entry is private, its account.
 function archive_entries.parseLabel(label)
-    local digits, privateTo = string.match(label, "^(%d+) ?(.*)$")
+    local digits, privateTo = string.match(label, "^(%d+)[@%d]* ?(.*)$")
     local temp_1 = tonumber(digits) or 0
     local temp_0
     if privateTo ~= "" then
@@ -5059,8 +5273,14 @@ function archive_entries.parseLabel(label)
     return temp_1, temp_0
 end
 
-function labelOf(entry)
-    local label = string.format("%d", entry.number)
+--- Returns the time of an entry in seconds. `stored` is its time in the store.
+function archive_entries.timeOf(label, stored)
+    return tonumber((string.match(label, "^%d+@(%d+)"))) or stored
+end
+
+function labelOf(entry, stored)
+    local time = entry.when == stored and "" or string.format("@%d", entry.when)
+    local label = string.format("%d%s", entry.number, time)
     return entry.privateTo == nil and label or label .. " " .. entry.privateTo
 end
 
@@ -5070,15 +5290,15 @@ function archive_entries.stanzaOf(entry)
 end
 
 function write(log, entry, stanza)
-    local outcome = log.unwritten ~= nil and "failed" or storeEntry(log, entry, stanza)
+    local outcome = log.unwritten == nil and tryStore(log, entry, stanza) or "queued"
     if outcome == "refused" then
         module:log("debug", "Not archiving a message of %s: storage cannot hold it", log.room)
         return false
     end
     if outcome == "failed" then
-        return keep(log, entry)
+        beginOutage()
     end
-    return true
+    return outcome == "stored" or keep(log, entry)
 end
 
 function writeNext(log)
@@ -5088,7 +5308,7 @@ function writeNext(log)
     if entry ~= nil then
         stanza = archive_entries.stanzaOf(entry)
     end
-    if entry ~= nil and stanza ~= nil and storeEntry(log, entry, stanza) == "failed" then
+    if entry ~= nil and stanza ~= nil and tryStore(log, entry, stanza) == "failed" then
         beginOutage()
         return true
     end
@@ -5104,21 +5324,44 @@ function writeNext(log)
     return false
 end
 
+function tryStore(log, entry, stanza)
+    return readLatest(log) and storeEntry(log, entry, stanza) or "failed"
+end
+
 function storeEntry(log, entry, stanza)
+    local when = math.max(entry.when, log.latest or 0)
     local to = stanza.attr.to
     stanza.attr.to = nil
     local outcome = appendMessage(
         archive_entries.store,
         archive_entries.keyOf(log.room),
         stanza,
-        entry.when,
-        labelOf(entry)
+        when,
+        labelOf(entry, when)
     )
     stanza.attr.to = to
     if outcome == "stored" then
+        log.latest = when
         counters.archiveWrites = counters.archiveWrites + 1
     end
     return outcome
+end
+
+function readLatest(log)
+    if log.latest == nil then
+        local newest = findMessages(
+            archive_entries.store,
+            archive_entries.keyOf(log.room),
+            {reverse = true, limit = 1}
+        )
+        if newest == nil then
+            log.latest = nil
+        else
+            local opt_6 = newest[1]
+            log.latest = opt_6 and opt_6.when or 0
+        end
+    end
+    return log.latest ~= nil
 end
 
 function keep(log, entry)
@@ -5143,11 +5386,13 @@ function writeLog(log, deadline)
     if first == nil or newest == nil then
         return "failing"
     end
+    local opt_13 = newest[1]
+    log.latest = opt_13 and opt_13.when or 0
     if newest[1] ~= nil and (archive_entries.parseLabel(newest[1].label)) >= first.number then
         drop(log, first)
     end
-    local opt_9 = log.unwritten
-    local entry = opt_9 and opt_9[1]
+    local opt_16 = log.unwritten
+    local entry = opt_16 and opt_16[1]
     while entry ~= nil do
         if monotonic() > deadline then
             return "more"
@@ -5158,8 +5403,8 @@ function writeLog(log, deadline)
             return "failing"
         end
         drop(log, entry)
-        local opt_11 = log.unwritten
-        entry = opt_11 and opt_11[1]
+        local opt_18 = log.unwritten
+        entry = opt_18 and opt_18[1]
     end
     return "done"
 end
@@ -5191,7 +5436,7 @@ function archive_entries.entryOf(stored, before)
         number = number,
         before = before,
         privateTo = privateTo,
-        when = stored.when,
+        when = archive_entries.timeOf(stored.label, stored.when),
         text = textOf(stored.stanza)
     }
 end
@@ -5276,9 +5521,9 @@ onRetry(writeUnwritten)
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
-        local count_15 = count
+        local count_22 = count
         local unwritten = log.unwritten
-        count = count_15 + (unwritten and #unwritten or 0)
+        count = count_22 + (unwritten and #unwritten or 0)
     end
     return count
 end
@@ -5309,6 +5554,11 @@ function archive_entries.loadTail(log)
     )
     if found == nil then
         return false
+    end
+    local log_25, latest_26 = log, "latest"
+    if log_25[latest_26] == nil then
+        local opt_23 = found[1]
+        log_25[latest_26] = opt_23 and opt_23.when or 0
     end
     local first = log.tail[1]
     local entries = {}
@@ -5766,34 +6016,30 @@ function archive_delivered.openPart(membership)
         return
     end
     local log = logOf(membership.room)
-    membership.log = log
-    membership.part = {range = nil, position = log.last}
+    membership.part = {log = log, range = nil, position = log.last}
     log.readers[membership.username] = membership
 end
 
 --- Opens a range: the room has admitted the account, so later messages are for it.
 function archive_delivered.letIn(membership)
     archive_delivered.openPart(membership)
-    local log = membership.log
     local part = membership.part
-    if log == nil or part == nil or part.range ~= nil then
+    if part == nil or part.range ~= nil then
         return
     end
-    part.position = log.last
-    openRange(membership, part, log.last + 1)
+    part.position = part.log.last
+    openRange(membership, part, part.log.last + 1)
 end
 
 --- The account is out of the room.
 function archive_delivered.closePart(membership)
-    local log = membership.log
     local part = membership.part
-    membership.log = nil
     membership.part = nil
-    if log == nil or part == nil then
+    if part == nil then
         return
     end
-    log.readers[membership.username] = nil
-    dropUnread(log)
+    part.log.readers[membership.username] = nil
+    dropUnread(part.log)
     if closeRange(membership, part) then
         saveDeliveries(membership.username)
     end
@@ -6087,10 +6333,13 @@ function read(cursor, query, most)
         local stanza = value_.stanza
         local when = value_.when
         local label = value_.label
+        local timeOf = archive.timeOf
+        local stamp = timeOf and timeOf(label, when) or when
         local item = {
             id = id,
             stanza = stanza,
             when = when,
+            stamp = stamp,
             label = label,
             rank = cursor.rank,
             weight = weightOf(stanza)
@@ -6115,20 +6364,20 @@ function rangeQuery(cursor, walk)
     local from = cursor.last or walk.from
     local id = (from and from.rank) == cursor.rank and (label or from.label) == from.label and from.id or nil
     local limit = cursor.chunk
-    local temp_7
-    if reverse or from == nil then
-        temp_7 = start
-    else
-        temp_7 = math.max(start or 0, from.when)
-    end
-    local roughly_8_result_15 = roughly(temp_7, -1)
     local temp_9
-    if not reverse or from == nil then
-        temp_9 = end_
+    if reverse or from == nil then
+        temp_9 = start
     else
-        temp_9 = math.min(end_ or math.huge, from.when)
+        temp_9 = math.max(start or 0, from.when)
     end
-    local roughly_10_result_16 = roughly(temp_9, 1)
+    local roughly_10_result_17 = roughly(temp_9, -1)
+    local temp_11
+    if not reverse or from == nil then
+        temp_11 = end_
+    else
+        temp_11 = math.min(end_ or math.huge, from.when)
+    end
+    local roughly_12_result_18 = roughly(temp_11, 1)
     local after
     if not reverse then
         after = id
@@ -6141,8 +6390,8 @@ function rangeQuery(cursor, walk)
         with = label,
         limit = limit,
         reverse = reverse,
-        start = roughly_8_result_15,
-        ["end"] = roughly_10_result_16,
+        start = roughly_10_result_17,
+        ["end"] = roughly_12_result_18,
         after = after,
         before = before
     }
@@ -6205,7 +6454,7 @@ end
 
 local LARGEST_CHUNK = 256
 --- Bytes of memory to read of one archive at a time.
-local READ_WEIGHT = 524288
+local READ_WEIGHT = 262144
 
 function archive_cursor.openCursors(archives, max)
     local cursors = {}
@@ -6262,41 +6511,6 @@ local getMessage = state_messages.getMessage
 local isAhead = archive_cursor.isAhead
 local openCursors = archive_cursor.openCursors
 local readOn = archive_cursor.readOn
-
---- Starts to read a page. Each step asks the storage once.
-function archive_page.startReading(archives, query)
-    local after = newSearch(archives, query.after)
-    local before = newSearch(archives, query.before)
-    local merge
-    local reading
-    reading = {
-        page = nil,
-        failed = false,
-        step = function()
-            if not after.step() or not before.step() then
-                return false
-            end
-            if isMissing(after) or isMissing(before) then
-                reading.failed = after.failed or before.failed
-                return true
-            end
-            if merge == nil then
-                merge = newMerge(archives, query, after.place, before.place)
-            end
-            if not mergeStep(merge) then
-                return false
-            end
-            reading.failed = hasFailed(merge.cursors)
-            if reading.failed then
-                reading.page = nil
-            else
-                reading.page = pageOf(archives, merge)
-            end
-            return true
-        end
-    }
-    return reading
-end
 
 function hasFailed(cursors)
     for _, cursor in ipairs(cursors) do
@@ -6474,12 +6688,39 @@ ends = cache.new(256)
 COUNTED = 10000
 PAGE_WEIGHT = 4194304
 
---- Returns a page of these archives. Undefined if an id of the query is not in them.
-function archive_page.readPage(archives, query)
-    local reading = archive_page.startReading(archives, query)
-    while not reading.step() do
-    end
-    return reading.page
+--- Starts to read a page. Each step asks the storage once.
+function archive_page.startReading(archives, query)
+    local after = newSearch(archives, query.after)
+    local before = newSearch(archives, query.before)
+    local merge
+    local reading
+    reading = {
+        page = nil,
+        failed = false,
+        step = function()
+            if not after.step() or not before.step() then
+                return false
+            end
+            if isMissing(after) or isMissing(before) then
+                reading.failed = after.failed or before.failed
+                return true
+            end
+            if merge == nil then
+                merge = newMerge(archives, query, after.place, before.place)
+            end
+            if not mergeStep(merge) then
+                return false
+            end
+            reading.failed = hasFailed(merge.cursors)
+            if reading.failed then
+                reading.page = nil
+            else
+                reading.page = pageOf(archives, merge)
+            end
+            return true
+        end
+    }
+    return reading
 end
 end
 
@@ -6609,7 +6850,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, appendsOutOfOrder, pastOf, newEntry, nameOf, isNamed, pastEntry, notPlaced, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
+local isAnothers, entryFor, appendsOutOfOrder, pastOf, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -6709,7 +6950,8 @@ end
 
 function pastEntry(log, membership, part, stanza, when)
     local ranges = rangesOf(membership.username, log.room)
-    if not archive_log.canRecordPast(membership) then
+    local canRead = archive_log.canRecordPast(membership)
+    if not canRead and not mustPlace(membership) then
         notPlaced(membership)
         return nil
     end
@@ -6721,14 +6963,14 @@ function pastEntry(log, membership, part, stanza, when)
     end
     local entry = findEntry(log.tail, matches)
     local window
-    if entry == nil then
+    if entry == nil and canRead then
         window = windowAround(log, membership, when)
     end
-    if window == "failed" then
+    if window == "failed" and not mustPlace(membership) then
         notPlaced(membership)
         return nil
     end
-    if window ~= nil then
+    if window ~= nil and window ~= "failed" then
         entry = findInWindow(window, archiveId, matches)
     end
     if entry ~= nil then
@@ -6743,18 +6985,26 @@ end
 
 --- Whether it is known which messages of the past an account has.
 function archive_log.canRecordPast(membership)
-    local log = membership.log
+    local part = membership.part
+    local log = part and part.log
     return log == nil or select(2, rangesOf(membership.username, log.room)) and loadTail(log)
 end
 
 function notPlaced(membership)
     local catchUp = membership.catchUp
-    local step = catchUp and catchUp.progress
-    if (step and step.step) == "querying" then
-        step.failed = true
-    elseif (step and step.step) == "draining" and membership.log ~= nil then
-        membership.log.gap = true
+    local progress = catchUp and catchUp.progress
+    if (progress and progress.step) == "querying" or (progress and progress.step) == "draining" then
+        progress.failed = true
     end
+    if membership.part ~= nil then
+        membership.part.log.source = nil
+    end
+end
+
+function mustPlace(membership)
+    local catchUp = membership.catchUp
+    local progress = catchUp and catchUp.progress
+    return (progress and progress.step) == "draining" and progress.isForced
 end
 
 function newestTime(log)
@@ -6816,13 +7066,14 @@ function windowAround(log, membership, when)
     if oldest == nil or log.isComplete or when > oldest.when + SKEW and when <= wallClock() + SKEW then
         return nil
     end
-    local catchUp = membership.catchUp
-    local from = math.max(when, catchUp and catchUp.latest or 0)
+    local catching = membership.catchUp
+    local isResult = (catching and catching.progress.step) == "querying"
+    local from = isResult and math.max(when, catching.latest) or when
     local window = log.window
     if window ~= nil and from >= window.from and from < window.to then
         return window
     end
-    if membership.catchUp == nil and not maySearch() then
+    if catching == nil and not maySearch() then
         return nil
     end
     log.window = readWindow(log, from)
@@ -6878,7 +7129,7 @@ function readWindow(log, from)
     local isAll = #window.entries < WINDOW and weight < WINDOW_SIZE
     local last
     if not isAll then
-        last = window.entries[#window.entries]
+        last = found[#found]
     end
     if last ~= nil then
         window.to = math.max(last.when - SKEW, from + 1)
@@ -6898,6 +7149,7 @@ function addToWindow(log, window, entry, stanza)
     if entry.privateTo == nil then
         archiveId = stanzaIdBy(stanza, log.room)
     end
+    entry.name = nameOf(log, stanza) or false
     local entries = window.entries
     entries[#entries + 1] = entry
     window.size = window.size + string.len(entry.text)
@@ -6922,8 +7174,8 @@ function withoutDelay(log, stanza)
     return content
 end
 
-WINDOW = 200
-WINDOW_SIZE = 524288
+WINDOW = 100
+WINDOW_SIZE = 131072
 WINDOW_KEPT = 60
 READ_TIME = 0.01
 READ_PERIOD = 0.1
@@ -6943,11 +7195,11 @@ function archive_log.record(membership, stanza)
         local past = pastOf(membership.room, stanza)
         return past == nil or addMissed(membership, stanza, past)
     end
-    local log = membership.log
     local part = membership.part
-    if log == nil or part == nil then
+    if part == nil then
         return false
     end
+    local log = part.log
     if log.source ~= stanza or isAnothers(log.current, membership) then
         log.source = stanza
         if isWorthKeeping(stanza) then
@@ -6970,7 +7222,7 @@ end
 -- given up.
 local archive_buffer = {}
 do
-local takeBufferedId, messageIdOf, drain, unseenFirst, forgetDrained, drainOne, passOver
+local takeBufferedId, messageIdOf, drain, drainInSlices, unseenFirst, forgetDrained, drainOne, place, passOver, PAUSE
 local options = minimix_options
 local fork = send_fork.fork
 local inSlices = slices.inSlices
@@ -7013,11 +7265,28 @@ end
 
 function drain(membership, catching, isFull)
     if catching.progress.step ~= "draining" then
-        catching.progress = {step = "draining", isFull = isFull}
+        local draining = {step = "draining", isFull = isFull, isForced = false, failed = false}
+        catching.progress = draining
         catching.appendOutOfOrder = true
         catching.buffer = unseenFirst(catching.buffer)
-        inSlices(function() return membership.catchUp ~= catching or drainOne(membership, catching) end)
+        drainInSlices(membership, catching, draining)
     end
+end
+
+function drainInSlices(membership, catching, draining)
+    inSlices(function()
+        if membership.catchUp ~= catching then
+            return true
+        end
+        drainOne(membership, catching, draining, false)
+        if draining.failed then
+            module:add_timer(PAUSE, function()
+                drainInSlices(membership, catching, draining)
+                return nil
+            end)
+        end
+        return draining.failed or membership.catchUp ~= catching
+    end)
 end
 
 function unseenFirst(buffer)
@@ -7044,18 +7313,30 @@ function forgetDrained(catching)
     catching.drained = 0
 end
 
-function drainOne(membership, catching)
-    local buffered = passOver(catching)
+function drainOne(membership, catching, draining, mustLeave)
+    local buffered = catching.buffer[catching.drained + 1]
     if buffered == nil then
         membership.catchUp = nil
-        return true
+        return
     end
+    draining.isForced = mustLeave and buffered.seen
+    place(membership, draining, buffered)
+    if draining.failed and not mustLeave then
+        return
+    end
+    if draining.failed and membership.part ~= nil then
+        membership.part.log.gap = true
+    end
+    passOver(catching)
+end
+
+function place(membership, draining, buffered)
+    draining.failed = false
     if buffered.seen then
         record(membership, buffered.stanza)
     else
         archive_buffer.deliverMissed(membership, buffered.stanza)
     end
-    return false
 end
 
 function passOver(catching)
@@ -7070,6 +7351,7 @@ function passOver(catching)
     return buffered
 end
 
+PAUSE = 5
 --- Seconds for storing buffered messages at once.
 local FLUSH = 0.01
 
@@ -7090,8 +7372,8 @@ function archive_buffer.bufferMessage(membership, catching, stanza, seen)
     catching.weight = catching.weight + weight
     local isOver = #catching.buffer - catching.drained > options.maxHistory or catching.weight > options.maxGapSize
     if isOver and catching.progress.step == "draining" then
-        drainOne(membership, catching)
-        drainOne(membership, catching)
+        drainOne(membership, catching, catching.progress, true)
+        drainOne(membership, catching, catching.progress, true)
     elseif isOver then
         noteOver("minimix_max_gap_size", membership.username, membership.room)
         drain(membership, catching, true)
@@ -7130,20 +7412,24 @@ function archive_buffer.flush(membership)
     archive_buffer.endCatchUp(membership)
     local catching = membership.catchUp
     local deadline = monotonic() + FLUSH
-    while catching ~= nil and membership.catchUp == catching do
+    while catching ~= nil and membership.catchUp == catching and catching.progress.step == "draining" do
         local isLate = monotonic() > deadline
-        if isLate and membership.log ~= nil then
-            writeInSlices(membership.log)
+        if isLate then
+            local part = membership.part
+            isLate = (part and part.log) ~= nil
         end
         if isLate then
-            local opt_5 = catching.buffer[catching.drained + 1]
-            isLate = (opt_5 and opt_5.seen) == false
+            writeInSlices(membership.part.log)
+        end
+        if isLate then
+            local opt_8 = catching.buffer[catching.drained + 1]
+            isLate = (opt_8 and opt_8.seen) == false
         end
         if isLate then
             noteDrop("limit")
             passOver(catching)
         else
-            drainOne(membership, catching)
+            drainOne(membership, catching, catching.progress, true)
         end
     end
 end
@@ -7208,6 +7494,7 @@ local keyOf = archive_entries.keyOf
 local parseLabel = archive_entries.parseLabel
 local stanzaOf = archive_entries.stanzaOf
 local store = archive_entries.store
+local timeOf = archive_entries.timeOf
 local isFor = archive_delivered.isFor
 local positionOf = archive_delivered.positionOf
 local hasPersonalArchive = archive_personal.hasPersonalArchive
@@ -7230,6 +7517,7 @@ function startReadingBefore(archive, isInRange, most, since)
         store = store,
         key = archive.key,
         label = nil,
+        timeOf = timeOf,
         mayRead = function(label) return isInRange((parseLabel(label))) and archive.mayRead(label) end
     }
     return startReading(
@@ -7255,10 +7543,10 @@ function readLater(reading, visit)
     return rest
 end
 
-function visitBack(messages, visit)
-    for i = #messages, 1, -1 do
-        local message = messages[i]
-        if message ~= nil and visit(message) then
+function visitBack(items, visit)
+    for i = #items, 1, -1 do
+        local item = items[i]
+        if item ~= nil and visit({when = item.stamp, stanza = item.stanza}) then
             return
         end
     end
@@ -7282,6 +7570,7 @@ function archive_read.archiveOf(username, room)
         store = store,
         key = keyOf(room),
         label = nil,
+        timeOf = timeOf,
         mayRead = function(label)
             local number, privateTo = parseLabel(label)
             if privateTo == nil then
@@ -7327,12 +7616,12 @@ function archive_read.readBack(membership, most, since, visit, after)
     if options.archive == "mam" then
         return readLater(startReadingRoom(membership, most, since), visit)
     end
-    local log = membership.log
     local part = membership.part
     local username = membership.username
-    if log == nil or part == nil then
+    if part == nil then
         return nil
     end
+    local log = part.log
     local ranges, isKnown = rangesOf(username, membership.room)
     local isLoaded = loadTail(log) and isKnown
     local earliest = math.max(since, expiryTime())
@@ -7509,7 +7798,7 @@ end
 -- The replay: stanzas for a session that attaches to a room that the account is in.
 local occupancy_replay = {}
 do
-local sendRoom, addStatus, emptySubject, ownAffiliation
+local sendRoom, withOwnElement, addStatus, emptySubject, ownAffiliation
 local MUC_USER = namespaces.MUC_USER
 local counters = state_counters.counters
 local messageOf = state_interned.messageOf
@@ -7561,20 +7850,8 @@ function occupancy_replay.selfPresence(membership, request, shown)
     if shown == nil then
         return nil
     end
-    local self_ = occupancy_replay.ownPresence(membership, shown)
+    local self_, x = withOwnElement(membership, shown)
     self_.attr.id = request.id
-    local x = self_:get_child("x", MUC_USER)
-    if x == nil then
-        x = st.stanza("x", {xmlns = MUC_USER})
-        self_:add_direct_child(x)
-    end
-    x:maptags(function(tag)
-        if tag.name == "status" then
-            return nil
-        else
-            return tag
-        end
-    end)
     if view.nonAnonymous then
         addStatus(x, "100")
     end
@@ -7588,12 +7865,15 @@ function occupancy_replay.selfPresence(membership, request, shown)
     return self_
 end
 
---- Returns our own presence under the current nick. Between the two presences of a nick change (XEP-0045 7.6) the room
--- has not sent it.
-function occupancy_replay.ownPresence(membership, self_)
+function withOwnElement(membership, self_)
     local presence = st.clone(self_)
     presence.attr.from = membership.room .. "/" .. membership.nick
-    return presence
+    local x = presence:get_child("x", MUC_USER)
+    if x == nil then
+        x = st.stanza("x", {xmlns = MUC_USER})
+        presence:add_direct_child(x)
+    end
+    return presence, x
 end
 
 function addStatus(x, code)
@@ -7607,7 +7887,7 @@ function emptySubject(membership)
 end
 
 function ownAffiliation(membership)
-    local self_ = selfOf(membership.view)
+    local self_ = selfOf(membership)
     local affiliation
     if self_ ~= nil then
         affiliation = occupancy_replay.itemOf(self_).affiliation
@@ -7635,6 +7915,13 @@ function occupancy_replay.replay(membership, request, shown)
     if not membership.view.isRoomFirst then
         sendRoom(membership, request.session)
     end
+end
+
+--- Returns our own presence under the current nick, with code 110. `self` is our own presence without codes.
+function occupancy_replay.ownPresence(membership, self_)
+    local presence, x = withOwnElement(membership, self_)
+    addStatus(x, "110")
+    return presence
 end
 
 --- Returns the confirmation for a session that leaves while the account stays (XEP-0045 7.14).
@@ -7674,10 +7961,11 @@ end
 -- gets it all at once with our own presence. Other sessions get only changes.
 local occupancy_burst = {}
 do
-local shownSince, isAnswering, isOfMember, onOffline, keyOfJid, forgetOffline, isKnown, hasOffline, areShown, toldLater, reducedSelf, shortened, isModerator, LONGEST_ROLE
+local shownSince, isAnswering, listedSession, isOfMember, onOffline, keyOfMember, forgetOffline, isKnown, hasOffline, areShown, reducedSelf, shortened, isModerator, LONGEST_ROLE
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
+local ownPresence = occupancy_replay.ownPresence
 local MUC_USER = namespaces.MUC_USER
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
@@ -7701,6 +7989,7 @@ local keepMember = state_offline.keepMember
 local noMembers = state_offline.noMembers
 local keepOccupant = state_view.keepOccupant
 local outdate = state_view.outdate
+local selfNickOf = state_view.selfNickOf
 local selfOf = state_view.selfOf
 local setSelf = state_view.setSelf
 
@@ -7724,6 +8013,14 @@ function isAnswering(membership)
     return place.phase == "joining"
 end
 
+function listedSession(membership)
+    if isAnswering(membership) then
+        return requestingSession(membership)
+    else
+        return nil
+    end
+end
+
 function isOfMember(stanza)
     local affiliation = itemOf(stanza).affiliation
     local x = stanza:get_child("x", MUC_USER)
@@ -7745,30 +8042,35 @@ function onOffline(membership, key, stanza, wasThere)
     local before = view.offline.presences[key]
     local interned = intern(stanza)
     local isKept = keepMember(view.offline, key, interned)
-    local opt_9 = shownSince(membership)
-    if opt_9 ~= nil then
-        opt_9[key] = true
+    local opt_11 = shownSince(membership)
+    if opt_11 ~= nil then
+        opt_11[key] = true
     end
     if not isKept then
         view.stale = "incomplete"
         sendTo(requestingSession(membership), stanza)
     end
     if wasThere or not isKnown(before, interned) then
-        forkOther(membership, stanza)
+        forkOther(membership, stanza, listedSession(membership))
     end
 end
 
-function keyOfJid(jid)
-    return "@" .. jids.bare(jid)
+function keyOfMember(stanza)
+    local jid = jids.prep(itemOf(stanza).jid or "")
+    if jid == nil then
+        return nil
+    else
+        return "@" .. jids.bare(jid)
+    end
 end
 
 function forgetOffline(membership, nick, stanza)
     local members = membership.view.offline
     if members ~= nil and members.count > 0 then
-        local jid = itemOf(stanza).jid
+        local key = keyOfMember(stanza)
         forgetMember(members, nick)
-        if jid ~= nil then
-            forgetMember(members, keyOfJid(jid))
+        if key ~= nil then
+            forgetMember(members, key)
         end
     end
 end
@@ -7794,28 +8096,11 @@ function areShown(presences, shown)
     return true
 end
 
-function toldLater(stanza)
-    local copy = st.clone(toldAgain(stanza))
-    copy.attr.to = nil
-    copy.attr.id = nil
-    local x = copy:get_child("x", MUC_USER)
-    if x ~= nil then
-        x:maptags(function(tag)
-            if tag.name == "status" and tag.attr.code ~= "110" then
-                return nil
-            else
-                return tag
-            end
-        end)
-    end
-    return copy
-end
-
 function reducedSelf(stanza)
-    local itemOf_result_13 = itemOf(stanza)
-    local affiliation = itemOf_result_13.affiliation
-    local role = itemOf_result_13.role
-    return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = shortened(affiliation), role = shortened(role)}):up():tag("status", {code = "110"}):reset()
+    local itemOf_result_15 = itemOf(stanza)
+    local affiliation = itemOf_result_15.affiliation
+    local role = itemOf_result_15.role
+    return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = shortened(affiliation), role = shortened(role)}):reset()
 end
 
 function shortened(value)
@@ -7834,28 +8119,31 @@ end
 function occupancy_burst.announceIfRenamed(membership, nick)
     local self_
     if occupancy_burst.isRenamed(membership, nick) then
-        self_ = selfOf(membership.view)
+        self_ = selfOf(membership)
     end
     if self_ ~= nil then
         membership.nick = nick
         fork(membership, nickChange(membership, self_))
-        self_.attr.from = membership.room .. "/" .. nick
-        setSelf(membership.view, nick, self_)
-        forkOwn(membership, self_)
+        local own = ownPresence(membership, self_)
+        setSelf(membership, nick, own)
+        forkOwn(membership, own)
     end
 end
 
 --- Whether our presence was last shown under another nick.
 function occupancy_burst.isRenamed(membership, nick)
-    local before = membership.view.selfNick
+    local before = selfNickOf(membership.view)
     return before ~= nil and before ~= nick
 end
 
 --- Handles the room's own presence: Prosody 13 and ejabberd show avatar and capabilities of the room by it.
 function occupancy_burst.onRoomPresence(membership, stanza)
-    local member = itemOf(stanza).jid
-    if member ~= nil and stanza.attr.type == "unavailable" then
-        onOffline(membership, keyOfJid(member), stanza)
+    local member
+    if stanza.attr.type == "unavailable" then
+        member = keyOfMember(stanza)
+    end
+    if member ~= nil then
+        onOffline(membership, member, stanza)
         return
     end
     local view = membership.view
@@ -7870,17 +8158,17 @@ function occupancy_burst.onRoomPresence(membership, stanza)
     if isAnswering(membership) then
         view.isRoomFirst = true
     elseif before == nil then
-        view.isRoomFirst = false
+        view.isRoomFirst = nil
     end
     if not isAnswering(membership) or not isKnown(before, interned) then
-        fork(membership, stanza)
+        fork(membership, stanza, listedSession(membership))
     end
 end
 
 --- Another occupant has entered or changed.
 function occupancy_burst.onOccupant(membership, nick, stanza)
     local view = membership.view
-    if nick == view.selfNick and nick ~= membership.nick then
+    if nick ~= membership.nick and nick == selfNickOf(view) then
         occupancy_burst.announceIfRenamed(membership, membership.nick)
     end
     local isDuring = isAnswering(membership)
@@ -7910,15 +8198,15 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
         end
     end
     if not isDuring or not isKnown(before, interned) then
-        forkOther(membership, stanza)
+        forkOther(membership, stanza, listedSession(membership))
     end
 end
 
 --- Another occupant has left, or a room that answers a join shows it as offline.
 function occupancy_burst.onOccupantGone(membership, nick, stanza)
     local view = membership.view
-    local opt_5 = shownSince(membership)
-    local isShown = (opt_5 and opt_5[nick] ~= nil) == true
+    local opt_7 = shownSince(membership)
+    local isShown = (opt_7 and opt_7[nick] ~= nil) == true
     local isOffline = isAnswering(membership) and not isShown and isOfMember(stanza)
     local wasThere = isOffline and findOccupant(view, nick) ~= nil
     forgetOccupant(view, nick)
@@ -7962,7 +8250,7 @@ end
 function occupancy_burst.keepSelf(membership, nick, stanza)
     local view = membership.view
     local isKept = mayKeep(stanza)
-    local now = isKept and toldLater(stanza) or reducedSelf(stanza)
+    local now = isKept and toldAgain(stanza) or reducedSelf(stanza)
     membership.nick = nick
     setOwnNick(view, nick)
     if hasStatus(stanza, "100") then
@@ -7971,7 +8259,7 @@ function occupancy_burst.keepSelf(membership, nick, stanza)
     if hasStatus(stanza, "170") then
         view.logged = true
     end
-    local before = selfOf(view)
+    local before = selfOf(membership)
     if before ~= nil and isModerator(before) ~= isModerator(now) and not view.nonAnonymous then
         outdate(view)
     end
@@ -7979,7 +8267,7 @@ function occupancy_burst.keepSelf(membership, nick, stanza)
         noteOver("minimix_max_cached_size", membership.username, membership.room)
         view.stale = "incomplete"
     end
-    return setSelf(view, nick, now)
+    return setSelf(membership, nick, now)
 end
 
 LONGEST_ROLE = 16
@@ -8089,7 +8377,8 @@ local function rank(attachment)
     return ranks[attachment.presence:get_child_text("show") or ""] or 0
 end
 
-local function isBetter(one, other)
+--- Whether a room should be shown one presence rather than another.
+function state_availability.isBetter(one, other)
     local difference = priority(one) - priority(other)
     if difference ~= 0 then
         return difference > 0
@@ -8098,8 +8387,8 @@ local function isBetter(one, other)
 end
 
 local function isPreferred(membership, session, attachment, best)
-    local isTie = session == membership.shown and not isBetter(best.attachment, attachment)
-    return isTie or isBetter(attachment, best.attachment)
+    local isTie = session == membership.shown and not state_availability.isBetter(best.attachment, attachment)
+    return isTie or state_availability.isBetter(attachment, best.attachment)
 end
 
 --- Returns the session to show: highest priority, then most available, then the one already shown. `coming` will be
@@ -8524,6 +8813,9 @@ function takeFirst(place, list, count)
     for _, told in pairs(place.told or {}) do
         told.echoes = told.echoes - count
     end
+    if #list == 0 then
+        place.underway = nil
+    end
 end
 
 function isTold(told, self_)
@@ -8612,7 +8904,7 @@ function occupancy_underway.takeTold(membership, place, isEcho)
         return nil
     end
     local knowing = {}
-    local self_ = selfOf(membership.view)
+    local self_ = selfOf(membership)
     for session, told in pairs(all) do
         local isEarlier = isEcho and told.echoes > 0
         if isEarlier or isTold(told, self_) then
@@ -8621,6 +8913,9 @@ function occupancy_underway.takeTold(membership, place, isEcho)
         if not isEarlier then
             all[session] = nil
         end
+    end
+    if (next(all)) == nil then
+        place.told = nil
     end
     return knowing
 end
@@ -8631,20 +8926,25 @@ end
 -- The presence that the account shows in a room.
 local occupancy_shown = {}
 do
-local show, chooseShown, candidateOf, withPayload, hasChildLike, noteShown, shownStill, detachedPresence
+local show, chooseShown, isSame, presenceBefore, isDetachedPresence, candidateOf, withPayload, hasChildLike, noteShown, shownStill, detachedPresence
 local MUC = namespaces.MUC
 local VCARD_UPDATE = namespaces.VCARD_UPDATE
 local options = minimix_options
 local sendOwn = send_own.sendOwn
 local ownPresence = occupancy_replay.ownPresence
 local bestSession = state_availability.bestSession
+local isBetter = state_availability.isBetter
 local presenceContent = state_availability.presenceContent
 local saveSoon = state_store.saveSoon
 local intern = state_interned.intern
 local stanzaOf = state_interned.stanzaOf
 local selfOf = state_view.selfOf
 local attachSession = state_memberships.attachSession
+local isCurrent = state_memberships.isCurrent
 local isDetachedFor = state_memberships.isDetachedFor
+local endRestored = state_restored.endRestored
+local isRestored = state_restored.isRestored
+local takeOverdue = state_restored.takeOverdue
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local firstUnderway = occupancy_underway.firstUnderway
@@ -8670,8 +8970,42 @@ function chooseShown(membership, request)
     if best == nil then
         return nil
     end
+    local before = presenceBefore(membership)
+    if before ~= nil and not isSame(membership, best.attachment) and not isBetter(best.attachment, before) then
+        return before
+    end
+    endRestored(membership)
     membership.shown = best.session
     return best.attachment
+end
+
+function isSame(membership, attachment)
+    return membership.shownPresence == intern(attachment.presence)
+end
+
+function presenceBefore(membership)
+    local shown
+    if isRestored(membership) then
+        shown = membership.shownPresence
+    end
+    local presence
+    if shown ~= nil then
+        presence = stanzaOf(shown)
+    end
+    if presence == nil or isDetachedPresence(presence) then
+        return nil
+    else
+        return {presence = presence, id = nil}
+    end
+end
+
+function isDetachedPresence(presence)
+    for _, tag in ipairs(presence.tags) do
+        if tag.name ~= "show" and tag.attr.xmlns ~= VCARD_UPDATE then
+            return false
+        end
+    end
+    return (presence:get_child_text("show") or "none") == options.detachedShow
 end
 
 function candidateOf(request)
@@ -8730,7 +9064,7 @@ function detachedPresence(membership)
     if options.detachedShow ~= "none" then
         presence:tag("show"):text(options.detachedShow):up()
     end
-    local self_ = selfOf(membership.view)
+    local self_ = selfOf(membership)
     local update
     if self_ ~= nil then
         update = self_:get_child("x", VCARD_UPDATE)
@@ -8757,9 +9091,18 @@ function occupancy_shown.showBest(membership)
     return attachment ~= nil and mayShow(place) and show(membership, place, attachment.presence, attachment.id)
 end
 
+--- Shows the presence of the present sessions where the wait for those of before the start is over.
+function occupancy_shown.endOverdue()
+    for _, membership in ipairs(takeOverdue()) do
+        if isCurrent(membership) then
+            occupancy_shown.showBest(membership)
+        end
+    end
+end
+
 --- Returns our own presence as the room will show it, when the session of a join is attached.
 function occupancy_shown.selfToBe(membership, request)
-    local self_ = selfOf(membership.view)
+    local self_ = selfOf(membership)
     local attachment = chooseShown(membership, request)
     if self_ == nil or attachment == nil then
         return self_
@@ -8774,17 +9117,17 @@ function occupancy_shown.selfToBe(membership, request)
     if shown == intern(attachment.presence) then
         return self_
     end
-    local temp_6
+    local temp_9
     if shown ~= nil then
-        temp_6 = stanzaOf(shown)
+        temp_9 = stanzaOf(shown)
     end
-    return withPayload(self_, temp_6, attachment.presence)
+    return withPayload(self_, temp_9, attachment.presence)
 end
 
 --- Returns our own presence as cached, or as the room will echo it.
 local function selfNow(membership)
     if firstUnderway(membership) == nil then
-        return selfOf(membership.view)
+        return selfOf(membership)
     else
         return occupancy_shown.selfToBe(membership)
     end
@@ -9127,7 +9470,7 @@ end
 -- Sends messages and IQs of attached sessions to the room and its occupants.
 local occupancy_outgoing = {}
 do
-local copyToOthers, sentCarbon, forward
+local passMessage, copyToOthers, sentCarbon, forward
 local CARBONS = namespaces.CARBONS
 local FORWARD = namespaces.FORWARD
 local HINTS = namespaces.HINTS
@@ -9139,6 +9482,17 @@ local expectIqAnswer = state_pending.expectIqAnswer
 local newSent = state_sent.newSent
 local noteSent = state_sent.noteSent
 local post = minimix_turn.post
+
+function passMessage(membership, session, stanza)
+    if membership.sent == nil then
+        membership.sent = newSent()
+    end
+    noteSent(membership.sent, stanza, session)
+    if stanza.attr.type ~= "groupchat" and jids.resource(stanza.attr.to or "") ~= nil then
+        copyToOthers(membership, session, stanza)
+    end
+    sendUpstream(membership, stanza)
+end
 
 function copyToOthers(membership, sender, stanza)
     if stanza:get_child("private", CARBONS) ~= nil or stanza:get_child("no-copy", HINTS) ~= nil then
@@ -9156,32 +9510,6 @@ function sentCarbon(stanza, account)
     local copy = st.clone(stanza)
     copy.attr.xmlns = "jabber:client"
     return st.message({from = account, type = stanza.attr.type}):tag("sent", {xmlns = CARBONS}):tag("forwarded", {xmlns = FORWARD}):add_child(copy):reset()
-end
-
-function forward(membership, stanza, id)
-    local copy = st.clone(stanza)
-    copy.attr.from = membership.occupant
-    copy.attr.id = id
-    post(copy)
-end
-
---- Sends a session's message from the occupant JID. `session` is undefined if it has ended since.
-function occupancy_outgoing.sendMessage(membership, session, stanza)
-    if isComingBack(membership) then
-        sendTo(
-            session,
-            st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
-        )
-        return
-    end
-    if membership.sent == nil then
-        membership.sent = newSent()
-    end
-    noteSent(membership.sent, stanza, session)
-    if stanza.attr.type ~= "groupchat" and jids.resource(stanza.attr.to or "") ~= nil then
-        copyToOthers(membership, session, stanza)
-    end
-    sendUpstream(membership, stanza)
 end
 
 --- Sends a session's IQ from the occupant JID. A request gets an id of the module, by which its answer finds the
@@ -9202,6 +9530,34 @@ function occupancy_outgoing.sendIq(membership, session, stanza)
         return
     end
     forward(membership, stanza, id)
+end
+
+function forward(membership, stanza, id)
+    local copy = st.clone(stanza)
+    copy.attr.from = membership.occupant
+    copy.attr.id = id
+    post(copy)
+end
+
+--- Sends the message of an attached session from the occupant JID.
+function occupancy_outgoing.sendMessage(membership, session, stanza)
+    if isComingBack(membership) then
+        sendTo(
+            session,
+            st.error_reply(stanza, "wait", "remote-server-timeout", nil, membership.room)
+        )
+        return
+    end
+    passMessage(membership, session, stanza)
+end
+
+--- Sends a message or an IQ of a session. `session` is undefined if it has ended since: then an IQ is not needed.
+function occupancy_outgoing.sendStanza(membership, session, stanza)
+    if stanza.name == "message" then
+        passMessage(membership, session, stanza)
+    elseif session ~= nil then
+        occupancy_outgoing.sendIq(membership, session, stanza)
+    end
 end
 end
 
@@ -9345,6 +9701,7 @@ local takeAll = state_queue.takeAll
 
 function finish(membership, request, answer, type_, condition)
     local session = request.session
+    local sender = request.sender
     local queued = request.queued
     local isTold = not isSuperseded(membership, request)
     request.session = nil
@@ -9354,7 +9711,7 @@ function finish(membership, request, answer, type_, condition)
         sendOwn(membership, session, answer)
     end
     for _, stanza in ipairs(queued) do
-        occupancy_refuse.bounce(membership, session, stanza, type_, condition)
+        occupancy_refuse.bounce(membership, sender, stanza, type_, condition)
     end
 end
 
@@ -9402,7 +9759,7 @@ function occupancy_refuse.refuseAll(membership)
     occupancy_refuse.refuseQueue(membership)
 end
 
---- Returns the queued stanzas of a session that has left before its join succeeded.
+--- Returns the queued stanzas of a session that has left before its join was sent.
 function occupancy_refuse.bounceAll(membership, session, stanzas)
     for _, stanza in ipairs(stanzas) do
         occupancy_refuse.bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE)
@@ -9419,7 +9776,6 @@ local hasExtensions
 local MUC = namespaces.MUC
 local isSameNick = minimix_stanzas.isSameNick
 local isAttached = state_memberships.isAttached
-local endOperation = occupancy_operations.endOperation
 
 --- Whether a request is a nick change, instead of a replay under the current nick.
 function occupancy_requests.isRename(membership, request)
@@ -9450,15 +9806,6 @@ end
 function occupancy_requests.isLateNick(place, nick)
     local operation = place.operation
     return place.late ~= nil and isSameNick(place.late.nick, nick) or (operation and operation.kind) == "rename" and isSameNick(operation.nick, nick)
-end
-
---- The 303 was lost, but the room shows the account under the requested nick.
-function occupancy_requests.renamedUnheard(place)
-    place.late = nil
-    local operation = place.operation
-    if (operation and operation.kind) == "rename" then
-        endOperation(place)
-    end
 end
 
 --- Whether our own presence ends a nick change: it has the requested nick, or the room has kept another.
@@ -10062,11 +10409,11 @@ end
 -- time. Requests that need another one wait in the queue.
 local occupancy_joined = {}
 do
-local serveRequest, serve, serveFromView, notePassword, attach, release, resync, awaitResync, resyncUnanswered, occupantsShown, rename, renamed, isNickBlocked
+local serveRequest, serve, serveFromView, notePassword, attach, release, resync, awaitResync, resyncUnanswered, occupantsShown, renamed
+local isSameNick = minimix_stanzas.isSameNick
 local selfPing = send_ping.selfPing
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
-local isBlocked = settings_blocklist.isBlocked
 local bookmarkRenamed = settings_bookmark_write.bookmarkRenamed
 local MUC = namespaces.MUC
 local options = minimix_options
@@ -10077,7 +10424,6 @@ local sendOwn = send_own.sendOwn
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local after = minimix_turn.after
-local findOccupant = state_occupants.findOccupant
 local selfOf = state_view.selfOf
 local presenceContent = state_availability.presenceContent
 local noteOver = state_limits.noteOver
@@ -10097,8 +10443,7 @@ local keepSelf = occupancy_burst.keepSelf
 local endOperation = occupancy_operations.endOperation
 local startRename = occupancy_operations.startRename
 local startResync = occupancy_operations.startResync
-local sendIq = occupancy_outgoing.sendIq
-local sendMessage = occupancy_outgoing.sendMessage
+local sendStanza = occupancy_outgoing.sendStanza
 local sendProbe = occupancy_probe.sendProbe
 local bounce = occupancy_refuse.bounce
 local replay = occupancy_replay.replay
@@ -10170,7 +10515,7 @@ function serveRequest(membership, place, request)
     if isJoin and session == nil then
         release(membership, request)
     elseif request.nick ~= membership.nick and isRename(membership, request) then
-        rename(membership, place, request.nick, request)
+        occupancy_joined.rename(membership, place, request.nick, request)
     elseif isJoin then
         serve(membership, place, request)
     elseif session ~= nil then
@@ -10225,10 +10570,8 @@ function release(membership, request)
         local session = request.session
         if session ~= nil and not isAttached(membership, session) then
             bounce(membership, session, stanza, "modify", "not-acceptable")
-        elseif stanza.name == "message" then
-            sendMessage(membership, session, stanza)
-        elseif session ~= nil and stanza.name == "iq" then
-            sendIq(membership, session, stanza)
+        elseif stanza.name ~= "presence" then
+            sendStanza(membership, request.sender, stanza)
         elseif session ~= nil then
             occupancy_joined.presenceSent(membership, session, stanza)
         end
@@ -10293,7 +10636,7 @@ end
 function occupantsShown(membership, operation)
     local request = operation.request
     operation.stage = "history"
-    local self_ = selfPresence(membership, request, selfOf(membership.view))
+    local self_ = selfPresence(membership, request, selfOf(membership))
     sendOccupants(membership, request.session)
     if self_ ~= nil then
         sendOwn(membership, request.session, self_)
@@ -10301,7 +10644,8 @@ function occupantsShown(membership, operation)
     occupancy_joined.letIn(membership, request)
 end
 
-function rename(membership, place, nick, request)
+--- Asks the room for another nick (XEP-0045 7.6), for a session or, without a request, for the account itself.
+function occupancy_joined.rename(membership, place, nick, request)
     local session
     if request ~= nil then
         session = request.session
@@ -10323,8 +10667,11 @@ function occupancy_joined.renameUnanswered(membership, place, operation)
     place.late = operation
     endOperation(place)
     local request = operation.request
-    if (request and request.kind) == "join" and not isSuperseded(membership, request) then
-        serve(membership, place, request)
+    if (request and request.kind) == "join" then
+        operation.request = nil
+        if not isSuperseded(membership, request) then
+            serve(membership, place, request)
+        end
     end
     occupancy_joined.proceed(membership)
 end
@@ -10347,10 +10694,6 @@ function renamed(membership, place, operation, stanza)
         end
     end
     occupancy_joined.proceed(membership)
-end
-
-function isNickBlocked(membership, nick)
-    return isBlocked(membership.username, membership.room, nick)
 end
 
 --- Our own presence ends the list of occupants. If a known occupant is missing, the room did not treat our presence as a
@@ -10376,6 +10719,30 @@ function occupancy_joined.subjectCame(membership, place)
         endOperation(place)
         occupancy_joined.proceed(membership)
     end
+end
+
+--- The room has given the account the nick of a request, and the 303 was lost. Returns the request, if it is a join.
+function occupancy_joined.renamedUnheard(place, nick)
+    local operation = place.operation
+    place.late = nil
+    if (operation and operation.kind) ~= "rename" or not isSameNick(operation.nick, nick) then
+        return nil
+    end
+    endOperation(place)
+    local request = operation.request
+    return (request and request.kind) == "join" and operation.request or nil
+end
+
+--- Serves the request of such a nick change, and those that waited for it, unless the account is out.
+function occupancy_joined.proceedAfter(membership, request)
+    local place = membership.place
+    if place.phase ~= "joined" or not isCurrent(membership) then
+        return
+    end
+    if request ~= nil and place.operation == nil and not isSuperseded(membership, request) then
+        serve(membership, place, request)
+    end
+    occupancy_joined.proceed(membership)
 end
 
 --- Our own presence has arrived.
@@ -10445,9 +10812,27 @@ function occupancy_joined.adopt(membership, place, join)
         startRename(membership, place, {id = join.id, nick = join.nick, request = request}, occupancy_joined.renameUnanswered)
     end
 end
+end
+
+-- src/occupancy/nick.ts
+--
+-- Nick changes of the account by itself: back to the wanted nick, or to that of a bookmark.
+local occupancy_nick = {}
+do
+local isNickBlocked
+local isBlocked = settings_blocklist.isBlocked
+local findOccupant = state_occupants.findOccupant
+local enqueue = state_queue.enqueue
+local newRequest = state_queue.newRequest
+local rename = occupancy_joined.rename
+local requested = occupancy_joined.requested
+
+function isNickBlocked(membership, nick)
+    return isBlocked(membership.username, membership.room, nick)
+end
 
 --- Asks for the wanted nick, in case it is free now.
-function occupancy_joined.regainNick(membership)
+function occupancy_nick.regainNick(membership)
     local wanted = membership.wantedNick
     local place = membership.place
     local isFree = membership.nick ~= wanted and findOccupant(membership.view, wanted) == nil
@@ -10457,12 +10842,12 @@ function occupancy_joined.regainNick(membership)
 end
 
 --- Asks for another nick for the account itself. No session is told if the room refuses.
-function occupancy_joined.requestNick(membership, nick)
+function occupancy_nick.requestNick(membership, nick)
     if not isNickBlocked(membership, nick) then
         local place = membership.place
         local request = newRequest("rename", nil, nil, nick, st.presence())
         if place.phase == "joined" then
-            occupancy_joined.requested(membership, place, request)
+            requested(membership, place, request)
         else
             enqueue(membership, request)
         end
@@ -10525,7 +10910,7 @@ end
 -- Answers of the room to a join (XEP-0045 7.2): it admits the account, refuses it, or removes it at once.
 local occupancy_joining = {}
 do
-local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
+local answersAnother, answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
 local wallClock = state_clock.wallClock
 local newestNumber = state_numbers.newestNumber
 local bookmarkJoined = settings_bookmark_write.bookmarkJoined
@@ -10568,7 +10953,7 @@ local adopt = occupancy_joined.adopt
 local answeredAsJoin = occupancy_joined.answeredAsJoin
 local letIn = occupancy_joined.letIn
 local proceed = occupancy_joined.proceed
-local regainNick = occupancy_joined.regainNick
+local regainNick = occupancy_nick.regainNick
 local isExpulsion = occupancy_refusal.isExpulsion
 local isTemporary = occupancy_refusal.isTemporary
 local isTechnical = occupancy_refusal.isTechnical
@@ -10606,6 +10991,9 @@ end
 
 --- The room has admitted the account: our own presence arrived. History and subject follow.
 function occupancy_joining.admitted(membership, place, nick, stanza)
+    if answersAnother(membership, place, stanza.attr.id) then
+        return
+    end
     local join = answeredJoin(place, nick, stanza.attr.id)
     local request = join.request
     local session
@@ -10632,6 +11020,18 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         unlockRoom(membership)
     end
     noteDetached(membership)
+end
+
+function answersAnother(membership, place, key)
+    if key == nil or key == place.operation.id or not wasSent(membership, key) then
+        return false
+    end
+    for _, join in ipairs(place.earlier) do
+        if join.id == key then
+            return false
+        end
+    end
+    return true
 end
 
 function answeredJoin(place, nick, key)
@@ -10694,7 +11094,9 @@ function noteAdmitted(membership, request, nick)
         membership.since = wallClock()
         membership.sinceNumber = newestNumber()
     end
-    membership.liveness.unanswered = 0
+    if membership.liveness ~= nil then
+        membership.liveness.unanswered = 0
+    end
     beginRange(membership)
     forgetRefusals(membership.username, membership.room)
     if request == nil then
@@ -10931,6 +11333,7 @@ end
 local occupancy_pace = {}
 do
 local startRuns, serveItems, shuffled, STEP, SLICE, MAX_POSTPONED
+local time = require("util.time")
 local options = minimix_options
 local inTurn = minimix_turn.inTurn
 
@@ -11013,6 +11416,7 @@ do
 local sendTo = send_fork.sendTo
 local isAttached = state_memberships.isAttached
 local isReached = state_memberships.isReached
+local livenessOf = state_memberships.livenessOf
 local expectIqAnswer = state_pending.expectIqAnswer
 local takeIq = state_pending.takeIq
 local pendingJoin = state_queue.pendingJoin
@@ -11034,11 +11438,11 @@ end
 function occupancy_pong.awaitPong(membership, session, ping)
     local key = expectIqAnswer(session, membership.room, ping)
     if key ~= nil then
-        local membership_liveness_0, waiting_1 = membership.liveness, "waiting"
-        if membership_liveness_0[waiting_1] == nil then
-            membership_liveness_0[waiting_1] = {}
+        local liveness = livenessOf(membership)
+        if liveness.waiting == nil then
+            liveness.waiting = {}
         end
-        local waiting = membership.liveness.waiting
+        local waiting = liveness.waiting
         waiting[#waiting + 1] = key
     end
     return key ~= nil
@@ -11046,8 +11450,11 @@ end
 
 --- Answers the queued self-pings.
 function occupancy_pong.answerPings(membership)
-    local waiting = membership.liveness.waiting
-    membership.liveness.waiting = nil
+    local liveness = membership.liveness
+    local waiting = liveness and liveness.waiting
+    if membership.liveness ~= nil then
+        membership.liveness.waiting = nil
+    end
     for _, key in ipairs(waiting or {}) do
         local pending = takeIq(key, membership.room)
         if pending ~= nil then
@@ -11065,7 +11472,7 @@ end
 -- Watches rooms: self-pings (XEP-0410) to quiet rooms, and to rooms behind a broken link.
 local occupancy_watch = {}
 do
-local checkRoom, checked, unreachable, noteHosts, lookSoon, lookAfterLinks, checkAll, goBack, hasten, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, queue
+local checkRoom, forgetLiveness, checked, unreachable, noteHosts, lookSoon, lookAfterLinks, checkAll, goBack, hasten, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, queue
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
@@ -11077,11 +11484,13 @@ local rejoinAfter = occupancy_lost.rejoinAfter
 local after = minimix_turn.after
 local allMemberships = state_memberships.allMemberships
 local isCurrent = state_memberships.isCurrent
+local livenessOf = state_memberships.livenessOf
 local membershipsOf = state_memberships.membershipsOf
 local now = state_memberships.now
 local setPlace = state_memberships.setPlace
 local stopPing = state_memberships.stopPing
 local triesOf = state_memberships.triesOf
+local unansweredOf = state_memberships.unansweredOf
 local patience = send_ask.patience
 local closeGap = archive_catchup.closeGap
 local startBuffering = archive_catchup.startBuffering
@@ -11094,29 +11503,38 @@ local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
 
 function checkRoom(membership, gap)
-    if membership.liveness.checking or membership.place.phase ~= "joined" then
+    local liveness = membership.liveness
+    if liveness and liveness.checking or membership.place.phase ~= "joined" then
         return
     end
-    membership.liveness.checking = true
+    livenessOf(membership).checking = true
     local function answered(condition)
-        membership.liveness.checking = false
+        livenessOf(membership).checking = false
         if isCurrent(membership) and membership.place.phase == "joined" then
             checked(membership, condition, gap)
         end
         answerPings(membership)
+        forgetLiveness(membership)
     end
     selfPing(membership, answered, patience(membership))
 end
 
-function checked(membership, condition, gap)
+function forgetLiveness(membership)
     local liveness = membership.liveness
+    local isDone = (liveness and liveness.unanswered) == 0 and liveness.timer == nil and liveness.checking ~= true
+    if isDone and liveness.waiting == nil then
+        membership.liveness = nil
+    end
+end
+
+function checked(membership, condition, gap)
     if condition == nil or saysJoined(condition) then
-        local before = liveness.unanswered
-        liveness.confirmedAt = now()
+        local before = unansweredOf(membership)
         if membership.place.phase == "joined" then
             membership.place.tries = 0
+            membership.place.confirmedAt = now()
         end
-        liveness.unanswered = 0
+        livenessOf(membership).unanswered = 0
         if gap or before > 0 then
             closeGap(membership)
         end
@@ -11137,7 +11555,7 @@ function checked(membership, condition, gap)
 end
 
 function unreachable(membership)
-    local liveness = membership.liveness
+    local liveness = livenessOf(membership)
     startBuffering(membership)
     liveness.unanswered = liveness.unanswered + 1
     occupancy_watch.checkAfter(membership, pause(liveness.unanswered), true)
@@ -11146,8 +11564,9 @@ end
 --- Schedules the next self-ping, in place of an earlier one.
 function occupancy_watch.checkAfter(membership, seconds, gap)
     stopPing(membership)
-    membership.liveness.timer = after(seconds, function()
-        membership.liveness.timer = nil
+    local liveness = livenessOf(membership)
+    liveness.timer = after(seconds, function()
+        liveness.timer = nil
         checkRoom(membership, gap)
     end)
 end
@@ -11190,7 +11609,7 @@ function lookAfterLinks()
     for _, membership in ipairs(allMemberships()) do
         local host = jids.host(membership.room)
         local isDoubtful = broken[host] ~= nil or mended[host] ~= nil and membership.catchUp ~= nil
-        if isDoubtful and membership.place.phase == "joined" and membership.liveness.unanswered == 0 then
+        if isDoubtful and membership.place.phase == "joined" and unansweredOf(membership) == 0 then
             startBuffering(membership)
             doubtful[#doubtful + 1] = membership
         elseif mended[host] ~= nil then
@@ -11225,8 +11644,8 @@ end
 
 function hasten(membership)
     local place = membership.place
-    if place.phase == "joined" and membership.liveness.unanswered > PATIENT then
-        membership.liveness.unanswered = PATIENT
+    if place.phase == "joined" and unansweredOf(membership) > PATIENT then
+        livenessOf(membership).unanswered = PATIENT
         occupancy_watch.checkAfter(membership, pause(PATIENT), true)
     elseif place.phase == "lost" and place.next.kind == "pause" and triesOf(membership) > PATIENT then
         local timer = rejoinAfter(membership, pause(PATIENT))
@@ -11299,19 +11718,22 @@ local QUIET = 60
 
 --- Whether the state of the account in the room is only known from a while ago.
 function occupancy_watch.needsCheck(membership)
-    local liveness = membership.liveness
-    if membership.place.phase ~= "joined" or liveness.unanswered > 0 then
+    local place = membership.place
+    if place.phase ~= "joined" or unansweredOf(membership) > 0 then
         return false
     end
-    local isQuiet = now() - math.max(liveness.heardAt or 0, liveness.confirmedAt or 0) > QUIET
-    return isQuiet or liveness.checking == true or occupancy_watch.isInDoubt(membership)
+    local isQuiet = now() - math.max(membership.heardAt or 0, place.confirmedAt or 0) > QUIET
+    if not isQuiet then
+        local liveness = membership.liveness
+        isQuiet = (liveness and liveness.checking) == true
+    end
+    return isQuiet or occupancy_watch.isInDoubt(membership)
 end
 
 --- Sends self-pings to the rooms that have been quiet for a number of seconds, spread over the same time.
 function occupancy_watch.checkQuiet(seconds)
     for _, membership in ipairs(allMemberships()) do
-        local liveness = membership.liveness
-        local isQuiet = liveness.unanswered == 0 and now() - (liveness.heardAt or 0) >= seconds
+        local isQuiet = unansweredOf(membership) == 0 and now() - (membership.heardAt or 0) >= seconds
         if membership.place.phase == "joined" and isQuiet then
             occupancy_watch.checkAfter(membership, math.random() * seconds, false)
         end
@@ -11348,7 +11770,7 @@ end
 --- A component of this server has disconnected, with its rooms.
 function occupancy_watch.hostGone(host)
     for _, membership in ipairs(allMemberships()) do
-        local isThere = membership.place.phase == "joined" and membership.liveness.unanswered == 0
+        local isThere = membership.place.phase == "joined" and unansweredOf(membership) == 0
         if isThere and jids.host(membership.room) == host then
             unreachable(membership)
         end
@@ -11378,12 +11800,12 @@ function occupancy_watch.checkGaps()
     end
     local doubtful = {}
     for _, membership in ipairs(allMemberships()) do
-        local temp_3 = membership.place.phase == "joined"
-        if temp_3 then
+        local temp_10 = membership.place.phase == "joined"
+        if temp_10 then
             local catchUp = membership.catchUp
-            temp_3 = (catchUp and catchUp.progress.step) == "idle"
+            temp_10 = (catchUp and catchUp.progress.step) == "idle"
         end
-        if temp_3 then
+        if temp_10 then
             doubtful[#doubtful + 1] = membership
         end
     end
@@ -11714,6 +12136,7 @@ local hasAttached = state_memberships.hasAttached
 local isCurrent = state_memberships.isCurrent
 local membershipsOf = state_memberships.membershipsOf
 local queueOf = state_memberships.queueOf
+local unansweredOf = state_memberships.unansweredOf
 local newRequest = state_queue.newRequest
 local phases = admin_census.phases
 local takeCensus = admin_census.takeCensus
@@ -11730,7 +12153,7 @@ function stateOf(membership)
     if phase == "lost" and tries > 0 then
         return string.format("lost, %d attempts to rejoin,", tries)
     end
-    return membership.liveness.unanswered > 0 and phase .. ", unreachable," or phase
+    return unansweredOf(membership) > 0 and phase .. ", unreachable," or phase
 end
 
 function describeSessions(membership)
@@ -12726,7 +13149,7 @@ end
 function result(session, queryId, item)
     local message = st.clone(item.stanza)
     message.attr.xmlns = "jabber:client"
-    return st.message({from = jids.bare(session.full_jid), to = session.full_jid}):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag("delay", {xmlns = DELAY, stamp = datetime.datetime(item.when)}):up():add_child(message):reset()
+    return st.message({from = jids.bare(session.full_jid), to = session.full_jid}):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag("delay", {xmlns = DELAY, stamp = datetime.datetime(item.stamp)}):up():add_child(message):reset()
 end
 
 --- The queries of one session are answered one after the other.
@@ -13055,18 +13478,22 @@ end
 -- Deletes expired messages, messages that no account has in its ranges, and the private entries of a deleted user.
 local archive_expire = {}
 do
-local pruneAccount, pruneRoom, oldestOf
+local deleteUnused, pruneAccount, pruneRoom, oldestOf, deleterOf
 local keyOf = archive_entries.keyOf
 local parseLabel = archive_entries.parseLabel
 local store = archive_entries.store
 local saveDelivered = archive_delivered.saveDelivered
-local readPage = archive_page.readPage
+local startReading = archive_page.startReading
 local roomsRead = archive_read.roomsRead
 local expiryTime = archive_retention.expiryTime
 local noteRunning = archive_retention.noteRunning
 local editDeliveries = state_deliveries.editDeliveries
 local forgetDeliveries = state_deliveries.forgetDeliveries
 local usersWithDeliveries = state_deliveries.usersWithDeliveries
+local forEachInSlices = slices.forEachInSlices
+local inSlices = slices.inSlices
+local unwatchLogs = state_logs.unwatchLogs
+local watchLogs = state_logs.watchLogs
 local accounts = state_memberships.accounts
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
@@ -13075,6 +13502,35 @@ local findMessages = state_messages.findMessages
 local listMessages = state_messages.listMessages
 local forgetStarts = state_numbers.forgetStarts
 local prune = state_ranges.prune
+
+function deleteUnused(bindingPattern0_, opened)
+    local isComplete
+    local wanted
+    local keys
+    keys = bindingPattern0_.keys
+    wanted = bindingPattern0_.wanted
+    isComplete = bindingPattern0_.isComplete
+    if not isComplete then
+        unwatchLogs()
+        return
+    end
+    forgetStarts()
+    for _, account in pairs(accounts) do
+        for room in pairs(account.memberships) do
+            wanted[keyOf(room)] = true
+        end
+    end
+    local function deleteIfUnused(key)
+        for room in pairs(opened) do
+            opened[room] = nil
+            wanted[keyOf(room)] = true
+        end
+        if wanted[key] == nil then
+            deleteMessages(store, key)
+        end
+    end
+    forEachInSlices(keys, deleteIfUnused, unwatchLogs)
+end
 
 function pruneAccount(username, oldest, wanted)
     return editDeliveries(username, function(rooms)
@@ -13119,6 +13575,43 @@ function oldestOf(room)
     return found[1] == nil and math.huge or (parseLabel(found[1].label))
 end
 
+function deleterOf(username, key)
+    local own = {
+        store = store,
+        key = key,
+        label = nil,
+        mayRead = function(label) return select(2, parseLabel(label)) == username end
+    }
+    local function read()
+        return startReading({own}, {wants = function() return true end, reverse = false, max = math.huge})
+    end
+    local reading = read()
+    local items = {}
+    local isComplete = false
+    return function()
+        local item = table.remove(items)
+        if item ~= nil then
+            deleteMessages(store, key, {key = item.id})
+            return false
+        end
+        if isComplete then
+            return true
+        end
+        if reading.step() then
+            local page = reading.page
+            items = page and page.items or {}
+            local temp_7 = #items == 0
+            if not temp_7 then
+                local opt_5 = reading.page
+                temp_7 = (opt_5 and opt_5.complete) == true
+            end
+            isComplete = temp_7
+            reading = read()
+        end
+        return false
+    end
+end
+
 --- Deletes expired messages, and the logs of rooms that no account has ranges for.
 function archive_expire.expire()
     saveDelivered()
@@ -13129,59 +13622,46 @@ function archive_expire.expire()
     end
     noteRunning()
     local before = expiryTime()
-    if before > 0 then
-        for _, key in ipairs(keys) do
+    local expiry = {keys = keys, wanted = {}, oldest = {}, isComplete = true}
+    local opened = watchLogs()
+    local function pruneAll()
+        forEachInSlices(
+            usernames,
+            function(username)
+                expiry.isComplete = pruneAccount(username, expiry.oldest, expiry.wanted) and expiry.isComplete
+            end,
+            function()
+                deleteUnused(expiry, opened)
+            end
+        )
+    end
+    forEachInSlices(
+        before > 0 and keys or {},
+        function(key)
             deleteMessages(store, key, {["end"] = before})
-        end
-    end
-    local wanted = {}
-    local oldest = {}
-    local isComplete = true
-    for _, username in ipairs(usernames) do
-        isComplete = pruneAccount(username, oldest, wanted) and isComplete
-    end
-    if not isComplete then
-        return
-    end
-    forgetStarts()
-    for _, account in pairs(accounts) do
-        for room in pairs(account.memberships) do
-            wanted[keyOf(room)] = true
-        end
-    end
-    for _, key in ipairs(keys) do
-        if wanted[key] == nil then
-            deleteMessages(store, key)
-        end
-    end
+        end,
+        pruneAll
+    )
 end
 
---- Deletes the private entries and the record of an account.
+--- Deletes the record of an account, and its private entries in slices.
 function archive_expire.deleteOwn(username)
-    for _, room in ipairs(roomsRead(username) or {}) do
-        local key = keyOf(room)
-        local own = {
-            store = store,
-            key = key,
-            label = nil,
-            mayRead = function(label) return select(2, parseLabel(label)) == username end
-        }
-        local page = readPage({own}, {wants = function() return true end, reverse = false, max = math.huge})
-        while (page and page.items[1]) ~= nil do
-            for _, item in ipairs(page.items) do
-                deleteMessages(store, key, {key = item.id})
-            end
-            if page.complete then
-                page = nil
-            else
-                page = readPage(
-                    {own},
-                    {wants = function() return true end, reverse = false, max = math.huge}
-                )
-            end
-        end
-    end
+    local rooms = roomsRead(username) or {}
     forgetDeliveries(username)
+    local step
+    inSlices(function()
+        if step == nil then
+            local room = table.remove(rooms)
+            if room == nil then
+                return true
+            end
+            step = deleterOf(username, keyOf(room))
+        end
+        if step() then
+            step = nil
+        end
+        return false
+    end)
 end
 end
 
@@ -13192,6 +13672,7 @@ local follow_accounts = {}
 do
 local withdraw, isUnwritten, leaveAll, PART
 local monotonic = state_clock.monotonic
+local endOverdue = occupancy_shown.endOverdue
 local showDetached = occupancy_shown.showDetached
 local options = minimix_options
 local refuseAll = occupancy_refuse.refuseAll
@@ -13297,8 +13778,9 @@ function follow_accounts.leaveInactive()
     end)
 end
 
---- Shows the rooms that no session is attached, after a delay.
+--- Shows the rooms that no session is attached, after a delay. After a start, shows them the attached ones.
 function follow_accounts.showAllDetached()
+    endOverdue()
     for _, membership in ipairs(allMemberships()) do
         local isDue = isDetachedFor(membership, options.detachedAfter) and not membership.shownDetached
         if isDue and membership.place.phase == "joined" then
@@ -13328,7 +13810,7 @@ end
 -- Sessions that leave a room, or end.
 local occupancy_depart = {}
 do
-local withdrawJoin, detachOrLeave, isLast, detach
+local withdrawJoin, follow, detachOrLeave, isLast, detach
 local bookmarkLeft = settings_bookmark_write.bookmarkLeft
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
@@ -13342,6 +13824,7 @@ local hasPending = state_queue.hasPending
 local pendingJoin = state_queue.pendingJoin
 local withdraw = state_queue.withdraw
 local disownSent = state_sent.disownSent
+local sendStanza = occupancy_outgoing.sendStanza
 local bounceAll = occupancy_refuse.bounceAll
 local ownUnavailable = occupancy_replay.ownUnavailable
 local showBest = occupancy_shown.showBest
@@ -13351,14 +13834,30 @@ local rejoin = occupancy_lost.rejoin
 
 function withdrawJoin(membership, session, nick, stanza)
     local place = membership.place
-    local isPending = place.phase == "joining" and place.operation.request ~= nil
-    bounceAll(membership, session, withdraw(membership, session))
+    local isNeeded = isUsed(membership, session) or isAutojoin(membership)
+    local isSent = place.phase == "joining" and place.operation.request ~= nil
+    local queued = {}
+    if isNeeded or not isSent and place.phase ~= "leaving" then
+        abandon(membership, session, session)
+    else
+        queued = withdraw(membership, session)
+    end
     sendTo(session, ownUnavailable(membership, stanza.attr.id, nick))
-    if isPending and not isUsed(membership) and not isAutojoin(membership) then
+    if isSent and not isNeeded then
+        follow(membership, session, queued)
         bookmarkLeft(membership)
         leave(membership, stanza)
     else
+        bounceAll(membership, session, queued)
         leaveIfUnused(membership)
+    end
+end
+
+function follow(membership, session, queued)
+    for _, stanza in ipairs(queued) do
+        if stanza.name ~= "presence" then
+            sendStanza(membership, session, stanza)
+        end
     end
 end
 
@@ -13403,7 +13902,7 @@ end
 -- join.
 function occupancy_depart.sessionLeaves(membership, session, stanza)
     if isAttached(membership, session) then
-        bounceAll(membership, session, withdraw(membership, session))
+        follow(membership, session, withdraw(membership, session))
         detachOrLeave(membership, session, stanza)
         return true
     end
@@ -13418,7 +13917,7 @@ end
 --- Detaches a session that has gone offline. Returns whether it was attached or had a pending join.
 function occupancy_depart.sessionOffline(membership, session)
     local isPending = pendingJoin(membership, session) ~= nil
-    bounceAll(membership, session, withdraw(membership, session))
+    abandon(membership, session, session)
     return detach(membership, session) or isPending
 end
 
@@ -13606,10 +14105,10 @@ end
 -- changes the membership.
 local follow_autojoin = {}
 do
-local onPublished, onRetracted, bookmarkOf, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, queue, UNREAD_PAUSE, unread, early
+local onPublished, onRetracted, removed, bookmarkOf, onEmptied, isUsersDoing, bookmarkChanged, stay, membershipFor, update, switchedOn, followNick, switchedOff, followLater, follow, queue, UNREAD_PAUSE, unread, early
 local takeBack = occupancy_depart.takeBack
 local monotonic = state_clock.monotonic
-local requestNick = occupancy_joined.requestNick
+local requestNick = occupancy_nick.requestNick
 local BOOKMARKS = namespaces.BOOKMARKS
 local isUnheard = occupancy_operations.isUnheard
 local leaveIfUnused = occupancy_leave.leaveIfUnused
@@ -13625,6 +14124,7 @@ local createMembership = state_memberships.createMembership
 local findAccount = state_memberships.findAccount
 local findMembership = state_memberships.findMembership
 local hasSession = state_memberships.hasSession
+local isCurrent = state_memberships.isCurrent
 local membershipsOf = state_memberships.membershipsOf
 local occupantJid = state_memberships.occupantJid
 local isInactive = follow_accounts.isInactive
@@ -13643,6 +14143,7 @@ local addPaced = occupancy_pace.addPaced
 local newPacedQueue = occupancy_pace.newPacedQueue
 local isKnown = state_store.isKnown
 local save = state_store.save
+local forEachInSlices = slices.forEachInSlices
 local comeSoon = occupancy_watch.comeSoon
 
 function onPublished(event)
@@ -13658,16 +14159,20 @@ function onRetracted(event)
     local username = event.service.config.pep_username
     local room = roomOf(event.id)
     if room ~= nil and isUsersDoing(event) then
-        local bookmark = bookmarkOf(username, room, nil)
-        if bookmark == nil then
-            noteRemoved(username, room)
-        end
-        bookmarkChanged(username, room, bookmark)
+        removed(username, room)
     end
 end
 
+function removed(username, room)
+    local bookmark = bookmarkOf(username, room, nil)
+    if bookmark == nil then
+        noteRemoved(username, room)
+    end
+    bookmarkChanged(username, room, bookmark)
+end
+
 function bookmarkOf(username, room, changed)
-    local bookmarks = bookmarksOf(username)
+    local bookmarks = bookmarksOf(username, room)
     if bookmarks == nil then
         return changed
     else
@@ -13681,12 +14186,11 @@ function onEmptied(event)
         if forgetRefusals(username) then
             save(username)
         end
-        for _, membership in ipairs(membershipsOf(username)) do
-            if membership.bookmark ~= nil then
-                noteRemoved(username, membership.room)
-                bookmarkChanged(username, membership.room, nil)
+        forEachInSlices(membershipsOf(username), function(membership)
+            if membership.bookmark ~= nil and isCurrent(membership) then
+                removed(username, membership.room)
             end
-        end
+        end)
     end
 end
 
@@ -13701,7 +14205,7 @@ function bookmarkChanged(username, room, bookmark)
         return
     end
     if membership == nil then
-        local fresh = membershipFor(username, room, bookmark)
+        local fresh = membershipFor(username, room, bookmark, #membershipsOf(username))
         if fresh ~= nil then
             save(username)
             comeSoon({fresh})
@@ -13723,7 +14227,7 @@ function stay(membership)
     end
 end
 
-function membershipFor(username, room, bookmark)
+function membershipFor(username, room, bookmark, count)
     if not (bookmark and bookmark.autojoin) then
         if forgetRefusals(username, room) then
             save(username)
@@ -13734,7 +14238,7 @@ function membershipFor(username, room, bookmark)
     if not options.autojoin or isRefused(username, room, bookmark) or isBlocked(username, room, nick) then
         return nil
     end
-    if #membershipsOf(username) >= options.maxRooms then
+    if count >= options.maxRooms then
         noteOver("minimix_max_rooms", username, room)
         return nil
     end
@@ -13825,9 +14329,10 @@ function follow(username)
         stay(membership)
     end
     local fresh = {}
+    local before = #membershipsOf(username)
     for room, bookmark in pairs(bookmarks) do
         if findMembership(occupantJid(username), room) == nil then
-            local membership = membershipFor(username, room, bookmark)
+            local membership = membershipFor(username, room, bookmark, before + #fresh)
             if membership ~= nil then
                 fresh[#fresh + 1] = membership
             end
@@ -14348,6 +14853,7 @@ local allMemberships = state_memberships.allMemberships
 local hasAttached = state_memberships.hasAttached
 local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
+local unansweredOf = state_memberships.unansweredOf
 local inSharedQueue = state_place.inSharedQueue
 local requestsOf = state_place.requestsOf
 local requeue = state_queue.requeue
@@ -14400,13 +14906,13 @@ function resumeJoined(membership, before)
     if membership.catchUp ~= nil then
         closeGap(membership)
     end
-    local opt_2 = place.operation
-    if (opt_2 and opt_2.kind) == "rename" then
+    local opt_6 = place.operation
+    if (opt_6 and opt_6.kind) == "rename" then
         renameUnanswered(membership, place, place.operation)
         return
     end
     requeue(membership, requestsOf(before))
-    if #queueOf(membership) > 0 then
+    if #queueOf(membership) > 0 or membership.shownPresence ~= nil then
         proceed(membership)
     end
 end
@@ -14432,9 +14938,11 @@ local SPREAD = 5
 function occupancy_resume.resumeAll()
     for _, membership in ipairs(allMemberships()) do
         local liveness = membership.liveness
-        local isInDoubt = liveness.checking == true or liveness.timer ~= nil or liveness.unanswered > 0
-        liveness.timer = nil
-        liveness.checking = false
+        local isInDoubt = (liveness and liveness.checking) == true or (liveness and liveness.timer) ~= nil or unansweredOf(membership) > 0
+        if liveness ~= nil then
+            liveness.timer = nil
+            liveness.checking = false
+        end
         if hasMoved(membership) then
             move(membership)
         else
@@ -14793,7 +15301,7 @@ function isJoinAffiliations(stanza)
 end
 
 function noteHeard(membership)
-    membership.liveness.heardAt = now()
+    membership.heardAt = now()
     counters.copiesIn = counters.copiesIn + 1
 end
 
@@ -15041,7 +15549,9 @@ local isOwnNick = occupancy_burst.isOwnNick
 local onOccupant = occupancy_burst.onOccupant
 local onOccupantGone = occupancy_burst.onOccupantGone
 local onRoomPresence = occupancy_burst.onRoomPresence
-local regainNick = occupancy_joined.regainNick
+local proceedAfter = occupancy_joined.proceedAfter
+local renamedUnheard = occupancy_joined.renamedUnheard
+local regainNick = occupancy_nick.regainNick
 local selfClaimed = occupancy_joining.selfClaimed
 local onRefused = occupancy_phases.onRefused
 local onRemoved = occupancy_phases.onRemoved
@@ -15051,7 +15561,6 @@ local answerProbe = occupancy_probe.answerProbe
 local isExpulsion = occupancy_refusal.isExpulsion
 local itemOf = occupancy_replay.itemOf
 local isLateNick = occupancy_requests.isLateNick
-local renamedUnheard = occupancy_requests.renamedUnheard
 local MUC_USER = namespaces.MUC_USER
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
@@ -15118,10 +15627,15 @@ end
 
 function onUnavailable(membership, nick, stanza)
     if isRenamedUnheard(membership, nick, stanza) and not isOwnNick(membership, nick) then
-        renameLate(membership, nick)
-        if membership.place.phase == "joined" then
-            renamedUnheard(membership.place)
+        local place = membership.place
+        local request
+        if place.phase == "joined" then
+            request = renamedUnheard(place, nick)
         end
+        renameLate(membership, nick)
+        onUnavailable(membership, nick, stanza)
+        proceedAfter(membership, request)
+        return
     end
     if not isOwnNick(membership, nick) and not isLeaveAnswer(membership, stanza) then
         onOccupantGone(membership, nick, stanza)
@@ -15195,7 +15709,7 @@ function room_presence.onPresence(event)
             return onStray(stanza, from, to)
         end
     end
-    membership.liveness.heardAt = now()
+    membership.heardAt = now()
     counters.copiesIn = counters.copiesIn + 1
     if type_ == "error" then
         onRefused(membership, nick, stanza)
@@ -15231,6 +15745,7 @@ local showFormer, placeOf, joinOf, takeRequests
 local intern = state_interned.intern
 local restoreInterned = state_interned.restoreInterned
 local isAttached = state_memberships.isAttached
+local livenessOf = state_memberships.livenessOf
 local now = state_memberships.now
 local inSharedQueue = state_place.inSharedQueue
 local enqueue = state_queue.enqueue
@@ -15238,16 +15753,21 @@ local newRequest = state_queue.newRequest
 local keepOccupant = state_view.keepOccupant
 local setSelf = state_view.setSelf
 
-function showFormer(room, view, former)
+function showFormer(membership, former)
+    local view = membership.view
     for nick, interned in pairs(former.occupants or {}) do
         restoreInterned(interned)
-        keepOccupant(room, view, nick, interned)
+        keepOccupant(membership.room, view, nick, interned)
     end
     if former.self ~= nil then
-        setSelf(view, jids.resource(former.self.attr.from or "") or "", former.self)
+        setSelf(membership, jids.resource(former.self.attr.from or "") or "", former.self)
     end
     view.room = former.presenceOfRoom
-    view.isRoomFirst = former.presenceOfRoom ~= nil
+    if former.presenceOfRoom == nil then
+        view.isRoomFirst = nil
+    else
+        view.isRoomFirst = true
+    end
     if former.subject == nil then
         view.subject = nil
     else
@@ -15382,15 +15902,17 @@ function state_upgrade.convert(membership)
         membership.catchUp = nil
     end
     if former.timer ~= nil or former.checking == true then
-        membership.liveness.checking = true
+        livenessOf(membership).checking = true
     end
-    membership.liveness.unanswered = former.unanswered or 0
+    if former.unanswered ~= nil and former.unanswered > 0 then
+        livenessOf(membership).unanswered = former.unanswered
+    end
     if former.shownPresence == nil then
         membership.shownPresence = nil
     else
         membership.shownPresence = intern(former.shownPresence)
     end
-    showFormer(membership.room, membership.view, former)
+    showFormer(membership, former)
     membership.place = placeOf(membership, former)
     takeRequests(membership, former)
     local fields = membership
@@ -15406,7 +15928,7 @@ end
 -- The state that one instance of the module hands to the next on a reload. The versions may differ.
 local state_snapshot = {}
 do
-local restoreAccount, restoreMembership, complete
+local restoreAccount, restoreMembership, restorePresence, complete
 local allRefusals = state_bookmarks.allRefusals
 local restoreRefusals = state_bookmarks.restoreRefusals
 local monotonic = state_clock.monotonic
@@ -15455,7 +15977,6 @@ function restoreMembership(membership, isOld)
     local fresh = createMembership(membership.username, membership.room, membership.nick)
     complete(membership, fresh)
     complete(membership.view, newView())
-    complete(membership.liveness, fresh.liveness)
     if not convert(membership) and not hadView then
         outdate(membership.view)
     end
@@ -15464,7 +15985,6 @@ function restoreMembership(membership, isOld)
         membership.place = inSharedQueue("lost")
     end
     if isOld then
-        membership.log = nil
         membership.part = nil
         membership.nickFree = 0
         if membership.detachedAt == nil then
@@ -15474,14 +15994,19 @@ function restoreMembership(membership, isOld)
         end
     end
     restoreReader(membership.view)
-    if membership.shownPresence ~= nil then
-        restoreInterned(membership.shownPresence)
-    end
+    restorePresence(membership.shownPresence)
+    restorePresence(membership.view.self)
     for session in pairs(membership.attached) do
         noteJoined(session, membership.room)
     end
     if membership.occupant ~= occupantJid(membership.username) then
         addFormerOccupant(membership.username, membership.room, membership.occupant, membership.nick)
+    end
+end
+
+function restorePresence(presence)
+    if presence ~= nil then
+        restoreInterned(presence)
     end
 end
 
@@ -15556,138 +16081,84 @@ end
 -- Life cycle and the table of hooks: event, handler, priority. Handlers of equal priority run in random order
 -- (util/events.lua). So no hook here uses a priority of a module of Prosody.
 do
-local onAnnounce = admin_announce.onAccountInfo
-local offerCommands = admin_commands.offerCommands
-local updateMetrics = admin_metrics.updateMetrics
-local checkNeighbours = admin_neighbours.checkNeighbours
-local addShellCommands = admin_shell.addShellCommands
-local removeShellCommands = admin_shell.removeShellCommands
-local onAccountInfo = archive_query.onAccountInfo
-local onArchiveFormRequest = archive_query.onFormRequest
-local onArchiveQuery = archive_query.onQuery
-local expireIqs = client_iq.expireIqs
-local giveUpIqs = client_iq.giveUpIqs
-local onClientIq = client_iq.onIq
-local onBind = client_joined.onBind
-local trackAll = client_joined.trackAll
-local untrackAll = client_joined.untrackAll
-local onCarbon = client_message.onCarbon
-local onClientMessage = client_message.onMessage
-local onClientPresence = client_presence.onPresence
-local onSessionGone = client_presence.onSessionGone
-local leaveInactive = follow_accounts.leaveInactive
-local onAccountEnded = follow_accounts.onAccountEnded
-local showAllDetached = follow_accounts.showAllDetached
-local withdrawAll = follow_accounts.withdrawAll
-local followAll = follow_autojoin.followAll
-local onLogin = follow_autojoin.onLogin
-local onService = follow_autojoin.onService
-local onServiceGone = follow_autojoin.onServiceGone
-local onBlock = follow_blocking.onBlock
-local onPrivateMessage = follow_blocking.onPrivateMessage
-local onUnblock = follow_blocking.onUnblock
-local reopenParts = archive_delivered.reopenParts
-local saveDelivered = archive_delivered.saveDelivered
-local restoreUnwritten = archive_entries.restoreUnwritten
-local expire = archive_expire.expire
-local fromRoom = archive_gate.fromRoom
-local onShouldStore = archive_personal.onShouldStore
-local onPush = push_push.onPush
-local load = state_store.load
-local restoreLoading = state_store.restoreLoading
-local saveLate = state_store.saveLate
-local onRecovery = state_outage.onRecovery
-local retryNow = state_outage.retryNow
-local leaveFormerAddresses = occupancy_former.leaveFormerAddresses
-local watchComponents = occupancy_components.watchComponents
-local resumeAll = occupancy_resume.resumeAll
-local checkGaps = occupancy_watch.checkGaps
-local bringBack = occupancy_watch.bringBack
-local checkQuiet = occupancy_watch.checkQuiet
-local onLinkGone = occupancy_watch.onLinkGone
-local onLinkUp = occupancy_watch.onLinkUp
 local options = minimix_options
-local forgetAllowances = state_limits.forgetAllowances
-local onResourceBind = client_resource.onResourceBind
-local onUndelivered = send_fork.onUndelivered
-local onRoomIq = room_iq.onIq
-local onFormerIq = room_former.onFormerIq
-local onFormerMessage = room_former.onFormerMessage
-local onFormerPresence = room_former.onFormerPresence
-local onGroupchatMessage = room_message.onGroupchatMessage
-local onLocalMessageError = room_message.onLocalError
-local onRoomMessage = room_message.onMessage
-local onUnkept = room_message.onUnkept
-local onRoomPresence = room_presence.onPresence
-local finishSlices = slices.finishSlices
-local inTurn = minimix_turn.inTurn
-local turn = minimix_turn.turn
-local allFormerOccupants = state_former.allFormerOccupants
-local formerOccupantsOf = state_former.formerOccupantsOf
-local hasFormerOccupants = state_former.hasFormerOccupants
-local restore = state_snapshot.restore
-local snapshot = state_snapshot.snapshot
-module:hook("pre-presence/full", turn(onClientPresence), 0.05)
-module:hook("pre-presence/bare", turn(onClientPresence), 0.05)
-module:hook("pre-message/full", turn(onClientMessage), -2)
-module:hook("pre-message/bare", turn(onClientMessage), -2)
-module:hook("carbons-should-copy", onCarbon, 1)
-module:hook("pre-iq/full", turn(onClientIq), -1)
-module:hook("pre-iq/bare", turn(onClientIq), -1)
-module:hook("resource-unbind", turn(onSessionGone), 1)
-module:hook("resource-bind", onBind, 0.05)
-module:hook("resource-bind", turn(onLogin), -1)
+module:hook("pre-presence/full", minimix_turn.turn(client_presence.onPresence), 0.05)
+module:hook("pre-presence/bare", minimix_turn.turn(client_presence.onPresence), 0.05)
+module:hook("pre-message/full", minimix_turn.turn(client_message.onMessage), -2)
+module:hook("pre-message/bare", minimix_turn.turn(client_message.onMessage), -2)
+module:hook("carbons-should-copy", client_message.onCarbon, 1)
+module:hook("pre-iq/full", minimix_turn.turn(client_iq.onIq), -1)
+module:hook("pre-iq/bare", minimix_turn.turn(client_iq.onIq), -1)
+module:hook("resource-unbind", minimix_turn.turn(client_presence.onSessionGone), 1)
+module:hook("resource-bind", client_joined.onBind, 0.05)
+module:hook("resource-bind", minimix_turn.turn(follow_autojoin.onLogin), -1)
 if not options.anonymous then
-    module:handle_items("pep-service", onService, onServiceGone, true)
+    module:handle_items("pep-service", follow_autojoin.onService, follow_autojoin.onServiceGone, true)
 end
 if options.archive ~= "mam" then
     module:hook(
         options.resource == nil and "message/bare" or "message/full",
-        turn(fromRoom(onGroupchatMessage)),
+        minimix_turn.turn(archive_gate.fromRoom(room_message.onGroupchatMessage)),
         0.05
     )
 end
 if options.resource == nil then
-    module:hook("presence/bare", turn(fromRoom(onRoomPresence)), 0.05)
-    module:hook("message/bare", turn(fromRoom(onRoomMessage)), -0.25)
-    module:hook("iq/bare", turn(fromRoom(onRoomIq)), 0.05)
+    module:hook(
+        "presence/bare",
+        minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence)),
+        0.05
+    )
+    module:hook(
+        "message/bare",
+        minimix_turn.turn(archive_gate.fromRoom(room_message.onMessage)),
+        -0.25
+    )
+    module:hook("iq/bare", minimix_turn.turn(archive_gate.fromRoom(room_iq.onIq)), 0.05)
 else
-    module:hook("presence/full", turn(fromRoom(onRoomPresence)), 0.05)
-    module:hook("message/full", turn(fromRoom(onRoomMessage)), -0.25)
-    module:hook("iq/full", turn(fromRoom(onRoomIq)), 0.05)
-    module:hook("pre-resource-bind", onResourceBind, 1)
+    module:hook(
+        "presence/full",
+        minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence)),
+        0.05
+    )
+    module:hook(
+        "message/full",
+        minimix_turn.turn(archive_gate.fromRoom(room_message.onMessage)),
+        -0.25
+    )
+    module:hook("iq/full", minimix_turn.turn(archive_gate.fromRoom(room_iq.onIq)), 0.05)
+    module:hook("pre-resource-bind", client_resource.onResourceBind, 1)
 end
 if options.archive ~= false then
-    module:hook("iq-get/self/urn:xmpp:mam:2:query", onArchiveFormRequest, 1)
-    module:hook("iq-set/self/urn:xmpp:mam:2:query", onArchiveQuery, 1)
-    module:hook("account-disco-info", onAccountInfo, -1)
+    module:hook("iq-get/self/urn:xmpp:mam:2:query", archive_query.onFormRequest, 1)
+    module:hook("iq-set/self/urn:xmpp:mam:2:query", archive_query.onQuery, 1)
+    module:hook("account-disco-info", archive_query.onAccountInfo, -1)
 end
 module:hook(
     options.resource == nil and "message/bare" or "message/full",
-    turn(onLocalMessageError),
+    minimix_turn.turn(room_message.onLocalError),
     1000
 )
-module:hook(options.resource == nil and "message/bare" or "message/full", onPrivateMessage, 100.5)
-module:hook("iq-set/self/urn:xmpp:blocking:block", turn(onBlock), 1)
-module:hook("iq-set/self/urn:xmpp:blocking:unblock", turn(onUnblock), 1)
-module:hook("message/offline/handle", onUnkept, -10)
-module:hook("cloud_notify/push", onPush, 1)
+module:hook(options.resource == nil and "message/bare" or "message/full", follow_blocking.onPrivateMessage, 100.5)
+module:hook("iq-set/self/urn:xmpp:blocking:block", minimix_turn.turn(follow_blocking.onBlock), 1)
+module:hook("iq-set/self/urn:xmpp:blocking:unblock", minimix_turn.turn(follow_blocking.onUnblock), 1)
+module:hook("message/offline/handle", room_message.onUnkept, -10)
+module:hook("cloud_notify/push", push_push.onPush, 1)
 if options.archive == "mam" then
-    module:hook("archive-should-store", onShouldStore, 0)
+    module:hook("archive-should-store", archive_personal.onShouldStore, 0)
 end
-module:hook("delivery/failure", onUndelivered, -1)
-module:hook("s2sin-destroyed", turn(onLinkGone), 1)
-module:hook("s2sout-destroyed", turn(onLinkGone), 1)
-module:hook("s2sin-established", turn(onLinkUp), 1)
-module:hook("s2sout-established", turn(onLinkUp), 1)
-module:hook_global("server-stopping", finishSlices, 1)
-module:hook_global("server-stopping", saveDelivered)
-module:hook_global("server-stopping", saveLate)
-module:hook_global("server-stopping", retryNow, -1)
-module:hook_global("user-deleted", onAccountEnded, 1)
-module:hook_global("user-disabled", onAccountEnded, 1)
-module:hook("account-disco-info", onAnnounce, -2)
-module:hook_global("stats-update", updateMetrics)
+module:hook("delivery/failure", send_fork.onUndelivered, -1)
+module:hook("s2sin-destroyed", minimix_turn.turn(occupancy_watch.onLinkGone), 1)
+module:hook("s2sout-destroyed", minimix_turn.turn(occupancy_watch.onLinkGone), 1)
+module:hook("s2sin-established", minimix_turn.turn(occupancy_watch.onLinkUp), 1)
+module:hook("s2sout-established", minimix_turn.turn(occupancy_watch.onLinkUp), 1)
+module:hook_global("server-stopping", slices.finishSlices, 1)
+module:hook_global("server-stopping", archive_delivered.saveDelivered)
+module:hook_global("server-stopping", state_store.saveLate)
+module:hook_global("server-stopping", state_outage.retryNow, -1)
+module:hook_global("user-deleted", follow_accounts.onAccountEnded, 1)
+module:hook_global("user-disabled", follow_accounts.onAccountEnded, 1)
+module:hook("account-disco-info", admin_announce.onAccountInfo, -2)
+module:hook_global("stats-update", admin_metrics.updateMetrics)
 --- Timers that run until the module is unloaded. While they run, they keep this instance in memory.
 local timers = {}
 
@@ -15695,7 +16166,7 @@ local timers = {}
 local function every(seconds, task)
     if seconds ~= math.huge then
         local timer = module:add_timer(seconds, function()
-            inTurn(function()
+            minimix_turn.inTurn(function()
                 task(seconds)
             end)
             return seconds
@@ -15704,12 +16175,12 @@ local function every(seconds, task)
     end
 end
 
-every(30, expireIqs)
-every(600, forgetAllowances)
-every(math.min(30, math.max(1, options.detachedAfter)), showAllDetached)
-every(options.pingAfter, checkQuiet)
-every(6 * 3600, expire)
-every(math.min(3600, options.inactiveAfter), leaveInactive)
+every(30, client_iq.expireIqs)
+every(600, state_limits.forgetAllowances)
+every(math.min(30, math.max(1, options.detachedAfter)), follow_accounts.showAllDetached)
+every(options.pingAfter, occupancy_watch.checkQuiet)
+every(6 * 3600, archive_expire.expire)
+every(math.min(3600, options.inactiveAfter), follow_accounts.leaveInactive)
 
 --- Calls `task` once all hosts and modules are loaded.
 local function onceStarted(task)
@@ -15728,14 +16199,14 @@ local isFormerHooked = false
 --- Hooked before the account's own handlers, and only after `minimix_resource` has changed: rooms may still write to an
 -- address of any form.
 local function hookFormerAddresses()
-    if hasFormerOccupants() and not isFormerHooked then
+    if state_former.hasFormerOccupants() and not isFormerHooked then
         isFormerHooked = true
-        module:hook("presence/bare", turn(onFormerPresence), 0.06)
-        module:hook("presence/full", turn(onFormerPresence), 0.06)
-        module:hook("message/bare", turn(onFormerMessage), 0.06)
-        module:hook("message/full", turn(onFormerMessage), 0.06)
-        module:hook("iq/bare", turn(onFormerIq), 0.06)
-        module:hook("iq/full", turn(onFormerIq), 0.06)
+        module:hook("presence/bare", minimix_turn.turn(room_former.onFormerPresence), 0.06)
+        module:hook("presence/full", minimix_turn.turn(room_former.onFormerPresence), 0.06)
+        module:hook("message/bare", minimix_turn.turn(room_former.onFormerMessage), 0.06)
+        module:hook("message/full", minimix_turn.turn(room_former.onFormerMessage), 0.06)
+        module:hook("iq/bare", minimix_turn.turn(room_former.onFormerIq), 0.06)
+        module:hook("iq/full", minimix_turn.turn(room_former.onFormerIq), 0.06)
     end
 end
 
@@ -15744,45 +16215,45 @@ local function comeBack(usernames)
     hookFormerAddresses()
     onceStarted(function()
         for _, username in ipairs(usernames) do
-            leaveFormerAddresses(formerOccupantsOf(username))
+            occupancy_former.leaveFormerAddresses(state_former.formerOccupantsOf(username))
         end
-        bringBack(usernames)
-        followAll(usernames)
+        occupancy_watch.bringBack(usernames)
+        follow_autojoin.followAll(usernames)
     end)
 end
 
-onRecovery(checkGaps)
+state_outage.onRecovery(occupancy_watch.checkGaps)
 
 module.load = function()
-    trackAll()
-    addShellCommands()
-    offerCommands()
-    onceStarted(checkNeighbours)
-    watchComponents()
+    client_joined.trackAll()
+    admin_shell.addShellCommands()
+    admin_commands.offerCommands()
+    onceStarted(admin_neighbours.checkNeighbours)
+    occupancy_components.watchComponents()
     if module.reloading ~= true then
-        load(comeBack)
+        state_store.load(comeBack)
     end
 end
 
 module.save = function()
-    finishSlices()
-    saveDelivered()
-    saveLate()
-    retryNow()
-    return snapshot()
+    slices.finishSlices()
+    archive_delivered.saveDelivered()
+    state_store.saveLate()
+    state_outage.retryNow()
+    return state_snapshot.snapshot()
 end
 
 module.restore = function(saved)
     local state = saved
-    if restore(state) then
-        restoreUnwritten()
-        reopenParts()
+    if state_snapshot.restore(state) then
+        archive_entries.restoreUnwritten()
+        archive_delivered.reopenParts()
         hookFormerAddresses()
-        resumeAll()
-        leaveFormerAddresses(allFormerOccupants())
-        restoreLoading(state.loading, comeBack)
+        occupancy_resume.resumeAll()
+        occupancy_former.leaveFormerAddresses(state_former.allFormerOccupants())
+        state_store.restoreLoading(state.loading, comeBack)
     else
-        load(comeBack)
+        state_store.load(comeBack)
     end
 end
 
@@ -15790,12 +16261,12 @@ module.unload = function()
     for _, timer in ipairs(timers) do
         timer:stop()
     end
-    finishSlices()
-    removeShellCommands()
-    untrackAll()
+    slices.finishSlices()
+    admin_shell.removeShellCommands()
+    client_joined.untrackAll()
     if module.reloading ~= true then
-        giveUpIqs()
-        withdrawAll()
+        client_iq.giveUpIqs()
+        follow_accounts.withdrawAll()
     end
 end
 end

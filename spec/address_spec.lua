@@ -31,11 +31,7 @@ local function moves(s)
 end
 
 local function in_room(resource, remote)
-	local s = scene.new { resource = resource; remote = remote };
-	s.room:enter "Bob";
-	local phone = s:client "phone";
-	s:enter(phone);
-	return s, phone;
+	return scene.in_room { resource = resource; remote = remote };
 end
 
 -- The changes from one address to another. "minimix" is the default.
@@ -118,7 +114,7 @@ describe("a former address", function ()
 		assert.same({ "alice@example.org/minimix" }, jids_of(s));
 		moves(s);
 		s:wait(3600);
-		assert.same({ "update alice@example.org/minimix" }, moves(s)); -- nobody is attached
+		assert.same({ "update alice@example.org/minimix" }, moves(s)); -- without an attached session
 	end);
 
 	it("L5: a lost first leave is sent again", function ()

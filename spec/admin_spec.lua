@@ -11,7 +11,7 @@ local nodes = "https://modules.prosody.im/mod_minimix#";
 
 local in_room = scene.in_room;
 
-describe("on a host without users the module does not load, and says why:", function ()
+describe("O3: on a host without users the module does not load, and logs the reason:", function ()
 	local function refusal(place, host)
 		local _, problem = require "core.modulemanager".load(place, "minimix");
 		assert.is_nil(require "core.modulemanager".get_module(place, "minimix"));
@@ -32,25 +32,25 @@ describe("on a host without users the module does not load, and says why:", func
 	end);
 end);
 
-describe("the module warns about other modules when it is loaded:", function ()
+describe("O3: the module logs a warning at load:", function ()
 	local function warning(fields, pattern)
 		return new_host(fields):last_log("warn", pattern);
 	end
 
-	it("mod_ping_muc", function ()
+	it("about mod_ping_muc", function ()
 		local text = warning({ modules = { "ping_muc" } }, "^mod_ping_muc");
 		assert.matches("remove it from modules_enabled", text, 1, true);
 	end);
 
-	it("minimix_archive is mam without mod_mam", function ()
+	it("about minimix_archive set to mam without mod_mam", function ()
 		assert.is_string(warning({ options = { minimix_archive = "mam" } }, "mod_mam is not loaded"));
 	end);
 
-	it("a host without users", function ()
+	it("about a host without users", function ()
 		assert.is_string(warning({ options = { authentication = "null" } }, "This host has no users"));
 	end);
 
-	it("no warning for a working configuration", function ()
+	it("none for a working configuration", function ()
 		assert.is_nil(warning({ modules = { "mam", "carbons", "pep" } }, ""));
 	end);
 
@@ -75,7 +75,7 @@ local function shell(s, name, ...)
 end
 
 describe("the shell", function ()
-	it("shows the state of a room that the account has lost", function ()
+	it("O2: shows the state of a room that the account has lost", function ()
 		local s, phone = in_room { remote = true };
 		phone:close();
 		s:from("Alice", "<presence type='unavailable'>"..scene.status "110 332".."</presence>");
@@ -96,7 +96,7 @@ describe("the shell", function ()
 		assert.equal("no session since "..since, lines[1]:match("; (.*)"));
 	end);
 
-	it("makes a lost account rejoin at once", function ()
+	it("O2: makes a lost account rejoin at once", function ()
 		local s, phone = in_room();
 		s:from("Alice", "<presence type='unavailable'>"..scene.status "110 332".."</presence>");
 		s.room:forget();
@@ -106,7 +106,7 @@ describe("the shell", function ()
 		assert.same({ "presence unavailable room/Bob" }, seen(phone));
 	end);
 
-	it("makes the account leave, with retries until the room has confirmed it", function ()
+	it("O2: makes the account leave, with retries until the room has confirmed it", function ()
 		local s = in_room { remote = true };
 		local ok, message = shell(s, "leave", "alice@example.org", "room@rooms.example.org");
 		assert.is_true(ok);
@@ -122,7 +122,7 @@ describe("the shell", function ()
 		assert.same({}, s:occupants());
 	end);
 
-	it("answers for each host of the server that has the module, and no other", function ()
+	it("O2: answers for each host of the server that has the module, and no other", function ()
 		local s = in_room();
 		local env = s.host:module():shared "/*/admin_shell/env";
 		require "core.hostmanager".activate("example.net", {});
@@ -178,7 +178,7 @@ local function lines_of(answer)
 end
 
 describe("a room with 1,000 accounts", function ()
-	it("is listed by the shell and by an ad-hoc command, and each account can be removed", function ()
+	it("O2: is listed by the shell and by an ad-hoc command, and each account can be removed", function ()
 		local s = scene.new {
 			storage = crowd(1000);
 			options = { admins = { "admin@example.org" }; minimix_rejoin_rate = 1 };
@@ -200,13 +200,13 @@ describe("a room with 1,000 accounts", function ()
 end);
 
 describe("ad-hoc commands", function ()
-	it("do not exist if mod_adhoc is disabled", function ()
+	it("O2: do not exist if mod_adhoc is disabled", function ()
 		local host = new_host { options = { modules_disabled = { "adhoc" } } };
 		assert.is_nil(prosody.hosts["example.org"].modules.adhoc);
 		assert.truthy(host:module());
 	end);
 
-	it("tell that a remote room was asked for a nick", function ()
+	it("O2: tell that a remote room was asked for a nick", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(command("my-nick", { room = "room@rooms.example.org"; nick = "Alicia" }));
 		assert.equal("Asked room@rooms.example.org for the nick Alicia", phone:take()[1].tags[1]:get_child_text "note");
@@ -250,7 +250,7 @@ describe("the ad-hoc command my-notify", function ()
 		return ("<extensions>%s<notify xmlns='urn:xmpp:notification-settings:1'>%s</notify></extensions>"):format(others or "", settings);
 	end
 
-	it("offers the rooms and the three settings", function ()
+	it("O2: offers the rooms and the three settings", function ()
 		local _, phone = bookmarked "";
 		phone:send(command "my-notify");
 		local x = phone:take()[1].tags[1]:get_child("x", "jabber:x:data");
@@ -320,7 +320,7 @@ describe("the ad-hoc command my-notify", function ()
 end);
 
 describe("metrics", function ()
-	it("count dropped stanzas, by reason", function ()
+	it("O2: count dropped stanzas, by reason", function ()
 		local s, phone = in_room();
 		s:from("Somebody", "<presence>"..scene.status().."</presence>", s:occupant_jid "carol");
 		s:from("Bob", "<message type='error' id='m9'>"..scene.error("cancel", "item-not-found").."</message>");
@@ -329,7 +329,7 @@ describe("metrics", function ()
 		assert.same({}, seen(phone));
 	end);
 
-	it("count automatic rejoins", function ()
+	it("O2: count automatic rejoins", function ()
 		local s = in_room();
 		assert.equal(0, s.host:metric "rejoins");
 		s:from("Alice", "<presence type='unavailable'>"..scene.status "110 332".."</presence>");

@@ -252,7 +252,7 @@ operations["a resync that is refused"] = {
 	is_answer = is_own;
 	setup = function (s, t)
 		both_enter(s, t);
-		-- mod_muc may do so for an extension that it does not like.
+		-- mod_muc may do so for an unsupported extension.
 		local receive = s.room.receive;
 		function s.room.receive(room, stanza)
 			if stanza.attr.id == nil or not (stanza.name == "presence" and stanza:find "{http://jabber.org/protocol/muc}x/{urn:xmpp:muc:affiliations:1}mav") then

@@ -11,22 +11,9 @@ local scene = require "support.scene";
 local xmlns_mam = "urn:xmpp:mam:2";
 local query, ask, page_through, message_in = mam.query, mam.ask, mam.page_through, mam.message_in;
 local room_jid = "room@rooms.example.org";
+local numbers = scene.numbers;
 
 local in_room = scene.in_room;
-
-local function say(s, from, to)
-	for i = from, to do
-		s.room:say("Bob", tostring(i));
-	end
-end
-
-local function numbers(from, to)
-	local list = {};
-	for i = from, to, from <= to and 1 or -1 do
-		table.insert(list, tostring(i));
-	end
-	return list;
-end
 
 local function features(client)
 	client:take();
@@ -70,7 +57,7 @@ for _, modules in ipairs { { "disco" }, { "disco", "mam" } } do
 
 		it("H3: is paged through in both directions", function ()
 			local s, phone = here();
-			say(s, 1, 23);
+			s:count(1, 23);
 			assert.same(numbers(1, 23), page_through(phone, { with = room_jid, max = 5 }));
 			assert.same(numbers(1, 23), page_through(phone, { with = room_jid, max = 5 }, true));
 			assert.same(numbers(1, 23), page_through(phone, { with = room_jid, max = 23 }, true));
@@ -79,7 +66,7 @@ for _, modules in ipairs { { "disco" }, { "disco", "mam" } } do
 
 		it("H3: is found on the first page, the last page, and between two messages", function ()
 			local s, phone = here();
-			say(s, 1, 10);
+			s:count(1, 10);
 			local _, ids = ask(phone, { with = room_jid });
 			assert.same(numbers(1, 3), (ask(phone, { with = room_jid, max = 3 })));
 			assert.same(numbers(8, 10), (ask(phone, { with = room_jid, max = 3, before = true })));
@@ -93,7 +80,7 @@ for _, modules in ipairs { { "disco" }, { "disco", "mam" } } do
 		it("H3: is found by time", function ()
 			local s, phone = here();
 			for i = 1, 5 do
-				say(s, i, i);
+				s:count(i, i);
 				s:wait(10);
 			end
 			local start = s.host.time() - 50;
@@ -106,7 +93,7 @@ for _, modules in ipairs { { "disco" }, { "disco", "mam" } } do
 
 		it("H3: comes in pages that tell whether they are the last, and the total number", function ()
 			local s, phone = here();
-			say(s, 1, 10);
+			s:count(1, 10);
 			local function page(fields)
 				fields.with = room_jid;
 				return (select(3, ask(phone, fields)));
@@ -120,7 +107,7 @@ for _, modules in ipairs { { "disco" }, { "disco", "mam" } } do
 
 		it("H3: is refused for an invalid query", function ()
 			local s, phone = here();
-			say(s, 1, 1);
+			s:count(1, 1);
 			local function refusal(fields)
 				fields.with = room_jid;
 				return (ask(phone, fields));
@@ -138,22 +125,22 @@ for _, modules in ipairs { { "disco" }, { "disco", "mam" } } do
 
 		it("H3: is readable for the account if it was delivered to it", function ()
 			local s, phone = here();
-			say(s, 1, 2);
+			s:count(1, 2);
 			s:wait(2);
 			phone:send(scene.leave "Alice");
 			s:deliver();
-			say(s, 3, 4);
+			s:count(3, 4);
 			s:wait(2);
 			assert.same({ "1", "2" }, (ask(phone, { with = room_jid })));
 			s:enter(phone, "Alice", { muc = "<history maxstanzas='0'/>" });
-			say(s, 5, 6);
+			s:count(5, 6);
 			assert.same({ "1", "2", "5", "6" }, (ask(phone, { with = room_jid })));
 			assert.same({ "1", "2", "5", "6" }, page_through(phone, { with = room_jid, max = 1 }, true));
 		end);
 
 		it("H3: can be queried at the account's bare JID", function ()
 			local s, phone = here();
-			say(s, 1, 1);
+			s:count(1, 1);
 			local iq = query { with = room_jid };
 			iq.attr.to = "alice@example.org";
 			phone:take();
@@ -163,7 +150,7 @@ for _, modules in ipairs { { "disco" }, { "disco", "mam" } } do
 
 		it("H3: is readable for no other account", function ()
 			local s = here();
-			say(s, 1, 1);
+			s:count(1, 1);
 			local mallory = s:client("phone", "mallory");
 			local answer = ask(mallory, { with = room_jid });
 			assert.same(with_mam and {} or "service-unavailable", answer);
@@ -174,7 +161,7 @@ for _, modules in ipairs { { "disco" }, { "disco", "mam" } } do
 			assert.equal("error", mallory:take()[1].attr.type);
 		end);
 
-		it("H3: is announced only where it exists", function ()
+		it("H3: is announced only if it exists", function ()
 			local _, phone = here();
 			local list = features(phone);
 			assert.equal(with_mam, list[xmlns_mam] or false);
@@ -222,7 +209,7 @@ describe("the archive of the account", function ()
 
 	it("H3: contains messages of rooms only if the query asks for them", function ()
 		local s, phone, carol = here();
-		say(s, 1, 3);
+		s:count(1, 3);
 		write(carol, "hello");
 		assert.same({ "hello" }, (ask(phone, {})));
 		assert.same({ "hello" }, (ask(phone, { ["include-groupchat"] = "false" })));
@@ -318,7 +305,7 @@ describe("with minimix_archive = 'mam'", function ()
 		local laptop = s:client "laptop";
 		s:enter(laptop);
 		s:enter(s:client("phone", "carol"), "Carol");
-		say(s, 1, 3);
+		s:count(1, 3);
 		phone:send(scene.message("4"));
 		s:deliver();
 		phone:send(scene.message(nil, { content = "<subject>Tea</subject>" }));
@@ -333,21 +320,21 @@ describe("with minimix_archive = 'mam'", function ()
 			modules = { "disco"; "mam" };
 			options = { minimix_archive = "mam"; archive_store = "elsewhere" };
 		};
-		say(s, 1, 2);
+		s:count(1, 2);
 		assert.same({ alice = 2 }, stored(s, "elsewhere"));
 		assert.same(numbers(1, 2), (ask(phone, { with = room_jid })));
 	end);
 
 	it("H2: a session that attaches gets its history from mod_mam's archive", function ()
 		local s = here();
-		say(s, 1, 30);
+		s:count(1, 30);
 		assert.same(numbers(11, 30), history_of(s:client "laptop", s));
 		assert.same(numbers(28, 30), history_of(s:client "tablet", s, "<history maxstanzas='3'/>"));
 	end);
 
 	it("H2: history of a join is not stored a second time", function ()
 		local s, phone = here();
-		say(s, 1, 3);
+		s:count(1, 3);
 		phone:send(scene.leave "Alice");
 		s:deliver();
 		s:enter(phone);
@@ -356,10 +343,10 @@ describe("with minimix_archive = 'mam'", function ()
 
 	it("P3: missed messages are stored at the end", function ()
 		local s, phone = here();
-		say(s, 1, 2);
+		s:count(1, 2);
 		s:wait(5);
 		s.room:forget "Alice";
-		say(s, 3, 4);
+		s:count(3, 4);
 		s:from("Bob", "<presence type='error'><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>");
 		s:wait(10);
 		assert.same(numbers(1, 4), (ask(phone, { with = room_jid })));
@@ -367,7 +354,7 @@ describe("with minimix_archive = 'mam'", function ()
 
 	it("H3: default queries return no messages of rooms", function ()
 		local s, phone = here();
-		say(s, 1, 3);
+		s:count(1, 3);
 		s.room:whisper("Bob", "Alice", "psst");
 		assert.same({ "psst" }, (ask(phone, {})));
 		assert.same({ "psst" }, page_through(phone, { max = 1 }, true));
@@ -379,7 +366,7 @@ end);
 describe("with minimix_archive = false", function ()
 	it("H1: no message is stored, and no archive is announced", function ()
 		local s, phone = in_room { modules = { "disco"; "mam" }; options = { minimix_archive = false } };
-		say(s, 1, 3);
+		s:count(1, 3);
 		s:wait(5);
 		assert.same({}, stored(s, "archive"));
 		assert.same({}, stored(s, "minimix_archive"));
@@ -391,7 +378,7 @@ end);
 
 it("H3: a page has at most max_archive_query_results messages", function ()
 	local s, phone = in_room { modules = { "disco"; "mam" }; options = { max_archive_query_results = 3 } };
-	say(s, 1, 10);
+	s:count(1, 10);
 	assert.same(numbers(1, 3), (ask(phone, { with = room_jid })));
 	assert.same(numbers(1, 3), (ask(phone, { with = room_jid, max = 100 })));
 	assert.same(numbers(1, 2), (ask(phone, { with = room_jid, max = 2 })));
@@ -402,10 +389,10 @@ describe("retention", function ()
 
 	it("H5: deletes expired messages, and their ranges", function ()
 		local s, phone = in_room { options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" } };
-		say(s, 1, 5);
+		s:count(1, 5);
 		s:wait(2);
 		s.host:tick(day);
-		say(s, 6, 8);
+		s:count(6, 8);
 		s:wait(2);
 		s.host:tick(1.5 * day);
 		assert.same({ [room_jid] = 3 }, stored(s, "minimix_archive"));
@@ -415,7 +402,7 @@ describe("retention", function ()
 
 	it("H5: deletes the log of a room that no account has ranges for", function ()
 		local s, phone = in_room { options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" } };
-		say(s, 1, 5);
+		s:count(1, 5);
 		s:wait(2);
 		phone:send(scene.leave "Alice");
 		s:deliver();
@@ -427,7 +414,7 @@ describe("retention", function ()
 	it("H5: keeps the log of an account that has just joined", function ()
 		local s = in_room { options = { minimix_archive_expires_after = "never" } };
 		s.host:tick(6 * 3600 - 1);
-		say(s, 1, 2);
+		s:count(1, 2);
 		s.host:tick(1);
 		assert.same({ [room_jid] = 2 }, stored(s, "minimix_archive"));
 	end);
@@ -436,7 +423,7 @@ describe("retention", function ()
 		local s = in_room();
 		local carol = s:client("phone", "carol");
 		s:enter(carol, "Carol");
-		say(s, 1, 3);
+		s:count(1, 3);
 		s:wait(2);
 		s.host:delete_user "alice";
 		s:wait(2);
@@ -459,11 +446,11 @@ describe("retention", function ()
 			local where = backend.open(name);
 			where.options.minimix_archive_expires_after = "1d";
 			local s, phone = in_room { options = where.options; data = where.data };
-			say(s, 1, 5);
+			s:count(1, 5);
 			local _, ids = ask(phone, { with = room_jid, max = 3 });
 			assert.same(numbers(4, 5), (ask(phone, { with = room_jid, after = ids[3] })));
 			s.host:tick(2 * 86400);
-			say(s, 6, 6);
+			s:count(6, 6);
 			assert.equal("item-not-found", (ask(phone, { with = room_jid, after = ids[3] })));
 			assert.same({ "6" }, (ask(phone, { with = room_jid })));
 			where.close();
@@ -474,7 +461,7 @@ describe("retention", function ()
 		local where = backend.open "internal";
 		where.options.storage_archive_item_limit = 20;
 		local s, phone = in_room { options = where.options; data = where.data };
-		say(s, 1, 50);
+		s:count(1, 50);
 		local bodies = ask(phone, { with = room_jid });
 		assert.same(numbers(51 - #bodies, 50), bodies);
 		assert.is_true(#bodies >= 18 and #bodies <= 20);
@@ -502,12 +489,12 @@ describe("messages that accounts missed", function ()
 				local carol = s:client("phone", "carol");
 				s:enter(carol, "Carol");
 				add_history(s.room, 1, 3);
-				say(s, 4, 5);
+				s:count(4, 5);
 				s:wait(3);
 				s.room:forget "Alice";
 				s.room:forget "Carol";
 				for i = 6, 205 do
-					say(s, i, i);
+					s:count(i, i);
 					if i % 20 == 0 then s:wait(1); end
 				end
 				for _, nick in ipairs { "Alice"; "Carol" } do
@@ -515,7 +502,7 @@ describe("messages that accounts missed", function ()
 						s:occupant_jid(nick:lower()));
 				end
 				s:wait(60);
-				say(s, 206, 210);
+				s:count(206, 210);
 				s:wait(2);
 				assert.same(numbers(4, 210), page_through(phone, { with = room_jid }));
 				assert.same(numbers(4, 210), page_through(carol, { with = room_jid }));
@@ -528,17 +515,17 @@ describe("messages that accounts missed", function ()
 			local s, phone = in_room { remote = true };
 			mam.keep(s.room);
 			s:enter(s:client("phone", "carol"), "Carol");
-			say(s, 1, 2);
+			s:count(1, 2);
 			s:wait(3);
 			add_history(s.room, 3, 4);
 			s.host:fire(event, { session = {
 				type = "s2sin"; direction = "incoming"; from_host = "rooms.example.org"; to_host = s.host.name;
 			} });
-			say(s, 5, 6);
+			s:count(5, 6);
 			local laptop = s:client "laptop";
 			assert.same({ "1"; "2"; "5"; "6" }, history_of(laptop, s));
 			s:wait(10);
-			say(s, 7, 8);
+			s:count(7, 8);
 			s:wait(2);
 			assert.same(numbers(1, 8), page_through(phone, { with = room_jid }));
 			local bodies = {};
@@ -550,14 +537,14 @@ describe("messages that accounts missed", function ()
 		end);
 	end
 
-	-- Carol continues. The room has lost alice, who does not know yet.
+	-- Carol continues. The room has lost alice, and alice has not noticed yet.
 	local function with_carol(before)
 		local s, phone = in_room { modules = { "disco"; "mam" }; remote = true };
 		mam.keep(s.room);
 		local carol = s:client("phone", "carol");
 		s:enter(carol, "Carol");
 		s:wait(3);
-		say(s, 1, before);
+		s:count(1, before);
 		s:wait(3);
 		s.room:forget "Alice";
 		return s, phone, carol;
@@ -588,7 +575,7 @@ describe("messages that accounts missed", function ()
 	it("P3: begin after the last message of the account, also when others have later ones", function ()
 		local s, phone = with_carol(2);
 		local asked_after = watch(s);
-		say(s, 3, 80);
+		s:count(3, 80);
 		comes_back(s);
 		assert.equal(id_of(s, 2), asked_after());
 		assert.same(numbers(1, 80), page_through(phone, { with = room_jid }));
@@ -596,7 +583,7 @@ describe("messages that accounts missed", function ()
 
 	it("P3: begin after the last message of the account when the server was killed", function ()
 		local s = with_carol(2);
-		say(s, 3, 80);
+		s:count(3, 80);
 		s:wait(3);
 		s:restart { killed = true };
 		local asked_after = watch(s);
@@ -615,10 +602,10 @@ describe("messages that accounts missed", function ()
 				return tag.name == "body" and st.stanza("body"):text(body.." for Carol") or tag;
 			end) or stanza);
 		end
-		say(s, 1, 2);
+		s:count(1, 2);
 		s.room.send = send;
 		s:wait(3);
-		say(s, 3, 3);
+		s:count(3, 3);
 		comes_back(s);
 		-- Messages in the log keep their positions.
 		local bodies = ask(phone, { with = room_jid });
@@ -636,7 +623,7 @@ describe("messages that accounts missed", function ()
 				return tag.name == "body" and st.stanza("body"):text "for Alice" or tag;
 			end) or stanza);
 		end
-		say(s, 1, 1);
+		s:count(1, 1);
 		s:wait(2);
 		phone:send(scene.leave "Alice");
 		s:wait(2);
@@ -646,7 +633,7 @@ describe("messages that accounts missed", function ()
 
 	it("H1: are kept for the account within a second, also if they are in the log already", function ()
 		local s = with_carol(2);
-		say(s, 3, 5);
+		s:count(3, 5);
 		s:wait(3);
 		s:restart { killed = true };
 		s:wait(60);
@@ -655,36 +642,30 @@ describe("messages that accounts missed", function ()
 	end);
 end);
 
-local function link_gone(s)
-	s.host:fire("s2sout-destroyed", {
-		session = { type = "s2sout"; direction = "outgoing"; from_host = s.host.name; to_host = "rooms.example.org" };
-	});
-end
-
 describe("P3: messages of a room without an archive while the account rejoins", function ()
 	it("are stored after SIGKILL of the server", function ()
 		local s = in_room { modules = { "disco"; "mam" }; remote = true };
-		say(s, 1, 2);
+		s:count(1, 2);
 		s:wait(3);
 		s:restart { killed = true };
-		say(s, 3, 4);
+		s:count(3, 4);
 		s.room.history = {};
 		s:wait(60);
-		say(s, 5, 5);
+		s:count(5, 5);
 		s:wait(2);
 		assert.same(numbers(1, 5), (ask(s:client "phone", { with = room_jid })));
 	end);
 
 	it("are stored with the missed messages, and sent once", function ()
 		local s, phone = in_room { modules = { "disco"; "mam" }; remote = true };
-		say(s, 1, 2);
+		s:count(1, 2);
 		s:wait(3);
 		local send = s.room.send;
 		s.room.send = function () end;
-		say(s, 3, 4);
+		s:count(3, 4);
 		s.room.send = send;
-		link_gone(s);
-		say(s, 5, 6);
+		s:link "destroyed";
+		s:count(5, 6);
 		s.room:forget "Alice";
 		s:wait(60);
 		local told = {};
@@ -716,14 +697,14 @@ describe("P3: a room's archive that does not answer", function ()
 	local function with_gap(silent_for)
 		local s, phone = in_room { modules = { "disco"; "mam" }; remote = true };
 		mam.keep(s.room);
-		say(s, 1, 2);
+		s:count(1, 2);
 		s:wait(5);
 		local send = s.room.send;
 		s.room.send = function () end;
-		say(s, 3, 5);
+		s:count(3, 5);
 		s.room.send = send;
-		link_gone(s);
-		say(s, 6, 6);
+		s:link "destroyed";
+		s:count(6, 6);
 		s.silent_for = silent_for;
 		return s, phone, asked(s);
 	end
@@ -757,7 +738,7 @@ describe("P3: a room's archive that does not answer", function ()
 		s:wait(1);
 		s:restart { killed = true };
 		s:wait(300);
-		say(s, 7, 7);
+		s:count(7, 7);
 		s:wait(2);
 		assert.same(numbers(1, 7), (ask(s:client "phone", { with = room_jid })));
 	end);
@@ -766,7 +747,7 @@ describe("P3: a room's archive that does not answer", function ()
 		local s, phone, count = with_gap(math.huge);
 		s:wait(800);
 		assert.equal(7, count());
-		say(s, 7, 7);
+		s:count(7, 7);
 		assert.same({ "1"; "2"; "6"; "7" }, (ask(phone, { with = room_jid })));
 	end);
 end);
@@ -817,14 +798,14 @@ describe("the readable messages of an account", function ()
 
 	it("H1: include the first message of the account when the server is killed right after it", function ()
 		local s = in_room();
-		say(s, 1, 1);
+		s:count(1, 1);
 		s:restart { killed = true };
 		assert.same(numbers(1, 1), (ask(s:client "phone", { with = room_jid })));
 	end);
 
 	it("H1: are complete when the server starts twice within a second", function ()
 		local s = in_room();
-		say(s, 1, 3);
+		s:count(1, 3);
 		s:restart { killed = true };
 		s:restart { killed = true };
 		assert.same(numbers(1, 3), (ask(s:client "phone", { with = room_jid })));
@@ -833,9 +814,9 @@ describe("the readable messages of an account", function ()
 	for name, seconds in pairs { seconds = 3; hours = 7200; days = 60 * 86400 } do
 		it("H6: do not grow by a clock that is set back by "..name.." while the server is down", function ()
 			local s, phone = in_room { options = { minimix_archive_expires_after = "never" } };
-			say(s, 1, 1);
+			s:count(1, 1);
 			s:wait(seconds / 2);
-			say(s, 2, 2);
+			s:count(2, 2);
 			phone:send(scene.leave "Alice");
 			s:deliver();
 			s:wait(5);
@@ -843,7 +824,7 @@ describe("the readable messages of an account", function ()
 			clock.jump(-seconds);
 			s:restart();
 			other_account(s);
-			say(s, 3, 3);
+			s:count(3, 3);
 			s:wait(5);
 			assert.same(numbers(1, 2), (ask(s:client "phone", { with = room_jid })));
 		end);
@@ -851,13 +832,13 @@ describe("the readable messages of an account", function ()
 
 	it("H6: do not grow by restarts after the account was removed while the server was down", function ()
 		local s = in_room();
-		say(s, 1, 2);
+		s:count(1, 2);
 		s:wait(5);
 		s.room:ban "Alice";
 		s.host.unhandled = {};
 		s:restart();
 		other_account(s);
-		say(s, 3, 4);
+		s:count(3, 4);
 		s:wait(60);
 		s:restart();
 		assert.same(numbers(1, 2), (ask(s:client "phone", { with = room_jid })));

@@ -191,9 +191,7 @@ describe("a blocked nick", function ()
 		s.room:forget "Alice";
 		s.room:say("Bob", "from Bob");
 		s.room:say("Carol", "from Carol");
-		s.host:fire("s2sout-destroyed", {
-			session = { type = "s2sout"; direction = "outgoing"; from_host = s.host.name; to_host = "rooms.example.org" };
-		});
+		s:link "destroyed";
 		s:wait(60);
 		assert.same({ "message groupchat room/Carol from Carol" }, seen(phone));
 	end);

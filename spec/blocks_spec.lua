@@ -39,7 +39,7 @@ local function talk(s, count, step, id)
 	end
 end
 
--- The room's archive answers its next query with these children of results, and with the end of the page, in one go.
+-- The room's archive answers its next query with these children of results, and the end of the page, at once.
 local function answer_with(s, results)
 	function s.room.on_iq(room, iq)
 		local query = iq:get_child("query", "urn:xmpp:mam:2");

@@ -1,11 +1,13 @@
 -- B5, H6: a wall clock that jumps only changes time stamps.
 
+local datetime = require "util.datetime";
 local clock = require "support.clock";
 local mam = require "support.mam";
 local scene = require "support.scene";
 
 local join, leave, query, seen = scene.join, scene.leave, scene.query, scene.seen;
 local room_jid = "room@rooms.example.org";
+local numbers = scene.numbers;
 local hour, day = 3600, 86400;
 
 local jumps = {
@@ -17,28 +19,16 @@ local function read(client)
 	return mam.page_through(client, { with = room_jid; max = 20 });
 end
 
-local function say(s, from, to)
-	for i = from, to do
-		s.room:say("Bob", tostring(i));
-	end
-end
-
-local function numbers(from, to)
-	local list = {};
-	for i = from, to do table.insert(list, tostring(i)); end
-	return list;
-end
-
-local function history(s, client)
-	client:send(join "Alice");
-	s:deliver();
-	local bodies = {};
+-- Returns the time stamp of each archived message.
+local function stamps(client)
+	client:take();
+	client:send(mam.query { with = room_jid });
+	local times = {};
 	for _, stanza in ipairs(client:take()) do
-		if stanza.attr.type == "groupchat" and stanza:get_child_text "body" then
-			table.insert(bodies, stanza:get_child_text "body");
-		end
+		local delay = stanza:find "{urn:xmpp:mam:2}result/{urn:xmpp:forward:0}forwarded/{urn:xmpp:delay}delay@stamp";
+		if delay then table.insert(times, datetime.parse(delay)); end
 	end
-	return bodies;
+	return times;
 end
 
 for name, seconds in pairs(jumps) do
@@ -57,16 +47,38 @@ for name, seconds in pairs(jumps) do
 
 		it("H1: does not change the archive or the history of a join", function ()
 			local s, phone = scene.in_room { modules = { "disco" } };
-			say(s, 1, 3);
+			s:count(1, 3);
 			s:wait(2);
 			clock.jump(seconds);
-			say(s, 4, 6);
+			s:count(4, 6);
 			s:wait(7 * hour);
-			say(s, 7, 9);
+			s:count(7, 9);
 			assert.same(numbers(1, 9), read(phone));
-			assert.same(numbers(1, 9), history(s, s:client "laptop"));
+			assert.same(numbers(1, 9), s:history(s:client "laptop"));
 			s:restart { killed = true };
 			assert.same(numbers(1, 9), read(s:client "phone"));
+		end);
+
+		it("H3: leaves pages complete in both directions, with the time of each message", function ()
+			local s, phone = scene.in_room { modules = { "disco" } };
+			local times = {};
+			for i, jump in ipairs { 0, seconds, -seconds, seconds } do
+				s:wait(2);
+				clock.jump(jump);
+				s:count(3 * i - 2, 3 * i);
+				for _ = 1, 3 do table.insert(times, os.time()); end
+			end
+			s:wait(2);
+			for _ = 1, 2 do
+				for max = 1, 5 do
+					for _, backwards in ipairs { false, true } do
+						assert.same(numbers(1, 12), mam.page_through(phone, { with = room_jid; max = max }, backwards));
+					end
+				end
+				assert.same(times, stamps(phone));
+				s:restart { killed = true };
+				phone = s:client "phone";
+			end
 		end);
 
 		it("P6: neither makes an account leave, nor shows it as detached", function ()
@@ -95,13 +107,13 @@ for name, seconds in pairs(jumps) do
 		it("P3: does not prevent the query for missed messages", function ()
 			local s, phone = scene.in_room { remote = true; bounces = true; modules = { "disco" } };
 			mam.keep(s.room);
-			say(s, 1, 2);
+			s:count(1, 2);
 			s:wait(2);
 			clock.jump(seconds);
 			s.room:remove("Alice", "332");
-			say(s, 3, 4);
+			s:count(3, 4);
 			s:wait(60);
-			say(s, 5, 6);
+			s:count(5, 6);
 			s:wait(2);
 			assert.same(numbers(1, 6), read(phone));
 		end);
@@ -110,7 +122,7 @@ for name, seconds in pairs(jumps) do
 	describe("a clock that jumps "..name.." while the server is down", function ()
 		it("H1, H6: does not change the archive", function ()
 			local s, phone = scene.in_room { modules = { "disco" } };
-			say(s, 1, 3);
+			s:count(1, 3);
 			s:wait(2);
 			phone:send(leave "Alice");
 			s:deliver();
@@ -119,7 +131,7 @@ for name, seconds in pairs(jumps) do
 			s:restart { killed = true };
 			local desk = s:client("desk", "carol");
 			s:enter(desk, "Carol", { muc = "<history maxstanzas='0'/>" });
-			say(s, 4, 5);
+			s:count(4, 5);
 			s:wait(7 * hour);
 			assert.same(numbers(1, 3), read(s:client "phone"));
 			assert.same(numbers(4, 5), read(desk));
@@ -141,10 +153,10 @@ end
 describe("retention", function ()
 	it("H5: resumes a week after the clock has jumped", function ()
 		local s, phone = scene.in_room { options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" } };
-		say(s, 1, 3);
+		s:count(1, 3);
 		clock.jump(60 * day);
 		s:wait(day);
-		say(s, 4, 5);
+		s:count(4, 5);
 		assert.same(numbers(1, 5), read(phone));
 		s:wait(5 * day);
 		assert.same(numbers(1, 5), read(phone));
@@ -154,7 +166,7 @@ describe("retention", function ()
 
 	it("H5: is not delayed by restarts, nor by days without the server", function ()
 		local s = scene.in_room { options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" } };
-		say(s, 1, 3);
+		s:count(1, 3);
 		s:wait(day);
 		s:restart();
 		clock.jump(3 * day);

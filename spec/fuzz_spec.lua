@@ -14,8 +14,8 @@ local seed = new_seed("random events", "MINIMIX_EVENTS");
 -- A world is small and short-lived. The garbage collector would take most of the time.
 collectgarbage("setpause", 400);
 
-describe("any order of events", function ()
-	it("leaves the rules intact", function ()
+describe("random events", function ()
+	it("break no rule", function ()
 		local problem, list = run.search { seed = seed; count = count };
 		if problem then
 			local short = run.shorten(list, problem, nil, 60);
@@ -25,7 +25,7 @@ describe("any order of events", function ()
 	end);
 
 	for i, list in ipairs(found) do
-		it(("leaves the rules intact: %d, %s"):format(i, list.about), function ()
+		it(("break no rule: kept list %d, %s"):format(i, list.about), function ()
 			assert.is_nil((world.play(list)));
 		end);
 	end
@@ -97,7 +97,7 @@ local faults = {
 	end;
 };
 
-describe("the search finds within a minute", function ()
+describe("the search finds a planted fault within a minute:", function ()
 	for name, plant in pairs(faults) do
 		it(name, function ()
 			local problem, list = run.search { seed = seed; seconds = 60; plant = plant };

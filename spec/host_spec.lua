@@ -269,7 +269,7 @@ describe("the host", function ()
 			assert.is_nil(relay(host).keyval:get("alice"));
 		end);
 
-		it("forgets deleted accounts", function ()
+		it("deletes the data of deleted accounts", function ()
 			local host = new_host();
 			host:client("alice", "phone"):close();
 			relay(host).keyval:set("alice", { 1 });

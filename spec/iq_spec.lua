@@ -10,15 +10,6 @@ local disco = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
 local ping = "<ping xmlns='urn:xmpp:ping'/>";
 local owner = "<query xmlns='http://jabber.org/protocol/muc#owner'/>";
 
-local function in_room(fields)
-	local s = scene.new(fields);
-	local bob = s.room:enter "Bob";
-	local phone, laptop = s:client "phone", s:client "laptop";
-	s:enter(phone);
-	s:enter(laptop);
-	return s, phone, laptop, bob;
-end
-
 local function last(list)
 	return list[#list];
 end
@@ -115,7 +106,7 @@ describe("a query to the room", function ()
 	end);
 
 	it("C3: is sent with its payload", function ()
-		local s, phone = in_room();
+		local s, phone = scene.two_devices();
 		phone:send("<iq type='set' id='q7' to='room@rooms.example.org' xml:lang='de'><query xmlns='http://jabber.org/protocol/muc#admin'>"
 			.."<item nick='Bob' role='none'><reason>because</reason></item></query></iq>");
 		local asked = s:arrived()[1];
@@ -126,7 +117,7 @@ describe("a query to the room", function ()
 	end);
 
 	it("C3: may have an id that another session uses", function ()
-		local s, phone, laptop = in_room();
+		local s, phone, laptop = scene.two_devices();
 		s.room.silent = true;
 		phone:send(query(version, { id = "same" }));
 		laptop:send(query(disco, { id = "same" }));
@@ -143,7 +134,7 @@ describe("a query to the room", function ()
 	end);
 
 	it("C3: accepts an answer from the room that was asked only", function ()
-		local s, phone, laptop = in_room();
+		local s, phone, laptop = scene.two_devices();
 		s:add_room("den", { silent = true });
 		s:enter(phone, "Grizzly", { room = "den" });
 		s.room.silent = true;
@@ -159,8 +150,8 @@ describe("a query to the room", function ()
 		assert.same({ "iq result room query" }, seen(phone));
 	end);
 
-	it("C3: is answered once", function ()
-		local s, phone, laptop = in_room();
+	it("C3: gets only the first of two answers", function ()
+		local s, phone, laptop = scene.two_devices();
 		s.room.silent = true;
 		phone:send(query(disco, { id = "q7" }));
 		local id = ids_of(s)[1];
@@ -175,7 +166,7 @@ describe("a query to the room", function ()
 	end);
 
 	it("C3: accepts the answer of an occupant that has changed its nick", function ()
-		local s, phone, _, bob = in_room();
+		local s, phone, _, bob = scene.two_devices();
 		phone:send(query(version, { id = "q7", to = "Bob" }));
 		local id = last(bob.inbox).attr.id;
 		s.room:rename("Bob", "Bert");
@@ -185,7 +176,7 @@ describe("a query to the room", function ()
 	end);
 
 	it("C3: gets an error if it is never answered", function ()
-		local s, phone, laptop = in_room();
+		local s, phone, laptop = scene.two_devices();
 		s.room.silent = true;
 		phone:send(query(disco, { id = "q7" }));
 		local id = ids_of(s)[1];
@@ -201,7 +192,7 @@ describe("a query to the room", function ()
 	end);
 
 	it("C3: times out after the configured time", function ()
-		local s, phone = in_room { options = { minimix_iq_timeout = 10 } };
+		local s, phone = scene.two_devices { options = { minimix_iq_timeout = 10 } };
 		s.room.silent = true;
 		phone:send(query(disco, { id = "q7" }));
 		s.host:tick(45);
@@ -209,7 +200,7 @@ describe("a query to the room", function ()
 	end);
 
 	it("C3: beyond the limit is refused for one session, but not for another", function ()
-		local s, phone, laptop = in_room { options = { minimix_max_pending_iqs = 2 } };
+		local s, phone, laptop = scene.two_devices { options = { minimix_max_pending_iqs = 2 } };
 		s.room.silent = true;
 		for i = 1, 3 do
 			phone:send(query(disco, { id = "q"..i }));
@@ -228,7 +219,7 @@ describe("a query to the room", function ()
 	end);
 
 	it("C3: beyond the limit is refused again when new ones have replaced the answered", function ()
-		local s, phone = in_room { options = { minimix_max_pending_iqs = 2 } };
+		local s, phone = scene.two_devices { options = { minimix_max_pending_iqs = 2 } };
 		s.room.silent = true;
 		for i = 1, 2 do phone:send(query(disco, { id = "q"..i })); end
 		s:from(nil, result(ids_of(s)[1], disco));
@@ -239,8 +230,8 @@ describe("a query to the room", function ()
 		assert.same({ "iq error room wait resource-constraint" }, seen(phone));
 	end);
 
-	it("C3: is no longer refused when earlier ones have timed out", function ()
-		local s, phone = in_room { options = { minimix_max_pending_iqs = 1, minimix_iq_timeout = 10 } };
+	it("C3: is accepted again when earlier ones have timed out", function ()
+		local s, phone = scene.two_devices { options = { minimix_max_pending_iqs = 1, minimix_iq_timeout = 10 } };
 		s.room.silent = true;
 		phone:send(query(disco, { id = "q1" }));
 		s.host:tick(60);
@@ -250,7 +241,7 @@ describe("a query to the room", function ()
 	end);
 
 	it("C3: is dropped when its session has ended", function ()
-		local s, phone, laptop = in_room { options = { minimix_max_pending_iqs = 1 } };
+		local s, phone, laptop = scene.two_devices { options = { minimix_max_pending_iqs = 1 } };
 		s.room.silent = true;
 		phone:send(query(disco, { id = "q7" }));
 		local id = ids_of(s)[1];
@@ -268,7 +259,7 @@ describe("a query to the room", function ()
 	end);
 
 	it("C3: is not affected by the end of another session", function ()
-		local s, phone, laptop = in_room();
+		local s, phone, laptop = scene.two_devices();
 		s.room.silent = true;
 		phone:send(query(disco, { id = "q7" }));
 		laptop:lose();
@@ -279,7 +270,7 @@ describe("a query to the room", function ()
 	end);
 
 	it("C3: keeps its answer while the session hibernates", function ()
-		local s, phone = in_room { remote = true };
+		local s, phone = scene.two_devices { remote = true };
 		phone:send(query(disco, { id = "q7" }));
 		phone:hibernate();
 		s:deliver();
@@ -289,7 +280,7 @@ describe("a query to the room", function ()
 	end);
 
 	it("C3: is answered although the session has left the room", function ()
-		local s, phone = in_room { remote = true };
+		local s, phone = scene.two_devices { remote = true };
 		phone:send(query(disco, { id = "q7" }));
 		phone:send(scene.leave "Alice");
 		s:deliver();
@@ -297,7 +288,7 @@ describe("a query to the room", function ()
 	end);
 
 	it("C3: is answered although the room has removed the account", function ()
-		local s, phone = in_room { remote = true };
+		local s, phone = scene.two_devices { remote = true };
 		phone:send(query(disco, { id = "q7" }));
 		s.room:kick "Alice";
 		s:deliver();
@@ -305,7 +296,7 @@ describe("a query to the room", function ()
 	end);
 
 	it("C3: to the account's own nick uses the current nick", function ()
-		local s, phone = in_room();
+		local s, phone = scene.two_devices();
 		s.room:rename("Alice", "Alicia");
 		seen(phone);
 		phone:send(query("<vCard xmlns='vcard-temp'/>", { id = "q7", to = "Alicia" }));
@@ -317,7 +308,7 @@ describe("a query to the room", function ()
 		["of its archive in an older version"] = "urn:xmpp:mam:1";
 	} do
 		it("C3: "..name.." passes with the session's own address", function ()
-			local s, phone = in_room();
+			local s, phone = scene.two_devices();
 			phone:send(query("<query xmlns='"..xmlns.."'/>", { id = "q7" }));
 			assert.same({ "alice/phone iq get room query" }, s:upstream());
 			assert.equal("q7", phone.inbox[1].attr.id);
@@ -325,7 +316,7 @@ describe("a query to the room", function ()
 	end
 
 	it("C3: to the archive has no limit", function ()
-		local s, phone = in_room { options = { minimix_max_pending_iqs = 1 } };
+		local s, phone = scene.two_devices { options = { minimix_max_pending_iqs = 1 } };
 		s.room.silent = true;
 		for i = 1, 3 do
 			phone:send(query("<query xmlns='urn:xmpp:mam:2'/>", { id = "q"..i, type = "set" }));
@@ -380,7 +371,7 @@ describe("a query to the room", function ()
 	end
 
 	it("C7: configures the room from a session that has not joined", function ()
-		local s = in_room();
+		local s = scene.two_devices();
 		local stranger = s:client "stranger";
 		s.room.on_iq = function (_, stanza) return st.reply(stanza); end;
 		stranger:send(query(owner, { id = "own" }));
@@ -428,7 +419,7 @@ describe("a self-ping", function ()
 	end);
 
 	it("C4: of a session that has left gets not-acceptable", function ()
-		local _, phone = in_room();
+		local _, phone = scene.two_devices();
 		phone:send(scene.leave "Alice");
 		seen(phone);
 		phone:send(query(ping, { id = "p1", to = "Alice" }));
@@ -436,7 +427,7 @@ describe("a self-ping", function ()
 	end);
 
 	it("C4: of a session that went offline and returned gets not-acceptable", function ()
-		local _, phone = in_room();
+		local _, phone = scene.two_devices();
 		phone:unavailable();
 		phone:available();
 		seen(phone);
@@ -445,7 +436,7 @@ describe("a self-ping", function ()
 	end);
 
 	it("C4: uses the current nick of the account", function ()
-		local s, phone = in_room();
+		local s, phone = scene.two_devices();
 		s.room:rename("Alice", "Alicia");
 		seen(phone);
 		phone:send(query(ping, { id = "p1", to = "Alicia" }));
@@ -455,7 +446,7 @@ describe("a self-ping", function ()
 	end);
 
 	it("C4: goes to the room if the account is not in it", function ()
-		local s, phone = in_room();
+		local s, phone = scene.two_devices();
 		s.room:kick "Alice";
 		seen(phone);
 		phone:send(query(ping, { id = "p1", to = "Alice" }));
@@ -464,7 +455,7 @@ describe("a self-ping", function ()
 	end);
 
 	it("C4: is a query if it goes to another occupant", function ()
-		local s, phone, _, bob = in_room();
+		local s, phone, _, bob = scene.two_devices();
 		phone:send(query(ping, { id = "p1", to = "Bob" }));
 		assert.equal("iq get room/Alice ping", scene.line(last(bob.inbox)));
 		s:from("Bob", result(last(bob.inbox).attr.id));
@@ -473,7 +464,7 @@ describe("a self-ping", function ()
 	end);
 
 	it("C4: does not count as a pending IQ of the session", function ()
-		local s, phone = in_room { options = { minimix_max_pending_iqs = 1 } };
+		local s, phone = scene.two_devices { options = { minimix_max_pending_iqs = 1 } };
 		s.room.silent = true;
 		phone:send(query(disco, { id = "q1" }));
 		phone:send(query(ping, { id = "p1", to = "Alice" }));
@@ -555,7 +546,7 @@ describe("a query of an occupant to the account", function ()
 	end);
 
 	it("C5: the server answers a query for PEP nodes", function ()
-		local s, phone, laptop = in_room { modules = { "pep" } };
+		local s, phone, laptop = scene.two_devices { modules = { "pep" } };
 		local pubsub = asked("http://jabber.org/protocol/pubsub", "pubsub"):tag("items", { node = "urn:xmpp:avatar:metadata" }):reset();
 		local id = s.room:query("Bob", "Alice", pubsub);
 		local answers = s:arrived();
@@ -565,8 +556,8 @@ describe("a query of an occupant to the account", function ()
 		assert.same({}, seen(laptop));
 	end);
 
-	it("C5: goes to the session whose presence is shown now", function ()
-		local s, phone, laptop = in_room();
+	it("C5: goes to the session whose presence the room shows at the time", function ()
+		local s, phone, laptop = scene.two_devices();
 		laptop:send(scene.presence("Alice", { content = "<priority>10</priority>" }));
 		seen(phone);
 		seen(laptop);
@@ -580,7 +571,7 @@ describe("a query of an occupant to the account", function ()
 	end);
 
 	it("C5: may come from the room itself", function ()
-		local s, phone = in_room();
+		local s, phone = scene.two_devices();
 		s:from(nil, "<iq type='get' id='i1'><query xmlns='jabber:iq:version'/></iq>");
 		s:from(nil, "<iq type='get' id='i2'><ping xmlns='urn:xmpp:ping'/></iq>");
 		assert.same({ "iq get room query" }, seen(phone));
@@ -588,7 +579,7 @@ describe("a query of an occupant to the account", function ()
 	end);
 
 	it("C5: may fail, and the error returns", function ()
-		local s, phone = in_room();
+		local s, phone = scene.two_devices();
 		local id = s.room:query("Bob", "Alice", asked "jabber:iq:last");
 		seen(phone);
 		phone:send(("<iq type='error' id='%s' to='room@rooms.example.org/Bob'>%s</iq>"):format(id, scene.error("cancel", "service-unavailable")));
@@ -599,7 +590,7 @@ describe("a query of an occupant to the account", function ()
 	end);
 
 	it("C5, B3: has no effect without a payload or an id", function ()
-		local s, phone = in_room { remote = true };
+		local s, phone = scene.two_devices { remote = true };
 		for _, kind in ipairs { "get", "set", "result", "error" } do
 			s:from("Bob", "<iq type='"..kind.."' id='i1'/>");
 			s:from("Bob", "<iq type='"..kind.."'/>");
@@ -611,7 +602,7 @@ describe("a query of an occupant to the account", function ()
 	end);
 
 	it("C5, R6: gets no error for a ping without an attached session", function ()
-		local s, phone, laptop = in_room();
+		local s, phone, laptop = scene.two_devices();
 		phone:close();
 		laptop:close();
 		s.room:query("Bob", "Alice", asked("urn:xmpp:ping", "ping"));
@@ -619,7 +610,7 @@ describe("a query of an occupant to the account", function ()
 	end);
 
 	it("C5, R5: is ignored from a room that the account is not in", function ()
-		local s, phone = in_room();
+		local s, phone = scene.two_devices();
 		s:from("room@elsewhere.example/Bob", "<iq type='get' id='i1'><query xmlns='jabber:iq:version'/></iq>");
 		assert.same({}, seen(phone));
 		assert.equal(1, #s.host.unhandled);

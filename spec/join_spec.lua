@@ -114,7 +114,7 @@ describe("the first session to join", function ()
 		assert.equal("presence - room/Alice-2 110 210", seen(tablet)[1]);
 	end);
 
-	it("J1: receives no stanzas from before its join", function ()
+	it("J1: receives no stanzas that the room sent before its join", function ()
 		local s, phone = joining { room = { silent = true } };
 		s:deliver();
 		for _, nick in ipairs { "Bob", "Carol" } do
@@ -253,7 +253,7 @@ describe("a session that joins a room that the account is in", function ()
 		end);
 	end);
 
-	it("J2: has the id of its join on its own presence only", function ()
+	it("J2: gets the id of its join in its own presence only", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.room:enter("Bob", { presence = scene.presence(nil, { id = "bob1" }) });
@@ -650,7 +650,7 @@ describe("sessions that join while the account's join is in flight", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("J4: ask twice and are attached once", function ()
+	it("J4: join twice and are attached once", function ()
 		local s, phone = joining();
 		phone:send(join("Alice", { id = "again" }));
 		s:deliver();
@@ -1045,7 +1045,7 @@ describe("a session that joins again", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("J6: ends before the answer, which is then dropped", function ()
+	it("J6: ends before the answer, and the answer is dropped", function ()
 		local s = scene.new { remote = true };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s.room:enter "Bob";
@@ -1281,7 +1281,7 @@ describe("a room that the module does not handle", function ()
 		assert.same({}, seen(phone));
 	end);
 
-	it("J7: is not one of another account either", function ()
+	it("J7: is not handled for another account either", function ()
 		local s = scene.new { bounces = true };
 		local phone = s:client "phone";
 		s:client("phone", "bob");

@@ -8,12 +8,6 @@ local no_history = { muc = "<history maxstanzas='0'/>" };
 
 local in_room = scene.in_room;
 
-local function and_laptop(s)
-	local laptop = s:client "laptop";
-	s:enter(laptop);
-	return laptop;
-end
-
 local ends = {
 	["that closes its stream"] = function (client) client:close(); end;
 	["that loses its connection"] = function (client) client:lose(); end;
@@ -137,7 +131,7 @@ describe("a session", function ()
 		end);
 	end
 
-	it("L1: a replaced session hands no room on to its successor", function ()
+	it("L1: a session that replaces another does not inherit its rooms", function ()
 		local s, phone = in_room();
 		local successor = s:client "phone";
 		assert.equal(phone.jid, successor.jid);
@@ -152,7 +146,7 @@ describe("a session", function ()
 		}, seen(successor));
 	end);
 
-	it("L1: after it was offline a session has to join again", function ()
+	it("L1: a session that was offline must join again", function ()
 		local s, phone = in_room();
 		phone:unavailable();
 		phone:available();
@@ -168,7 +162,7 @@ describe("a session", function ()
 
 	it("L1: a hibernating session stays attached and misses nothing", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		phone:hibernate();
 		s.room:say("Bob", "one");
 		s.room:leave "Bob";
@@ -184,7 +178,7 @@ describe("a session", function ()
 		}, seen(phone));
 	end);
 
-	it("L1: a session that hibernates while the account joins is in when it resumes", function ()
+	it("L1: a session that hibernates while the account joins is attached when it resumes", function ()
 		local s = scene.new { remote = true };
 		local phone = s:client "phone";
 		phone:send(join "Alice");
@@ -194,7 +188,7 @@ describe("a session", function ()
 		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(phone));
 	end);
 
-	it("L1: a session that hibernates while it waits for the account's join is in when it resumes", function ()
+	it("L1: a session that hibernates while it waits for the account's join is attached when it resumes", function ()
 		local s = scene.new { remote = true };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		phone:send(join "Alice");
@@ -241,7 +235,7 @@ describe("one of several sessions that leaves", function ()
 
 	it("L2: can leave by the bare JID of the room", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		phone:send(leave());
 		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
 		s.room:say("Bob", "hi");
@@ -252,7 +246,7 @@ describe("one of several sessions that leaves", function ()
 
 	it("L2: can leave with a wrong nick", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		s.room:rename("Alice", "Alicia");
 		seen(phone);
 		seen(laptop);
@@ -263,7 +257,7 @@ describe("one of several sessions that leaves", function ()
 
 	it("L2: a second leave of the session goes to the room itself", function ()
 		local s, phone = in_room();
-		and_laptop(s);
+		s:enter_laptop();
 		phone:send(leave "Alice");
 		seen(phone);
 		phone:send(leave "Alice");
@@ -273,7 +267,7 @@ describe("one of several sessions that leaves", function ()
 
 	it("L2: can join again", function ()
 		local s, phone = in_room();
-		and_laptop(s);
+		s:enter_laptop();
 		phone:send(leave "Alice");
 		phone:send(join("Alice", { id = "back" }));
 		assert.same({
@@ -285,7 +279,7 @@ describe("one of several sessions that leaves", function ()
 
 	it("L2: leaves a hibernating session attached", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		laptop:hibernate();
 		phone:send(leave "Alice");
 		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
@@ -297,7 +291,7 @@ describe("one of several sessions that leaves", function ()
 
 	it("L2: gets an answer with the id of its leave", function ()
 		local s, phone = in_room();
-		and_laptop(s);
+		s:enter_laptop();
 		phone:send(leave("Alice", { id = "l1" }));
 		assert.equal("l1", scene.take(phone)[1].attr.id);
 	end);
@@ -340,7 +334,7 @@ describe("the last session that leaves", function ()
 		end);
 	end);
 
-	it("L3: is out, also after a restart", function ()
+	it("L3: the account stays out, also after a restart", function ()
 		local s, phone = in_room();
 		phone:send(leave "Alice");
 		seen(phone);
@@ -368,16 +362,16 @@ describe("the last session that leaves", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("L3: is the last after the others have ended", function ()
+	it("L3: counts as the last one after the other sessions have ended", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		laptop:lose();
 		phone:send(leave "Alice");
 		assert.same({ "alice presence unavailable room/Alice" }, s:upstream());
 		assert.same({}, s:occupants());
 	end);
 
-	it("L3: is not the last while another session waits for its join", function ()
+	it("L3: does not count as the last one while another session waits for its join", function ()
 		local s = scene.new { remote = true };
 		s.room:enter "Bob";
 		local phone, laptop = s:client "phone", s:client "laptop";

@@ -4,15 +4,6 @@ local scene = require "support.scene";
 
 local leave, message, seen, whisper = scene.leave, scene.message, scene.seen, scene.whisper;
 
-local function in_room(fields)
-	local s = scene.new(fields);
-	local bob = s.room:enter "Bob";
-	local phone, laptop = s:client "phone", s:client "laptop";
-	s:enter(phone);
-	s:enter(laptop);
-	return s, phone, laptop, bob;
-end
-
 local function last(list)
 	return list[#list];
 end
@@ -79,7 +70,7 @@ describe("a message to the room", function ()
 	end);
 
 	it("C1: is sent with its payload", function ()
-		local s, phone = in_room();
+		local s, phone = scene.two_devices();
 		phone:send("<message id='m7' type='groupchat' to='room@rooms.example.org' xml:lang='de'><body>hi</body>"
 			.."<origin-id xmlns='urn:xmpp:sid:0' id='m7'/><replace xmlns='urn:xmpp:message-correct:0' id='m6'/>"
 			.."<markable xmlns='urn:xmpp:chat-markers:0'/></message>");
@@ -89,14 +80,14 @@ describe("a message to the room", function ()
 	end);
 
 	it("C1: sets the subject", function ()
-		local _, phone, laptop = in_room();
+		local _, phone, laptop = scene.two_devices();
 		phone:send(message(nil, { content = "<subject>Tea</subject>" }));
 		assert.same({ "message groupchat room/Alice subject:Tea" }, seen(phone));
 		assert.same({ "message groupchat room/Alice subject:Tea" }, seen(laptop));
 	end);
 
 	it("C1: may have no id", function ()
-		local s, phone, laptop = in_room();
+		local s, phone, laptop = scene.two_devices();
 		s.room.silent = true;
 		phone:send("<message type='groupchat' to='room@rooms.example.org'><body>hi</body></message>");
 		assert.is_nil(s:arrived()[1].attr.id);
@@ -107,7 +98,7 @@ describe("a message to the room", function ()
 
 	for whose, remote in pairs { this = false, another = true } do
 		it("C1: may have an id that another session uses, in a room of "..whose.." server", function ()
-			local s, phone, laptop = in_room { remote = remote };
+			local s, phone, laptop = scene.two_devices { remote = remote };
 			s.room:set_role("Alice", "visitor");
 			seen(phone);
 			seen(laptop);
@@ -120,7 +111,7 @@ describe("a message to the room", function ()
 	end
 
 	it("C1: may have the id of another session's message that succeeded", function ()
-		local s, phone, laptop = in_room { remote = true };
+		local s, phone, laptop = scene.two_devices { remote = true };
 		phone:send(message("first", { id = "same" }));
 		s:deliver();
 		seen(phone);
@@ -135,7 +126,7 @@ describe("a message to the room", function ()
 	end);
 
 	it("C1: returns its error once", function ()
-		local s, phone, laptop = in_room();
+		local s, phone, laptop = scene.two_devices();
 		s.room.silent = true;
 		phone:send(message("hi", { id = "m7" }));
 		s:from(nil, refusal "m7");
@@ -145,7 +136,7 @@ describe("a message to the room", function ()
 	end);
 
 	it("C1: returns a late error", function ()
-		local s, phone, laptop = in_room();
+		local s, phone, laptop = scene.two_devices();
 		s.room.silent = true;
 		phone:send(message("hi", { id = "m7" }));
 		s.host:tick(60);
@@ -160,7 +151,7 @@ describe("a message to the room", function ()
 	end);
 
 	it("C1: returns its error to no session when the sender has ended", function ()
-		local s, phone, laptop = in_room();
+		local s, phone, laptop = scene.two_devices();
 		s.room.silent = true;
 		phone:send(message("hi", { id = "m7" }));
 		phone:close();
@@ -169,7 +160,7 @@ describe("a message to the room", function ()
 	end);
 
 	it("C1: returns no error to another session with the same full JID", function ()
-		local s, phone = in_room();
+		local s, phone = scene.two_devices();
 		s.room.silent = true;
 		phone:send(message("hi", { id = "m7" }));
 		phone:close();
@@ -179,7 +170,7 @@ describe("a message to the room", function ()
 	end);
 
 	it("C1: keeps its error while the sender hibernates", function ()
-		local s, phone, laptop = in_room();
+		local s, phone, laptop = scene.two_devices();
 		s.room.silent = true;
 		phone:send(message("hi", { id = "m7" }));
 		phone:hibernate();
@@ -190,7 +181,7 @@ describe("a message to the room", function ()
 	end);
 
 	it("C1: returns no error of another message", function ()
-		local s, phone, laptop = in_room();
+		local s, phone, laptop = scene.two_devices();
 		s:add_room("den", { silent = true });
 		s:enter(phone, "Grizzly", { room = "den" });
 		s.room.silent = true;
@@ -204,7 +195,7 @@ describe("a message to the room", function ()
 	end);
 
 	it("C1: is not confused with another session's message of the same id", function ()
-		local s, phone, laptop = in_room();
+		local s, phone, laptop = scene.two_devices();
 		s.room.silent = true;
 		phone:send(message("hi", { id = "m7" }));
 		s:from("Bob", "<message type='groupchat' id='m7'><body>mine</body></message>");
@@ -216,7 +207,7 @@ describe("a message to the room", function ()
 	end);
 
 	it("C1: appears under the nick of the account, also when sent to another nick", function ()
-		local s, phone, laptop = in_room();
+		local s, phone, laptop = scene.two_devices();
 		s.room:rename("Alice", "Alicia");
 		seen(phone);
 		seen(laptop);
@@ -225,7 +216,7 @@ describe("a message to the room", function ()
 	end);
 
 	it("C1: keeps the order of sending", function ()
-		local s, phone, laptop = in_room { remote = true };
+		local s, phone, laptop = scene.two_devices { remote = true };
 		phone:send(message("1", { id = "a" }));
 		laptop:send(message("2", { id = "b" }));
 		phone:send(message("3", { id = "c" }));
@@ -238,14 +229,14 @@ describe("a message to the room", function ()
 	end);
 
 	it("C8: passes unchanged where the account was in another room", function ()
-		local s, phone = in_room();
+		local s, phone = scene.two_devices();
 		local den = s:add_room "den";
 		phone:send(message("hi", { room = "den" }));
 		assert.same({ "alice/phone message groupchat den hi" }, s:upstream(den));
 	end);
 
 	it("C8: passes unchanged from a session that has left", function ()
-		local s, phone = in_room();
+		local s, phone = scene.two_devices();
 		phone:send(leave "Alice");
 		seen(phone);
 		phone:send(message "hi");
@@ -254,7 +245,7 @@ describe("a message to the room", function ()
 	end);
 
 	it("C8: passes unchanged in a different case", function ()
-		local s, phone, laptop = in_room();
+		local s, phone, laptop = scene.two_devices();
 		phone:send("<message type='groupchat' id='m1' to='Room@Rooms.Example.ORG'><body>hi</body></message>");
 		assert.same({ "alice message groupchat room hi" }, s:upstream());
 		assert.same({ "message groupchat room/Alice hi" }, seen(laptop));
@@ -319,14 +310,14 @@ describe("a private message", function ()
 	end);
 
 	it("C6: is copied once, marked as one in a room", function ()
-		local _, phone, laptop = in_room { modules = { "carbons" } };
+		local _, phone, laptop = scene.two_devices { modules = { "carbons" } };
 		enable_carbons(laptop);
 		phone:send(whisper("Bob", "psst", { content = "<x xmlns='http://jabber.org/protocol/muc#user'/>" }));
 		assert.same({ "message chat alice@example.org carbon:psst" }, seen(laptop));
 	end);
 
 	it("C6: is copied to no session without mod_carbons", function ()
-		local s, phone, laptop = in_room();
+		local s, phone, laptop = scene.two_devices();
 		phone:send(whisper("Bob", "psst"));
 		assert.same({}, seen(laptop));
 		assert.same({ "alice message chat room/Bob psst" }, s:upstream());
@@ -337,7 +328,7 @@ describe("a private message", function ()
 		["not to be copied"] = "<no-copy xmlns='urn:xmpp:hints'/>";
 	} do
 		it("C6: is not copied when it is "..name, function ()
-			local s, phone, laptop = in_room { modules = { "carbons" } };
+			local s, phone, laptop = scene.two_devices { modules = { "carbons" } };
 			enable_carbons(laptop);
 			phone:send(whisper("Bob", "psst", { content = mark }));
 			assert.same({}, seen(laptop));
@@ -346,7 +337,7 @@ describe("a private message", function ()
 	end
 
 	it("C6: leaves a message to a contact to mod_carbons", function ()
-		local s, phone, laptop = in_room { modules = { "carbons" } };
+		local s, phone, laptop = scene.two_devices { modules = { "carbons" } };
 		enable_carbons(laptop);
 		s:client("phone", "bob");
 		phone:send("<message type='chat' to='bob@example.org' id='m7'><body>hi</body></message>");
@@ -354,7 +345,7 @@ describe("a private message", function ()
 	end);
 
 	it("C6: of a session that has not joined passes to mod_carbons", function ()
-		local s, phone = in_room { modules = { "carbons" } };
+		local s, phone = scene.two_devices { modules = { "carbons" } };
 		local stranger = s:client "stranger";
 		enable_carbons(phone);
 		stranger:send(whisper("Bob", "psst"));
@@ -363,7 +354,7 @@ describe("a private message", function ()
 	end);
 
 	it("C1, C6: returns its error to its sender only", function ()
-		local _, phone, laptop = in_room { modules = { "carbons" } };
+		local _, phone, laptop = scene.two_devices { modules = { "carbons" } };
 		enable_carbons(phone);
 		enable_carbons(laptop);
 		phone:send(whisper("Nobody", "psst", { id = "m7" }));
@@ -406,7 +397,7 @@ describe("a private message", function ()
 	end
 
 	it("C6: without a body goes to the occupant only, and is not copied", function ()
-		local s, phone, laptop, bob = in_room { modules = { "carbons" } };
+		local s, phone, laptop, bob = scene.two_devices { modules = { "carbons" } };
 		enable_carbons(laptop);
 		local before = #bob.inbox;
 		phone:send(whisper("Bob", nil, { content = "<composing xmlns='http://jabber.org/protocol/chatstates'/>" }));
@@ -415,7 +406,7 @@ describe("a private message", function ()
 	end);
 
 	it("C6: waits for hibernating sessions that did not receive it", function ()
-		local s, phone, laptop = in_room();
+		local s, phone, laptop = scene.two_devices();
 		phone:hibernate();
 		s.room:whisper("Bob", "Alice", "psst");
 		phone:resume();
@@ -479,7 +470,7 @@ describe("messages about rooms", function ()
 	end);
 
 	it("C7: are copied to no session", function ()
-		local s, phone, laptop = in_room { modules = { "carbons" } };
+		local s, phone, laptop = scene.two_devices { modules = { "carbons" } };
 		enable_carbons(laptop);
 		s:client("phone", "bob");
 		phone:send(message(nil, { type = "normal", content = invite_bob }));
@@ -488,7 +479,7 @@ describe("messages about rooms", function ()
 	end);
 
 	it("C6: are private messages if an occupant sends them", function ()
-		local s, phone = in_room();
+		local s, phone = scene.two_devices();
 		local stranger = s:client "stranger";
 		s:from("Bob", "<message type='chat'><body>come</body><x xmlns='jabber:x:conference' jid='other@rooms.example.org'/></message>");
 		assert.equal(1, #phone:take());
@@ -496,7 +487,7 @@ describe("messages about rooms", function ()
 	end);
 
 	it("C1, C7: return their errors to their sender", function ()
-		local s, phone, laptop = in_room();
+		local s, phone, laptop = scene.two_devices();
 		s.room.silent = true;
 		phone:send(message(nil, { id = "i1", type = "normal", content = invite_bob }));
 		s:from(nil, refusal "i1");

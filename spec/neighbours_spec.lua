@@ -245,7 +245,7 @@ describe("a gateway that is a component of this server", function ()
 		prosody.hosts["rooms.example.org"].events.fire_event("component-"..event, { session = { host = "rooms.example.org" } });
 	end
 
-	it("R3: has the account back soon after it has started anew, whatever it calls that it knows nobody", function ()
+	it("R3: gets the account back soon after a restart, whatever error it sends for an unknown user", function ()
 		for _, condition in ipairs { "not-acceptable"; "remote-server-not-found" } do
 			local s = scene.new();
 			s.room.on_iq = function (room, stanza)

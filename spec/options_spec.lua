@@ -11,22 +11,6 @@ local function in_room(options, fields)
 	return scene.in_room(fields);
 end
 
-local function bodies(stanzas)
-	local found = {};
-	for _, stanza in ipairs(stanzas) do
-		table.insert(found, stanza:get_child_text "body");
-	end
-	return found;
-end
-
--- Returns the history that another session receives.
-local function history(s)
-	local laptop = s:client "laptop";
-	laptop:send(scene.join("Alice"));
-	s:deliver();
-	return bodies(laptop:take());
-end
-
 local function say(s, count)
 	for i = 1, count do
 		s.room:say("Bob", tostring(i), "b"..i);
@@ -62,7 +46,7 @@ local function stopped_in(count)
 	return { ["example.org"] = { minimix = { alice = record } } };
 end
 
-describe("the option", function ()
+describe("O1: the option", function ()
 	it("minimix_resource is the resource of the occupant JID", function ()
 		local function occupant(resource)
 			return in_room({}, { resource = resource }).room.received[1].attr.from;
@@ -172,11 +156,11 @@ describe("the option", function ()
 	it("minimix_archive turns the archive on and off", function ()
 		local s = in_room { minimix_archive = true };
 		say(s, 1);
-		assert.same({ "1" }, history(s));
+		assert.same({ "1" }, s:history(s:client "laptop"));
 		assert.equal(1, s.host:metric "archive_writes");
 		s = in_room { minimix_archive = false };
 		say(s, 1);
-		assert.same({}, history(s));
+		assert.same({}, s:history(s:client "laptop"));
 		assert.equal(0, s.host:metric "archive_writes");
 	end);
 
@@ -210,13 +194,13 @@ describe("the option", function ()
 		s.room:say("Bob", ("long "):rep(200), "b1");
 		s.room:say("Bob", "short", "b2");
 		s:wait(2);
-		assert.same({ "short" }, history(s));
+		assert.same({ "short" }, s:history(s:client "laptop"));
 	end);
 
 	it("minimix_history sets the history of a client that asks for no limit", function ()
 		local s = in_room { minimix_history = 2 };
 		say(s, 5);
-		assert.same({ "4", "5" }, history(s));
+		assert.same({ "4", "5" }, s:history(s:client "laptop"));
 	end);
 
 	it("minimix_max_history limits the history of a client", function ()
@@ -225,11 +209,11 @@ describe("the option", function ()
 		local laptop = s:client "laptop";
 		laptop:send(scene.join("Alice", { muc = "<history maxstanzas='100'/>" }));
 		s:deliver();
-		assert.same({ "3", "4", "5" }, bodies(laptop:take()));
+		assert.same({ "3", "4", "5" }, scene.bodies(laptop:take()));
 	end);
 end);
 
-describe("an invalid value", function ()
+describe("O1: an invalid value", function ()
 	local bad = {
 		{ "minimix_resource", "", "a resource that a client could bind, or false, got ; using minimix" };
 		{ "minimix_resource", 5, "got 5; using minimix" };
@@ -289,11 +273,11 @@ describe("an invalid value", function ()
 		s.room:enter "Bob";
 		s:enter(s:client "phone");
 		say(s, 3);
-		assert.same({ "1", "2", "3" }, history(s));
+		assert.same({ "1", "2", "3" }, s:history(s:client "laptop"));
 	end);
 end);
 
-describe("a period", function ()
+describe("O1: a period", function ()
 	-- The maximum of one hour shows how the text is parsed.
 	local good = { 3600, "3600 s", "60 minutes", "60min", "1 h", "1 Hour" };
 	local bad = { 3601, "3600", "3601 s", "61 minutes", "2 hours", "1 day", "1 week", "1 month", "1 year", "1 m", "soon", "-1 s", "" };

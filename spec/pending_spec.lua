@@ -128,7 +128,7 @@ describe("a session that joins again before the room has answered", function ()
 		assert_in(s, seen, "Alicia");
 	end);
 
-	it("J8: may do so in the queue, and the newer join counts", function ()
+	it("J8: replaces its join in the queue", function ()
 		local s = joining({ room = { password = "secret" } }, { muc = wrong });
 		local laptop, seen = with_laptop(s);
 		laptop:send(join("Alice", { id = "j2", muc = wrong }));
@@ -159,7 +159,7 @@ describe("a session that leaves before the room has answered", function ()
 		assert.same({}, seen:failed());
 	end);
 
-	it("J8: may leave twice", function ()
+	it("J8: may leave twice, and is told once", function ()
 		local s, phone, seen = joining();
 		phone:send(leave("Alice", { id = "l1" }));
 		phone:send(leave("Alice", { id = "l2" }));
@@ -449,13 +449,84 @@ describe("stanzas that a session sends while its join is pending", function ()
 		assert.equal("Alice", seen.nick);
 	end);
 
-	it("J10: are sent, or get an error, when a leave follows", function ()
+	it("J10: are sent in order when a leave follows", function ()
 		local s, phone, seen = joining();
+		phone:send(message("one", { id = "m1" }));
+		phone:send(whisper("Bob", "two", { id = "m2" }));
+		phone:send(presence("Alice", { id = "p1", content = "<show>away</show>" }));
+		phone:send(leave("Alice", { id = "l1" }));
+		s:wait(10);
+		assert.same({
+			"alice presence - room/Alice join"; "alice message groupchat room one"; "alice message chat room/Bob two";
+			"alice presence unavailable room/Alice";
+		}, s:upstream());
+		assert.is_true(was_said(s, "one"));
+		assert.same({}, seen:failed());
+		assert.equal(1, seen.left);
+		assert_out(s, seen);
+	end);
+
+	it("J10: get the room's error when a leave follows and the join fails", function ()
+		local s, phone, seen = joining { room = { password = "secret" } };
 		phone:send(message("bye", { id = "m1" }));
 		phone:send(leave("Alice", { id = "l1" }));
 		s:wait(10);
-		assert.not_equal(was_said(s, "bye"), seen:error "message m1" ~= nil);
+		assert.is_false(was_said(s, "bye"));
+		assert.equal("not-acceptable", seen:error "message m1");
 		assert.equal(1, seen.left);
+		assert_out(s, seen);
+	end);
+
+	it("J10: are sent when a leave follows and another session waits", function ()
+		local s, phone, seen = joining();
+		local laptop, laptop_seen = with_laptop(s);
+		laptop:send(join("Alice", { id = "j2" }));
+		phone:send(message("from the phone", { id = "m1" }));
+		laptop:send(message("from the laptop", { id = "m2" }));
+		phone:send(leave("Alice", { id = "l1" }));
+		s:wait(10);
+		assert.is_true(was_said(s, "from the phone"));
+		assert.is_true(was_said(s, "from the laptop"));
+		assert.equal(1, seen:now().left);
+		assert.same({}, seen:failed());
+		assert.same({ "from the phone"; "from the laptop" }, laptop_seen:now().said);
+		assert_in(s, laptop_seen, "Alice");
+	end);
+
+	it("J10: are sent when a leave follows, of a session in the queue", function ()
+		local s, _, seen = joining();
+		local laptop, laptop_seen = with_laptop(s);
+		laptop:send(join("Alice", { id = "j2" }));
+		laptop:send(message("from the laptop", { id = "m2" }));
+		laptop:send(leave("Alice", { id = "l1" }));
+		s:wait(10);
+		assert.is_true(was_said(s, "from the laptop"));
+		assert.equal(1, laptop_seen:now().left);
+		assert.same({}, laptop_seen:failed());
+		assert_in(s, seen, "Alice");
+	end);
+
+	it("J10: get an error when a leave follows, of a session in the queue, and no join succeeds", function ()
+		local s = joining { room = { password = "secret" } };
+		local laptop, laptop_seen = with_laptop(s);
+		laptop:send(join("Alice", { id = "j2" }));
+		laptop:send(message("from the laptop", { id = "m2" }));
+		laptop:send(leave("Alice", { id = "l1" }));
+		s:wait(10);
+		assert.equal("not-acceptable", laptop_seen:error "message m2");
+		assert_out(s, laptop_seen);
+	end);
+
+	it("J10: get an error when the join waits for a leave of the account, and a leave follows", function ()
+		local s, phone, seen = joining();
+		s:deliver();
+		phone:send(leave("Alice", { id = "l1" }));
+		phone:send(join("Alice", { id = "j2" }));
+		phone:send(message("one", { id = "m1" }));
+		phone:send(leave("Alice", { id = "l2" }));
+		s:wait(10);
+		assert.is_false(was_said(s, "one"));
+		assert.equal("not-acceptable", seen:error "message m1");
 		assert_out(s, seen);
 	end);
 
@@ -599,12 +670,22 @@ describe("stanzas that a session sends while its join is pending", function ()
 		assert.is_true(was_said(s, "gone in a second"));
 	end);
 
-	it("J10: are sent, or get an error, when the session goes offline", function ()
+	it("J10: are sent although the session goes offline meanwhile", function ()
 		local s, phone, seen = joining();
 		phone:send(message("hi", { id = "m1" }));
 		phone:unavailable();
 		s:wait(10);
-		assert.not_equal(was_said(s, "hi"), seen:error "message m1" ~= nil);
+		assert.is_true(was_said(s, "hi"));
+		assert.is_nil(seen:error "message m1");
+	end);
+
+	it("J10: get an error when the session goes offline and the join fails", function ()
+		local s, phone, seen = joining { room = { password = "secret" } };
+		phone:send(message("hi", { id = "m1" }));
+		phone:unavailable();
+		s:wait(10);
+		assert.equal("not-acceptable", seen:error "message m1");
+		assert.is_true(s:is_forgotten());
 	end);
 
 	it("J10: are dropped when the session ends and the join fails", function ()
@@ -659,7 +740,7 @@ describe("stanzas that a session sends while its join is pending", function ()
 	end);
 end);
 
-describe("no membership gets stuck:", function ()
+describe("no membership stays pending:", function ()
 	-- In each case the room has stopped in the middle of an exchange. The session has asked with this id.
 	local states = {
 		["the room says nothing"] = { id = "j1"; function (s, phone)
@@ -753,7 +834,7 @@ describe("no membership gets stuck:", function ()
 			assert.is_true(answered);
 		end);
 
-		it("J5: and the next join is answered as well, when "..name, function ()
+		it("J5: the next join is answered as well, when "..name, function ()
 			local s = scene.new { remote = true, options = state.options };
 			s.room:enter "Bob";
 			local phone = s:client "phone";

@@ -1,5 +1,5 @@
--- What a client or a room could tell from plain MUC: each stanza that it gets once, with the content and in the order that
--- XEP-0045 gives it.
+-- Differences from plain MUC that a client or a room could see. Each stanza arrives once, with the content and order of
+-- XEP-0045.
 
 local st = require "util.stanza";
 local scene = require "support.scene";
@@ -13,7 +13,7 @@ local mav = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>";
 local xmlns_user = "http://jabber.org/protocol/muc#user";
 local caps = "<c xmlns='http://jabber.org/protocol/caps' node='https://client.example' hash='sha-1' ver='abc'/>";
 
--- The presences of type available that a client has got from this occupant.
+-- Returns the available presences that a client has received from this occupant.
 local function shown(stanzas, nick)
 	local list = {};
 	for _, stanza in ipairs(stanzas) do
@@ -24,7 +24,7 @@ local function shown(stanzas, nick)
 	return list;
 end
 
--- The one own presence among these, or an error.
+-- Returns the only own presence among these. Fails if there is none or more than one.
 local function own_presence(stanzas, nick)
 	local list = shown(stanzas, nick or "Alice");
 	assert.equal(1, #list, #list.." own presences:\n"..table.concat(scene.lines(stanzas), "\n"));
@@ -36,7 +36,7 @@ local function item_jid(stanza)
 	return item and item.attr.jid;
 end
 
--- How many stanzas of this kind a room gets from now on: call what is returned.
+-- Counts the stanzas of a kind that reach a room from now on. Returns a function that returns the count.
 local function counting(room, is_wanted)
 	local count, receive = 0, room.receive;
 	function room.receive(self, stanza)
@@ -56,7 +56,7 @@ local function fire(s, name, event)
 	end);
 end
 
-describe("a session that joins where the account is in", function ()
+describe("a session that joins a room of the account", function ()
 	scene.everywhere(function (everywhere)
 		it("J2, P4: gets one own presence after the account was shown as xa", function ()
 			local s = everywhere();
@@ -77,7 +77,7 @@ describe("a session that joins where the account is in", function ()
 			assert.same({ "alice presence - room/Alice" }, s:upstream());
 		end);
 
-		it("J2, C2: gets one own presence with what the account shows now, and the others get the update", function ()
+		it("J2, C2: gets one own presence with its own show, and the other sessions get the update", function ()
 			local s = everywhere();
 			local phone, laptop = s:client "phone", s:client "laptop";
 			s:enter(phone, "Alice", { content = "<show>xa</show>" });
@@ -90,7 +90,7 @@ describe("a session that joins where the account is in", function ()
 			assert.same({ "alice presence - room/Alice chat" }, s:upstream());
 		end);
 
-		it("J2, C2: gets one own presence with what another session shows, which is better", function ()
+		it("J2, C2: gets one own presence with the better presence of another session", function ()
 			local s = everywhere();
 			local phone, laptop = s:client "phone", s:client "laptop";
 			s:enter(phone, "Alice", { content = "<show>chat</show>" });
@@ -112,7 +112,7 @@ describe("a session that joins where the account is in", function ()
 			assert.equal("j2", own.attr.id);
 		end);
 
-		it("J6: gets one own presence when it is in and shows something else", function ()
+		it("J6: gets one own presence when it joins again with another show", function ()
 			local s = everywhere();
 			local phone, laptop = s:client "phone", s:client "laptop";
 			s:enter(phone);
@@ -124,7 +124,7 @@ describe("a session that joins where the account is in", function ()
 			assert.equal("dnd", own_presence(scene.take(laptop)):get_child_text "show");
 		end);
 
-		it("J6: sends one presence to the room when the room answers itself, and gets one own presence", function ()
+		it("J6: a resync sends one presence to the room, and the session gets one own presence", function ()
 			local s = everywhere();
 			local phone = s:client "phone";
 			s:enter(phone);
@@ -134,7 +134,7 @@ describe("a session that joins where the account is in", function ()
 			assert.equal("dnd", own_presence(scene.take(phone)):get_child_text "show");
 		end);
 
-		it("J6: sends one presence to the room for another session that asks for more", function ()
+		it("J6: a join with an extension sends one presence to the room", function ()
 			local s = everywhere();
 			local phone, laptop = s:client "phone", s:client "laptop";
 			s:enter(phone, "Alice", { content = "<show>xa</show>" });
@@ -143,6 +143,25 @@ describe("a session that joins where the account is in", function ()
 			assert.same({ "alice presence - room/Alice join chat" }, s:upstream());
 			assert.equal("chat", own_presence(scene.take(laptop)):get_child_text "show");
 			assert.equal("chat", own_presence(scene.take(phone)):get_child_text "show");
+		end);
+
+		it("J6: is shown each occupant once when the room answers, also one that has changed", function ()
+			local s = everywhere();
+			s.room:enter "Bob";
+			s.room:enter "Carol";
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s:enter(phone);
+			s:enter(laptop);
+			-- The room has not announced it.
+			s.room:occupant "Bob".presence = st.presence():text_tag("show", "dnd");
+			phone:send(join("Alice", { id = "j2"; muc = mav }));
+			s:wait(1);
+			local got = scene.take(phone);
+			assert.equal(1, #shown(got, "Bob"));
+			assert.equal("dnd", shown(got, "Bob")[1]:get_child_text "show");
+			assert.equal(1, #shown(got, "Carol"));
+			assert.equal("Alice", own_presence(got).attr.from:match "/(.*)");
+			assert.same({ "presence - room/Bob dnd" }, seen(laptop));
 		end);
 	end);
 end);
@@ -358,10 +377,10 @@ describe("while the account's presence is on its way, a session", function ()
 	end);
 end);
 
-describe("after a restart an account", function ()
+describe("an account after a restart", function ()
 	for _, killed in ipairs { false, true } do
-		local how = killed and "that was killed" or "that was orderly";
-		it("P1: shows what it showed before, with one presence, "..how, function ()
+		local how = killed and "after SIGKILL" or "after a clean stop";
+		it("P1: shows the same presence as before, with one stanza, "..how, function ()
 			local s = scene.new { remote = true };
 			local phone = s:client "phone";
 			s:enter(phone, "Alice", { content = "<show>dnd</show><status>busy</status>"..caps });
@@ -379,7 +398,79 @@ describe("after a restart an account", function ()
 		end);
 	end
 
-	it("P1, P4: is shown as xa when no client has come back in time", function ()
+	describe("with several devices", function ()
+		local contents = {
+			phone = "<show>away</show>", laptop = "<show>chat</show>"..caps, tablet = "<show>chat</show><status>also</status>";
+		};
+
+		-- The laptop is shown.
+		local function restarted()
+			local s = scene.new { remote = true; options = { minimix_detached_after = 300 } };
+			for _, name in ipairs { "laptop", "phone", "tablet" } do
+				s:enter(s:client(name), "Alice", { content = contents[name] });
+			end
+			s:restart();
+			s:wait(minute);
+			assert.same({ "alice presence - room/Alice join chat" }, s:upstream());
+			return s;
+		end
+
+		local function enter(s, name)
+			local client = s:client(name);
+			client:send(join("Alice", { id = "j2"; content = contents[name] }));
+			s:wait(1);
+			return client;
+		end
+
+		for _, order in ipairs {
+			{ "phone", "laptop", "tablet" }, { "phone", "tablet", "laptop" }, { "laptop", "phone", "tablet" },
+			{ "laptop", "tablet", "phone" }, { "tablet", "phone", "laptop" }, { "tablet", "laptop", "phone" },
+		} do
+			it("P1: shows rooms nothing new while they return, first "..table.concat(order, ", "), function ()
+				local s = restarted();
+				for _, name in ipairs(order) do
+					local own = own_presence(scene.take(enter(s, name)));
+					assert.equal("chat", own:get_child_text "show");
+					assert.equal("abc", own:get_child("c", "http://jabber.org/protocol/caps").attr.ver);
+				end
+				s:wait(hour);
+				assert.same({}, s:upstream());
+			end);
+		end
+
+		it("P1: shows what those that have returned show, after minimix_detached_after", function ()
+			local s = restarted();
+			local phone = enter(s, "phone");
+			s:wait(100);
+			assert.same({}, s:upstream());
+			scene.take(phone);
+			s:wait(200);
+			assert.same({ "alice presence - room/Alice away" }, s:upstream());
+			assert.equal("away", own_presence(scene.take(phone)):get_child_text "show");
+		end);
+
+		it("P1: shows at once that a device is more available than before", function ()
+			local s = scene.new { remote = true };
+			s:enter(s:client "phone", "Alice", { content = "<show>away</show>"..caps });
+			s:restart();
+			s:wait(minute);
+			s:upstream();
+			enter(s, "laptop");
+			assert.same({ "alice presence - room/Alice chat" }, s:upstream());
+			enter(s, "phone");
+			assert.same({}, s:upstream());
+		end);
+
+		it("P1, O5: shows what those that have returned show, after a reload", function ()
+			local s = restarted();
+			enter(s, "phone");
+			s.host:reload();
+			s:wait(hour);
+			assert.same({ "alice presence - room/Alice away" }, s:upstream());
+		end);
+	end);
+
+	it("P1, P4: shows xa when no client has connected in time", function ()
 		local s = scene.new { remote = true; options = { minimix_detached_after = 300 } };
 		s:enter(s:client "phone", "Alice", { content = "<show>dnd</show>" });
 		s:restart();
@@ -389,7 +480,7 @@ describe("after a restart an account", function ()
 		assert.same({ "alice presence - room/Alice xa" }, s:upstream());
 	end);
 
-	it("P1, P4: is still shown as xa if it was before, until a client comes", function ()
+	it("P1, P4: keeps showing xa until a client connects", function ()
 		local s = scene.new { remote = true; options = { minimix_detached_after = 60 } };
 		local phone = s:client "phone";
 		s:enter(phone);
@@ -402,11 +493,11 @@ describe("after a restart an account", function ()
 	end);
 end);
 
-describe("members who are offline", function ()
+describe("offline members of a room", function ()
 	local offline = "<presence type='unavailable'><x xmlns='"..xmlns_user.."'>"
 		.."<item affiliation='member' role='none' nick='Carol'/></x></presence>";
 
-	-- The room's answer to a join, with the member Carol, who is offline, in it.
+	-- Returns the room's answer to a join. It includes the offline member Carol.
 	local function answer(s, id)
 		s:from("Bob", "<presence>"..scene.status().."</presence>");
 		s:from("Carol", offline);
@@ -432,7 +523,7 @@ describe("members who are offline", function ()
 		}, seen(phone));
 	end);
 
-	it("J2: are shown to the next one", function ()
+	it("J2: are shown to the next session", function ()
 		local s = with_member();
 		local laptop = s:client "laptop";
 		laptop:send(join("Alice", { id = "j2" }));
@@ -444,7 +535,7 @@ describe("members who are offline", function ()
 		assert.equal("member", got[2]:find("{"..xmlns_user.."}x/item").attr.affiliation);
 	end);
 
-	it("J2: are shown once when they have come in", function ()
+	it("J2: are shown once after they have joined", function ()
 		local s = with_member();
 		s:from("Carol", "<presence>"..scene.status(nil, { affiliation = "member" }).."</presence>");
 		local laptop = s:client "laptop";
@@ -456,7 +547,19 @@ describe("members who are offline", function ()
 		}, lines);
 	end);
 
-	it("R1: are no occupants", function ()
+	it("B3: a member with an invalid JID causes no error", function ()
+		local s, phone = with_member();
+		seen(phone);
+		local item = "<x xmlns='"..xmlns_user.."'><item affiliation='member' role='none' jid='@'/></x>";
+		s:from(nil, "<presence type='unavailable'>"..item.."</presence>");
+		s:from("Dave", "<presence>"..item.."</presence>");
+		s:from("Bob", "<message type='groupchat'><body>hi</body></message>");
+		assert.same({
+			"presence unavailable room"; "presence - room/Dave"; "message groupchat room/Bob hi";
+		}, seen(phone));
+	end);
+
+	it("R1: do not count as occupants", function ()
 		local s, phone = with_member();
 		seen(phone);
 		s:from("Carol", offline);
@@ -494,7 +597,7 @@ describe("a presence probe", function ()
 			assert.same({}, seen(bob));
 		end);
 
-		it("C2: with <x/> is no join", function ()
+		it("C2: with <x/> does not join", function ()
 			local _, phone, laptop, bob = room_of_prosody();
 			phone:send(presence("Bob", { type = "probe"; id = "p1"; content = scene.x() }));
 			assert.same({ "presence - room/Bob" }, seen(phone));
@@ -502,7 +605,7 @@ describe("a presence probe", function ()
 			assert.same({}, seen(bob));
 		end);
 
-		it("C2: of an unknown nick is answered as the room does", function ()
+		it("C2: of an unknown nick gets the room's answer", function ()
 			local _, phone, laptop = room_of_prosody();
 			phone:send(presence("Nobody", { type = "probe"; id = "p1" }));
 			for _, line in ipairs(seen(phone)) do
@@ -524,7 +627,7 @@ end);
 
 describe("a self-ping", function ()
 	scene.everywhere(function (everywhere)
-		it("C4: is passed on to a room that has been quiet for a minute, and the truth comes back", function ()
+		it("C4: is sent to a room that has been quiet for a minute, and gets its answer", function ()
 			local s = everywhere();
 			local phone = s:client "phone";
 			s:enter(phone);
@@ -537,7 +640,7 @@ describe("a self-ping", function ()
 			assert.equal(1, pings());
 		end);
 
-		it("C4: is no result where the room has started again", function ()
+		it("C4: gets an error if the room has restarted", function ()
 			local s = everywhere();
 			local phone = s:client "phone";
 			s:enter(phone);
@@ -550,7 +653,7 @@ describe("a self-ping", function ()
 			assert.matches("^iq error room/Alice", seen(phone)[1]);
 		end);
 
-		it("C4: brings the account back into a room that has started again", function ()
+		it("C4: makes the account rejoin a room that has restarted", function ()
 			local s = everywhere();
 			local phone = s:client "phone";
 			s:enter(phone);
@@ -561,7 +664,7 @@ describe("a self-ping", function ()
 			assert.same({ "Alice" }, s:occupants());
 		end);
 
-		it("C4: is no result where the room says nothing", function ()
+		it("C4: gets an error if the room does not answer", function ()
 			local s = everywhere();
 			local phone = s:client "phone";
 			s:enter(phone);
@@ -575,7 +678,7 @@ describe("a self-ping", function ()
 		end);
 	end);
 
-	it("C4: shares one question with others", function ()
+	it("C4: shares the module's self-ping with other sessions", function ()
 		local s, phone = in_room { remote = true };
 		local laptop = s:client "laptop";
 		s:enter(laptop);
@@ -594,7 +697,7 @@ describe("a self-ping", function ()
 		assert.equal(1, pings());
 	end);
 
-	it("C4: is answered at once where the room has been heard within a minute", function ()
+	it("C4: is answered at once if the room sent a stanza within a minute", function ()
 		local s, phone = in_room { remote = true };
 		s:wait(50);
 		s.room:say("Bob", "hi");
@@ -609,7 +712,7 @@ describe("a self-ping", function ()
 end);
 
 describe("a component", function ()
-	it("R3: that is gone makes self-pings fail at once", function ()
+	it("R3: makes self-pings fail at once when it disconnects", function ()
 		local s, phone = in_room();
 		fire(s, "component-disconnected", { session = {} });
 		phone:send(query(ping, { id = "p1"; to = "Alice" }));
@@ -617,7 +720,7 @@ describe("a component", function ()
 		assert.matches("^iq error room/Alice", seen(phone)[1]);
 	end);
 
-	it("R3: that has started again gets the account back within seconds", function ()
+	it("R3: gets the account back within seconds after a restart", function ()
 		local s, phone = in_room();
 		s.room:forget();
 		s.room.silent = true;
@@ -632,7 +735,7 @@ describe("a component", function ()
 		end
 	end);
 
-	it("R3: that has connected again without a word about the end gets the account back", function ()
+	it("R3: gets the account back when it reconnects without an earlier disconnect event", function ()
 		local s = in_room();
 		s.room:forget();
 		fire(s, "component-authenticated", { session = {} });
@@ -646,7 +749,7 @@ describe("a direct invitation in a private message", function ()
 
 	for _, kind in ipairs { "chat", "normal" } do
 		for name, more in pairs { alone = ""; ["with a body"] = "<body>come</body>"; ["with <x/>"] = "<x xmlns='"..xmlns_user.."'/>" } do
-			it(("C6: goes to the sessions in the room alone: %s, %s"):format(kind, name), function ()
+			it(("C6: reaches only the sessions in the room: %s, %s"):format(kind, name), function ()
 				local s, phone = in_room();
 				local laptop, tablet = s:client "laptop", s:client "tablet";
 				s:enter(laptop);
@@ -662,7 +765,7 @@ describe("a direct invitation in a private message", function ()
 	end
 end);
 
-describe("an account that was put out of a room it has bookmarked", function ()
+describe("an account removed from a bookmarked room", function ()
 	local bookmarks = "urn:xmpp:bookmarks:1";
 	local pubsub = "http://jabber.org/protocol/pubsub";
 	local options = "<publish-options><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'>"
@@ -742,7 +845,7 @@ describe("an account that was put out of a room it has bookmarked", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("R2: returns when a client joins, and after the next restart by itself", function ()
+	it("R2: returns when a client joins, and again after the next restart", function ()
 		local s = bookmarked();
 		s.room:kick "Alice";
 		s:wait(minute);
@@ -759,7 +862,7 @@ describe("an account that was put out of a room it has bookmarked", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("R2: stays out after a kick in a room of Prosody's", function ()
+	it("R2: stays out after a kick in a room of mod_muc", function ()
 		local s = scene.new { prosody = true; modules = { "pep", "bookmarks" }; options = { minimix_rejoin_rate = 5 } };
 		local bob, phone = s:client("desk", "bob"), s:client "phone";
 		bob:send(join "Bob");
@@ -777,7 +880,7 @@ describe("an account that was put out of a room it has bookmarked", function ()
 		assert.same({}, shown(scene.take(bob), "Alice"));
 	end);
 
-	it("P7: comes back with the password that a client has used since", function ()
+	it("P7: rejoins with the password that a client has used since", function ()
 		local s, tablet = bookmarked { room = { password = "one" }; bookmark_password = "one" };
 		s.room.password = "two";
 		local phone = s:client "phone";
@@ -793,7 +896,7 @@ describe("an account that was put out of a room it has bookmarked", function ()
 	end);
 end);
 
-describe("an account that comes back into a room with a password", function ()
+describe("an account that rejoins a room with a password", function ()
 	local function with_passwords(first, second)
 		local s = scene.new { room = { password = first } };
 		local phone, laptop = s:client "phone", s:client "laptop";
@@ -802,7 +905,7 @@ describe("an account that comes back into a room with a password", function ()
 		return s, phone, laptop;
 	end
 
-	it("P7: tries the one that was used last", function ()
+	it("P7: tries the password that was used last", function ()
 		local s = with_passwords("one", "two");
 		s.room.password = "two";
 		s.room:remove("Alice", "332");
@@ -810,7 +913,7 @@ describe("an account that comes back into a room with a password", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("P7: tries the one that let it in, when a later one was wrong", function ()
+	it("P7: tries the password that worked, if a later one was wrong", function ()
 		local s, phone = with_passwords("one", "wrong");
 		s.room:remove("Alice", "332");
 		s:wait(minute);
@@ -820,7 +923,7 @@ describe("an account that comes back into a room with a password", function ()
 		end
 	end);
 
-	it("P7: tries both after a restart", function ()
+	it("P7: tries both passwords after a restart", function ()
 		for _, password in ipairs { "one", "two" } do
 			local s = with_passwords("one", "two");
 			s.room.password = password;
@@ -831,7 +934,7 @@ describe("an account that comes back into a room with a password", function ()
 		end
 	end);
 
-	it("P7: tells its sessions when neither is right", function ()
+	it("P7: tells its sessions if both passwords are wrong", function ()
 		local s, phone = with_passwords("one", "two");
 		s.room.password = "three";
 		s.room:remove("Alice", "332");
@@ -850,7 +953,7 @@ describe("a leave that the room does not confirm", function ()
 	};
 
 	for _, condition in ipairs(conditions) do
-		it("L5: is tried until there is evidence, which "..condition.." is not", function ()
+		it("L5: is retried after a self-ping answered with "..condition, function ()
 			local s, phone = in_room { remote = true };
 			local receive = s.room.receive;
 			function s.room.receive(room, stanza)
@@ -869,7 +972,7 @@ describe("a leave that the room does not confirm", function ()
 	end
 
 	for _, condition in ipairs { "not-acceptable", "item-not-found" } do
-		it("L5: is over with "..condition, function ()
+		it("L5: ends with a self-ping answered with "..condition, function ()
 			local s, phone = in_room();
 			s.room:forget "Alice";
 			function s.room.receive(room, stanza)
@@ -906,7 +1009,7 @@ describe("two bookmarks of one room that differ in case", function ()
 	local upper = "Room@Rooms.Example.org";
 
 	for _, order in ipairs { { lab, upper }, { upper, lab } } do
-		it("P5, L4: keep the account in until both are gone, first "..order[1], function ()
+		it("P5, L4: keep the account in the room until both are removed, first "..order[1], function ()
 			local s = scene.new { modules = { "pep", "bookmarks" } };
 			local tablet = s:client "tablet";
 			publish(tablet, lab);
@@ -921,7 +1024,7 @@ describe("two bookmarks of one room that differ in case", function ()
 			assert.same({}, s:occupants());
 		end);
 
-		it("P5, L4: keep the account in while one has autojoin, without it "..order[1], function ()
+		it("P5, L4: keep the account in the room while one has autojoin, without it "..order[1], function ()
 			local s = scene.new { modules = { "pep", "bookmarks" } };
 			local tablet = s:client "tablet";
 			publish(tablet, lab);
@@ -938,7 +1041,7 @@ describe("two bookmarks of one room that differ in case", function ()
 	end
 end);
 
-describe("where the room shows JIDs, the own item", function ()
+describe("the own item in a non-anonymous room", function ()
 	scene.everywhere(function (everywhere)
 		local function open_room()
 			local s = everywhere { room = { whois = "anyone" } };
@@ -954,7 +1057,7 @@ describe("where the room shows JIDs, the own item", function ()
 			return s, phone, laptop;
 		end
 
-		-- The own item of each session has its own JID, and Bob sees the occupant's.
+		-- Each session's own item has the session's full JID, and Bob sees the occupant JID.
 		local function assert_own_jids(s, nick, ...)
 			for _, client in ipairs { ... } do
 				local count = 0;
@@ -1039,7 +1142,7 @@ describe("where the room shows JIDs, the own item", function ()
 			assert_own_jids(s, "Alice", phone);
 		end);
 
-		it("R1: names the session as who has changed another occupant", function ()
+		it("R1: another occupant's item has the session's full JID as actor", function ()
 			local s, phone, laptop = both_in();
 			s:from("Bob", ("<presence>%s</presence>"):format(scene.status(nil, { jid = "bob@elsewhere.example/client" })
 				:gsub("/></x>", ("><actor nick='Alice' jid='%s'/></item></x>"):format(s:occupant_jid()))));
@@ -1050,7 +1153,7 @@ describe("where the room shows JIDs, the own item", function ()
 			end
 		end);
 
-		it("R1: leaves the items of others alone", function ()
+		it("R1: does not change the items of other occupants", function ()
 			local s, phone = open_room();
 			phone:send(join "Alice");
 			s:deliver();
@@ -1058,7 +1161,7 @@ describe("where the room shows JIDs, the own item", function ()
 		end);
 	end);
 
-	it("R1: has none where the room shows none", function ()
+	it("R1: has no JID in an anonymous room", function ()
 		local s = scene.new();
 		local phone = s:client "phone";
 		s.room.whois = "moderators";
@@ -1086,7 +1189,7 @@ describe("the room's own presence", function ()
 		return s, phone, laptop;
 	end
 
-	it("J2: comes after the subject where the room has sent it there", function ()
+	it("J2: comes after the subject if the room sent it there", function ()
 		local _, phone, laptop = joined(nil, "one");
 		local expected = {
 			"presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:"; "presence - room";
@@ -1096,7 +1199,7 @@ describe("the room's own presence", function ()
 		assert.same(expected, seen(laptop));
 	end);
 
-	it("J2: comes first where the room has sent it first", function ()
+	it("J2: comes first if the room sent it first", function ()
 		local _, phone, laptop = joined("one");
 		local expected = {
 			"presence - room"; "presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:";
@@ -1106,7 +1209,7 @@ describe("the room's own presence", function ()
 		assert.same(expected, seen(laptop));
 	end);
 
-	it("J2, R1: is the latest, in its place", function ()
+	it("J2, R1: is the latest one, at its place in the order", function ()
 		local s, phone, laptop = joined(nil, "one");
 		seen(phone);
 		s:from(nil, avatar:format "two");

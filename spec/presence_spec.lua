@@ -1,4 +1,4 @@
--- The presence and the nick that the account shows. The presence is the best among its sessions.
+-- The presence and the nick that the account shows. The presence is the best one of its sessions.
 
 local scene = require "support.scene";
 
@@ -110,7 +110,7 @@ describe("a presence to the room", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("C2: is answered although it changes nothing", function ()
+	it("C2: without a change is answered", function ()
 		local s, phone, laptop = in_room();
 		phone:send(presence("Alice", { id = "p7" }));
 		assert.same({}, s:upstream());
@@ -120,7 +120,7 @@ describe("a presence to the room", function ()
 	end);
 
 	for _, kind in ipairs { "subscribe", "probe" } do
-		it("C2: of type "..kind.." is nothing to show", function ()
+		it("C2: of type "..kind.." is not shown", function ()
 			local s, phone = in_room();
 			local bob = s.room:enter "Bob";
 			local before = #bob.inbox;
@@ -171,7 +171,7 @@ describe("a presence to the room", function ()
 		["goes offline"] = function (client) client:unavailable(); end;
 		["leaves the room"] = function (client) client:send(scene.leave "Alice"); end;
 	} do
-		it("C2: is not shown any more when its session "..name, function ()
+		it("C2: is no longer shown when its session "..name, function ()
 			local s, phone, laptop = in_room({}, show("dnd", 5), show("away", 1));
 			go(phone);
 			assert.same({ "alice presence - room/Alice away" }, s:upstream());
@@ -179,13 +179,13 @@ describe("a presence to the room", function ()
 		end);
 	end
 
-	it("C2: stays while its session hibernates", function ()
+	it("C2: stays shown while its session hibernates", function ()
 		local s, phone = in_room({}, show("dnd", 5), show("away", 1));
 		phone:hibernate();
 		assert.same({}, s:upstream());
 	end);
 
-	it("C2: stays when its session was the last", function ()
+	it("C2: stays shown when its session was the last one", function ()
 		local s, phone, laptop = in_room({}, show("dnd", 5), show("away", 1));
 		laptop:close();
 		phone:close();
@@ -346,7 +346,7 @@ describe("a nick change", function ()
 		assert.same({}, seen(laptop));
 	end);
 
-	it("C2: is not refused any more when it has succeeded", function ()
+	it("C2: is not refused by a late error after it has succeeded", function ()
 		local s, phone, laptop = in_room();
 		phone:send(presence("Alicia", { id = "n1" }));
 		seen(phone);
@@ -442,7 +442,7 @@ describe("a nick change", function ()
 			assert.same({ "alice presence - room/Alice dnd" }, s:upstream());
 		end);
 
-		-- Nick changes are sent one after the other. All of them are lost.
+		-- Nick changes are sent one after the other. Here all of them are lost.
 		local function ignore_new_nicks(world)
 			function world.room.ignores(_, stanza)
 				return stanza.name == "presence" and stanza.attr.to:find "/Ali[^/]*$" and not stanza.attr.to:find "/Alice$";

@@ -1,4 +1,4 @@
--- Tests which messages of rooms trigger a push to an offline device (XEP-0357, XEP-0492).
+-- Messages of rooms that trigger a push to an offline device (XEP-0357, XEP-0492).
 
 local st = require "util.stanza";
 local scene = require "support.scene";

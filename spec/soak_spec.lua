@@ -1,5 +1,5 @@
--- B1: after an hour of joins, leaves and failures the module holds no stale data. `make soak` runs all of it; otherwise
--- a part of MINIMIX_SOAK seconds runs. Prints the memory of the module.
+-- B1: after an hour of joins, leaves and failures the module holds no stale data. `make soak` plays the full hour,
+-- other runs play MINIMIX_SOAK seconds. Prints the memory of the module.
 
 local spec_host = require "support.host";
 local spec_room = require "support.room";
@@ -152,7 +152,7 @@ function soak:second()
 	self:settle();
 end
 
--- Kilobytes, without data that a disk would hold.
+-- Kilobytes, without data that would be on disk.
 function soak:held()
 	local stored = self.host.storage[self.host.name] or {};
 	for _, name in ipairs { "minimix_archive", "minimix_parts" } do

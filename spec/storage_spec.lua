@@ -1,5 +1,6 @@
 -- S: storage may fail at any time, and no result that a client has seen is lost.
 
+local clock = require "support.clock";
 local faulty = require "support.faulty";
 local mam = require "support.mam";
 local scene = require "support.scene";
@@ -8,6 +9,7 @@ local st = require "util.stanza";
 local join, leave, seen = scene.join, scene.leave, scene.seen;
 local ask = mam.ask;
 local room_jid = "room@rooms.example.org";
+local numbers = scene.numbers;
 
 local function new_scene(fields)
 	local faults = faulty.new();
@@ -24,18 +26,6 @@ end
 -- Returns everything that an account reads of the room.
 local function read(client)
 	return mam.page_through(client, { with = room_jid; max = 20 });
-end
-
-local function say(s, from, to)
-	for i = from, to do
-		s.room:say("Bob", tostring(i));
-	end
-end
-
-local function numbers(from, to)
-	local list = {};
-	for i = from, to do table.insert(list, tostring(i)); end
-	return list;
 end
 
 local function count_lines(s, pattern)
@@ -101,17 +91,17 @@ for _, kind in ipairs(faulty.kinds) do
 
 		it("S3: messages are archived later, once and in order", function ()
 			local s, faults, phone = in_room { modules = { "disco" } };
-			say(s, 1, 3);
+			s:count(1, 3);
 			s:wait(2);
 			faults:fail(kind);
-			say(s, 4, 6);
+			s:count(4, 6);
 			s:wait(20);
-			say(s, 7, 80);
+			s:count(7, 80);
 			s:wait(10);
 			faults:work();
-			say(s, 81, 82);
+			s:count(81, 82);
 			s:wait(15);
-			say(s, 83, 85);
+			s:count(83, 85);
 			s:wait(2);
 			assert_one_outage(s);
 			assert.same(numbers(1, 85), read(phone));
@@ -119,12 +109,33 @@ for _, kind in ipairs(faulty.kinds) do
 			assert.same(numbers(1, 85), read(s:client "phone"));
 		end);
 
+		it("S3: messages before the account has rejoined a room without history are archived later", function ()
+			local s, faults = in_room { remote = true; bounces = true; modules = { "disco" } };
+			s:count(1, 60);
+			s:wait(2);
+			-- Otherwise the entries in memory are enough to place the messages.
+			clock.jump(-7200);
+			s:restart { killed = true };
+			s.room.on_iq = function () return true; end;
+			s:wait(1);
+			s:count(61, 63);
+			s.room.history = {};
+			faults:fail(kind);
+			s.room.on_iq = nil;
+			s:wait(90);
+			s:count(64, 65);
+			faults:work();
+			s:wait(20);
+			assert_one_outage(s);
+			assert.same(numbers(1, 65), read(s:client "phone"));
+		end);
+
 		it("S3: a session that attaches gets its history and the subject", function ()
 			local s, faults = in_room();
-			say(s, 1, 3);
+			s:count(1, 3);
 			s:wait(2);
 			faults:fail(kind);
-			say(s, 4, 5);
+			s:count(4, 5);
 			local laptop = s:client "laptop";
 			laptop:send(join "Alice");
 			local lines = seen(laptop);
@@ -138,7 +149,7 @@ for _, kind in ipairs(faulty.kinds) do
 
 		it("S1: queries of the archive get a wait error", function ()
 			local s, faults, phone = in_room { modules = { "disco" } };
-			say(s, 1, 3);
+			s:count(1, 3);
 			s:wait(2);
 			faults:fail(kind);
 			assert.equal("internal-server-error", ask(phone, { with = room_jid }));
@@ -150,7 +161,7 @@ for _, kind in ipairs(faulty.kinds) do
 
 		it("S4: a module that starts refuses joins with a wait error, and loses no room", function ()
 			local s, faults = in_room();
-			say(s, 1, 3);
+			s:count(1, 3);
 			s:wait(2);
 			faults:fail(kind);
 			s:restart { killed = true };
@@ -176,10 +187,10 @@ end
 describe("writes that fail while reads work", function ()
 	it("S2: are retried", function ()
 		local s, faults, phone = in_room { modules = { "disco" } };
-		say(s, 1, 2);
+		s:count(1, 2);
 		s:wait(2);
 		faults:fail("nil", "writes");
-		say(s, 3, 4);
+		s:count(3, 4);
 		phone:send(join("Alice", { room = "other" }));
 		s:wait(60);
 		faults:work();
@@ -189,7 +200,7 @@ describe("writes that fail while reads work", function ()
 		assert.same(numbers(1, 4), read(s:client "phone"));
 	end);
 
-	it("S2: do not stop others: one record that cannot be written affects only itself", function ()
+	it("S2: one record that cannot be written does not stop the others", function ()
 		local s, faults = new_scene();
 		s.room:enter "Bob";
 		faults:fail("false", "writes", { "minimix" }, "alice");
@@ -237,7 +248,7 @@ describe("a record that cannot be read", function ()
 		["is empty"] = {};
 	};
 	for what, record in pairs(records) do
-		it("S5: "..what.." and harms nobody", function ()
+		it("S5: "..what.." and has no other effect", function ()
 			local s = scene.in_room { wrap_store = function (store, name)
 				if name ~= "minimix" then return store; end
 				return setmetatable({}, { __index = function (_, method)
@@ -260,7 +271,7 @@ describe("a record that cannot be read", function ()
 
 	it("S1: with an account's ranges is not overwritten", function ()
 		local s, faults, phone = in_room { modules = { "disco" } };
-		say(s, 1, 3);
+		s:count(1, 3);
 		s:wait(2);
 		phone:send(leave "Alice");
 		s:deliver();
@@ -268,7 +279,7 @@ describe("a record that cannot be read", function ()
 		s:restart { killed = true };
 		phone = s:client "phone";
 		s:enter(phone);
-		say(s, 4, 5);
+		s:count(4, 5);
 		s:wait(20);
 		faults:work();
 		s:wait(15);
@@ -284,7 +295,7 @@ describe("messages that cannot be stored", function ()
 		local s, faults, phone = in_room { modules = { "disco" }; options = { minimix_max_kept_size = 1000000 } };
 		mam.keep(s.room);
 		local long = ("x"):rep(500000);
-		say(s, 1, 2);
+		s:count(1, 2);
 		s:wait(2);
 		faults:fail "nil";
 		for i = 3, 20 do
@@ -310,7 +321,7 @@ describe("messages that cannot be stored", function ()
 		s.host:from_room(deep:reset());
 		faults:work();
 		assert.same({ "message groupchat room/Bob deep" }, seen(phone));
-		say(s, 1, 2);
+		s:count(1, 2);
 		s:wait(2);
 		assert.same(numbers(1, 2), read(phone));
 		assert.equal(0, count_lines(s, "^Storage"));
@@ -335,9 +346,9 @@ describe("a driver that reports a failure after storing", function ()
 				end;
 			end });
 		end };
-		say(s, 1, 2);
+		s:count(1, 2);
 		lies = true;
-		say(s, 3, 6);
+		s:count(3, 6);
 		s:wait(10);
 		s.host:expect_error "^Storage fails";
 		assert.same(numbers(1, 6), read(phone));
@@ -349,7 +360,7 @@ describe("an outage", function ()
 		local s, faults = in_room();
 		assert.equal(0, s.host:metric "storage_waiting");
 		faults:fail "nil";
-		say(s, 1, 3);
+		s:count(1, 3);
 		assert.equal(3, s.host:metric "storage_waiting");
 		assert.is_true(s.host:metric "storage_failures" > 0);
 		faults:work();
@@ -360,12 +371,12 @@ describe("an outage", function ()
 
 	it("S2: continues over a reload", function ()
 		local s, faults, phone = in_room { modules = { "disco" } };
-		say(s, 1, 2);
+		s:count(1, 2);
 		s:wait(2);
 		faults:fail "nil";
-		say(s, 3, 4);
+		s:count(3, 4);
 		s.host:reload();
-		say(s, 5, 6);
+		s:count(5, 6);
 		s:wait(10);
 		faults:work();
 		s:wait(15);

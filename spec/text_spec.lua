@@ -1,4 +1,5 @@
--- B3: the module's own serialiser says the same as Prosody's, for generated stanzas. MINIMIX_STANZAS says how many.
+-- B3: the module's own serialiser gives an equivalent result to Prosody's, for generated stanzas. MINIMIX_STANZAS sets
+-- the number.
 
 local st = require "util.stanza";
 local xml = require "util.xml";
@@ -34,7 +35,7 @@ local function generated(seed)
 	return message;
 end
 
--- Whatever stands in another order, or is written with another prefix, means the same once it is parsed.
+-- Another order of attributes or another namespace prefix means the same after parsing.
 local function is_same(one, other)
 	if type(one) ~= "table" or type(other) ~= "table" then return one == other; end
 	if one.name ~= other.name or #one ~= #other then return false; end
@@ -44,7 +45,7 @@ local function is_same(one, other)
 	return true;
 end
 
-it(("B3: %d generated stanzas come to a stream as Prosody would have written them"):format(count), function ()
+it(("B3: %d generated stanzas are serialised as by Prosody"):format(count), function ()
 	local s = scene.new();
 	local phone = s:client "phone";
 	s:enter(phone);

@@ -1,4 +1,4 @@
--- What the room says, and to whom it goes.
+-- R: messages and presence of a room, and the sessions that receive them.
 
 local st = require "util.stanza";
 local add_filter = require "util.filters".add_filter;
@@ -9,20 +9,14 @@ local no_history = { muc = "<history maxstanzas='0'/>" };
 
 local in_room = scene.in_room;
 
-local function and_laptop(s)
-	local laptop = s:client "laptop";
-	s:enter(laptop);
-	return laptop;
-end
-
 local function without_address(stanza)
 	stanza.attr.to = nil;
 	return stanza;
 end
 
-describe("what the room says", function ()
+describe("messages and presence of a room", function ()
 	scene.everywhere(function (new_scene)
-		it("R1: goes to each attached session once, in order, and to no other", function ()
+		it("R1: each attached session gets each stanza once and in order, other sessions get nothing", function ()
 			local s = new_scene();
 			s.room:enter "Bob";
 			local phone, laptop, stranger = s:client "phone", s:client "laptop", s:client "stranger";
@@ -53,9 +47,9 @@ describe("what the room says", function ()
 		end);
 	end);
 
-	it("R1: is passed on with all that is in it", function ()
+	it("R1: a stanza is forked with all its payloads", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		local stanzas = {
 			"<message type='groupchat' id='m1' xml:lang='de'><body>hi</body><body xml:lang='fr'>salut</body>"
 				.."<stanza-id xmlns='urn:xmpp:sid:0' by='room@rooms.example.org' id='s1'/>"
@@ -81,14 +75,14 @@ describe("what the room says", function ()
 		end
 	end);
 
-	it("R1: keeps the room's stanza-id first where the account has an archive", function ()
+	it("R1: the room's stanza-id comes first if the account has a mod_mam archive", function ()
 		local s, phone = in_room { modules = { "mam" } };
 		s.room:say("Bob", "hi");
 		local message = scene.take(phone)[1];
 		assert.equal("room@rooms.example.org", message:get_child("stanza-id", "urn:xmpp:sid:0").attr.by);
 	end);
 
-	it("R1: has no id in the account's own name, whoever gave it one", function ()
+	it("R1: a stanza-id in the account's name is removed, and the room's is kept", function ()
 		local s, phone = in_room { modules = { "mam" } };
 		for _, by in ipairs { "alice@example.org", "Alice@Example.org" } do
 			s:from("Bob", ("<message type='groupchat'><body>hi</body>%s%s</message>"):format(
@@ -101,17 +95,17 @@ describe("what the room says", function ()
 		end
 	end);
 
-	it("R1: is said by the room itself when its settings change", function ()
+	it("R1: a configuration change (104) reaches each attached session", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		s:from(nil, "<message type='groupchat'><x xmlns='http://jabber.org/protocol/muc#user'><status code='104'/></x></message>");
 		assert.same({ "message groupchat room 104" }, seen(phone));
 		assert.same({ "message groupchat room 104" }, seen(laptop));
 	end);
 
-	it("R1: is asked of a moderator in a form", function ()
+	it("R1: a voice request form reaches the attached sessions, and no other", function ()
 		local s, phone = in_room();
-		local laptop, stranger = and_laptop(s), s:client "stranger";
+		local laptop, stranger = s:enter_laptop(), s:client "stranger";
 		s:from(nil, "<message><x xmlns='jabber:x:data' type='form'>"
 			.."<field var='FORM_TYPE' type='hidden'><value>http://jabber.org/protocol/muc#request</value></field></x></message>");
 		assert.same({ "message - room" }, seen(phone));
@@ -119,7 +113,7 @@ describe("what the room says", function ()
 		assert.same({}, seen(stranger));
 	end);
 
-	it("R1: goes to every account of this server as its own", function ()
+	it("R1: a message reaches the sessions of each account of this server that is in the room", function ()
 		local s, phone = in_room();
 		local robert = s:client("phone", "bob");
 		s:enter(robert, "Robert");
@@ -130,7 +124,7 @@ describe("what the room says", function ()
 		assert.same({ "message groupchat room/Bob hi"; "message groupchat room/Alice hello" }, seen(robert));
 	end);
 
-	it("R1: leaves the room's own table as it was", function ()
+	it("R1: the room's stanza table is not changed, and later changes to it are not seen", function ()
 		local s, phone = in_room();
 		local stanza = scene.message("hi", { content = "<stanza-id xmlns='urn:xmpp:sid:0' by='room@rooms.example.org' id='s1'/>" });
 		stanza.attr.from, stanza.attr.to = "room@rooms.example.org/Bob", s:occupant_jid();
@@ -143,7 +137,7 @@ describe("what the room says", function ()
 		assert.is_nil(got:get_child "added");
 	end);
 
-	it("R1: about itself is passed on, and told to those who come later", function ()
+	it("R1: the room's own presence reaches the attached sessions and later ones", function ()
 		local s, phone = in_room();
 		local avatar = "<presence><x xmlns='vcard-temp:x:update'><photo>abc</photo></x></presence>";
 		s:from(nil, avatar);
@@ -157,7 +151,7 @@ describe("what the room says", function ()
 		assert.is_not_nil(got[4]:get_child("x", "vcard-temp:x:update"));
 	end);
 
-	it("R1: about itself may come before all else", function ()
+	it("R1: a room's own presence before the occupants is forwarded in that order", function ()
 		local s = scene.new { remote = true, room = { silent = true } };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		phone:send(join "Alice");
@@ -174,7 +168,7 @@ describe("what the room says", function ()
 		assert.same(expected, seen(laptop));
 	end);
 
-	it("R1, R2: about itself may be that it is gone, which is not the account's leave", function ()
+	it("R1, R2: unavailable from the room itself is forked and does not end the membership", function ()
 		local s, phone = in_room();
 		s:from(nil, "<presence/>");
 		seen(phone);
@@ -188,7 +182,7 @@ describe("what the room says", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("R1: has a subject only where it has nothing else", function ()
+	it("R1: a message with subject and body or thread does not change the subject", function ()
 		local s, phone = in_room { room = { subject = "Tea" } };
 		s:from("Bob", "<message type='groupchat'><subject>Re: hi</subject><body>hi</body></message>");
 		s:from("Bob", "<message type='groupchat'><subject>Re: hi</subject><thread>t</thread></message>");
@@ -200,7 +194,7 @@ describe("what the room says", function ()
 		}, seen(laptop));
 	end);
 
-	it("R1: reaches whatever kind of session there is, the same", function ()
+	it("R1: stream and BOSH sessions get the same stanzas", function ()
 		local s, phone = in_room();
 		local browser = s:client("browser", nil, { bosh = true });
 		browser:send(join "Alice");
@@ -220,7 +214,7 @@ describe("what the room says", function ()
 		end
 	end);
 
-	it("R1, J3: shows the same room to whatever kind of session there is, at first and later", function ()
+	it("R1, J3: stream, filtered and BOSH sessions get the same presence, at the first join and from the cache", function ()
 		local hard = "<status xml:lang='de'>&lt;&amp;>\226\130\172 \"&apos;</status><x xmlns='a' p:b='&quot;' xmlns:p='urn:p'><y/><z xmlns='c'>  </z></x>";
 		local shown = {};
 		for _, kind in ipairs { "stream", "filtered", "browser" } do
@@ -244,9 +238,9 @@ describe("what the room says", function ()
 		for i = 2, 6 do assert.equal(shown[1], shown[i]); end
 	end);
 
-	it("R1: passes a session's filters, which may keep it or change it for that one", function ()
+	it("R1: a session's stanza filter may drop or change a stanza for this session only", function ()
 		local s, phone = in_room();
-		local laptop, tablet = and_laptop(s), s:client "tablet";
+		local laptop, tablet = s:enter_laptop(), s:client "tablet";
 		s:enter(tablet);
 		add_filter(laptop.session, "stanzas/out", function () return nil; end);
 		add_filter(tablet.session, "stanzas/out", function (stanza)
@@ -262,9 +256,9 @@ describe("what the room says", function ()
 		assert.is_nil(got[1]:get_child "changed");
 	end);
 
-	it("R1: loses a session on the way, and reaches the others", function ()
+	it("R1: a session that breaks during a fork does not affect the other sessions", function ()
 		local s, phone = in_room();
-		local laptop, tablet = and_laptop(s), s:client "tablet";
+		local laptop, tablet = s:enter_laptop(), s:client "tablet";
 		s:enter(tablet, "Alice", { content = "<priority>5</priority>" });
 		seen(phone);
 		seen(laptop);
@@ -284,7 +278,7 @@ describe("what the room says", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("R1: finds nobody attached, and does not bounce", function ()
+	it("R1: stanzas for an account without sessions are not bounced", function ()
 		local s, phone = in_room();
 		phone:close();
 		s.room:say("Bob", "hi");
@@ -295,7 +289,7 @@ describe("what the room says", function ()
 	end);
 end);
 
-describe("the account thrown out", function ()
+describe("the account removed from the room", function ()
 	local ways_out = {
 		kick = { function (room) room:kick("Alice", "reason"); end, "presence unavailable room/Alice 110 307" };
 		ban = { function (room) room:ban("Alice", "reason"); end, "presence unavailable room/Alice 110 301" };
@@ -310,7 +304,7 @@ describe("the account thrown out", function ()
 			local go, farewell = way[1], way[2];
 
 			scene.everywhere(function (new_scene)
-				it("R2: is so for each session, and does not come back", function ()
+				it("R2: each session gets the removal, and the account does not rejoin", function ()
 					local s = new_scene();
 					s.room:enter "Bob";
 					local phone, laptop = s:client "phone", s:client "laptop";
@@ -327,7 +321,7 @@ describe("the account thrown out", function ()
 				end);
 			end);
 
-			it("R2: is out though nobody is attached to see it", function ()
+			it("R2: without attached sessions the membership ends as well", function ()
 				local s, phone = in_room();
 				phone:close();
 				go(s.room);
@@ -336,7 +330,7 @@ describe("the account thrown out", function ()
 				assert.is_true(s:is_forgotten());
 			end);
 
-			it("R2: tells one that hibernates when it resumes", function ()
+			it("R2: a session in hibernation gets the removal when it resumes", function ()
 				local s, phone = in_room();
 				phone:hibernate();
 				go(s.room);
@@ -344,7 +338,7 @@ describe("the account thrown out", function ()
 				assert.same({ farewell }, seen(phone));
 			end);
 
-			it("R2: is asked anew when a session joins again", function ()
+			it("R2: a later join of a session goes to the room", function ()
 				local s, phone = in_room();
 				go(s.room);
 				seen(phone);
@@ -358,7 +352,7 @@ describe("the account thrown out", function ()
 				assert.equal("presence - room/Alice 110", seen(phone)[#s.room.occupants]);
 			end);
 
-			it("R2, C8: has its sessions speak for themselves", function ()
+			it("R2, C8: later messages of a session pass through from its own address", function ()
 				local s, phone = in_room();
 				go(s.room);
 				seen(phone);
@@ -369,9 +363,9 @@ describe("the account thrown out", function ()
 		end);
 	end
 
-	it("R2: hears the reason, the actor and all", function ()
+	it("R2: the removal is forked with actor and reason", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		local kick = "<presence type='unavailable' from='room@rooms.example.org/Alice'>"
 			.."<x xmlns='http://jabber.org/protocol/muc#user'><status code='307'/><status code='110'/>"
 			.."<item affiliation='none' role='none'><actor nick='Bob'/><reason>because</reason></item></x></presence>";
@@ -381,21 +375,21 @@ describe("the account thrown out", function ()
 		end
 	end);
 
-	it("R2: is out without 110 as well", function ()
+	it("R2: unavailable with role none and without 110 ends the membership", function ()
 		local s, phone = in_room();
 		s:from("Alice", "<presence type='unavailable'>"..status("", { role = "none" }).."</presence>");
 		assert.same({ "presence unavailable room/Alice" }, seen(phone));
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("R2: is out without a word of explanation", function ()
+	it("R2: unavailable without <x/> ends the membership", function ()
 		local s, phone = in_room();
 		s:from("Alice", "<presence type='unavailable'/>");
 		assert.same({ "presence unavailable room/Alice" }, seen(phone));
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("R2: hears of another venue, and does not go there", function ()
+	it("R2: a destroyed room's alternative address is forked, and the account does not join it", function ()
 		local s, phone = in_room();
 		local other = s:add_room "other";
 		s.room:destroy("other@rooms.example.org", "moved");
@@ -407,7 +401,7 @@ describe("the account thrown out", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("R1, R2: is out, and what crosses with that is shown to nobody", function ()
+	it("R1, R2: presence that arrives after the removal reaches no session", function ()
 		local s, phone = in_room();
 		local stranger = s:client "stranger";
 		s.room:kick "Alice";
@@ -418,7 +412,7 @@ describe("the account thrown out", function ()
 		assert.same({}, seen(stranger));
 	end);
 
-	it("R2: while the room's presence goes first", function ()
+	it("R2: a removal after the room's own unavailable ends the membership", function ()
 		local s, phone = in_room();
 		s:from(nil, "<presence type='unavailable'/>");
 		s:from("Alice", "<presence type='unavailable'>"..status("110 307", { role = "none" }).."</presence>");
@@ -426,7 +420,7 @@ describe("the account thrown out", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("R2: while a session joins is out for that one too", function ()
+	it("R2: a removal before the end of a join ends the join", function ()
 		local s = scene.new { remote = true, room = { silent = true } };
 		local phone = s:client "phone";
 		phone:send(join "Alice");
@@ -438,7 +432,7 @@ describe("the account thrown out", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("R2: while others wait gives them their own try", function ()
+	it("R2: after a removal during a join, the next waiting session makes its own attempt", function ()
 		local s = scene.new { remote = true };
 		local release, discard = scene.hold_back(s.room);
 		local phone, laptop = s:client "phone", s:client "laptop";
@@ -461,7 +455,7 @@ end);
 
 describe("a nick change", function ()
 	scene.everywhere(function (new_scene)
-		it("R2: of the account goes to all, and the new nick holds", function ()
+		it("R2: a nick change of the account reaches each session, and the new nick is used", function ()
 			local s = new_scene();
 			local phone, laptop = s:client "phone", s:client "laptop";
 			s:enter(phone);
@@ -479,7 +473,7 @@ describe("a nick change", function ()
 		end);
 	end);
 
-	it("R1: of another goes to all, and leaves one of them", function ()
+	it("R1: another occupant's nick change reaches each session, and the cache has the new nick only", function ()
 		local s, phone = in_room();
 		s.room:rename("Bob", "Bert");
 		assert.same({ "presence unavailable room/Bob 303"; "presence - room/Bert" }, seen(phone));
@@ -488,7 +482,7 @@ describe("a nick change", function ()
 		assert.equal("presence - room/Bert", seen(laptop)[1]);
 	end);
 
-	it("R2: does without 110", function ()
+	it("R2: a nick change of the account is accepted without 110", function ()
 		local s, phone = in_room();
 		s:from("Alice", "<presence type='unavailable'>"..status("303", { nick = "Alicia" }).."</presence>");
 		s:from("Alicia", "<presence>"..status "".."</presence>");
@@ -498,14 +492,14 @@ describe("a nick change", function ()
 		assert.equal("presence - room/Alicia 110", seen(laptop)[2]);
 	end);
 
-	it("R2: to no nick at all is a way out", function ()
+	it("R2: status 303 without a nick ends the membership", function ()
 		local s, phone = in_room();
 		s:from("Alice", "<presence type='unavailable'>"..status("110 303").."</presence>");
 		assert.same({ "presence unavailable room/Alice 110 303" }, seen(phone));
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("R2: is followed however often", function ()
+	it("R2: 50 nick changes by the room are followed", function ()
 		local s, phone = in_room();
 		for i = 1, 50 do
 			s.room:rename("Alice"..(i > 1 and i - 1 or ""), "Alice"..i);
@@ -518,7 +512,7 @@ describe("a nick change", function ()
 		}, seen(laptop));
 	end);
 
-	it("R2: may be over before a session that comes between has seen the new nick", function ()
+	it("R2: a session that joins during a nick change ends with the new nick", function ()
 		local s = scene.new();
 		local phone, laptop = s:client "phone", s:client "laptop";
 		s:enter(phone);
@@ -537,8 +531,8 @@ describe("a nick change", function ()
 	end);
 end);
 
-describe("a liar", function ()
-	it("R2: gets nobody to believe a 110 that is not the account's", function ()
+describe("a lying room or service", function ()
+	it("R2: status 110 on another occupant's presence is forked and not used", function ()
 		local s, phone = in_room();
 		s:from("Bob", "<presence>"..status "110".."</presence>");
 		assert.same({ "presence - room/Bob 110" }, seen(phone));
@@ -553,7 +547,7 @@ describe("a liar", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("R2: has no nick changed for the account by a 303 of its own", function ()
+	it("R2: status 303 on another occupant's presence does not change the account's nick", function ()
 		local s, phone = in_room();
 		s:from("Bob", "<presence type='unavailable'>"..status("303 110", { nick = "Alice" }).."</presence>");
 		s:from("Bob", "<presence type='unavailable'>"..status("303 110", { nick = "Eve" }).."</presence>");
@@ -563,7 +557,7 @@ describe("a liar", function ()
 		assert.same({ "presence - room/Alice 110 away" }, seen(phone));
 	end);
 
-	it("R5: changes its own room's state only", function ()
+	it("R5: a room's presence changes the membership of that room only", function ()
 		local s, phone = in_room { room = { subject = "Tea" } };
 		local den = s:add_room "den";
 		s:enter(phone, "Alice", { room = "den" });
@@ -579,7 +573,7 @@ describe("a liar", function ()
 		}, seen(laptop));
 	end);
 
-	it("R5: sets no subject in another room", function ()
+	it("R5: a room's subject does not change the subject of another room", function ()
 		local s, phone = in_room { room = { subject = "Tea" } };
 		s:add_room "den";
 		s:enter(phone, "Alice", { room = "den" });
@@ -590,7 +584,7 @@ describe("a liar", function ()
 		assert.equal("message groupchat room subject:Tea", seen(phone)[3]);
 	end);
 
-	it("R5: answers no join but the one to itself", function ()
+	it("R5: an error or presence with the id of another room's join does not answer that join", function ()
 		local s = scene.new { remote = true };
 		local phone = s:client "phone";
 		s:add_room("den", { silent = true });
@@ -605,7 +599,7 @@ describe("a liar", function ()
 		assert.same({ "presence - room/Alice 110"; "message groupchat room subject:" }, seen(phone));
 	end);
 
-	it("R5: makes up an occupant for whom there is no room", function ()
+	it("R5: presence from a room that the account is not in has no effect", function ()
 		local s, phone = in_room();
 		s:from("room@elsewhere.example/Alice", "<presence type='unavailable'>"..status "110 301".."</presence>");
 		s:from("room@rooms.example.org.elsewhere.example/Alice", "<presence type='unavailable'>"..status "110 301".."</presence>");
@@ -614,7 +608,7 @@ describe("a liar", function ()
 		assert.same({ "message groupchat room/Bob hi" }, seen(phone));
 	end);
 
-	it("R5: speaks to one account only", function ()
+	it("R5: a stanza to one account does not change the membership of another", function ()
 		local s, phone = in_room();
 		local other = s:client("phone", "bob");
 		s:enter(other, "Robert");
@@ -625,9 +619,9 @@ describe("a liar", function ()
 		assert.same({ "presence unavailable room/Alice 110 301"; "message groupchat room/Bob hi" }, seen(other));
 	end);
 
-	it("R5: sends an error out of the blue, and is not heard", function ()
+	it("R5: an error that answers nothing is dropped", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		for _, name in ipairs { "Alice", "Bob", "room@rooms.example.org" } do
 			for _, id in ipairs { "j1", "never" } do
 				s:from(name, "<presence type='error' id='"..id.."'>"..scene.error("auth", "forbidden").."</presence>");
@@ -641,13 +635,13 @@ describe("a liar", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("R5: asks to be a contact, and is none of ours", function ()
+	it("R5: a subscription request is left to Prosody", function ()
 		local s = in_room();
 		assert.is_false(s:from("Bob", "<presence type='subscribe'/>"));
 	end);
 end);
 
-describe("the account lost", function ()
+describe("the lost account", function ()
 	local causes = {
 		["the service stops"] = function (s) s.room:remove("Alice", "332"); end;
 		["there is a technical problem"] = function (s) s.room:remove("Alice", "333"); end;
@@ -655,9 +649,9 @@ describe("the account lost", function ()
 	};
 
 	for cause, lose in pairs(causes) do
-		describe("because "..cause, function ()
+		describe("lost because "..cause, function ()
 			scene.everywhere(function (new_scene)
-				it("R3: comes back by itself, and its sessions see none of it", function ()
+				it("R3: the account rejoins, and its sessions get nothing", function ()
 					local s = new_scene { room = { subject = "Tea" } };
 					s.room:enter "Bob";
 					local phone, laptop = s:client "phone", s:client "laptop";
@@ -674,7 +668,7 @@ describe("the account lost", function ()
 				end);
 			end);
 
-			it("R3: comes back with its password", function ()
+			it("R3: the account rejoins with its password", function ()
 				local s = scene.new { room = { password = "secret" } };
 				local phone = s:client "phone";
 				s:enter(phone, "Alice", { muc = "<password>secret</password>" });
@@ -683,7 +677,7 @@ describe("the account lost", function ()
 				assert.same({ "Alice" }, s:occupants());
 			end);
 
-			it("R3, R4: tells of it only when it gives up", function ()
+			it("R3, R4: the sessions get status 333 when the room refuses the rejoin", function ()
 				local s, phone = in_room();
 				s.room.refuse = { "auth", "forbidden" };
 				lose(s);
@@ -695,7 +689,7 @@ describe("the account lost", function ()
 		end);
 	end
 
-	it("R3: sees who came, changed and went meanwhile", function ()
+	it("R3: after a rejoin the sessions get the changes of the occupants since", function ()
 		local s, phone = in_room();
 		s.room:enter "Carol";
 		s.room:enter "Dave";
@@ -713,7 +707,7 @@ describe("the account lost", function ()
 		assert.equal(5, #seen(laptop));
 	end);
 
-	it("R3: comes back though no session is attached", function ()
+	it("R3: the account rejoins without attached sessions", function ()
 		local s, phone = in_room();
 		phone:close();
 		s.room:remove("Alice", "332");
@@ -721,7 +715,7 @@ describe("the account lost", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("R3: is out for long, of which sessions are told once", function ()
+	it("R3: in a long outage the sessions get status 333 once, and can join again later", function ()
 		local s, phone = in_room { remote = true };
 		s.room:remove("Alice", "332");
 		s.room.refuse = { "wait", "service-unavailable" };
@@ -739,7 +733,7 @@ describe("the account lost", function ()
 	end);
 
 	for _, condition in ipairs { "remote-server-not-found", "remote-server-timeout" } do
-		it("R3, R4: is behind a link that is broken ("..condition.."), and patient", function ()
+		it("R3, R4: an unreachable room ("..condition..") is retried, and a joining session gets an error of type wait", function ()
 			local s, phone = in_room { remote = true };
 			local laptop = s:client "laptop";
 			s.room:remove("Alice", "332");
@@ -759,7 +753,7 @@ describe("the account lost", function ()
 		end);
 	end
 
-	it("R3: tells a session that joins meanwhile to try later, if it must", function ()
+	it("R3: a session that joins during the outage gets the room's wait error with its id", function ()
 		local s, phone = in_room { remote = true };
 		s.room:remove("Alice", "332");
 		s.room.refuse = { "wait", "service-unavailable" };
@@ -771,7 +765,7 @@ describe("the account lost", function ()
 		assert.same({}, seen(phone));
 	end);
 
-	it("R3: brings a session in that joins meanwhile", function ()
+	it("R3: a session that joins before the rejoin is attached by it", function ()
 		local s, phone = in_room { remote = true };
 		s.room:remove("Alice", "332");
 		local laptop = s:client "laptop";
@@ -784,7 +778,7 @@ describe("the account lost", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("R3, J4: lets a session in under the nick it asks for, if the account's is taken", function ()
+	it("R3, J4: if the account's nick is taken, a session's join with another nick admits the account", function ()
 		local s, phone = in_room { remote = true };
 		local laptop = s:client "laptop";
 		s.room:remove("Alice", "332");
@@ -805,7 +799,7 @@ describe("the account lost", function ()
 		assert.is_true(told);
 	end);
 
-	it("R3: does not come back to a room that its last session leaves", function ()
+	it("R3: the account does not rejoin after its last session has left", function ()
 		local s, phone = in_room { remote = true };
 		s.room:remove("Alice", "332");
 		phone:send(scene.leave("Alice", { id = "l1" }));
@@ -815,9 +809,9 @@ describe("the account lost", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
-	it("R3, L2: is left by one of its sessions meanwhile", function ()
+	it("R3, L2: a session that leaves during the outage is detached, and the account rejoins for the others", function ()
 		local s, phone = in_room { remote = true };
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		s.room:remove("Alice", "332");
 		phone:send(scene.leave("Alice", { id = "l1" }));
 		assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
@@ -828,7 +822,7 @@ describe("the account lost", function ()
 		assert.same({ "message groupchat room/Bob hi" }, seen(laptop));
 	end);
 
-	it("R3, L1: loses its sessions meanwhile", function ()
+	it("R3, L1: the account rejoins after its sessions have ended during the outage", function ()
 		local s, phone = in_room { remote = true };
 		s.room:remove("Alice", "332");
 		phone:close();
@@ -836,7 +830,7 @@ describe("the account lost", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("R3, C2: comes back with the presence it has by then", function ()
+	it("R3, C2: the rejoin shows the presence that a session has sent meanwhile", function ()
 		local s, phone = in_room { remote = true };
 		s.room:remove("Alice", "332");
 		phone:send(scene.presence("Alice", { content = "<show>away</show>" }));
@@ -847,7 +841,7 @@ describe("the account lost", function ()
 		assert.equal("presence - room/Alice 110 away", got[#got]);
 	end);
 
-	it("R3, C2: comes back under the nick that is asked for meanwhile, or says why not", function ()
+	it("R3, C2: a nick change during the outage is answered, and the account rejoins once", function ()
 		local s, phone = in_room { remote = true };
 		s.room:remove("Alice", "332");
 		phone:send(scene.presence("Alicia", { id = "n1" }));
@@ -859,9 +853,9 @@ describe("the account lost", function ()
 		assert.equal("iq result room/"..s:occupants()[1], seen(phone)[1]);
 	end);
 
-	it("R3, C1: has what is said meanwhile come back with a word to try later", function ()
+	it("R3, C1: a message during the outage returns to its sender with an error of type wait", function ()
 		local s, phone = in_room { remote = true };
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		s.room.refuse = { "wait", "service-unavailable" };
 		s.room:remove("Alice", "332");
 		phone:send(scene.message("hi", { id = "m7" }));
@@ -871,7 +865,7 @@ describe("the account lost", function ()
 		assert.same({}, seen(laptop));
 	end);
 
-	it("R3: finds its server gone behind a self-ping", function ()
+	it("R3: the self-ping finds that the room has lost the account, which then rejoins", function ()
 		local s, phone = in_room();
 		s.room:forget "Alice";
 		s:wait(3600);
@@ -880,7 +874,7 @@ describe("the account lost", function ()
 	end);
 end);
 
-describe("the module's own words", function ()
+describe("stanzas that the module creates", function ()
 	local forbidden = { "301", "307", "321", "322" };
 
 	local function assert_harmless(client)
@@ -896,16 +890,16 @@ describe("the module's own words", function ()
 		end
 	end
 
-	it("R4: never make a client drop the room, on leaving", function ()
+	it("R4: no forbidden status or error when a session leaves", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		phone:send(scene.leave "Alice");
 		assert_harmless(phone);
 		laptop:unavailable();
 		assert_harmless(laptop);
 	end);
 
-	it("R4: never make a client drop the room, when it is silent", function ()
+	it("R4: no forbidden status or error when the room does not answer", function ()
 		local s = scene.new { remote = true, room = { silent = true } };
 		local phone, laptop = s:client "phone", s:client "laptop";
 		phone:send(join "Alice");
@@ -915,7 +909,7 @@ describe("the module's own words", function ()
 		assert_harmless(laptop);
 	end);
 
-	it("R4: never make a client drop the room, when it is lost", function ()
+	it("R4: no forbidden status or error while the account is lost", function ()
 		local s, phone = in_room { remote = true };
 		local laptop = s:client "laptop";
 		s.room:remove("Alice", "332");
@@ -926,13 +920,13 @@ describe("the module's own words", function ()
 		assert_harmless(laptop);
 	end);
 
-	it("R4: never make a client drop the room, when the module goes", function ()
+	it("R4: no forbidden status or error when the module is unloaded", function ()
 		local s, phone = in_room();
 		s.host:unload();
 		assert_harmless(phone);
 	end);
 
-	it("R4: never make a client drop the room, when the account's nick is taken", function ()
+	it("R4: no forbidden status or error when the account's nick is taken", function ()
 		local s, phone = in_room { remote = true };
 		local laptop = s:client "laptop";
 		s.room:remove("Alice", "332");
@@ -948,7 +942,7 @@ end);
 
 describe("an error", function ()
 	scene.everywhere(function (new_scene)
-		it("R6: of a client's making does not reach the room", function ()
+		it("R6: an error of a client does not reach the room", function ()
 			local s = new_scene();
 			s.room:enter "Bob";
 			local phone = s:client "phone";
@@ -965,7 +959,7 @@ describe("an error", function ()
 			assert.same({ "Alice" }, s:occupants());
 		end);
 
-		it("R6: of the server's making does not reach the room when a session is lost", function ()
+		it("R6: an error for a lost session does not reach the room", function ()
 			local s = new_scene();
 			s.room:enter "Bob";
 			local phone, laptop = s:client "phone", s:client "laptop";
@@ -982,9 +976,9 @@ describe("an error", function ()
 		end);
 	end);
 
-	it("R6: does not say that a private message was lost which another session has got", function ()
+	it("R6: no error for a private message that another session has received", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		phone:hibernate();
 		s.room:whisper("Bob", "Alice", "psst");
 		phone:expire();
@@ -992,7 +986,7 @@ describe("an error", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("R6: does not reach the room when the last session is lost", function ()
+	it("R6: an error for the last lost session does not reach the room", function ()
 		local s, phone = in_room();
 		phone:hibernate();
 		s.room:say("Bob", "hi");
@@ -1002,9 +996,9 @@ describe("an error", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("R6: does not reach the room that the account has left by then", function ()
+	it("R6: an error does not reach a room that the account is no longer in", function ()
 		local s, phone = in_room();
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		phone:hibernate();
 		s.room:say("Bob", "hi");
 		laptop:lose();
@@ -1013,9 +1007,9 @@ describe("an error", function ()
 		assert.same({}, s:upstream());
 	end);
 
-	it("R6: of a session that has left the room does not throw out the account", function ()
+	it("R6: an error of a session that has left the room does not remove the account", function ()
 		local s, phone = in_room { bounces = true };
-		local laptop = and_laptop(s);
+		local laptop = s:enter_laptop();
 		s.room:say("Bob", "hi");
 		laptop:send(scene.leave "Alice");
 		laptop:send("<message type='error' id='e1' to='room@rooms.example.org/Bob'>"..scene.error("cancel", "service-unavailable").."</message>");
@@ -1024,7 +1018,7 @@ describe("an error", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("R6: does not reach the room that speaks to a session long gone", function ()
+	it("R6: stanzas for an account without sessions cause no error, and IQs are answered", function ()
 		local s, phone = in_room();
 		phone:close();
 		s.room:say("Bob", "hi");
@@ -1033,14 +1027,14 @@ describe("an error", function ()
 		assert.same({ "alice iq result room/Bob" }, s:upstream());
 	end);
 
-	it("R6: on a link that breaks is not ours to swallow", function ()
+	it("R6: a delivery failure on the account's outgoing link is left to Prosody", function ()
 		local s = in_room();
 		local sent = scene.message "hi";
 		sent.attr.from = "alice@example.org/minimix";
 		assert.is_nil(s.host:fire("delivery/failure", { session = { type = "s2sout" }; stanza = sent }));
 	end);
 
-	it("R6: does not reach the room for a message to the account's resource there", function ()
+	it("R6: a message to the occupant JID without sessions causes no error", function ()
 		local s = scene.new();
 		s.room:enter "Bob";
 		local phone = s:client "phone";

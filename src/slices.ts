@@ -7,7 +7,7 @@ import { inTurn } from "./turn";
 export type Step = (this: void) => boolean;
 
 /** Length of a slice, and of the pause between two, in seconds. */
-const SLICE = 0.01;
+const SLICE = 0.005;
 const BREAK = 0;
 
 /** Unfinished work, in the order of the next steps. */
@@ -41,10 +41,14 @@ export function inLaterSlices(step: Step): void {
     }
 }
 
-/** Finishes all work at once, before the module is unloaded or the server stops. */
+/** Longest time in seconds to finish all work. */
+const FINISH = 5;
+
+/** Finishes all work before the module is unloaded or the server stops. What takes too long is dropped. */
 export function finishSlices(): undefined {
+    const deadline = time.monotonic() + FINISH;
     let step = table.remove<Step>(work, 1);
-    while (step !== undefined) {
+    while (step !== undefined && time.monotonic() < deadline) {
         takeStep(step);
         step = table.remove<Step>(work, 1);
     }
@@ -87,16 +91,18 @@ function takeStep(step: Step): void {
     }
 }
 
-/** Runs a task for each item of a list, one step per item. */
-export function forEachInSlices<T>(items: T[], task: (this: void, item: T) => void): void {
+/** Runs a task for each item of a list, one step per item, and then `done`. */
+export function forEachInSlices<T>(items: T[], task: (this: void, item: T) => void, done?: (this: void) => void): void {
     let at = 0;
     inSlices(() => {
         const item = items[at];
         at = at + 1;
         if (item !== undefined) {
             task(item);
+            return false;
         }
-        return at >= items.length;
+        done?.();
+        return true;
     });
 }
 

@@ -33,7 +33,7 @@ let sourceText = "";
 /** Separates namespace and name of an attribute, as Prosody's parser does (util/xmppstream.lua). */
 const SEPARATOR = string.char(1);
 
-/** Attributes as text, by name and value, because most are repeated. */
+/** Attributes as text, by name and value, because most are repeated. Ids are not. */
 let memo = new LuaMap<string, LuaMap<string, string>>();
 let memoSize = 0;
 
@@ -98,7 +98,7 @@ function writeAttributes(attr: Stanza["attr"], outerNamespace: string | undefine
 }
 
 function writeAttribute(name: string, value: string, at: number): number {
-    if (string.len(name) + string.len(value) <= MEMO_LENGTH) {
+    if (name !== "id" && string.len(name) + string.len(value) <= MEMO_LENGTH) {
         pieces.set(at, remembered(name, value));
         return at + 1;
     }

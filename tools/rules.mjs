@@ -1,5 +1,5 @@
-// Compares the rules of docs/rules.md with the numbers in the names of specs and end-to-end tests. Fails if a number has no
-// rule, or a rule no test.
+// Compares the rules of docs/rules.md with the numbers in the names of specs and end-to-end tests. Fails if a number
+// has no rule, or a rule has no test.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -22,7 +22,10 @@ function numbers(text, pattern) {
     return [...text.matchAll(pattern)].map(([, number]) => number);
 }
 
-/** The rules that the names of a file's tests begin with ("J2, C4: …"), and those that its first comment names for all of them. */
+/**
+ * Returns the rules at the beginning of the names of a file's tests ("J2, C4: …"), and those in its first comment,
+ * which apply to all of them.
+ */
 function numbersOf(text) {
     const names = numbers(text, /\b(?:it|test|describe)\s*\(*\s*["'`]([^"'`\n]*)/g);
     const [comment] = /^(?:(?:--|\/\/).*\n)*/.exec(text);

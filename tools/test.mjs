@@ -1,4 +1,4 @@
-// Runs all checks, or the groups named on the command line. A check that fails keeps none of the others from running.
+// Runs all checks, or the groups named on the command line. A failed check does not stop the others.
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
@@ -9,11 +9,11 @@ const folder = fileURLToPath(new URL("..", import.meta.url));
 const bundle = "mod_minimix.lua";
 const e2eCounts = ".build/e2e.json";
 
-/** One after the other; the groups of each run at the same time. */
+/** Groups run one after the other, the checks of a group in parallel. */
 const stages = [{ setup }, { build, lint }, { spec }, { e2e }];
-/** Of e2e at a time. They wait for most of their time, for servers and for what is to happen after a while. */
+/** Number of e2e files in parallel. They mostly wait, for servers and for delays. */
 const files = 2 * availableParallelism();
-/** The bundle has to parse on every Lua that a Prosody runs on, or has run on. */
+/** The bundle must parse on every Lua version that Prosody supports or has supported. */
 const compilers = [
     ...["5.1", "5.2", "5.3", "5.4"].map((version) => [`luac${version}`, "-p", join("lua-out", bundle)]),
     ["luajit", "-bl", join("lua-out", bundle), "/dev/null"],
@@ -25,7 +25,7 @@ async function setup() {
     await check("setup", "tools/setup");
 }
 
-// The bundle in the repository is what people install and what the tests run, so it has to be that of the sources.
+// The committed bundle is what people install and what the tests run. It must match the sources.
 async function build() {
     const scratch = ".build/lua-out";
     rmSync(scratch, { recursive: true, force: true });
@@ -37,7 +37,7 @@ async function build() {
     }
 }
 
-/** As many at a time as there are cores; those that take long come first. */
+/** One process per core. Long ones start first. */
 async function lint() {
     const projects = ["e2e", "demo", "bench"].filter((path) => existsSync(join(path, "tsconfig.json")));
     const checks = [
@@ -56,7 +56,7 @@ async function lint() {
     await Promise.all(Array.from({ length: availableParallelism() }, work));
 }
 
-/** All versions at a time: they keep one core each busy. */
+/** All versions in parallel. Each keeps one core busy. */
 async function spec() {
     const { versions } = await import("./versions.mjs");
     await Promise.all(
@@ -102,7 +102,7 @@ function testFiles() {
     return files.filter((file) => file.endsWith(".test.ts")).map((file) => join("e2e", file));
 }
 
-/** A run that has no figures, or failed without a failed test, counts as one failure. */
+/** A run without figures, or a failed run without a failed test, counts as one failure. */
 function settled(counts, status) {
     const { passed = 0, failed = 0, skipped = 0 } = counts;
     return { passed, failed: status !== 0 && !(failed > 0) ? 1 : failed || 0, skipped };
@@ -118,14 +118,14 @@ function isInstalled([compiler]) {
     return !spawnSync(compiler, ["-v"]).error;
 }
 
-/** A version that should be there is a failure, one that cannot run on this system is not. */
+/** A missing version is a failure. A version that cannot run on this system is not. */
 function notRun(name, { unusable }) {
     heading(name);
     console.log(`not run: ${unusable ?? "this version is not installed"}`);
     count(name, unusable === undefined ? { failed: 1 } : { skipped: 1 });
 }
 
-/** Prints what it says when it has ended: others run meanwhile. */
+/** Prints the output when the process has ended, because others run meanwhile. */
 async function run(name, command, parameters, env = process.env) {
     const started = performance.now();
     const child = spawn(command, parameters, { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });

@@ -1,10 +1,10 @@
-// The Prosody versions the module is tested with, and where tools/setup puts them.
+// The Prosody versions with which the module is tested, and the folders that tools/setup uses for them.
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 /**
- * From old to new. The keys name versions in tests and on command lines: "newest" is the release that Debian's testing
- * suite has, whatever its number.
+ * From old to new. The keys are the names of versions in tests and on command lines. "newest" is the release in Debian's
+ * testing suite.
  * @type {Record<string, string>}
  */
 const folders = {
@@ -30,7 +30,7 @@ function read(path) {
 export const versions = Object.entries(folders).map(([version, folder]) => {
     const lib = `${folder}/lib/prosody`;
     const release = read(`${lib}/prosody.version`) ?? "none";
-    /** Why it is unpacked and cannot be used, as tools/setup found out. */
+    /** The reason for which the unpacked version cannot be used, from tools/setup. */
     const unusable = read(`${folder}/../reason`);
     const isRight = version === "newest" ? release !== "none" : release.startsWith(`${version}.`);
     return { version, folder, lib, release, unusable, installed: isRight && unusable === undefined };

@@ -1,4 +1,4 @@
-// The cost of an account in a room: memory, and CPU time while none of its sessions is attached.
+// The cost of an account in a room: memory, and CPU time while it has no attached session.
 import { connect, type LightClient } from "../client.ts";
 import { cpu, interleave, inUse } from "../measure.ts";
 import { check, closeStage, joinAll, type Stage, talk, username } from "../stage.ts";
@@ -45,7 +45,7 @@ async function openDetachedRoom({ server }: Stage, end: number): Promise<Stage> 
     return stage;
 }
 
-/** Memory of one more account for each occupant that it sees, without its session. */
+/** Memory of one more account, for each occupant that it sees, without its session. */
 export async function memory({ version }: Run): Promise<Row[]> {
     const occupants = 1000;
     const more = 20;

@@ -1,4 +1,4 @@
-// Traffic from a room to the server of its occupants, when they are two servers.
+// Traffic from a room to its occupants' server, when these are two servers.
 import { startDns } from "../../e2e/support/dns.ts";
 import { freePort, type Server } from "../../e2e/support/prosody.ts";
 import { closeStage, joinAll, openStage, type Stage, type StageOptions, talk } from "../stage.ts";
@@ -62,7 +62,7 @@ async function measure(stage: Stage): Promise<Traffic> {
     return { bytes: (after.bytes - before.bytes) / times, stanzas: (after.stanzas - before.stanzas) / times };
 }
 
-/** Counts what arrives over the connections from other servers. */
+/** Counts the data that arrives over the connections from other servers. */
 async function countStanzas(server: Server): Promise<void> {
     await server.eval(`
         local filters = require "util.filters";

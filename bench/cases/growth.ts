@@ -1,4 +1,4 @@
-// Whether a copy costs more in a larger room; and what the archive adds.
+// The cost of a copy in larger rooms, and the cost of the archive.
 import { setTimeout } from "node:timers/promises";
 import { interleave } from "../measure.ts";
 import { closeStage, joinAll, openStage, type Stage, talk } from "../stage.ts";
@@ -49,7 +49,9 @@ function divide(values: number[], by: number[]): number[] {
     return values.map((value, index) => value / (by[index] ?? Number.NaN));
 }
 
-/** What one message in a room of more and more accounts is: writes of the storage, bytes on disk, and CPU. */
+/**
+ * The cost of one message in a room with a growing number of accounts: writes to storage, bytes on disk, and CPU time.
+ */
 export async function kept({ version, rounds, many }: Run): Promise<Row[]> {
     const rows: Row[] = [];
     const stages = await Promise.all([
@@ -71,7 +73,7 @@ export async function kept({ version, rounds, many }: Run): Promise<Row[]> {
     return rows;
 }
 
-/** Calls of the storage driver, and what the files of the room's log and of the accounts' parts grow by. */
+/** Calls of the storage driver, and the growth of the files of the room's log and of the accounts' ranges. */
 async function writtenPerMessage(stage: Stage): Promise<number[]> {
     const times = 20;
     const { server } = stage;
@@ -96,7 +98,7 @@ async function writtenPerMessage(stage: Stage): Promise<number[]> {
     return [writes / times, ((await diskUse(stage)) - before) / times];
 }
 
-/** Who got a message is written a second later. */
+/** The ranges of accounts are written a second later. */
 function settle(): Promise<void> {
     return setTimeout(1500);
 }

@@ -1,6 +1,6 @@
 import type { Version } from "../../e2e/support/prosody.ts";
 
-/** How the cases are to be run. */
+/** Settings for a run of the cases. */
 export interface Run {
     version: Version;
     rounds: number;

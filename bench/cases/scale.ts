@@ -1,6 +1,6 @@
-// A server with many accounts in many rooms: what a membership takes of memory, what it costs to come into the rooms and
-// to come back to them after a restart, and what a storm of presence costs. With the rooms on the same server, and on
-// another one. The same sessions join plain MUC in the same run.
+// A server with many accounts in many rooms: the memory of a membership, and the cost of joins, of rejoins after a
+// restart, and of a storm of presence. The rooms are on the same server, and on another one. The same sessions join
+// plain MUC in the same run.
 import assert from "node:assert/strict";
 import { setTimeout } from "node:timers/promises";
 import { startDns } from "../../e2e/support/dns.ts";
@@ -11,7 +11,7 @@ import { closeStage, openStage, type Stage, type StageOptions, username } from "
 import { compare, figureOf, type Row } from "../table.ts";
 import type { Run } from "./run.ts";
 
-/** Rooms of each account; there are a tenth as many rooms as accounts. */
+/** Rooms of each account. The number of rooms is a tenth of the number of accounts. */
 const roomsEach = 10;
 /** Occupants of the smallest room and of the largest one. */
 const [fewest, most] = [100, 1000];
@@ -28,25 +28,25 @@ interface World {
 }
 
 interface Costs {
-    /** Bytes for an occupant of a room, however many accounts are shown it. */
+    /** Bytes for an occupant of a room, for any number of accounts that see it. */
     occupant: number;
-    /** kB for a further account in a room, with its session and without any. */
+    /** kB for another account in a room, with its session and without any. */
     attached: number;
     detached: number;
-    /** CPU for a membership, in µs. */
+    /** CPU time of a membership, in µs. */
     join: number;
     back: number;
-    /** Of the loop, in ms, while all come back. */
+    /** The longest block of the loop during the rejoins, in ms. */
     block: number;
-    /** Seconds until all are back. */
+    /** Seconds until all have rejoined. */
     seconds: number;
-    /** The most that a room was sent by one account while it came back. */
+    /** The highest number of presences that one account sent to a room during the rejoins. */
     presences: number;
 }
 
 const none: Costs = { occupant: 0, attached: 0, detached: 0, join: 0, back: 0, block: 0, seconds: 0, presences: 0 };
 
-/** Seconds until all have to be back. */
+/** Time limit of the rejoins, in seconds. */
 const patience = 900;
 
 export async function scale(run: Run): Promise<Row[]> {
@@ -92,7 +92,7 @@ function stageOptions(version: Run["version"], accounts: number) {
     return {
         version,
         accounts,
-        // What paces the return is not to be the option.
+        // The option must not limit the rate of the rejoins.
         hostConfig: "minimix_rejoin_rate = 1000",
     };
 }
@@ -123,7 +123,7 @@ function newWorld(stage: Stage, rooms: Server, accounts: number): World {
     return { stage, rooms, accounts, roomNames };
 }
 
-/** The rooms of an account, by its number. */
+/** Returns the rooms of an account, by its number. */
 function roomsOf({ roomNames }: World, index: number): string[] {
     const count = Math.min(roomsEach, roomNames.length);
     return Array.from({ length: count }, (_, next) => roomNames[(index + next) % roomNames.length] ?? "");
@@ -133,7 +133,7 @@ function membershipsOf(world: World): number {
     return world.accounts * Math.min(roomsEach, world.roomNames.length);
 }
 
-/** Of plain MUC's accounts, which are out of the rooms without their sessions, only what the sessions cost. */
+/** Plain MUC has no accounts in rooms without sessions. So only the cost of the sessions is subtracted. */
 async function measure(world: World, minimix: boolean): Promise<Costs> {
     const { stage } = world;
     const memberships = membershipsOf(world);
@@ -141,7 +141,7 @@ async function measure(world: World, minimix: boolean): Promise<Costs> {
     const alone = await inUse(stage.server);
     const clients = await connectAll(world);
     const connected = await inUse(stage.server);
-    // One account in each room: what else it is shown is shared with those that follow.
+    // One account in each room: later accounts share the rest of its view.
     let first = 0;
     const join = await cpu(stage.server, async () => {
         await joinAll(world, clients, (index) => index % roomsEach === 0);
@@ -171,7 +171,7 @@ async function measure(world: World, minimix: boolean): Promise<Costs> {
     return costs;
 }
 
-/** Lets each room have its crowd, besides the accounts that will come. */
+/** Fills each room with its crowd, in addition to the accounts. */
 async function fill(world: World): Promise<void> {
     for (const [index, room] of world.roomNames.entries()) {
         await callCrowd(world.rooms, "enter", room, crowdIn(world, index));
@@ -212,7 +212,7 @@ async function joinAll(
     }
 }
 
-/** The server is killed and starts anew, without any session. The module is loaded when the rooms are as they were. */
+/** The server is killed and restarted without sessions. The module is loaded when the rooms are as before. */
 async function comeBack(world: World): Promise<Partial<Costs>> {
     const { stage, rooms } = world;
     const { server } = stage;
@@ -251,7 +251,7 @@ function meter(server: Server, host: string, call: string): Promise<unknown> {
     return server.eval(`return prosody.hosts["${host}"].modules.meter.${call}`);
 }
 
-/** Nothing is left to do: what another server sent has been read. */
+/** Waits until everything that another server sent has been read. */
 async function untilIdle(server: Server): Promise<void> {
     const pause = 200;
     for (let spent = Infinity; spent > pause * 50;) {
@@ -273,7 +273,7 @@ function rowsOf(label: string, [plain, module]: readonly Costs[]): Row[] {
     ];
 }
 
-/** Occupants go away and come back, one after the other, as accounts see it that are in the room without sessions. */
+/** Occupants leave and return, one after the other, as seen by accounts that are in the room without sessions. */
 async function storms({ version, rounds, accounts }: Run): Promise<Row[]> {
     const watching = Math.min(200, accounts * 5);
     const moving = 50;

@@ -1,5 +1,5 @@
-// What a message costs in small rooms, beside plain MUC with and without mod_muc_mam; and what the archive adds, beside one
-// append of the storage driver.
+// The cost of a message in small rooms, compared with plain MUC with and without mod_muc_mam. And the cost of the
+// archive, compared with one append of the storage driver.
 import { cpu, interleave } from "../measure.ts";
 import { closeStage, joinAll, openStage, type Stage, talk } from "../stage.ts";
 import { compare, type Row } from "../table.ts";
@@ -8,7 +8,7 @@ import type { Run } from "./run.ts";
 interface Size {
     accounts: number;
     sessions: number;
-    /** The most that a message may cost with the archive on, beside mod_muc_mam. */
+    /** The target for a message with the archive on, relative to mod_muc_mam. */
     target?: number;
 }
 
@@ -47,7 +47,7 @@ async function measure({ accounts, sessions, target }: Size, { version, rounds }
     for (let session = 1; session <= sessions; session++) {
         await Promise.all(stages.map((stage) => joinAll(stage, `s${session}`, [0, accounts])));
     }
-    // The first append reads how much there is.
+    // The first append counts the stored items.
     await Promise.all(stages.map((stage) => talk(stage, 20)));
     const appends: number[] = [];
     const [plain = [], mam = [], off = [], on = []] = await interleave(stages, rounds, async (stage) => {
@@ -64,7 +64,7 @@ async function measure({ accounts, sessions, target }: Size, { version, rounds }
         compare(`${label}, archive on`, "µs/message", plain, on),
         compare(`${label}, archive on ÷ plain with muc_mam`, "µs/message", mam, on, target),
     ];
-    // The difference says nothing where it is small beside the rest.
+    // If the difference is small compared with the total, it has no meaning.
     if (accounts === 2) {
         rows.push(compare(`${label}, archive on - off ÷ one append`, "µs/message", appends, added, 1.15));
     }
@@ -78,7 +78,7 @@ async function messageCost(stage: Stage): Promise<number> {
     return spent / times;
 }
 
-/** CPU time of one call of the storage driver with what the room sends of a message. */
+/** CPU time of one append of the storage driver, for the room's stanza of a message. */
 async function appendCost({ server, room }: Stage): Promise<number> {
     const times = 300;
     return (await server.eval(`

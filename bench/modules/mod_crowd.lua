@@ -1,4 +1,4 @@
--- Loaded by the benchmark only, as a component: occupants of a room who have no clients. What is sent to them ends here.
+-- Loaded by the benchmark only, as a component: occupants of a room without clients. Stanzas to them end here.
 
 local st = require "util.stanza";
 local jid = require "util.jid";
@@ -22,7 +22,7 @@ local function presence(room_jid, number)
 		:tag("x", { xmlns = "http://jabber.org/protocol/muc" }):up();
 end
 
--- While they come, the room shows nobody to anybody: none of them would look. The room is made if need be.
+-- While they join, the room sends no presence, because none of them would read it. Creates the room if necessary.
 function module.environment.enter(room_jid, count)
 	local muc = prosody.hosts[jid.host(room_jid)].modules.muc;
 	local room = muc.get_room_from_jid(room_jid) or muc.create_room(room_jid);
@@ -34,7 +34,7 @@ function module.environment.enter(room_jid, count)
 	room._data.presence_broadcast = shown_roles;
 end
 
--- So many of them go, one after the other, and come back.
+-- This number of them leave, one after the other, and return.
 function module.environment.storm(room_jid, count)
 	for number = 1, count do
 		local away = presence(room_jid, number);

@@ -1,11 +1,11 @@
--- Loaded by the benchmark only: how long the server's loop was blocked, and what presences accounts have sent to rooms.
+-- Loaded by the benchmark only: the longest block of the server's loop, and the presences from accounts to rooms.
 
 local time = require "util.timer";
 local jid = require "util.jid";
 
 local interval = 0.001;
 
--- CPU time between two turns of the loop: what else goes on in the machine does not count.
+-- CPU time between two turns of the loop. Other load of the machine does not count.
 local longest, last = 0, nil;
 
 local function tick()
@@ -24,7 +24,7 @@ function module.environment.longest_block()
 	return longest;
 end
 
--- Presences that are no leaves, by room and account.
+-- Available presences, by room and account.
 local shown, pairs_shown, most = {}, 0, 0;
 
 local function count(event)
@@ -39,7 +39,7 @@ end
 
 module:hook("presence/full", count, 1e6);
 
--- For how many memberships there were any, and the most for one.
+-- The number of memberships with any, and the highest number for one.
 function module.environment.presences()
 	return { pairs_shown, most };
 end

@@ -1,4 +1,4 @@
-// The page: a server, three clients that run in the browser, and the state of the server, which is pushed to the page.
+// The page: a server, three clients that run in the browser, and the server's state, which is pushed to the page.
 import { once } from "node:events";
 import { createReadStream } from "node:fs";
 import { createServer, type Server as HttpServer, type ServerResponse } from "node:http";

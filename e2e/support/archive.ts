@@ -101,7 +101,7 @@ export function testArchive(version: Version, backend: Backend, mixed: number): 
             assert.deepEqual(bodiesOf(excluding), of(direct));
         });
 
-        test("H3: pages: first, last, between, flipped, single messages, and unknown ones", async () => {
+        test("H3: pages can be the first, the last, between two messages, flipped, or single messages", async () => {
             const form = { with: rooms[0] ?? "" };
             const all = await readArchive(alice, { form });
             const bodies = bodiesOf(all);
@@ -123,7 +123,7 @@ export function testArchive(version: Version, backend: Backend, mixed: number): 
             });
         });
 
-        test("H3: a time", async () => {
+        test("H3: start and end select messages by time", async () => {
             const form = { with: rooms[0] ?? "" };
             const all = await readArchive(alice, { form });
             const stamps = [...new Set(all.map(({ stamp }) => stamp))];

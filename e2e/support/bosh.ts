@@ -36,7 +36,7 @@ class BoshSocket extends EventEmitter {
     /** Answers are processed in the order of their requests. */
     #answers: Promise<unknown> = Promise.resolve();
     #ended = false;
-    /** The server has ended the session. It tells this to each request that still waits. */
+    /** The server has ended the session. It answers each pending request with this. */
     #closed = false;
 
     connect(url: string): void {

@@ -1,4 +1,5 @@
-// A service that keeps to no rule but those of its test: an external component (XEP-0114), so that all it says comes over a stream.
+// A service whose stanzas are chosen by the test: an external component (XEP-0114), so that every stanza comes over a
+// stream.
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
@@ -8,12 +9,12 @@ const nsUser = "http://jabber.org/protocol/muc#user";
 const nsMam = "urn:xmpp:mam:2";
 const secret = "secret";
 
-/** The options that let a component of this domain connect, to be put behind those of the rooms. */
+/** The configuration that lets a component of this domain connect. It follows that of the rooms. */
 export function componentConfig(domain: string): string {
     return `\nComponent "${domain}"\ncomponent_secret = "${secret}"\n`;
 }
 
-/** What a room's archive says: for a query's id the children of the results, and the end. */
+/** The answer of a room's archive: for a query's id the children of the results, and `<fin/>`. */
 export interface Answer {
     results: string[];
     complete?: boolean;
@@ -21,11 +22,11 @@ export interface Answer {
 }
 
 export class HostileService {
-    /** What arrived that the service has no answer to. */
+    /** Received stanzas that the service does not answer. */
     readonly received: Element[] = [];
-    /** What a room shows before the own presence, and in it. */
+    /** The presences before the own presence, and the content of the own presence. */
     onJoin: (room: string) => { before?: string; self?: string; after?: string } = () => ({});
-    /** What a room's archive says; undefined for nothing at all. */
+    /** The answer of a room's archive. Undefined: no answer. */
     onQuery: (room: string, query: Element) => Answer | undefined = () => ({ results: [], complete: true });
     /** The occupant JID and nick of each account, by room. */
     readonly occupants = new Map<string, { jid: string; nick: string }>();
@@ -68,7 +69,7 @@ export class HostileService {
         this.#socket.destroy();
     }
 
-    /** Sends XML, and gives way when the server takes no more for now. */
+    /** Sends XML. Waits while the server accepts no more. */
     async send(...stanzas: string[]): Promise<void> {
         if (!this.#socket.write(stanzas.join(""))) {
             await once(this.#socket, "drain");
@@ -82,7 +83,7 @@ export class HostileService {
         await this.send(`<${name} from='${from}' to='${to}' ${attributes}>${content}</${name}>`);
     }
 
-    /** Throws the account out for technical reasons: it comes back by itself. */
+    /** Removes the account with status 332. It rejoins by itself. */
     async lose(room: string): Promise<void> {
         const { nick } = this.occupants.get(room) ?? { nick: "" };
         this.occupants.set(room, { jid: this.occupants.get(room)?.jid ?? "", nick });
@@ -90,7 +91,7 @@ export class HostileService {
         await this.say(room, nick, "presence", "type='unavailable'", x);
     }
 
-    /** Waits until something is so; it is looked at when a stanza has arrived. */
+    /** Waits until a condition holds. Checks it after each received stanza. */
     async until(isSo: () => boolean): Promise<void> {
         while (!isSo()) {
             await new Promise<void>((resolve) => this.#wakers.add(resolve));
@@ -153,7 +154,7 @@ export class HostileService {
     }
 }
 
-/** What a result of an archive wraps. */
+/** Returns the content of an archive result. */
 export function forwarded(message: string, stamp: string): string {
     return `<forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' stamp='${stamp}'/>${message}</forwarded>`;
 }

@@ -1,5 +1,5 @@
-// A DNS server for tests. It knows the server-to-server port of each domain on this machine. Other names get a negative
-// answer at once.
+// A DNS server for tests. It knows the server-to-server port of each domain on this machine. For other names it returns
+// a negative answer at once.
 import { createSocket, type RemoteInfo } from "node:dgram";
 import { once } from "node:events";
 

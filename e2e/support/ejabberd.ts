@@ -18,7 +18,7 @@ export interface EjabberdOptions {
 
 const launcher = "/usr/sbin/ejabberdctl";
 const startedLine = "started";
-// Upper bounds only: a busy machine takes many times as long as an idle one.
+// Upper bounds only: a loaded machine takes many times as long as an idle one.
 const startLimit = 120_000;
 const stopLimit = 60_000;
 const running = new Set<ChildProcessWithoutNullStreams>();

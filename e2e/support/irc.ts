@@ -1,4 +1,4 @@
-// An IRC server (ngircd), the gateway biboumi between it and a Prosody, and somebody on IRC.
+// An IRC server (ngircd), the gateway biboumi between it and Prosody, and an IRC client.
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -69,7 +69,7 @@ process.on("exit", () => {
 });
 
 export interface IrcServer {
-    /** A loopback address of its own: biboumi knows no ports but those of IRC. */
+    /** A loopback address of its own, because biboumi can only use the standard ports of IRC. */
     readonly address: string;
     readonly service: Service;
 }
@@ -93,7 +93,7 @@ export async function startIrcServer(): Promise<IrcServer> {
     return { address, service };
 }
 
-/** `isLinked` tells whether Prosody knows the gateway. */
+/** `isLinked`: whether Prosody is connected to the gateway. */
 export async function startGateway(
     domain: string,
     componentPort: number,
@@ -126,7 +126,7 @@ async function dial(address: string): Promise<Socket> {
     return socket;
 }
 
-/** Somebody on IRC. */
+/** An IRC client. */
 export class IrcUser {
     readonly #lines: string[] = [];
     readonly #socket: Socket;
@@ -155,7 +155,7 @@ export class IrcUser {
         this.#socket.write(`${line}\r\n`);
     }
 
-    /** The next line that matches; those before it are passed over. */
+    /** Returns the next line that matches. Skips the lines before it. */
     async expect(pattern: RegExp, limit = 30_000): Promise<string> {
         const end = Date.now() + limit;
         while (Date.now() < end) {
@@ -169,7 +169,7 @@ export class IrcUser {
         throw new Error(`no line matches ${String(pattern)}:\n${this.#lines.slice(this.#read).join("\n")}`);
     }
 
-    /** How many lines so far match. */
+    /** Returns the number of received lines that match. */
     count(pattern: RegExp): number {
         return this.#lines.filter((line) => pattern.test(line)).length;
     }

@@ -38,7 +38,7 @@ export class Link {
         }
     }
 
-    /** Loses what matches of all that the dialling server says from now on; `undefined` ends that. */
+    /** Drops the data that matches, of everything that the dialling server sends from now on. `undefined` ends that. */
     swallow(pattern: RegExp | undefined): void {
         this.#swallowed = pattern;
     }

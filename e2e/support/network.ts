@@ -13,21 +13,21 @@ export const roomServices: RoomService[] = [...versions.map((version) => `prosod
 export interface NetworkOptions {
     /** Of our server. */
     version: Version;
-    /** What serves the rooms. */
+    /** The service of the rooms. */
     room: RoomService;
-    /** The shape of the occupant JID; full by default. */
+    /** The form of the occupant JID. The default is the full JID. */
     occupant?: "bare" | "full";
     /** Further options of our host, as Lua text. */
     hostConfig?: string;
 }
 
-/** Servers can be stopped, killed and started again; the links between them stay as they are. */
+/** Servers can be stopped, killed and started again. The links between them stay the same. */
 export interface Network {
-    /** a.lab, home of alice. */
+    /** a.lab, the server of alice. */
     readonly ours: Server;
-    /** Home of bob, and of the rooms. */
+    /** The server of bob and of the rooms. */
     readonly theirs: Server | Ejabberd;
-    /** Each carries stanzas one way only. */
+    /** Each carries stanzas in one direction only. */
     readonly toThem: Link;
     readonly toUs: Link;
     /** Returns the occupant JID of an account of our server. */
@@ -63,7 +63,7 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
         startTheirs(options.room, theirDomain, { port: toThem.target, dns: dns.port }),
     ] as const;
     const [ours, theirs] = await Promise.all(starting).catch(async (error: unknown) => {
-        // What runs would keep the process of the test from ending.
+        // Objects that would keep the test's process from ending.
         const started = await Promise.allSettled(starting);
         const servers = started.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
         await Promise.allSettled(servers.map((server) => server.stop()));

@@ -12,7 +12,7 @@ import { bodies, eventually, ownPresences, reconnect, whoIsIn } from "./outlive.
 const limit = 30_000;
 const nsPing = "urn:xmpp:ping";
 
-/** Defines the tests of the story. The short run has those that differ most between services. */
+/** Defines the tests of the story. The short run has the tests that differ most between services. */
 export function story(options: NetworkOptions, isShort: boolean): void {
     const long = { skip: isShort };
     let network: Network;
@@ -128,7 +128,7 @@ export function story(options: NetworkOptions, isShort: boolean): void {
         return client.ask(xml("iq", { type: "get", to: `${tea}/Alice` }, xml("ping", { xmlns: nsPing })));
     }
 
-    test("P1: the account's server is killed while all clients send messages", async () => {
+    test("P1: after SIGKILL during messages of all clients, the account is back and no message is lost", async () => {
         let talking = true;
         const talk = (async () => {
             // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- changed by the others
@@ -150,7 +150,7 @@ export function story(options: NetworkOptions, isShort: boolean): void {
         await allTalk("again");
     });
 
-    test("P1: the account's server is stopped and started", long, async () => {
+    test("P1: after a restart of its server the account is back", long, async () => {
         await network.ours.stop();
         await groupchat(bob, tea, "while it was stopped");
         await network.ours.start();
@@ -160,14 +160,14 @@ export function story(options: NetworkOptions, isShort: boolean): void {
         await allTalk("once more");
     });
 
-    test("R3: the room's server is stopped and started", async () => {
+    test("R3: after a restart of the room's server the account is back", async () => {
         await unseen(async () => {
             await network.theirs.restart();
             await bobIsBack();
         }, "stopped");
     });
 
-    test("R3: the room's server is killed and started", long, async () => {
+    test("R3: after SIGKILL of the room's server the account is back", long, async () => {
         await unseen(async () => {
             await network.theirs.kill();
             await network.theirs.start();
@@ -175,7 +175,7 @@ export function story(options: NetworkOptions, isShort: boolean): void {
         }, "killed");
     });
 
-    test("P2, C4: the link is cut for a while", long, async () => {
+    test("P2, C4: after an outage of the link the account is back", long, async () => {
         await unseen(async () => {
             await network.cut();
             const answer = await eventually(
@@ -195,7 +195,7 @@ export function story(options: NetworkOptions, isShort: boolean): void {
         await knows(laptop, "into the void");
     });
 
-    test("O5: the module is reloaded ten times while all clients send messages", long, async () => {
+    test("O5: ten reloads lose no message and no session", long, async () => {
         const told = 60;
         const own = [phone, laptop].map((client) => ownPresences(client, tea, "Alice").length);
         const talk = (async () => {
@@ -229,7 +229,7 @@ export function story(options: NetworkOptions, isShort: boolean): void {
         );
     });
 
-    test("L6: a user is deleted", long, async () => {
+    test("L6: a deleted user's account leaves", long, async () => {
         const carol = await connect(network.ours, "carol/phone");
         await join(carol, tea, "Carol");
         await join(carol, den, "Carol");

@@ -7,7 +7,7 @@ import { Server } from "./prosody.ts";
 
 const nsAdmin = "http://jabber.org/protocol/muc#admin";
 
-/** Repeats a question until `isSo` accepts the answer, and returns it. */
+/** Repeats a query until `isSo` accepts the answer, and returns it. */
 export async function eventually<T>(ask: () => Promise<T>, isSo: (answer: T) => boolean, limit = 30_000): Promise<T> {
     const end = Date.now() + limit;
     for (;;) {

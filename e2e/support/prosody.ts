@@ -11,13 +11,13 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import * as tools from "../../tools/versions.mjs";
 
-/** "newest" is what Debian's testing suite has. */
+/** "newest" is the release in Debian's testing suite. */
 export type Version = "0.12" | "13.0" | "newest";
 
-/** The versions installed here. `make test` says when one is missing. */
+/** The installed versions. `make test` reports a missing one. */
 export const versions = tools.versions.filter(({ installed }) => installed).map(({ version }) => version as Version);
 
-/** The number of the release that stands for a version. */
+/** Returns the release number of a version. */
 export function releaseOf(version: Version): string {
     return tools.versions.find((one) => one.version === version)?.release ?? "none";
 }
@@ -44,13 +44,13 @@ export interface ServerOptions {
     /** Loads mod_minimix on the host. */
     minimix?: boolean;
     domain?: string;
-    /** The domain of the MUC component; by default "rooms." in front of that of the host. */
+    /** The domain of the MUC component. The default is the host's name with "rooms." in front. */
     rooms?: string;
     /** Accounts. Each password equals the name. */
     users?: string[];
-    /** In place of the modules that a usual server has. */
+    /** Replaces the default list of modules. */
     modules?: string[];
-    /** In addition to them. */
+    /** Modules in addition to that list. */
     extraModules?: string[];
     roomModules?: string[];
     /** Options as Lua text: for the whole server, for the host and for the MUC component. */
@@ -59,17 +59,17 @@ export interface ServerOptions {
     roomConfig?: string;
     /** Error lines that the server may log. */
     allowedErrors?: RegExp[];
-    /** Lets the server talk to others: the port it takes their connections on, and that of the DNS to ask. */
+    /** Enables server-to-server connections: the port for incoming ones, and the port of the DNS server. */
     s2s?: { port: number; dns: number };
-    /** Where there are further modules. */
+    /** Folders of further modules. */
     pluginPaths?: string[];
-    /** Debug if not told otherwise. */
+    /** The log level. The default is debug. */
     logLevel?: "debug" | "info";
-    /** The port of HTTP, where modules need it. */
+    /** The port of HTTP, for modules that need one. */
     httpPort?: number;
 }
 
-/** One occupant as the room sees it; its sessions are real JIDs. */
+/** An occupant as the room sees it, with the real JIDs of its sessions. */
 export interface Occupant {
     nick: string;
     role: string;
@@ -77,7 +77,7 @@ export interface Occupant {
     sessions: string[];
 }
 
-/** A stanza on its way from another host, a MUC component for instance, to an account. */
+/** A stanza from another host, such as a MUC component, to an account. */
 export interface Arrival {
     name: "message" | "presence" | "iq";
     type?: string;
@@ -167,7 +167,7 @@ export class Server {
         assert.equal(status, 0, `Prosody ${this.version} did not stop as it should`);
     }
 
-    /** Ends the server without giving it a chance to save anything. */
+    /** Kills the server, so that it saves nothing. */
     async kill(): Promise<void> {
         await this.#end("SIGKILL");
     }
@@ -177,7 +177,7 @@ export class Server {
         await this.start(changes);
     }
 
-    /** Writes the account's file; the server may be running. */
+    /** Writes the account's file. The server may be running. */
     register(user: string, password = user): void {
         const folder = join(this.folder, "data", encodeStoreName(this.domain), "accounts");
         mkdirSync(folder, { recursive: true });
@@ -207,12 +207,12 @@ export class Server {
         return (await this.#ask("arrivals")) as Arrival[];
     }
 
-    /** Runs Lua in the server. The result comes back as JSON. */
+    /** Runs Lua in the server. The result is transferred as JSON. */
     async eval(lua: string): Promise<unknown> {
         return this.#ask("eval", lua);
     }
 
-    /** Runs a command of the admin shell and gives its output. */
+    /** Runs a command of the admin shell and returns its output. */
     async shell(command: string): Promise<string> {
         const { stdout } = await promisify(execFile)(
             "lua5.4",
@@ -226,12 +226,12 @@ export class Server {
         return readFileSync(this.logFile, "utf8");
     }
 
-    /** Lets the server log an error of this kind. */
+    /** Allows the server to log an error of this kind. */
     allowError(pattern: RegExp): void {
         this.#allowedErrors.push(pattern);
     }
 
-    /** Fails when the server has logged an error, even if no client saw it. */
+    /** Fails if the server has logged an error, even if no client noticed it. */
     checkLog(): void {
         const errors = this.log()
             .split("\n")
@@ -263,7 +263,7 @@ export class Server {
         return join(this.folder, "prosody.cfg.lua");
     }
 
-    // The scripts of a distribution have the folders written into them; an unpacked version needs others.
+    // The scripts of a distribution contain its folders. An unpacked version needs other folders.
     #launcher(script: string): string {
         const installation = tools.versions.find(({ version }) => version === this.version);
         assert(installation?.installed, `Prosody ${this.version} is not installed; run tools/setup`);
@@ -283,7 +283,7 @@ export class Server {
     }
 }
 
-/** Asks the module mod_probe in the server. */
+/** Sends a request to the module mod_probe in the server. */
 class Probe {
     readonly #socket: Socket;
     readonly #waiting = new Map<number, (answer: Answer) => void>();
@@ -319,7 +319,7 @@ class Probe {
     }
 }
 
-/** MINIMIX_READY_TEXT=0 serialises every stanza for each session, which must not change the result. */
+/** MINIMIX_READY_TEXT=0 serialises every stanza for each session. The result must be the same. */
 const minimixConfig = process.env.MINIMIX_READY_TEXT === "0" ? "minimix_ready_text = false" : "";
 
 function config(server: Server, options: ServerOptions, probePort: number): string {
@@ -385,7 +385,7 @@ function fromHere(path: string): string {
     return fileURLToPath(new URL(path, import.meta.url));
 }
 
-// As util.datamanager names files.
+// Returns a name as util.datamanager uses it for files.
 function encodeStoreName(name: string): string {
     return name.replace(/[^A-Za-z0-9]/g, (char) => `%${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
@@ -394,7 +394,7 @@ function isError(line: string): boolean {
     return /\terror\t|traceback|attempt to (index|call|compare|concatenate|perform|get|yield)/i.test(line);
 }
 
-/** The server connects to the test when it is up. If it ends earlier, stop waiting. */
+/** The server connects to the test when it has started. If it ends before, the wait ends as well. */
 async function dialledBy(child: ChildProcess, listener: NetServer): Promise<Socket> {
     const abort = new AbortController();
     const { signal } = abort;
@@ -413,8 +413,8 @@ async function dialledBy(child: ChildProcess, listener: NetServer): Promise<Sock
     }
 }
 
-// Outside the range from which the system takes ports for outgoing connections: a server that is started again must
-// not find its port taken by one of these.
+// Outside of the system's range for outgoing connections, so that a restarted server does not find its port in use by
+// one of them.
 export async function freePort(): Promise<number> {
     for (;;) {
         const port = 10_000 + Math.floor(Math.random() * 20_000);
@@ -424,7 +424,7 @@ export async function freePort(): Promise<number> {
             await once(listener, "listening");
             return port;
         } catch {
-            // Taken; try another.
+            // In use. Try another port.
         } finally {
             listener.close();
         }
@@ -437,7 +437,7 @@ function portOf(listener: NetServer): number {
     return address.port;
 }
 
-// A failure needs the logs.
+// The logs are needed after a failure.
 process.on("exit", (status) => {
     for (const child of running) {
         child.kill("SIGKILL");

@@ -18,7 +18,7 @@ export interface Joined {
     readonly jid: string;
     readonly codes: number[];
     readonly subject: string;
-    /** Nicks, in the order in which they came. */
+    /** Nicks, in order of arrival. */
     readonly occupants: string[];
     /** Bodies. */
     readonly history: string[];
@@ -73,7 +73,7 @@ export class Slixmpp {
         await this.ask("say", { room, body });
     }
 
-    /** Takes the first groupchat message with this body, waiting for it if need be. */
+    /** Takes the first groupchat message with this body. Waits for it if necessary. */
     async expect(body: string): Promise<{ from: string; body: string }> {
         return (await this.ask("wait", { body })) as { from: string; body: string };
     }
@@ -88,7 +88,7 @@ export class Slixmpp {
         await this.ask("ping", { room, nick });
     }
 
-    /** Warnings and errors in the log of the library, exceptions, and errors that it has sent. */
+    /** Warnings and errors in the library's log, exceptions, and errors that it has sent. */
     async problems(): Promise<string[]> {
         return (await this.ask("problems_so_far", {})) as string[];
     }

@@ -1,4 +1,4 @@
-// Where servers keep the archives: Prosody's own files, SQLite, or a PostgreSQL that lives as long as the test.
+// Storage of archives: Prosody's own files, SQLite, or a PostgreSQL server that runs as long as the test.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -10,7 +10,7 @@ import { freePort } from "./prosody.ts";
 export interface Storage {
     /** Options of the host, as Lua text. */
     readonly config: string;
-    /** The options of mod_storage_sql alone, where it is on a server. */
+    /** The options of mod_storage_sql for a database server. */
     readonly sql?: string;
     stop(): Promise<void>;
 }
@@ -19,10 +19,10 @@ export type Backend = "internal" | "SQLite" | "PostgreSQL";
 
 const stores = ["archive", "minimix", "minimix_archive", "minimix_numbers", "minimix_parts"];
 
-/** Where Debian has PostgreSQL's programs, which are not in the PATH; undefined if it is not installed. */
+/** The folder of PostgreSQL's programs in Debian, which are not in PATH. Undefined if it is not installed. */
 const postgres = newestIn("/usr/lib/postgresql");
 
-/** The backends installed here. */
+/** The installed backends. */
 export const backends: Backend[] = ["internal", "SQLite", ...(postgres === undefined ? [] : (["PostgreSQL"] as const))];
 
 export async function startStorage(backend: Backend): Promise<Storage> {
@@ -42,7 +42,7 @@ sql = { ${sql} }
 `;
 }
 
-/** It refuses to run as root; Debian's package comes with a user for it. */
+/** PostgreSQL refuses to run as root. Debian's package creates a user for it. */
 async function startPostgres(programs: string): Promise<Storage> {
     const folder = mkdtempSync(join(tmpdir(), "minimix-postgres-"));
     const user = userIds();

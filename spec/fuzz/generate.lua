@@ -1,5 +1,5 @@
--- Lists of events. An event is a name and numbers; what a number stands for (which session, room, nick) is for the world
--- to say, which does nothing where an event makes no sense: so any list will do, and each part of one.
+-- Lists of events. An event is a name and some numbers. The world decides which session, room or nick a number stands
+-- for. Impossible events do nothing, so each list and each part of a list can be played.
 
 local random = require "fuzz.random";
 
@@ -10,11 +10,11 @@ local weights = {
 	-- honest rooms
 	enter = 4; gone = 3; speak = 16; broadcast = 4; murmur = 3; query = 3; reply = 4; update = 3; mistake = 2; subject = 2; kick = 3; ban = 1; pardon = 2;
 	destroy = 1; forget = 2; rename_bot = 2; force = 1; lock = 1; silent = 2; limit = 1; stall = 2;
-	-- what lies between
+	-- links
 	deliver = 40; drop = 1; link = 1; time = 12; settle = 2;
 	-- the server
 	reload = 1; restart = 1; kill = 1; unload = 1;
-	-- rooms that lie
+	-- lying rooms
 	lie = 30; attack = 12; mood = 3;
 };
 
@@ -32,13 +32,13 @@ local function pick(draw)
 	end
 end
 
--- How one run differs from the next before anything has happened.
+-- The parts of the world that differ between runs.
 local function setting(draw)
 	return {
 		resource = draw(3) ~= 1;
 		bosh = draw(3) > 1;
 		carbons = draw(4) == 1;
-		prosody = draw(2) == 1; -- one of the rooms is mod_muc's
+		prosody = draw(2) == 1; -- one of the rooms is a room of mod_muc
 	};
 end
 
@@ -51,7 +51,7 @@ local function generate(seed, count)
 	return list;
 end
 
--- As Lua, to be kept.
+-- Returns a list as Lua code, for found.lua.
 local function written(list)
 	local lines = {};
 	for i, event in ipairs(list) do

@@ -152,30 +152,29 @@ end
 -- Combinations of a membership's fields that must not occur.
 local nonsense = {
 	["a phase without an end"] = function (_, place) return not ends[place.phase](place); end;
-	["a queue that nothing serves"] = function (m, place)
+	["a queue without an operation"] = function (m, place)
 		return place.phase == "joined" and m.queue and not place.operation;
 	end;
 	["detached with sessions attached"] = function (m) return m.detachedAt and next(m.attached); end;
-	["in the room since nobody knows when without a session"] = function (m, place)
+	["in the room without a session, and without the time of its last one"] = function (m, place)
 		return place.phase == "joined" and not m.detachedAt and not next(m.attached);
 	end;
-	["in the room without having been let in"] = function (m, place)
+	["in the room without having been admitted"] = function (m, place)
 		return (place.phase == "joined" or place.phase == "entering") and not m.established;
 	end;
-	["since without having been let in"] = function (m) return m.since and not m.established; end;
+	["with a time of its admission, and not admitted"] = function (m) return m.since and not m.established; end;
 	["in the room without an own presence"] = function (m, place) return place.phase == "joined" and not m.view.self; end;
-	["a part without a log, or the other way round"] = function (m) return (m.part == nil) ~= (m.log == nil); end;
-	["a list of occupants that does not know it"] = function (m) return m.view.list and not m.view.list.readers[m.view]; end;
+	["a part of a log without this reader"] = function (m)
+		return m.part and m.part.log.readers[m.username] ~= m;
+	end;
+	["a list of occupants without this reader"] = function (m) return m.view.list and not m.view.list.readers[m.view]; end;
 	["a wrong count of readers"] = function (m)
 		return m.view.list and m.view.list.readerCount ~= count(m.view.list.readers);
 	end;
 	["a wrong count of occupants"] = function (m)
 		return m.view.list and m.view.list.count ~= count(m.view.list.occupants);
 	end;
-	["a question to the archive while leaving"] = function (m, place)
-		return place.phase == "leaving" and m.catchUp and m.catchUp.queryId;
-	end;
-	["a session that has nothing to ask for, as it is in"] = function (m, place)
+	["a queued join of an attached session, without an operation"] = function (m, place)
 		if place.phase ~= "joined" or place.operation then return false; end
 		for session in pairs(m.attached) do
 			if has_request(m, session) then return true; end

@@ -1,4 +1,4 @@
--- A room that keeps to no rule. What it does is drawn from numbers, so that a list of events repeats it.
+-- A room that breaks every rule. Its behaviour follows from numbers, so that a list of events can be repeated.
 
 local st = require "util.stanza";
 local jid = require "util.jid";
@@ -10,14 +10,14 @@ local conditions = {
 	"registration-required", "remote-server-timeout", "remote-server-not-found", "undefined-condition", "gone",
 };
 local kinds = { "cancel", "auth", "wait", "modify" };
--- nil and "" among them
+-- includes nil and ""
 local nicks = { "Alice", "Anna", "Mallory", "Bob", "", "Al", "\u{200E}\u{340}", (" "):rep(3), ("x"):rep(2000), "a/b@c" };
 local stamps = { "2023-11-14T22:13:20Z", "1969-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "never", "" };
 
 local liar = {};
 liar.__index = liar;
 
--- domain: the service, all of whose rooms are its own; occupants: the JIDs that accounts have towards rooms
+-- domain: the service, which owns all its rooms; occupants: the JIDs of the accounts as rooms see them
 function liar.new(domain, occupants)
 	return setmetatable({
 		jid = "lies@"..domain; domain = domain; occupants = occupants;
@@ -141,7 +141,7 @@ function forms.answers(self, n, m)
 	return iq;
 end
 
--- What no room has to say in the name of others: in a message, and in the archive.
+-- Claims that no room may make for others: in a message, and in the archive.
 local function claim(self, n)
 	local senders = {
 		self.jid.."/Mallory"; self.jid.."/Alice"; self.jid; "other@"..self.domain.."/Bob"; "red@rooms.example.org/Bob"; "carol@elsewhere.example/x";
@@ -163,7 +163,7 @@ local function wrapped(self, n, query_id)
 	return result:add_child(claim(self, n)):reset();
 end
 
--- What only an attack draws: the kept lists go on telling the same lies.
+-- Behaviour of attacks only. The kept lists must not change their meaning.
 local attacks = {};
 
 function attacks.archives(self, n, m)
@@ -178,7 +178,7 @@ function attacks.claims(self, n)
 		:tag("forwarded", { xmlns = "urn:xmpp:forward:0" }):add_child(claim(self, n)):reset();
 end
 
--- Wide, deep or long: bigger than what is kept, or than what is handled.
+-- Stanzas with many children, deep nesting or long content: larger than the module's limits.
 function attacks.giants(_, n, m)
 	local stanza = n % 2 == 0 and st.presence() or st.message { type = "groupchat" };
 	if n % 6 < 2 then
@@ -215,11 +215,11 @@ function liar:attack(n, m, o, p)
 	tell(self, attacks[chosen(attack_names, n)](self, m, o), o, p);
 end
 
--- It is not to go on for ever when the account answers each of its answers.
+-- Bounded, because the account may answer each of the room's answers.
 function liar:say(stanza)
 	if self.left <= 0 then return; end
 	self.left = self.left - 1;
-	-- From whom a session may get something that the room has sent.
+	-- Addresses that sessions may see as senders.
 	self.spoke[jid.bare(stanza.attr.from) or ""] = true;
 	self.send(stanza);
 end
@@ -235,7 +235,7 @@ local function subject(stanza)
 	return st.message { type = "groupchat"; from = jid.bare(stanza.attr.to); to = stanza.attr.from }:text_tag("subject", "");
 end
 
--- How it takes a join.
+-- Answers to a join.
 local moods = {
 	function () end;
 	function (self, stanza)
@@ -276,7 +276,7 @@ local moods = {
 };
 liar.moods = #moods;
 
--- Its archive: some results, in no order, from anybody; and now and then no end.
+-- The archive: results out of order and with any sender; sometimes without `<fin/>`.
 function liar:answer_query(iq)
 	local query = iq:get_child("query", "urn:xmpp:mam:2");
 	self.asked, self.query_id = self.asked + 1, query.attr.queryid;

@@ -59,7 +59,7 @@ function model.is_out(session, room)
 	return not place or place.state == "out";
 end
 
--- Requests that may still get an error or an answer
+-- Requests that may still get an error or an answer.
 
 local function request_key(kind, room_jid, id)
 	-- An empty id counts as none.
@@ -127,6 +127,7 @@ function model.leaves(session, room, silently)
 	if place.state == "out" then return; end
 	-- It may have been refused before.
 	place.untold = place.untold or silently or place.state == "asking" and is_all_doubtful(place.asked);
+	place.withdrawn = place.state == "asking" and place.asked or {};
 	place.asked = {};
 	place.state = "leaving";
 	place.awaits_leave = true;
@@ -150,7 +151,7 @@ local function answers_join(place, id)
 end
 
 local function goes_out(place)
-	place.awaits_leave, place.untold = nil, nil;
+	place.awaits_leave, place.untold, place.withdrawn = nil, nil, nil;
 	place.view, place.subject, place.nick = {}, nil, nil;
 	place.state = place.asked[1] ~= nil and "asking" or "out";
 end
@@ -163,6 +164,13 @@ local function is_ambiguous(session, place, room, id)
 	end
 	local request = session.requests[request_key("presence", room.jid, id)];
 	return joins > 0 and request ~= nil and request.count > joins;
+end
+
+local function is_one_of(asked, id)
+	for _, request in ipairs(asked or {}) do
+		if request.id == id then return true; end
+	end
+	return false;
 end
 
 local function on_error(session, place, room, stanza)
@@ -179,6 +187,10 @@ local function on_error(session, place, room, stanza)
 	end
 	if not is_asked(session, "presence", room, stanza.attr.id) then
 		return "an error for a presence it never sent";
+	end
+	if place.state == "leaving" and is_one_of(place.withdrawn, stanza.attr.id) then
+		-- The join was refused before the leave arrived. A room says nothing to the leave of a session that is not in it.
+		place.untold = true;
 	end
 	local left = not place.awaits_leave or place.untold;
 	if answers_join(place, stanza.attr.id) and place.state == "asking" and place.asked[1] == nil and left then

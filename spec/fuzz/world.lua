@@ -1,5 +1,5 @@
--- Two accounts with three devices each, honest rooms and lying ones, here and elsewhere; events that happen to them; and
--- what has to hold whatever happens.
+-- Two accounts with three devices each, honest and lying rooms on this server and on others, random events, and the
+-- conditions that must hold after each event.
 
 local st = require "util.stanza";
 local jid = require "util.jid";
@@ -22,14 +22,14 @@ local bots = { "Bob", "Carol", "Dave" };
 local shows = { "chat", "away", "xa", "dnd" };
 local lives = 3; -- devices of an account
 
--- Seconds after which everything has had its time: the longest pause between two tries is less than 20 minutes, and it
--- takes two looks at a quiet room to see that the account is out of it.
+-- Seconds until every operation has ended. The longest pause between two attempts is less than 20 minutes. Two checks
+-- of a quiet room are needed to notice that the account is out.
 local until_settled = 5400;
 
 -- Seconds without a session after which an account leaves its rooms.
 local inactive_after = 2 * 3600;
 
--- Seconds for which a link may hold back what is sent over it: then it breaks.
+-- Seconds for which a link may delay stanzas. After that it breaks.
 local longest_delay = 125;
 
 local world = {};
@@ -59,15 +59,15 @@ function world.new(setting, plant)
 		setting = setting;
 		plant = plant;
 		sessions = {}; -- by slot
-		former = {}; -- who had a slot before
+		former = {}; -- former sessions of a slot
 		rooms = {};
 		honest = {};
 		liars = {};
 		service = {}; -- rooms by JID
-		on_way = {}; -- from rooms elsewhere to the accounts
+		on_way = {}; -- in flight from remote rooms to the accounts
 		ledger = ledger.new();
 		causes = causes.new(function () return clock.now; end);
-		last_seen = {}; -- when an account had a session
+		last_seen = {}; -- time of an account's last session
 		said = 0;
 	}, world);
 	self:add_honest("red@rooms.example.org");
@@ -150,7 +150,7 @@ function world:receive(room, stanza)
 	end
 	local before = self.handled;
 	self.handled = not room.lies and stanza or nil;
-	-- Prosody tells everyone to whom a session has directed presence that it has gone: nobody answers that.
+	-- Prosody sends unavailable to the addresses that got directed presence from a session. There is no answer to it.
 	local is_farewell = stanza.name == "presence" and stanza.attr.type == "unavailable";
 	if room.lies or not is_farewell or room:occupant(stanza.attr.from) then
 		room:receive(stanza);
@@ -159,7 +159,7 @@ function world:receive(room, stanza)
 	room.received = {};
 end
 
--- What a room says at once to a stanza is its answer.
+-- Stanzas that the room sends while it handles a stanza are the answer to it.
 function world:note_answer(room, stanza, answer)
 	if answer.attr.type ~= "error" then return; end
 	local entry = self.ledger:entry(stanza);
@@ -173,7 +173,7 @@ function world:note_answer(room, stanza, answer)
 	end
 end
 
--- What a room sends goes to the account at once, or is on its way.
+-- Stanzas of a local room reach the account at once. Others are in flight.
 function world:send(room, stanza)
 	local handled = self.handled;
 	if handled then self:note_answer(room, handled, stanza); end
@@ -204,7 +204,7 @@ function world:connect_rooms()
 	for _, room in ipairs(self.rooms) do self:connect(room); end
 end
 
--- R6: a service throws out whom an error comes from. That is how it should be for an account that is not in the room.
+-- R6: a service removes the sender of an error. This is correct for an account that is not in the room.
 function world:check_error(room, stanza)
 	if not room or stanza.attr.type ~= "error" or stanza.name == "iq" then return; end
 	if stanza.name == "message" and stanza.attr.id == "pm" then return; end
@@ -228,10 +228,10 @@ local function is_live(stanza)
 		and not stanza:get_child("delay", "urn:xmpp:delay");
 end
 
--- What a room says comes to the account.
+-- A stanza of a room reaches the account.
 function world:arrive(room, stanza)
 	if room.lies then
-		-- Prosody itself trips over some of what a remote server may send.
+		-- Prosody itself fails on some stanzas that a remote server may send.
 		local ok, problem = pcall(self.host.from_room, self.host, stanza);
 		if not ok and tostring(problem):find "mod_minimix" then error(problem, 0); end
 	elseif is_live(stanza) then
@@ -242,7 +242,7 @@ function world:arrive(room, stanza)
 	self:read_all();
 end
 
--- Every session in the room gets it once, and none outside.
+-- Each session in the room gets the message once. Sessions outside do not get it.
 function world:arrive_live(room, stanza)
 	self:read_all();
 	local account = jid.node(stanza.attr.to);
@@ -251,13 +251,13 @@ function world:arrive_live(room, stanza)
 		anybody = anybody or session.account == account and model.place(session, room).state == "in";
 	end
 	if not anybody and stanza.attr.type ~= "groupchat" then
-		-- It takes the ordinary way of a message to the account.
+		-- Prosody delivers it like any message to the account.
 		return self.host:from_room(stanza);
 	end
 	self:count_copies(room, stanza:get_child_text("body"), account, function () self.host:from_room(stanza); end);
 end
 
--- account: whose sessions are looked at; nil for all
+-- account: checks only its sessions; nil for all accounts
 function world:count_copies(room, body, account, say)
 	local before = {};
 	for slot, session in pairs(self.sessions) do
@@ -306,7 +306,7 @@ end
 
 -- Sessions
 
--- Slots hold one device each, connected or not.
+-- Each slot holds one device, connected or not.
 function world:account_of(slot)
 	return accounts[(slot - 1) // lives + 1], "r"..((slot - 1) % lives + 1);
 end
@@ -332,7 +332,7 @@ function world:end_session(slot)
 	self.sessions[slot], self.former[slot] = nil, session;
 end
 
--- The session of a device that can say something now.
+-- Returns the session of a device that can send.
 function world:speaker(n)
 	local slot = n % (lives * #accounts) + 1;
 	local session = self.sessions[slot] or self:open(slot);
@@ -356,7 +356,7 @@ local function count_copies(self, session, stanza)
 	end
 end
 
--- R5: what a session gets, it gets from somebody that has sent something, whatever rooms claim.
+-- R5: each stanza that a session gets is from an address that has sent something, whatever rooms claim.
 function world:may_speak(session, from)
 	if self.service[from] or from == session.client.bare_jid or from == self.host.name then return true; end
 	for _, room in ipairs(self.liars) do
@@ -383,7 +383,7 @@ function world:read_stanza(session, stanza)
 	end
 end
 
--- XEP-0280 6.1: of what is said in private in a room only the devices in that room get copies.
+-- XEP-0280 6.1: only devices in the room get carbons of its private messages.
 function world:check_carbon(session, stanza)
 	local message = stanza:find("{urn:xmpp:carbons:2}sent/{urn:xmpp:forward:0}forwarded/{jabber:client}message");
 	local room = message and message.attr.to and self.service[jid.bare(message.attr.to)];
@@ -393,7 +393,7 @@ function world:check_carbon(session, stanza)
 	end
 end
 
--- What a session in hibernation is sent counts as it is queued.
+-- A stanza for a session in hibernation counts as received when it is queued.
 function world:read(session)
 	local client = session.client;
 	for _, stanza in ipairs(client:take()) do
@@ -414,7 +414,7 @@ end
 
 -- Names
 
--- Some ids are used twice, as clients have bad luck, too.
+-- Some ids occur twice, because clients repeat ids by accident.
 function world:new_id(n)
 	self.said = self.said + 1;
 	if n % 10 == 0 then return "same"..n % 3; end
@@ -451,7 +451,7 @@ local function bot_in(room, n)
 	return inside[1] and chosen(inside, n) or nil;
 end
 
--- Occupants whom a spec put into the room keep what they get; their answers come when the events say so.
+-- Occupants that a spec has added keep their IQs until an event answers them.
 function world:iq_to_bot(room, stanza)
 	local nick = jid.resource(stanza.attr.to);
 	if room.stalled and not nick and stanza:get_child("query", "urn:xmpp:mam:2") then
@@ -464,7 +464,7 @@ function world:iq_to_bot(room, stanza)
 	end
 end
 
--- Events: what clients do
+-- Events of clients
 
 local events = {};
 
@@ -538,7 +538,7 @@ function events:join(n, m, o, p)
 	if not session then return; end
 	local room = self:room(m);
 	local id = p % 13 ~= 0 and self:new_id(p) or nil;
-	-- mod_muc trips over a join without a nick.
+	-- mod_muc fails on a join without a nick.
 	local nick = (o % 40 ~= 0 or room == self.real) and chosen(nicks, o) or nil;
 	local presence = st.presence { id = id; to = room.jid..(nick and "/"..nick or "") };
 	presence:tag("x", { xmlns = xmlns_muc });
@@ -605,7 +605,7 @@ end
 
 local queries = { "jabber:iq:version", "vcard-temp", "urn:xmpp:ping", "http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/muc#admin" };
 
--- mod_muc trips over a query of admins that names nobody.
+-- mod_muc fails on an admin query without a nick or JID.
 function world:query(room, p)
 	local xmlns = chosen(queries, p);
 	return room == self.real and xmlns:find "#admin" and "urn:xmpp:ping" or xmlns;
@@ -621,7 +621,7 @@ function events:ask(n, m, o, p)
 		:tag("query", { xmlns = self:query(room, p) }):up());
 end
 
--- What a room or an occupant asked is answered, by the session that was asked or by the next best.
+-- Answers an IQ of a room or an occupant, from the session that got it or from another one.
 function events:answer(n, m)
 	local session = self:speaker(n);
 	local query = session and session.asked_by;
@@ -631,7 +631,7 @@ function events:answer(n, m)
 	end
 end
 
--- A client that answers what it should not.
+-- A client answers an IQ that it must not answer.
 function events:bounce(n, m, o)
 	local session = self:speaker(n);
 	if not session then return; end
@@ -671,7 +671,7 @@ end
 
 local hasty = { "say", "whisper", "ask", "show", "rename", "leave", "join", "say", "nonsense", "say" };
 
--- A session that does not wait until it is in.
+-- A session that sends before it is in the room.
 function events:burst(n, m, o, p)
 	events.join(self, n, m, o, p);
 	for i = 1, p % 5 + 1 do
@@ -679,7 +679,7 @@ function events:burst(n, m, o, p)
 	end
 end
 
--- Events: what happens in honest rooms
+-- Events of honest rooms
 
 local function of_bot(act)
 	return function (self, n, m, o)
@@ -751,7 +751,7 @@ end);
 events.ban = of_account(function (_, room, occupant) room:ban(occupant.nick); end);
 events.forget = of_account(function (self, room, occupant, o)
 	self.causes:trouble(room);
-	-- Nobody is told of one that is forgotten. A room that starts anew takes longer than anything is on its way.
+	-- A forgotten occupant is not told. A room restarts only when no stanza is in flight.
 	room.lossy = room.lossy or o % 2 == 0;
 	if o % 2 ~= 0 then self:deliver_all(); end
 	room:forget(o % 2 == 0 and occupant.nick or nil);
@@ -761,7 +761,7 @@ events.force = of_account(function (_, room, occupant, o)
 	if not room:occupant(nick) then room:rename(occupant.nick, nick); end
 end);
 
--- An honest room may be mistaken, too: somebody else's presence says that it is the account's own.
+-- An honest room may make mistakes: it marks another occupant's presence with 110.
 function events:mistake(n, m, o)
 	local room, account = self:honest_room(n), self:occupant_jid(chosen(accounts, m));
 	local bot = bot_in(room, o);
@@ -789,7 +789,7 @@ function events:pardon(n)
 	end
 end
 
--- Something is said in the room of mod_muc.
+-- An occupant of mod_muc's room sends a message.
 function events:broadcast()
 	if not self.real then return; end
 	local body = self:text();
@@ -820,7 +820,7 @@ function events:limit(n)
 	room.limit = not room.limit and #room.occupants or nil;
 end
 
--- A room's archive that takes its time, longer than anything is on its way.
+-- The room's archive answers late, after everything else that is in flight.
 function events:stall(n)
 	local room = self:honest_room(n);
 	if room.stalled then
@@ -840,7 +840,7 @@ function world:release(room)
 	end);
 end
 
--- Events: what lies between
+-- Events of links
 
 function events:deliver(n)
 	self:deliver(n % 4 == 0 and 20 or n % 3 + 1);
@@ -864,7 +864,7 @@ local function lose_on_wire(self)
 	self.host:drop();
 end
 
--- Presence that gets lost is lost for good; what sessions have seen is not what there is any more.
+-- Lost presence is not sent again. The sessions' view may then differ from the room's.
 function events:drop(n)
 	if n % 2 == 0 then
 		lose_on_wire(self);
@@ -882,8 +882,8 @@ function events:link(n)
 	self.host:fire(n % 2 == 0 and "s2sin-destroyed" or "s2sout-destroyed", { session = n % 2 == 0 and incoming or outgoing });
 end
 
--- A link holds nothing back for long: it breaks before. An account that was never told that it is in tells the room for some
--- minutes that it is not: a room whose word got lost is not deaf as well for so long.
+-- A link breaks before it delays stanzas for long. If the account missed its admission, it answers the room with errors
+-- for some minutes. A room that has lost a stanza does not ignore stanzas at the same time.
 function events:time(n)
 	local seconds = chosen({ 0.2, 1, 2, 5, 31, 61, 125, 1000 }, n);
 	if seconds > 10 then
@@ -897,7 +897,7 @@ function events:time(n)
 	end
 end
 
--- Events: the server
+-- Events of the server
 
 function events:reload()
 	self.ledger:excuse_all();
@@ -926,14 +926,14 @@ function events:unload()
 	end
 	self.host:unload();
 	self:read_all();
-	-- What comes of sessions that were in rooms is not for the module to know any more; their full JIDs are not in any.
+	-- The module does not know sessions from before it was loaded. Their full JIDs are in no room.
 	for _, session in pairs(self.sessions) do
 		for _, place in pairs(session.places) do place.been_in = nil; end
 	end
 	self.host:load();
 end
 
--- Events: rooms that lie
+-- Events of lying rooms
 
 function events:lie(n, m, o, p)
 	local room = chosen(self.liars, p);
@@ -949,7 +949,7 @@ function events:mood(n, m)
 	room.mood = m % liar.moods + 1;
 end
 
--- What holds after each event
+-- Conditions after each event
 
 function world:check_rooms()
 	for _, room in ipairs(self.honest) do
@@ -964,9 +964,9 @@ function world:check_rooms()
 	end
 end
 
--- What holds when all has had its time.
+-- Conditions when all operations have ended.
 
--- In steps of 20 seconds, or of more where nothing happens.
+-- In steps of 20 seconds. Steps are longer where nothing happens.
 function world:wait(seconds)
 	self:deliver_all();
 	local left = seconds;
@@ -981,7 +981,7 @@ end
 function world:tick(seconds)
 	for _, room in ipairs(self.liars) do room.left = 10; end
 	for _, room in ipairs(self.honest) do
-		-- What is held back for so long has as good as not come.
+		-- A stanza that is delayed for so long counts as lost.
 		if room.remote and seconds > 10 and (self.host.wire[1] or self.on_way[1]) then self.causes:trouble(room); end
 	end
 	self.host:tick(seconds);
@@ -996,14 +996,14 @@ function world:has_session(account)
 	return false;
 end
 
--- When an account was last used is written once an hour.
+-- The time of an account's last use is written once an hour.
 function world:forget_last_hour()
 	for account, time in pairs(self.last_seen) do
 		self.last_seen[account] = math.min(time, clock.now - 4000);
 	end
 end
 
--- Which accounts rooms list, and which nobody has used for long: those leave.
+-- Compares accounts with the lists of the rooms. Accounts without use for `minimix_inactive_after` leave.
 function world:note_accounts()
 	for _, account in ipairs(accounts) do
 		if self:has_session(account) then self.last_seen[account] = clock.now; end
@@ -1025,7 +1025,7 @@ local function check_place(self, session, room, membership, occupant)
 	if not occupant then
 		return violation(self, name, "is in", room.jid, "and its account is not");
 	elseif place.nick ~= occupant.nick and room.lossy and room:occupant(place.nick) then
-		-- It has not heard that it was renamed, and who has the nick now answers its pings.
+		-- The account missed its nick change, and another occupant with its old nick answers its pings.
 		return;
 	elseif place.nick ~= occupant.nick then
 		return violation(self, name, "takes itself for", tostring(place.nick), "where it is", occupant.nick);
@@ -1074,7 +1074,7 @@ function events:settle()
 	end
 end
 
--- What is left when everybody has gone for good.
+-- The remaining data after all accounts have left.
 
 function world:finish()
 	for slot, session in pairs(self.sessions) do
@@ -1103,14 +1103,14 @@ end
 
 -- Playing
 
--- Logs are long; all but failures is of no use here.
+-- Logs are long. Only failures matter here.
 local function check_log(self)
 	self.host:assert_clean();
 	self.host.log, self.host.inspected = {}, 0;
 	self.host.outbox, self.host.unhandled = {}, {};
 end
 
--- Instructions of Lua that no event takes, not even one that waits for hours of virtual time.
+-- Lua instructions: more than any event takes, even hours of virtual time.
 local longest_event = 400000000;
 
 local function has_no_end()
@@ -1129,7 +1129,8 @@ local function step(self, event)
 	check_log(self);
 end
 
--- B1, B4: kilobytes that a world may take, and seconds of CPU time for one event, in which rooms and time go on as well.
+-- B1, B4: memory of a world in kilobytes, and CPU time of an event in seconds, which includes the rooms and virtual
+-- time.
 local most_memory, most_time = 60000, 2;
 
 local function play(self, list)
@@ -1149,7 +1150,7 @@ local function play(self, list)
 	return self.violation or not ok and tostring(problem) or nil, #list;
 end
 
--- Returns what is wrong and with which event it showed, or nothing.
+-- Returns the fault and the event after which it appeared, or nothing.
 function world.play(list, plant)
 	math.randomseed(list.seed);
 	collectgarbage();

@@ -20,8 +20,8 @@ function clock.jump(seconds)
 	clock.offset = clock.offset + seconds;
 end
 
--- Seconds that seem to pass between one look at the monotonic clock and the next: with some of them all that is done in slices
--- takes one for each step.
+-- Seconds that the monotonic clock advances by itself each time it is read. With some of them, work in slices takes one
+-- slice for each step.
 clock.pace = 0;
 local passed = 0;
 
@@ -62,7 +62,7 @@ local function remove(timer)
 	timer.at = nil;
 end
 
--- Of two that are due at the same time the one that was set first runs first.
+-- Of two timers due at the same time, the one set first runs first.
 local function schedule(timer, delay)
 	remove(timer);
 	local at, i = clock.now + delay, #timers;

@@ -145,7 +145,8 @@ end
 
 -- Clients and accounts
 
--- options: bosh (the session is no stream: it takes stanzas, not text), available (true or a priority: send initial presence)
+-- options: bosh (a session without a stream, which takes stanzas instead of text), available (true or a priority: send
+-- initial presence)
 function host:client(username, resource, options)
 	options = options or {};
 	self.accounts[username] = self.accounts[username] or { enabled = true };

@@ -1,5 +1,5 @@
--- Prosody's own libraries and core, without sockets and with virtual time.
--- PROSODY_LIB names the tree they come from; the default is where Debian installs it.
+-- Prosody's own libraries and core, without sockets and with virtual time. PROSODY_LIB is their folder. The default is
+-- the folder of Debian's package.
 
 local lib = os.getenv("PROSODY_LIB") or "/usr/lib/prosody";
 local loads_prefixed = io.open(lib.."/loader.lua"); -- since 13.0
@@ -47,7 +47,7 @@ end
 
 local version = read(lib.."/prosody.version"):gsub("%s*$", "");
 
--- A server is started for each test, of the same files: what is compiled once is taken again.
+-- A server is started for each test, from the same files. So compiled files are cached.
 local compiled, filtered = {}, {};
 
 local function envload(code, source, env)
@@ -63,7 +63,7 @@ end
 
 require "util.envload".envload = envload;
 
--- These hold what belongs to one server.
+-- Modules whose data belongs to one server.
 local function is_core(plain_name)
 	return plain_name:match("^core%.") or plain_name == "util.pluginloader" or plain_name == "util.datamanager";
 end
@@ -76,7 +76,7 @@ local function forget_core()
 	end
 end
 
-pcall(require, "luarocks.loader"); -- Prosody does so later, and it puts itself first
+pcall(require, "luarocks.loader"); -- Prosody replaces it later, with itself at the front.
 table.insert(package.searchers, 1, function (name)
 	local plain_name = name:gsub("^prosody%.", "");
 	local path = is_core(plain_name) and package.searchpath(plain_name, package.path);
@@ -85,7 +85,7 @@ table.insert(package.searchers, 1, function (name)
 	end
 end);
 
--- It looks at each line of a module.
+-- A debug hook that runs for each line of a module.
 local function filtered_once(filter)
 	return filter and function (path, content)
 		local known = filtered[path];
@@ -138,9 +138,8 @@ local server = {
 	is_13 = loads_prefixed ~= nil;
 };
 
--- Starts a new server, which takes the place of the one before it.
--- config: { ["*"] = options, [host] = options }; plugin_path: directories, separated by ";"; on_log(source, level, message);
--- data: the folder of what is on disk
+-- Starts a new server, in place of the previous one. config: { ["*"] = options, [host] = options }; plugin_path:
+-- directories, separated by ";"; on_log(source, level, message); data: the folder on disk
 function server.start(config, plugin_path, on_log, fields, data)
 	forget_core();
 	log_sink = on_log;

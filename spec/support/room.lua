@@ -207,10 +207,12 @@ local function join_codes(self, is_new)
 	return codes;
 end
 
+-- mod_muc and ejabberd also remove what looks like an addition of the room.
 local function payload_of(stanza)
 	local presence = st.clone(stanza);
 	presence:maptags(function (tag)
-		if tag.attr.xmlns ~= xmlns_muc then return tag; end
+		local xmlns = tag.attr.xmlns;
+		if xmlns ~= xmlns_muc and xmlns ~= xmlns_muc.."#user" then return tag; end
 	end);
 	return presence;
 end

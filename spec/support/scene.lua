@@ -230,6 +230,58 @@ function scene.in_room(fields)
 	return s, s:fill();
 end
 
+-- Returns a scene with Alice's phone and laptop in the room, and the occupant Bob.
+function scene.two_devices(fields)
+	local s = scene.new(fields);
+	local bob = s.room:enter "Bob";
+	local phone, laptop = s:client "phone", s:client "laptop";
+	s:enter(phone);
+	s:enter(laptop);
+	return s, phone, laptop, bob;
+end
+
+-- Attaches a second session to the room, and returns it.
+function scene:enter_laptop()
+	local laptop = self:client "laptop";
+	self:enter(laptop);
+	return laptop;
+end
+
+-- The occupant Bob sends numbers, one in each message.
+function scene:count(from, to)
+	for i = from, to do self.room:say("Bob", tostring(i)); end
+end
+
+-- Returns a list of numbers as text. Counts down if `to` is smaller.
+function scene.numbers(from, to)
+	local numbers = {};
+	for i = from, to, from <= to and 1 or -1 do table.insert(numbers, tostring(i)); end
+	return numbers;
+end
+
+-- Returns the bodies of the groupchat messages among these stanzas.
+function scene.bodies(stanzas)
+	local bodies = {};
+	for _, stanza in ipairs(stanzas) do
+		if stanza.attr.type == "groupchat" then table.insert(bodies, stanza:get_child_text "body"); end
+	end
+	return bodies;
+end
+
+-- Joins with a session. Returns the bodies of its history.
+function scene:history(client)
+	client:send(scene.join "Alice");
+	self:deliver();
+	return scene.bodies(client:take());
+end
+
+-- Fires an event of mod_s2s for the link to the rooms' server, such as "destroyed".
+function scene:link(event)
+	self.host:fire("s2sout-"..event, {
+		session = { type = "s2sout"; direction = "outgoing"; from_host = self.host.name; to_host = domain };
+	});
+end
+
 -- Passes a stanza to the server, also a stanza that a room would not send. name: a nick, another JID, or nil for the
 -- room itself. Returns whether the module handled it.
 function scene:from(name, stanza, to)

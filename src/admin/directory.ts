@@ -22,6 +22,7 @@ import {
     type Membership,
     membershipsOf,
     queueOf,
+    unansweredOf,
 } from "../state/memberships";
 import { Phase } from "../state/place";
 import { newRequest } from "../state/queue";
@@ -81,7 +82,7 @@ function stateOf(membership: Membership): string {
     if (phase === Phase.Lost && tries > 0) {
         return string.format("lost, %d attempts to rejoin,", tries);
     }
-    return membership.liveness.unanswered > 0 ? `${phase}, unreachable,` : phase;
+    return unansweredOf(membership) > 0 ? `${phase}, unreachable,` : phase;
 }
 
 function describeSessions(membership: Membership): string {

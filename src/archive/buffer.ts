@@ -7,7 +7,7 @@ import { fork } from "../send/fork";
 import { inSlices } from "../slices";
 import { monotonic, wallClock } from "../state/clock";
 import { noteDrop } from "../state/counters";
-import type { Buffered, CatchUp } from "../state/catchup";
+import type { Buffered, CatchUp, Draining } from "../state/catchup";
 import { noteOver } from "../state/limits";
 import type { Membership } from "../state/memberships";
 import { addDelay, delayBy, stanzaIdBy } from "../stanzas";
@@ -15,6 +15,9 @@ import { weightOf } from "../weight";
 import { writeInSlices } from "./entries";
 import { record } from "./log";
 import type { Said } from "./read";
+
+/** Seconds between attempts to move messages into the log. */
+const PAUSE = 5;
 
 /** Seconds for storing buffered messages at once. */
 const FLUSH = 0.01;
@@ -62,8 +65,8 @@ export function bufferMessage(membership: Membership, catching: CatchUp, stanza:
         catching.buffer.length - catching.drained > options.maxHistory || catching.weight > options.maxGapSize;
     if (isOver && catching.progress.step === "draining") {
         // If messages arrive faster than they drain, drain here as well.
-        drainOne(membership, catching);
-        drainOne(membership, catching);
+        drainOne(membership, catching, catching.progress, true);
+        drainOne(membership, catching, catching.progress, true);
     } else if (isOver) {
         noteOver("minimix_max_gap_size", membership.username, membership.room);
         drain(membership, catching, true);
@@ -95,11 +98,29 @@ export function endCatchUp(membership: Membership): void {
 
 function drain(membership: Membership, catching: CatchUp, isFull: boolean): void {
     if (catching.progress.step !== "draining") {
-        catching.progress = { step: "draining", isFull };
+        const draining: Draining = { step: "draining", isFull, isForced: false, failed: false };
+        catching.progress = draining;
         catching.appendOutOfOrder = true;
         catching.buffer = unseenFirst(catching.buffer);
-        inSlices(() => membership.catchUp !== catching || drainOne(membership, catching));
+        drainInSlices(membership, catching, draining);
     }
+}
+
+/** Continues after a pause if storage fails. */
+function drainInSlices(membership: Membership, catching: CatchUp, draining: Draining): void {
+    inSlices(() => {
+        if (membership.catchUp !== catching) {
+            return true;
+        }
+        drainOne(membership, catching, draining, false);
+        if (draining.failed) {
+            module.add_timer(PAUSE, () => {
+                drainInSlices(membership, catching, draining);
+                return undefined;
+            });
+        }
+        return draining.failed || membership.catchUp !== catching;
+    });
 }
 
 /**
@@ -110,16 +131,16 @@ export function flush(membership: Membership): void {
     endCatchUp(membership);
     const catching = membership.catchUp;
     const deadline = monotonic() + FLUSH;
-    while (catching !== undefined && membership.catchUp === catching) {
+    while (catching !== undefined && membership.catchUp === catching && catching.progress.step === "draining") {
         const isLate = monotonic() > deadline;
-        if (isLate && membership.log !== undefined) {
-            writeInSlices(membership.log);
+        if (isLate && membership.part?.log !== undefined) {
+            writeInSlices(membership.part.log);
         }
         if (isLate && catching.buffer[catching.drained]?.seen === false) {
             noteDrop("limit");
             passOver(catching);
         } else {
-            drainOne(membership, catching);
+            drainOne(membership, catching, catching.progress, true);
         }
     }
 }
@@ -150,19 +171,35 @@ function forgetDrained(catching: CatchUp): void {
     catching.drained = 0;
 }
 
-/** Moves one buffered message into the log. Returns whether it was the last. */
-function drainOne(membership: Membership, catching: CatchUp): boolean {
-    const buffered = passOver(catching);
+/**
+ * Moves one buffered message into the log. The last one ends the catch-up. If storage fails, the message stays in the
+ * buffer, unless it must leave it.
+ */
+function drainOne(membership: Membership, catching: CatchUp, draining: Draining, mustLeave: boolean): void {
+    const buffered = catching.buffer[catching.drained];
     if (buffered === undefined) {
         membership.catchUp = undefined;
-        return true;
+        return;
     }
+    draining.isForced = mustLeave && buffered.seen;
+    place(membership, draining, buffered);
+    if (draining.failed && !mustLeave) {
+        return;
+    }
+    if (draining.failed && membership.part !== undefined) {
+        // It is fetched again.
+        membership.part.log.gap = true;
+    }
+    passOver(catching);
+}
+
+function place(membership: Membership, draining: Draining, buffered: Buffered): void {
+    draining.failed = false;
     if (buffered.seen) {
         record(membership, buffered.stanza);
     } else {
         deliverMissed(membership, buffered.stanza);
     }
-    return false;
 }
 
 /** Takes the next message out of the buffer. */

@@ -13,6 +13,8 @@ export interface Archive {
     readonly label: string | undefined;
     /** Whether the user may read an item with this label. */
     mayRead(this: void, label: string): boolean;
+    /** Returns the time of an item with this label. Without it, the time is that in the store. */
+    timeOf?(this: void, label: string, stored: number): number;
 }
 
 export interface PageQuery {
@@ -41,6 +43,8 @@ export interface Place {
 
 export interface Item extends Place {
     readonly stanza: Stanza;
+    /** The time stamp in seconds. `when` is the time in the store, by which items are ordered. */
+    readonly stamp: number;
     /** Approximate memory in bytes. */
     readonly weight: number;
 }
@@ -74,7 +78,7 @@ export interface Cursor {
 const LARGEST_CHUNK = 256;
 
 /** Bytes of memory to read of one archive at a time. */
-const READ_WEIGHT = 524288;
+const READ_WEIGHT = 262144;
 
 export function openCursors(archives: Archive[], max: number): Cursor[] {
     const cursors: Cursor[] = [];
@@ -144,7 +148,8 @@ function read(cursor: Cursor, query: ArchiveQuery, most: number): { items: Item[
     }
     let weight = 0;
     for (const { id, stanza, when, label } of found) {
-        const item = { id, stanza, when, label, rank: cursor.rank, weight: weightOf(stanza) };
+        const stamp = archive.timeOf?.(label, when) ?? when;
+        const item = { id, stanza, when, stamp, label, rank: cursor.rank, weight: weightOf(stanza) };
         items.push(item);
         weight = weight + item.weight;
     }

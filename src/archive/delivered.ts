@@ -23,21 +23,19 @@ export function openPart(membership: Membership): void {
         return;
     }
     const log = logOf(membership.room);
-    membership.log = log;
-    membership.part = { range: undefined, position: log.last };
+    membership.part = { log, range: undefined, position: log.last };
     log.readers.set(membership.username, membership);
 }
 
 /** Opens a range: the room has admitted the account, so later messages are for it. */
 export function letIn(membership: Membership): void {
     openPart(membership);
-    const log = membership.log;
     const part = membership.part;
-    if (log === undefined || part === undefined || part.range !== undefined) {
+    if (part === undefined || part.range !== undefined) {
         return;
     }
-    part.position = log.last;
-    openRange(membership, part, log.last + 1);
+    part.position = part.log.last;
+    openRange(membership, part, part.log.last + 1);
 }
 
 function openRange(membership: Membership, part: Part, first: number): void {
@@ -48,15 +46,13 @@ function openRange(membership: Membership, part: Part, first: number): void {
 
 /** The account is out of the room. */
 export function closePart(membership: Membership): void {
-    const log = membership.log;
     const part = membership.part;
-    membership.log = undefined;
     membership.part = undefined;
-    if (log === undefined || part === undefined) {
+    if (part === undefined) {
         return;
     }
-    log.readers.delete(membership.username);
-    dropUnread(log);
+    part.log.readers.delete(membership.username);
+    dropUnread(part.log);
     if (closeRange(membership, part)) {
         saveDeliveries(membership.username);
     }

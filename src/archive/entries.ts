@@ -1,6 +1,9 @@
 // Entries of the archive. Each message of a room is stored once for this host, in a Prosody archive store under the
 // room's JID. The label of an entry has its number. If the entry is private to an account, the label has the account
 // too: "1700000001000 alice".
+//
+// Invariant: stored times never decrease within a log, because drivers search by time. If the clock was set back, an
+// entry is stored with the time of the entry before it, and its own time is in the label: "1700000001000@1600000000".
 
 import * as hashes from "util.hashes";
 import * as xml from "util.xml";
@@ -10,7 +13,7 @@ import { counters } from "../state/counters";
 import { addToTail, dropUnread, type Entry, fillTail, logs, TAIL, type RoomLog } from "../state/logs";
 import type { Membership } from "../state/memberships";
 import { inLaterSlices } from "../slices";
-import { appendMessage, findMessages, openMessages, type Stored } from "../state/messages";
+import { type Appended, appendMessage, findMessages, openMessages, type Stored } from "../state/messages";
 import { nextNumber } from "../state/numbers";
 import { beginOutage, onRetry, type Progress } from "../state/outage";
 import { textOf } from "../text";
@@ -33,12 +36,18 @@ export function keyOf(room: string): string {
 
 /** Returns the number of an entry and, if the entry is private, its account. */
 export function parseLabel(label: string): LuaMultiReturn<[number, string | undefined]> {
-    const [digits, privateTo] = string.match(label, "^(%d+) ?(.*)$");
+    const [digits, privateTo] = string.match(label, "^(%d+)[@%d]* ?(.*)$");
     return $multi(tonumber(digits) ?? 0, privateTo === "" ? undefined : privateTo);
 }
 
-function labelOf(entry: Entry): string {
-    const label = string.format("%d", entry.number);
+/** Returns the time of an entry in seconds. `stored` is its time in the store. */
+export function timeOf(label: string, stored: number): number {
+    return tonumber(string.match(label, "^%d+@(%d+)")[0]) ?? stored;
+}
+
+function labelOf(entry: Entry, stored: number): string {
+    const time = entry.when === stored ? "" : string.format("@%d", entry.when);
+    const label = string.format("%d%s", entry.number, time);
     return entry.privateTo === undefined ? label : `${label} ${entry.privateTo}`;
 }
 
@@ -72,15 +81,15 @@ export function append(log: RoomLog, stanza: Stanza, when: number, privateTo: st
 
 /** Stores an entry, or queues it behind earlier ones. Returns whether this worked. */
 function write(log: RoomLog, entry: Entry, stanza: Stanza): boolean {
-    const outcome = log.unwritten !== undefined ? "failed" : storeEntry(log, entry, stanza);
+    const outcome = log.unwritten === undefined ? tryStore(log, entry, stanza) : "queued";
     if (outcome === "refused") {
         module.log("debug", "Not archiving a message of %s: storage cannot hold it", log.room);
         return false;
     }
     if (outcome === "failed") {
-        return keep(log, entry);
+        beginOutage();
     }
-    return true;
+    return outcome === "stored" || keep(log, entry);
 }
 
 /** Queues the following entries of a log, to be written in slices. Storing many at once would block the server. */
@@ -95,7 +104,7 @@ export function writeInSlices(log: RoomLog): void {
 function writeNext(log: RoomLog): boolean {
     const entry = log.unwritten?.[0];
     const stanza = entry === undefined ? undefined : stanzaOf(entry);
-    if (entry !== undefined && stanza !== undefined && storeEntry(log, entry, stanza) === "failed") {
+    if (entry !== undefined && stanza !== undefined && tryStore(log, entry, stanza) === "failed") {
         beginOutage();
         return true;
     }
@@ -111,15 +120,30 @@ function writeNext(log: RoomLog): boolean {
     return false;
 }
 
-function storeEntry(log: RoomLog, entry: Entry, stanza: Stanza): "stored" | "failed" | "refused" {
+function tryStore(log: RoomLog, entry: Entry, stanza: Stanza): Appended {
+    return readLatest(log) ? storeEntry(log, entry, stanza) : "failed";
+}
+
+function storeEntry(log: RoomLog, entry: Entry, stanza: Stanza): Appended {
+    const when = Math.max(entry.when, log.latest ?? 0);
     const to = stanza.attr.to;
     stanza.attr.to = undefined;
-    const [outcome] = appendMessage(store, keyOf(log.room), stanza, entry.when, labelOf(entry));
+    const [outcome] = appendMessage(store, keyOf(log.room), stanza, when, labelOf(entry, when));
     stanza.attr.to = to;
     if (outcome === "stored") {
+        log.latest = when;
         counters.archiveWrites = counters.archiveWrites + 1;
     }
     return outcome;
+}
+
+/** Reads the latest time in the store if it is unknown. Returns whether it is known. */
+function readLatest(log: RoomLog): boolean {
+    if (log.latest === undefined) {
+        const newest = findMessages(store, keyOf(log.room), { reverse: true, limit: 1 });
+        log.latest = newest === undefined ? undefined : (newest[0]?.when ?? 0);
+    }
+    return log.latest !== undefined;
 }
 
 function keep(log: RoomLog, entry: Entry): boolean {
@@ -163,6 +187,7 @@ function writeLog(log: RoomLog, deadline: number): Progress {
     if (first === undefined || newest === undefined) {
         return "failing";
     }
+    log.latest = newest[0]?.when ?? 0;
     // A driver may have stored the entry although it reported a failure.
     if (newest[0] !== undefined && parseLabel(newest[0].label)[0] >= first.number) {
         drop(log, first);
@@ -237,6 +262,7 @@ export function loadTail(log: RoomLog): boolean {
     if (found === undefined) {
         return false;
     }
+    log.latest ??= found[0]?.when ?? 0;
     const first = log.tail[0];
     const entries: Entry[] = [];
     for (const stored of found) {
@@ -252,5 +278,5 @@ export function loadTail(log: RoomLog): boolean {
 /** Converts a stored message to an entry. */
 export function entryOf(stored: Stored, before: number | undefined): Entry {
     const [number, privateTo] = parseLabel(stored.label);
-    return { number, before, privateTo, when: stored.when, text: textOf(stored.stanza) };
+    return { number, before, privateTo, when: timeOf(stored.label, stored.when), text: textOf(stored.stanza) };
 }

@@ -2,15 +2,29 @@
 
 import { keyOf, parseLabel, store } from "./entries";
 import { saveDelivered } from "./delivered";
-import type { Archive } from "./cursor";
-import { readPage } from "./page";
+import type { Archive, Item } from "./cursor";
+import { startReading } from "./page";
 import { roomsRead } from "./read";
 import { expiryTime, noteRunning } from "./retention";
 import { editDeliveries, forgetDeliveries, usersWithDeliveries } from "../state/deliveries";
+import { forEachInSlices, inSlices, type Step } from "../slices";
+import { unwatchLogs, watchLogs } from "../state/logs";
 import { accounts, findMembership, occupantJid } from "../state/memberships";
 import { deleteMessages, findMessages, listMessages } from "../state/messages";
 import { forgetStarts } from "../state/numbers";
 import { prune, type Ranges } from "../state/ranges";
+
+/** The state of an expiry, which runs in slices. */
+interface Expiry {
+    /** Keys of all logs when it began. */
+    readonly keys: string[];
+    /** Keys of logs that accounts use. */
+    readonly wanted: LuaSet<string>;
+    /** The number of each room's first entry. */
+    readonly oldest: LuaMap<string, number>;
+    /** Whether all records could be read. */
+    isComplete: boolean;
+}
 
 /** Deletes expired messages, and the logs of rooms that no account has ranges for. */
 export function expire(): void {
@@ -22,18 +36,32 @@ export function expire(): void {
     }
     noteRunning();
     const before = expiryTime();
-    if (before > 0) {
-        for (const key of keys) {
+    const expiry: Expiry = { keys, wanted: new LuaSet(), oldest: new LuaMap(), isComplete: true };
+    const opened = watchLogs();
+    const pruneAll = () => {
+        forEachInSlices(
+            usernames,
+            (username) => {
+                expiry.isComplete = pruneAccount(username, expiry.oldest, expiry.wanted) && expiry.isComplete;
+            },
+            () => {
+                deleteUnused(expiry, opened);
+            },
+        );
+    };
+    forEachInSlices(
+        before > 0 ? keys : [],
+        (key) => {
             deleteMessages(store, key, { end: before });
-        }
-    }
-    const wanted = new LuaSet<string>();
-    const oldest = new LuaMap<string, number>();
-    let isComplete = true;
-    for (const username of usernames) {
-        isComplete = pruneAccount(username, oldest, wanted) && isComplete;
-    }
+        },
+        pruneAll,
+    );
+}
+
+/** Deletes logs that no account uses. `opened` are rooms whose logs were opened since the expiry began. */
+function deleteUnused({ keys, wanted, isComplete }: Expiry, opened: LuaSet<string>): void {
     if (!isComplete) {
+        unwatchLogs();
         return;
     }
     forgetStarts();
@@ -42,11 +70,16 @@ export function expire(): void {
             wanted.add(keyOf(room));
         }
     }
-    for (const key of keys) {
+    const deleteIfUnused = (key: string) => {
+        for (const room of opened) {
+            opened.delete(room);
+            wanted.add(keyOf(room));
+        }
         if (!wanted.has(key)) {
             deleteMessages(store, key);
         }
-    }
+    };
+    forEachInSlices(keys, deleteIfUnused, unwatchLogs);
 }
 
 /**
@@ -93,18 +126,47 @@ function oldestOf(room: string): number {
     return found[0] === undefined ? math.huge : parseLabel(found[0].label)[0];
 }
 
-/** Deletes the private entries and the record of an account. */
+/** Deletes the record of an account, and its private entries in slices. */
 export function deleteOwn(username: string): void {
-    for (const room of roomsRead(username) ?? []) {
-        const key = keyOf(room);
-        const own: Archive = { store, key, label: undefined, mayRead: (label) => parseLabel(label)[1] === username };
-        let page = readPage([own], { wants: () => true, reverse: false, max: math.huge });
-        while (page?.items[0] !== undefined) {
-            for (const item of page.items) {
-                deleteMessages(store, key, { key: item.id });
-            }
-            page = page.complete ? undefined : readPage([own], { wants: () => true, reverse: false, max: math.huge });
-        }
-    }
+    const rooms = roomsRead(username) ?? [];
     forgetDeliveries(username);
+    let step: Step | undefined;
+    inSlices(() => {
+        if (step === undefined) {
+            const room = rooms.pop();
+            if (room === undefined) {
+                return true;
+            }
+            step = deleterOf(username, keyOf(room));
+        }
+        if (step()) {
+            step = undefined;
+        }
+        return false;
+    });
+}
+
+/** Returns a step that deletes the private entries of an account in a log. */
+function deleterOf(username: string, key: string): Step {
+    const own: Archive = { store, key, label: undefined, mayRead: (label) => parseLabel(label)[1] === username };
+    const read = () => startReading([own], { wants: () => true, reverse: false, max: math.huge });
+    let reading = read();
+    let items: Item[] = [];
+    let isComplete = false;
+    return () => {
+        const item = items.pop();
+        if (item !== undefined) {
+            deleteMessages(store, key, { key: item.id });
+            return false;
+        }
+        if (isComplete) {
+            return true;
+        }
+        if (reading.step()) {
+            items = reading.page?.items ?? [];
+            isComplete = items.length === 0 || reading.page?.complete === true;
+            reading = read();
+        }
+        return false;
+    };
 }

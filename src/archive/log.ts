@@ -18,8 +18,8 @@ import { textOf } from "../text";
 import { addMissed } from "./personal";
 
 /** Entries to read at a time in the search for a message of the past, bytes of memory, and seconds to keep them. */
-const WINDOW = 200;
-const WINDOW_SIZE = 524288;
+const WINDOW = 100;
+const WINDOW_SIZE = 131072;
 const WINDOW_KEPT = 60;
 
 /** Seconds that a room's history may spend on this search in a period. Without a limit it could block the server. */
@@ -52,11 +52,11 @@ export function record(membership: Membership, stanza: Stanza): boolean {
         // mod_mam has recorded live messages.
         return past === undefined || addMissed(membership, stanza, past);
     }
-    const log = membership.log;
     const part = membership.part;
-    if (log === undefined || part === undefined) {
+    if (part === undefined) {
         return false;
     }
+    const log = part.log;
     if (log.source !== stanza || isAnothers(log.current, membership)) {
         log.source = stanza;
         log.current = isWorthKeeping(stanza) ? entryFor(log, membership, part, stanza) : undefined;
@@ -132,7 +132,8 @@ function isNamed(log: RoomLog, entry: Entry, name: string | undefined): boolean 
  */
 function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stanza, when: number): Entry | undefined {
     const [ranges] = rangesOf(membership.username, log.room);
-    if (!canRecordPast(membership)) {
+    const canRead = canRecordPast(membership);
+    if (!canRead && !mustPlace(membership)) {
         notPlaced(membership);
         return undefined;
     }
@@ -145,12 +146,12 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
             (isNamed(log, entry, search.name) &&
                 (isFor(membership.username, ranges, part.position, entry) || isSaidAs(entry, search))));
     let entry = findEntry(log.tail, matches);
-    const window = entry === undefined ? windowAround(log, membership, when) : undefined;
-    if (window === "failed") {
+    const window = entry === undefined && canRead ? windowAround(log, membership, when) : undefined;
+    if (window === "failed" && !mustPlace(membership)) {
         notPlaced(membership);
         return undefined;
     }
-    if (window !== undefined) {
+    if (window !== undefined && window !== "failed") {
         entry = findInWindow(window, archiveId, matches);
     }
     if (entry !== undefined) {
@@ -166,18 +167,25 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
 
 /** Whether it is known which messages of the past an account has. */
 export function canRecordPast(membership: Membership): boolean {
-    const log = membership.log;
+    const log = membership.part?.log;
     return log === undefined || (rangesOf(membership.username, log.room)[1] && loadTail(log));
 }
 
-/** Storage failed, so it is unknown whether the account has the message. It is fetched again. */
+/** Storage failed, so it is unknown whether the account has the message. It is tried again. */
 function notPlaced(membership: Membership): void {
-    const step = membership.catchUp?.progress;
-    if (step?.step === "querying") {
-        step.failed = true;
-    } else if (step?.step === "draining" && membership.log !== undefined) {
-        membership.log.gap = true;
+    const progress = membership.catchUp?.progress;
+    if (progress?.step === "querying" || progress?.step === "draining") {
+        progress.failed = true;
     }
+    if (membership.part !== undefined) {
+        membership.part.log.source = undefined;
+    }
+}
+
+/** Whether a message is added even if it is unknown whether the account has it. */
+function mustPlace(membership: Membership): boolean {
+    const progress = membership.catchUp?.progress;
+    return progress?.step === "draining" && progress.isForced;
 }
 
 /** Returns the time of the newest entry. Time stamps from a clock that was ahead are ignored. */
@@ -247,12 +255,14 @@ function windowAround(log: RoomLog, membership: Membership, when: number): Entry
         return undefined;
     }
     // Results of an archive are in order of time (XEP-0313 4.2). A result out of order is not searched.
-    const from = Math.max(when, membership.catchUp?.latest ?? 0);
+    const catching = membership.catchUp;
+    const isResult = catching?.progress.step === "querying";
+    const from = isResult ? Math.max(when, catching.latest) : when;
     const window = log.window;
     if (window !== undefined && from >= window.from && from < window.to) {
         return window;
     }
-    if (membership.catchUp === undefined && !maySearch()) {
+    if (catching === undefined && !maySearch()) {
         return undefined;
     }
     log.window = readWindow(log, from);
@@ -299,7 +309,7 @@ function readWindow(log: RoomLog, from: number): EntryWindow | undefined {
         }
     }
     const isAll = window.entries.length < WINDOW && weight < WINDOW_SIZE;
-    const last = isAll ? undefined : window.entries[window.entries.length - 1];
+    const last = isAll ? undefined : found[found.length - 1];
     if (last !== undefined) {
         window.to = Math.max(last.when - SKEW, from + 1);
     }
@@ -315,6 +325,7 @@ function readWindow(log: RoomLog, from: number): EntryWindow | undefined {
 
 function addToWindow(log: RoomLog, window: EntryWindow, entry: Entry, stanza: Stanza): void {
     const archiveId = entry.privateTo === undefined ? stanzaIdBy(stanza, log.room) : undefined;
+    entry.name = nameOf(log, stanza) ?? false;
     window.entries.push(entry);
     window.size = window.size + string.len(entry.text);
     if (archiveId === undefined) {

@@ -45,15 +45,6 @@ const COUNTED = 10000;
 /** Bytes of memory after which a page ends. */
 const PAGE_WEIGHT = 4194304;
 
-/** Returns a page of these archives. Undefined if an id of the query is not in them. */
-export function readPage(archives: Archive[], query: PageQuery): Page | undefined {
-    const reading = startReading(archives, query);
-    while (!reading.step()) {
-        // Continues to the end.
-    }
-    return reading.page;
-}
-
 /** Starts to read a page. Each step asks the storage once. */
 export function startReading(archives: Archive[], query: PageQuery): Reading {
     const after = newSearch(archives, query.after);

@@ -221,7 +221,7 @@ function result(session: ClientSession, queryId: string | undefined, item: Item)
         .message({ from: jids.bare(session.full_jid), to: session.full_jid })
         .tag("result", { xmlns: MAM, queryid: queryId, id: item.id })
         .tag("forwarded", { xmlns: FORWARD })
-        .tag("delay", { xmlns: DELAY, stamp: datetime.datetime(item.when) })
+        .tag("delay", { xmlns: DELAY, stamp: datetime.datetime(item.stamp) })
         .up()
         .add_child(message)
         .reset();

@@ -1,8 +1,8 @@
 // Reads the messages that an account got of a room's log.
 
-import type { Archive } from "./cursor";
+import type { Archive, Item } from "./cursor";
 import { type Reading, startReading } from "./page";
-import { loadTail, keyOf, parseLabel, stanzaOf, store } from "./entries";
+import { loadTail, keyOf, parseLabel, stanzaOf, store, timeOf } from "./entries";
 import { isFor, positionOf } from "./delivered";
 import { hasPersonalArchive, startReadingRoom } from "./personal";
 import { expiryTime } from "./retention";
@@ -31,6 +31,7 @@ export function archiveOf(username: string, room: string): LuaMultiReturn<[ok: b
         store,
         key: keyOf(room),
         label: undefined,
+        timeOf,
         mayRead: (label) => {
             const [number, privateTo] = parseLabel(label);
             return privateTo === undefined ? includes(ranges, position, number) : privateTo === username;
@@ -97,12 +98,12 @@ export function readBack(
     if (options.archive === "mam") {
         return readLater(startReadingRoom(membership, most, since), visit);
     }
-    const log = membership.log;
     const part = membership.part;
     const username = membership.username;
-    if (log === undefined || part === undefined) {
+    if (part === undefined) {
         return undefined;
     }
+    const log = part.log;
     const [ranges, isKnown] = rangesOf(username, membership.room);
     // If earlier messages cannot be read, those in memory are enough for history.
     const isLoaded = loadTail(log) && isKnown;
@@ -148,6 +149,7 @@ function startReadingBefore(
         store,
         key: archive.key,
         label: undefined,
+        timeOf,
         mayRead: (label) => isInRange(parseLabel(label)[0]) && archive.mayRead(label),
     };
     return startReading([earlier], { wants: () => true, start: since, reverse: true, max: most });
@@ -168,10 +170,10 @@ function readLater(reading: Reading, visit: Visit): Rest {
     return rest;
 }
 
-function visitBack(messages: Said[], visit: Visit): void {
-    for (const i of $range(messages.length, 1, -1)) {
-        const message = messages[i - 1];
-        if (message !== undefined && visit(message)) {
+function visitBack(items: Item[], visit: Visit): void {
+    for (const i of $range(items.length, 1, -1)) {
+        const item = items[i - 1];
+        if (item !== undefined && visit({ when: item.stamp, stanza: item.stanza })) {
             return;
         }
     }

@@ -2,7 +2,7 @@
 
 import { monotonic } from "../state/clock";
 import * as st from "util.stanza";
-import { showDetached } from "../occupancy/shown";
+import { endOverdue, showDetached } from "../occupancy/shown";
 import * as options from "../options";
 import { refuseAll } from "../occupancy/refuse";
 import { leave } from "../occupancy/leave";
@@ -109,8 +109,9 @@ function leaveAll(account: Account): void {
     }
 }
 
-/** Shows the rooms that no session is attached, after a delay. */
+/** Shows the rooms that no session is attached, after a delay. After a start, shows them the attached ones. */
 export function showAllDetached(): void {
+    endOverdue();
     for (const membership of allMemberships()) {
         const isDue = isDetachedFor(membership, options.detachedAfter) && !membership.shownDetached;
         if (isDue && membership.place.phase === Phase.Joined) {

@@ -3,7 +3,7 @@
 
 import { takeBack } from "../occupancy/depart";
 import { monotonic } from "../state/clock";
-import { requestNick } from "../occupancy/joined";
+import { requestNick } from "../occupancy/nick";
 import { BOOKMARKS } from "../namespaces";
 import { isUnheard } from "../occupancy/operations";
 import { leaveIfUnused } from "../occupancy/leave";
@@ -16,6 +16,7 @@ import {
     findAccount,
     findMembership,
     hasSession,
+    isCurrent,
     type Membership,
     membershipsOf,
     occupantJid,
@@ -27,6 +28,7 @@ import { isOurs, isWriting, noteMade, noteRemoved } from "../settings/bookmark-w
 import { bookmarksOf, defaultNick, hasPep, isBy, readItem, roomOf } from "../settings/bookmarks";
 import { addPaced, newPacedQueue } from "../occupancy/pace";
 import { isKnown, save } from "../state/store";
+import { forEachInSlices } from "../slices";
 import { comeSoon } from "../occupancy/watch";
 
 /** `item-added/pep-service`: mod_pep creates an account's service at its first use. */
@@ -60,17 +62,22 @@ function onRetracted(event: PepItemEvent): undefined {
     const username = event.service.config.pep_username;
     const room = roomOf(event.id);
     if (room !== undefined && isUsersDoing(event)) {
-        const bookmark = bookmarkOf(username, room, undefined);
-        if (bookmark === undefined) {
-            noteRemoved(username, room);
-        }
-        bookmarkChanged(username, room, bookmark);
+        removed(username, room);
     }
+}
+
+/** Follows the removal of a bookmark, unless there is another of the room. */
+function removed(username: string, room: string): void {
+    const bookmark = bookmarkOf(username, room, undefined);
+    if (bookmark === undefined) {
+        noteRemoved(username, room);
+    }
+    bookmarkChanged(username, room, bookmark);
 }
 
 /** Combines all items of a room. `changed` is used if they cannot be read. */
 function bookmarkOf(username: string, room: string, changed: Bookmark | undefined): Bookmark | undefined {
-    const bookmarks = bookmarksOf(username);
+    const bookmarks = bookmarksOf(username, room);
     return bookmarks === undefined ? changed : bookmarks.get(room);
 }
 
@@ -81,12 +88,11 @@ function onEmptied(event: PepEvent): undefined {
         if (forgetRefusals(username)) {
             save(username);
         }
-        for (const membership of membershipsOf(username)) {
-            if (membership.bookmark !== undefined) {
-                noteRemoved(username, membership.room);
-                bookmarkChanged(username, membership.room, undefined);
+        forEachInSlices(membershipsOf(username), (membership) => {
+            if (membership.bookmark !== undefined && isCurrent(membership)) {
+                removed(username, membership.room);
             }
-        }
+        });
     }
 }
 
@@ -102,7 +108,7 @@ function bookmarkChanged(username: string, room: string, bookmark: Bookmark | un
         return;
     }
     if (membership === undefined) {
-        const fresh = membershipFor(username, room, bookmark);
+        const fresh = membershipFor(username, room, bookmark, membershipsOf(username).length);
         if (fresh !== undefined) {
             save(username);
             comeSoon([fresh]);
@@ -126,8 +132,16 @@ function stay(membership: Membership): void {
     }
 }
 
-/** Returns a membership to be joined. Undefined if the bookmark does not ask for it, or a join would fail again. */
-function membershipFor(username: string, room: string, bookmark: Bookmark | undefined): Membership | undefined {
+/**
+ * Returns a membership to be joined. Undefined if the bookmark does not ask for it, or a join would fail again. `count`
+ * is the number of rooms that the account is in.
+ */
+function membershipFor(
+    username: string,
+    room: string,
+    bookmark: Bookmark | undefined,
+    count: number,
+): Membership | undefined {
     if (!bookmark?.autojoin) {
         if (forgetRefusals(username, room)) {
             save(username);
@@ -138,7 +152,7 @@ function membershipFor(username: string, room: string, bookmark: Bookmark | unde
     if (!options.autojoin || isRefused(username, room, bookmark) || isBlocked(username, room, nick)) {
         return undefined;
     }
-    if (membershipsOf(username).length >= options.maxRooms) {
+    if (count >= options.maxRooms) {
         noteOver("minimix_max_rooms", username, room);
         return undefined;
     }
@@ -281,9 +295,10 @@ function follow(username: string): Membership[] {
         stay(membership);
     }
     const fresh: Membership[] = [];
+    const before = membershipsOf(username).length;
     for (const [room, bookmark] of bookmarks) {
         if (findMembership(occupantJid(username), room) === undefined) {
-            const membership = membershipFor(username, room, bookmark);
+            const membership = membershipFor(username, room, bookmark, before + fresh.length);
             if (membership !== undefined) {
                 fresh.push(membership);
             }

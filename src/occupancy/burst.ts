@@ -3,7 +3,7 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { itemOf, nickChange, occupantGone } from "./replay";
+import { itemOf, nickChange, occupantGone, ownPresence } from "./replay";
 import { MUC_USER, Status } from "../namespaces";
 import { fork, sendTo } from "../send/fork";
 import { forkOther, forkOwn } from "../send/own";
@@ -14,7 +14,7 @@ import { requestingSession, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
 import { eachOccupant, findOccupant, forgetOccupant, setOwnNick } from "../state/occupants";
 import { eachMember, forgetMember, keepMember, noMembers } from "../state/offline";
-import { keepOccupant, outdate, type RoomView, selfOf, setSelf } from "../state/view";
+import { keepOccupant, outdate, type RoomView, selfNickOf, selfOf, setSelf } from "../state/view";
 
 /** Returns the nicks that the room has shown since a join was sent. Undefined if it does not answer one. */
 function shownSince(membership: Membership): LuaSet<string> | undefined {
@@ -35,11 +35,16 @@ function isAnswering(membership: Membership): boolean {
     return place.phase === Phase.Joining;
 }
 
+/** Returns the session that gets all occupants in one list when the room has answered its join. */
+function listedSession(membership: Membership): string | undefined {
+    return isAnswering(membership) ? requestingSession(membership) : undefined;
+}
+
 /** Handles the room's own presence: Prosody 13 and ejabberd show avatar and capabilities of the room by it. */
 export function onRoomPresence(membership: Membership, stanza: Stanza): void {
-    const member = itemOf(stanza).jid;
-    if (member !== undefined && stanza.attr.type === "unavailable") {
-        onOffline(membership, keyOfJid(member), stanza);
+    const member = stanza.attr.type === "unavailable" ? keyOfMember(stanza) : undefined;
+    if (member !== undefined) {
+        onOffline(membership, member, stanza);
         return;
     }
     const view = membership.view;
@@ -54,17 +59,17 @@ export function onRoomPresence(membership: Membership, stanza: Stanza): void {
     if (isAnswering(membership)) {
         view.isRoomFirst = true;
     } else if (before === undefined) {
-        view.isRoomFirst = false;
+        view.isRoomFirst = undefined;
     }
     if (!isAnswering(membership) || !isKnown(before, interned)) {
-        fork(membership, stanza);
+        fork(membership, stanza, listedSession(membership));
     }
 }
 
 /** Another occupant has entered or changed. */
 export function onOccupant(membership: Membership, nick: string, stanza: Stanza): void {
     const view = membership.view;
-    if (nick === view.selfNick && nick !== membership.nick) {
+    if (nick !== membership.nick && nick === selfNickOf(view)) {
         // Another occupant took the nick while the account was lost. Sessions must not mistake it for the account.
         announceIfRenamed(membership, membership.nick);
     }
@@ -89,7 +94,7 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
         }
     }
     if (!isDuring || !isKnown(before, interned)) {
-        forkOther(membership, stanza);
+        forkOther(membership, stanza, listedSession(membership));
     }
 }
 
@@ -138,22 +143,24 @@ function onOffline(membership: Membership, key: string, stanza: Stanza, wasThere
         sendTo(requestingSession(membership), stanza);
     }
     if (wasThere || !isKnown(before, interned)) {
-        forkOther(membership, stanza);
+        forkOther(membership, stanza, listedSession(membership));
     }
 }
 
-function keyOfJid(jid: string): string {
-    return `@${jids.bare(jid)}`;
+/** Returns the key of an offline member without a nick. Undefined: the presence has no JID, or an invalid one. */
+function keyOfMember(stanza: Stanza): string | undefined {
+    const jid = jids.prep(itemOf(stanza).jid ?? "");
+    return jid === undefined ? undefined : `@${jids.bare(jid)}`;
 }
 
 /** Removes the occupant from the offline members. */
 function forgetOffline(membership: Membership, nick: string, stanza: Stanza): void {
     const members = membership.view.offline;
     if (members !== undefined && members.count > 0) {
-        const jid = itemOf(stanza).jid;
+        const key = keyOfMember(stanza);
         forgetMember(members, nick);
-        if (jid !== undefined) {
-            forgetMember(members, keyOfJid(jid));
+        if (key !== undefined) {
+            forgetMember(members, key);
         }
     }
 }
@@ -206,7 +213,7 @@ function areShown(presences: LuaIterable<LuaMultiReturn<[string, InternedStanza]
 export function keepSelf(membership: Membership, nick: string, stanza: Stanza): boolean {
     const view = membership.view;
     const isKept = mayKeep(stanza);
-    const now = isKept ? toldLater(stanza) : reducedSelf(stanza);
+    const now = isKept ? toldAgain(stanza) : reducedSelf(stanza);
     membership.nick = nick;
     setOwnNick(view, nick);
     if (hasStatus(stanza, Status.NonAnonymous)) {
@@ -215,7 +222,7 @@ export function keepSelf(membership: Membership, nick: string, stanza: Stanza): 
     if (hasStatus(stanza, Status.LoggingOn)) {
         view.logged = true;
     }
-    const before = selfOf(view);
+    const before = selfOf(membership);
     if (before !== undefined && isModerator(before) !== isModerator(now) && !view.nonAnonymous) {
         // In a semi-anonymous room only moderators see real JIDs (XEP-0045 5.1.1).
         outdate(view);
@@ -224,19 +231,7 @@ export function keepSelf(membership: Membership, nick: string, stanza: Stanza): 
         noteOver("minimix_max_cached_size", membership.username, membership.room);
         view.stale = "incomplete";
     }
-    return setSelf(view, nick, now);
-}
-
-/** Returns our own presence without parts that only answer a join: the id, and codes that the view stores. */
-function toldLater(stanza: Stanza): Stanza {
-    const copy = st.clone(toldAgain(stanza));
-    copy.attr.to = undefined;
-    copy.attr.id = undefined;
-    const x = copy.get_child("x", MUC_USER);
-    if (x !== undefined) {
-        x.maptags((tag) => (tag.name === "status" && tag.attr.code !== Status.Self ? undefined : tag));
-    }
-    return copy;
+    return setSelf(membership, nick, now);
 }
 
 /** The longest affiliation or role is "participant" (XEP-0045 17.3). */
@@ -249,8 +244,6 @@ function reducedSelf(stanza: Stanza): Stanza {
         .presence({ from: stanza.attr.from })
         .tag("x", { xmlns: MUC_USER })
         .tag("item", { affiliation: shortened(affiliation), role: shortened(role) })
-        .up()
-        .tag("status", { code: Status.Self })
         .reset();
 }
 
@@ -264,19 +257,19 @@ function isModerator(presence: Stanza): boolean {
 
 /** Tells the sessions about a nick that the account got with a rejoin, as a nick change (XEP-0045 7.6). */
 export function announceIfRenamed(membership: Membership, nick: string): void {
-    const self = isRenamed(membership, nick) ? selfOf(membership.view) : undefined;
+    const self = isRenamed(membership, nick) ? selfOf(membership) : undefined;
     if (self !== undefined) {
         membership.nick = nick;
         fork(membership, nickChange(membership, self));
-        self.attr.from = `${membership.room}/${nick}`;
-        setSelf(membership.view, nick, self);
-        forkOwn(membership, self);
+        const own = ownPresence(membership, self);
+        setSelf(membership, nick, own);
+        forkOwn(membership, own);
     }
 }
 
 /** Whether our presence was last shown under another nick. */
 export function isRenamed(membership: Membership, nick: string): boolean {
-    const before = membership.view.selfNick;
+    const before = selfNickOf(membership.view);
     return before !== undefined && before !== nick;
 }
 

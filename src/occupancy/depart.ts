@@ -7,6 +7,7 @@ import { detachAll, detachSession, isAttached, isUsed, type Membership } from ".
 import { Phase } from "../state/place";
 import { abandon, hasPending, pendingJoin, withdraw } from "../state/queue";
 import { disownSent } from "../state/sent";
+import { sendStanza } from "./outgoing";
 import { bounceAll } from "./refuse";
 import { ownUnavailable } from "./replay";
 import { showBest } from "./shown";
@@ -19,7 +20,7 @@ import { rejoin } from "./lost";
  */
 export function sessionLeaves(membership: Membership, session: string, stanza: Stanza): boolean {
     if (isAttached(membership, session)) {
-        bounceAll(membership, session, withdraw(membership, session));
+        follow(membership, session, withdraw(membership, session));
         detachOrLeave(membership, session, stanza);
         return true;
     }
@@ -31,17 +32,37 @@ export function sessionLeaves(membership: Membership, session: string, stanza: S
     return true;
 }
 
-/** Withdraws a session's join. The account's join is cancelled if no other session needs it. */
+/**
+ * Withdraws a session's join. The account leaves if no other session needs it. A join that the room is answering may
+ * succeed before the leave, so queued stanzas follow it.
+ */
 function withdrawJoin(membership: Membership, session: string, nick: string, stanza: Stanza): void {
     const place = membership.place;
-    const isPending = place.phase === Phase.Joining && place.operation.request !== undefined;
-    bounceAll(membership, session, withdraw(membership, session));
+    const isNeeded = isUsed(membership, session) || isAutojoin(membership);
+    const isSent = place.phase === Phase.Joining && place.operation.request !== undefined;
+    let queued: Stanza[] = [];
+    if (isNeeded || (!isSent && place.phase !== Phase.Leaving)) {
+        abandon(membership, session, session);
+    } else {
+        queued = withdraw(membership, session);
+    }
     sendTo(session, ownUnavailable(membership, stanza.attr.id, nick));
-    if (isPending && !isUsed(membership) && !isAutojoin(membership)) {
+    if (isSent && !isNeeded) {
+        follow(membership, session, queued);
         bookmarkLeft(membership);
         leave(membership, stanza);
     } else {
+        bounceAll(membership, session, queued);
         leaveIfUnused(membership);
+    }
+}
+
+/** Sends the queued stanzas of a session that leaves. Its presence is of no use any more. */
+function follow(membership: Membership, session: string, queued: Stanza[]): void {
+    for (const stanza of queued) {
+        if (stanza.name !== "presence") {
+            sendStanza(membership, session, stanza);
+        }
     }
 }
 
@@ -78,7 +99,7 @@ function isLast(membership: Membership, session: string): boolean {
 /** Detaches a session that has gone offline. Returns whether it was attached or had a pending join. */
 export function sessionOffline(membership: Membership, session: string): boolean {
     const isPending = pendingJoin(membership, session) !== undefined;
-    bounceAll(membership, session, withdraw(membership, session));
+    abandon(membership, session, session);
     return detach(membership, session) || isPending;
 }
 

@@ -3,8 +3,8 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
+import { isSameNick } from "../stanzas";
 import { selfPing, saysJoined, saysNothing } from "../send/ping";
-import { isBlocked } from "../settings/blocklist";
 import { bookmarkRenamed } from "../settings/bookmark-write";
 import { MUC } from "../namespaces";
 import * as options from "../options";
@@ -13,7 +13,6 @@ import { sendTo } from "../send/fork";
 import { forkOwn, sendOwn } from "../send/own";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { after } from "../turn";
-import { findOccupant } from "../state/occupants";
 import { selfOf } from "../state/view";
 import { presenceContent } from "../state/availability";
 import { noteOver } from "../state/limits";
@@ -22,7 +21,7 @@ import { type Join, type Joined, Phase, type Rename, type Resync, type SessionRe
 import { enqueue, isSuperseded, newRequest, takeNext } from "../state/queue";
 import { areAllShown, forgetOthers, isRenamed, keepSelf } from "./burst";
 import { endOperation, startRename, startResync } from "./operations";
-import { sendIq, sendMessage } from "./outgoing";
+import { sendStanza } from "./outgoing";
 import { sendProbe } from "./probe";
 import { bounce } from "./refuse";
 import { replay, selfPresence, sendOccupants, sendSubject } from "./replay";
@@ -144,10 +143,8 @@ function release(membership: Membership, request: SessionRequest): void {
         const session = request.session;
         if (session !== undefined && !isAttached(membership, session)) {
             bounce(membership, session, stanza, "modify", "not-acceptable");
-        } else if (stanza.name === "message") {
-            sendMessage(membership, session, stanza);
-        } else if (session !== undefined && stanza.name === "iq") {
-            sendIq(membership, session, stanza);
+        } else if (stanza.name !== "presence") {
+            sendStanza(membership, request.sender, stanza);
         } else if (session !== undefined) {
             presenceSent(membership, session, stanza);
         }
@@ -237,7 +234,7 @@ export function answeredAsJoin(membership: Membership, operation: Resync): void 
 function occupantsShown(membership: Membership, operation: Resync): void {
     const request = operation.request;
     operation.stage = "history";
-    const self = selfPresence(membership, request, selfOf(membership.view));
+    const self = selfPresence(membership, request, selfOf(membership));
     sendOccupants(membership, request.session);
     if (self !== undefined) {
         sendOwn(membership, request.session, self);
@@ -255,7 +252,7 @@ export function subjectCame(membership: Membership, place: Joined): void {
 }
 
 /** Asks the room for another nick (XEP-0045 7.6), for a session or, without a request, for the account itself. */
-function rename(membership: Membership, place: Joined, nick: string, request?: SessionRequest): void {
+export function rename(membership: Membership, place: Joined, nick: string, request?: SessionRequest): void {
     const session = request === undefined ? undefined : request.session;
     const key = presenceIdFor(membership, request === undefined ? undefined : request.id);
     startRename(membership, place, { id: key, nick, request }, renameUnanswered);
@@ -270,7 +267,34 @@ export function renameUnanswered(membership: Membership, place: Joined, operatio
     place.late = operation;
     endOperation(place);
     const request = operation.request;
-    if (request?.kind === "join" && !isSuperseded(membership, request)) {
+    if (request?.kind === "join") {
+        // A late error must not reach a session that is in.
+        operation.request = undefined;
+        if (!isSuperseded(membership, request)) {
+            serve(membership, place, request);
+        }
+    }
+    proceed(membership);
+}
+
+/** The room has given the account the nick of a request, and the 303 was lost. Returns the request, if it is a join. */
+export function renamedUnheard(place: Joined, nick: string): SessionRequest | undefined {
+    const operation = place.operation;
+    place.late = undefined;
+    if (operation?.kind !== "rename" || !isSameNick(operation.nick, nick)) {
+        return undefined;
+    }
+    endOperation(place);
+    return operation.request?.kind === "join" ? operation.request : undefined;
+}
+
+/** Serves the request of such a nick change, and those that waited for it, unless the account is out. */
+export function proceedAfter(membership: Membership, request: SessionRequest | undefined): void {
+    const place = membership.place;
+    if (place.phase !== Phase.Joined || !isCurrent(membership)) {
+        return;
+    }
+    if (request !== undefined && place.operation === undefined && !isSuperseded(membership, request)) {
         serve(membership, place, request);
     }
     proceed(membership);
@@ -353,31 +377,4 @@ export function adopt(membership: Membership, place: Joined, join: Join): void {
     } else {
         startRename(membership, place, { id: join.id, nick: join.nick, request }, renameUnanswered);
     }
-}
-
-/** Asks for the wanted nick, in case it is free now. */
-export function regainNick(membership: Membership): void {
-    const wanted = membership.wantedNick;
-    const place = membership.place;
-    const isFree = membership.nick !== wanted && findOccupant(membership.view, wanted) === undefined;
-    if (isFree && place.phase === Phase.Joined && place.operation === undefined && !isNickBlocked(membership, wanted)) {
-        rename(membership, place, wanted);
-    }
-}
-
-/** Asks for another nick for the account itself. No session is told if the room refuses. */
-export function requestNick(membership: Membership, nick: string): void {
-    if (!isNickBlocked(membership, nick)) {
-        const place = membership.place;
-        const request = newRequest("rename", undefined, undefined, nick, st.presence());
-        if (place.phase === Phase.Joined) {
-            requested(membership, place, request);
-        } else {
-            enqueue(membership, request);
-        }
-    }
-}
-
-function isNickBlocked(membership: Membership, nick: string): boolean {
-    return isBlocked(membership.username, membership.room, nick);
 }

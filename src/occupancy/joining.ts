@@ -32,7 +32,8 @@ import { type Entering, type Join, type Joining, Phase, type SessionRequest } fr
 import { requeue, takeNext } from "../state/queue";
 import { forgetOccupant } from "../state/occupants";
 import { announceIfRenamed, forgetOthers, keepSelf } from "./burst";
-import { adopt, answeredAsJoin, letIn, proceed, regainNick } from "./joined";
+import { adopt, answeredAsJoin, letIn, proceed } from "./joined";
+import { regainNick } from "./nick";
 import { isExpulsion, isTemporary, isTechnical, isUnreached } from "./refusal";
 import { removeJoin } from "./operations";
 import { refuse } from "./refuse";
@@ -76,6 +77,9 @@ export function admitClaimed(membership: Membership, place: Joining, nick = plac
 
 /** The room has admitted the account: our own presence arrived. History and subject follow. */
 export function admitted(membership: Membership, place: Joining, nick: string, stanza: Stanza): void {
+    if (answersAnother(membership, place, stanza.attr.id)) {
+        return;
+    }
     const join = answeredJoin(place, nick, stanza.attr.id);
     const request = join.request;
     const session = request === undefined ? undefined : request.session;
@@ -99,6 +103,19 @@ export function admitted(membership: Membership, place: Joining, nick: string, s
         unlockRoom(membership);
     }
     noteDetached(membership);
+}
+
+/** Whether a presence answers an earlier presence of the account: a join before a leave, for example. */
+function answersAnother(membership: Membership, place: Joining, key: string | undefined): boolean {
+    if (key === undefined || key === place.operation.id || !wasSent(membership, key)) {
+        return false;
+    }
+    for (const join of place.earlier) {
+        if (join.id === key) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /** Returns the join that the room has answered: by id, else by nick, else the last one. */
@@ -162,7 +179,9 @@ function noteAdmitted(membership: Membership, request: SessionRequest | undefine
         membership.since = wallClock();
         membership.sinceNumber = newestNumber();
     }
-    membership.liveness.unanswered = 0;
+    if (membership.liveness !== undefined) {
+        membership.liveness.unanswered = 0;
+    }
     beginRange(membership);
     forgetRefusals(membership.username, membership.room);
     if (request === undefined) {

@@ -11,12 +11,25 @@ import { expectIqAnswer } from "../state/pending";
 import { newSent, noteSent } from "../state/sent";
 import { post } from "../turn";
 
-/** Sends a session's message from the occupant JID. `session` is undefined if it has ended since. */
-export function sendMessage(membership: Membership, session: string | undefined, stanza: Stanza): void {
+/** Sends the message of an attached session from the occupant JID. */
+export function sendMessage(membership: Membership, session: string, stanza: Stanza): void {
     if (isComingBack(membership)) {
         sendTo(session, st.error_reply(stanza, "wait", "remote-server-timeout", undefined, membership.room));
         return;
     }
+    passMessage(membership, session, stanza);
+}
+
+/** Sends a message or an IQ of a session. `session` is undefined if it has ended since: then an IQ is not needed. */
+export function sendStanza(membership: Membership, session: string | undefined, stanza: Stanza): void {
+    if (stanza.name === "message") {
+        passMessage(membership, session, stanza);
+    } else if (session !== undefined) {
+        sendIq(membership, session, stanza);
+    }
+}
+
+function passMessage(membership: Membership, session: string | undefined, stanza: Stanza): void {
     membership.sent ??= newSent();
     noteSent(membership.sent, stanza, session);
     if (stanza.attr.type !== "groupchat" && jids.resource(stanza.attr.to ?? "") !== undefined) {

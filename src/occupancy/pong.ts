@@ -2,7 +2,7 @@
 
 import * as st from "util.stanza";
 import { sendTo } from "../send/fork";
-import { isAttached, isReached, type Membership } from "../state/memberships";
+import { isAttached, isReached, livenessOf, type Membership } from "../state/memberships";
 import { expectIqAnswer, takeIq } from "../state/pending";
 import { pendingJoin } from "../state/queue";
 
@@ -25,16 +25,19 @@ export function pong(membership: Membership, session: string, ping: Stanza): Sta
 export function awaitPong(membership: Membership, session: string, ping: Stanza): boolean {
     const key = expectIqAnswer(session, membership.room, ping);
     if (key !== undefined) {
-        membership.liveness.waiting ??= [];
-        membership.liveness.waiting.push(key);
+        const liveness = livenessOf(membership);
+        liveness.waiting ??= [];
+        liveness.waiting.push(key);
     }
     return key !== undefined;
 }
 
 /** Answers the queued self-pings. */
 export function answerPings(membership: Membership): void {
-    const waiting = membership.liveness.waiting;
-    membership.liveness.waiting = undefined;
+    const waiting = membership.liveness?.waiting;
+    if (membership.liveness !== undefined) {
+        membership.liveness.waiting = undefined;
+    }
     for (const key of waiting ?? []) {
         const pending = takeIq(key, membership.room);
         if (pending !== undefined) {

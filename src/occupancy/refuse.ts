@@ -36,7 +36,7 @@ function finish(
     type: string,
     condition: string,
 ): void {
-    const { session, queued } = request;
+    const { session, sender, queued } = request;
     const isTold = !isSuperseded(membership, request);
     request.session = undefined;
     request.queued = [];
@@ -45,7 +45,7 @@ function finish(
         sendOwn(membership, session, answer);
     }
     for (const stanza of queued) {
-        bounce(membership, session, stanza, type, condition);
+        bounce(membership, sender, stanza, type, condition);
     }
 }
 
@@ -64,7 +64,7 @@ export function refuseAll(membership: Membership): void {
     refuseQueue(membership);
 }
 
-/** Returns the queued stanzas of a session that has left before its join succeeded. */
+/** Returns the queued stanzas of a session that has left before its join was sent. */
 export function bounceAll(membership: Membership, session: string, stanzas: Stanza[]): void {
     for (const stanza of stanzas) {
         bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE);

@@ -72,14 +72,8 @@ export function selfPresence(
     if (shown === undefined) {
         return undefined;
     }
-    const self = ownPresence(membership, shown);
+    const [self, x] = withOwnElement(membership, shown);
     self.attr.id = request.id;
-    let x = self.get_child("x", MUC_USER);
-    if (x === undefined) {
-        x = st.stanza("x", { xmlns: MUC_USER });
-        self.add_direct_child(x);
-    }
-    x.maptags((tag) => (tag.name === "status" ? undefined : tag));
     if (view.nonAnonymous) {
         addStatus(x, Status.NonAnonymous);
     }
@@ -93,14 +87,26 @@ export function selfPresence(
     return self;
 }
 
-/**
- * Returns our own presence under the current nick. Between the two presences of a nick change (XEP-0045 7.6) the room
- * has not sent it.
- */
+/** Returns our own presence under the current nick, with code 110. `self` is our own presence without codes. */
 export function ownPresence(membership: Membership, self: Stanza): Stanza {
+    const [presence, x] = withOwnElement(membership, self);
+    addStatus(x, Status.Self);
+    return presence;
+}
+
+/**
+ * Returns a copy of our own presence under the current nick, and its element for status codes. Between the two
+ * presences of a nick change (XEP-0045 7.6) the room has not sent it.
+ */
+function withOwnElement(membership: Membership, self: Stanza): LuaMultiReturn<[Stanza, Stanza]> {
     const presence = st.clone(self);
     presence.attr.from = `${membership.room}/${membership.nick}`;
-    return presence;
+    let x = presence.get_child("x", MUC_USER);
+    if (x === undefined) {
+        x = st.stanza("x", { xmlns: MUC_USER });
+        presence.add_direct_child(x);
+    }
+    return $multi(presence, x);
 }
 
 function addStatus(x: Stanza, code: Status): void {
@@ -159,7 +165,7 @@ export function nickChange(membership: Membership, before: Stanza): Stanza {
 }
 
 function ownAffiliation(membership: Membership): string {
-    const self = selfOf(membership.view);
+    const self = selfOf(membership);
     return (self === undefined ? undefined : itemOf(self).affiliation) ?? "none";
 }
 

@@ -4,7 +4,6 @@ import { MUC } from "../namespaces";
 import { isSameNick } from "../stanzas";
 import { isAttached, type Membership } from "../state/memberships";
 import type { Joined, Rename, SessionRequest } from "../state/place";
-import { endOperation } from "./operations";
 
 /** Whether a join needs no answer of the room. */
 export function isServedAtOnce(membership: Membership, request: SessionRequest): boolean {
@@ -46,14 +45,6 @@ export function isLateNick(place: Joined, nick: string): boolean {
         (place.late !== undefined && isSameNick(place.late.nick, nick)) ||
         (operation?.kind === "rename" && isSameNick(operation.nick, nick))
     );
-}
-
-/** The 303 was lost, but the room shows the account under the requested nick. */
-export function renamedUnheard(place: Joined): void {
-    place.late = undefined;
-    if (place.operation?.kind === "rename") {
-        endOperation(place);
-    }
 }
 
 /** Whether our own presence ends a nick change: it has the requested nick, or the room has kept another. */

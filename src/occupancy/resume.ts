@@ -2,7 +2,7 @@
 
 import { closeGap } from "../archive/catchup";
 import * as options from "../options";
-import { allMemberships, hasAttached, type Membership, queueOf, setPlace } from "../state/memberships";
+import { allMemberships, hasAttached, type Membership, queueOf, setPlace, unansweredOf } from "../state/memberships";
 import { inSharedQueue, type Joined, type Joining, Phase, requestsOf } from "../state/place";
 import { requeue } from "../state/queue";
 import { hasMoved, move } from "./former";
@@ -21,9 +21,11 @@ const SPREAD = 5;
 export function resumeAll(): void {
     for (const membership of allMemberships()) {
         const liveness = membership.liveness;
-        const isInDoubt = liveness.checking === true || liveness.timer !== undefined || liveness.unanswered > 0;
-        liveness.timer = undefined;
-        liveness.checking = false;
+        const isInDoubt = liveness?.checking === true || liveness?.timer !== undefined || unansweredOf(membership) > 0;
+        if (liveness !== undefined) {
+            liveness.timer = undefined;
+            liveness.checking = false;
+        }
         if (hasMoved(membership)) {
             move(membership);
         } else {
@@ -76,7 +78,7 @@ function resumeJoined(membership: Membership, before: Joined): void {
         return;
     }
     requeue(membership, requestsOf(before));
-    if (queueOf(membership).length > 0) {
+    if (queueOf(membership).length > 0 || membership.shownPresence !== undefined) {
         proceed(membership);
     }
 }

@@ -5,12 +5,13 @@ import { MUC, VCARD_UPDATE } from "../namespaces";
 import * as options from "../options";
 import { sendOwn } from "../send/own";
 import { ownPresence } from "./replay";
-import { bestSession, type Candidate, presenceContent } from "../state/availability";
+import { bestSession, type Candidate, isBetter, presenceContent } from "../state/availability";
 import { saveSoon } from "../state/store";
 import { intern, stanzaOf } from "../state/interned";
 import { selfOf } from "../state/view";
-import { attachSession, isDetachedFor, type Membership } from "../state/memberships";
+import { attachSession, isCurrent, isDetachedFor, type Membership } from "../state/memberships";
 import { type Attachment, type Joined, Phase, type Place, type SessionRequest } from "../state/place";
+import { endRestored, isRestored, takeOverdue } from "../state/restored";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { firstUnderway, noteUnderway } from "./underway";
 
@@ -45,8 +46,46 @@ function chooseShown(membership: Membership, request?: SessionRequest): Attachme
     if (best === undefined) {
         return undefined;
     }
+    const before = presenceBefore(membership);
+    if (before !== undefined && !isSame(membership, best.attachment) && !isBetter(best.attachment, before)) {
+        return before;
+    }
+    endRestored(membership);
     membership.shown = best.session;
     return best.attachment;
+}
+
+function isSame(membership: Membership, attachment: Attachment): boolean {
+    return membership.shownPresence === intern(attachment.presence);
+}
+
+/**
+ * Returns the presence from before the start of the server, until minimix_detached_after has passed. The session that
+ * had it may still come back, so a session that is less available does not replace it.
+ */
+function presenceBefore(membership: Membership): Attachment | undefined {
+    const shown = isRestored(membership) ? membership.shownPresence : undefined;
+    const presence = shown === undefined ? undefined : stanzaOf(shown);
+    return presence === undefined || isDetachedPresence(presence) ? undefined : { presence, id: undefined };
+}
+
+/** Whether a presence shows that no session is attached. */
+function isDetachedPresence(presence: Stanza): boolean {
+    for (const tag of presence.tags) {
+        if (tag.name !== "show" && tag.attr.xmlns !== VCARD_UPDATE) {
+            return false;
+        }
+    }
+    return (presence.get_child_text("show") ?? "none") === options.detachedShow;
+}
+
+/** Shows the presence of the present sessions where the wait for those of before the start is over. */
+export function endOverdue(): void {
+    for (const membership of takeOverdue()) {
+        if (isCurrent(membership)) {
+            showBest(membership);
+        }
+    }
 }
 
 function candidateOf(request: SessionRequest): Candidate | undefined {
@@ -58,7 +97,7 @@ function candidateOf(request: SessionRequest): Candidate | undefined {
 
 /** Returns our own presence as the room will show it, when the session of a join is attached. */
 export function selfToBe(membership: Membership, request?: SessionRequest): Stanza | undefined {
-    const self = selfOf(membership.view);
+    const self = selfOf(membership);
     const attachment = chooseShown(membership, request);
     if (self === undefined || attachment === undefined) {
         return self;
@@ -73,7 +112,7 @@ export function selfToBe(membership: Membership, request?: SessionRequest): Stan
 
 /** Returns our own presence as cached, or as the room will echo it. */
 function selfNow(membership: Membership): Stanza | undefined {
-    return firstUnderway(membership) === undefined ? selfOf(membership.view) : selfToBe(membership);
+    return firstUnderway(membership) === undefined ? selfOf(membership) : selfToBe(membership);
 }
 
 /** Returns a presence of the room with the occupant's payload replaced. Elements that the room has added are kept. */
@@ -159,7 +198,7 @@ function detachedPresence(membership: Membership): Stanza {
     if (options.detachedShow !== "none") {
         presence.tag("show").text(options.detachedShow).up();
     }
-    const self = selfOf(membership.view);
+    const self = selfOf(membership);
     const update = self === undefined ? undefined : self.get_child("x", VCARD_UPDATE);
     if (update !== undefined) {
         presence.add_direct_child(st.clone(update));

@@ -80,6 +80,9 @@ function takeFirst(place: Joined, list: Underway[], count: number): void {
     for (const [, told] of place.told ?? new LuaMap<string, Told>()) {
         told.echoes -= count;
     }
+    if (list.length === 0) {
+        place.underway = undefined;
+    }
 }
 
 /**
@@ -92,7 +95,7 @@ export function takeTold(membership: Membership, place: Joined, isEcho: boolean)
         return undefined;
     }
     const knowing = new LuaSet<string>();
-    const self = selfOf(membership.view);
+    const self = selfOf(membership);
     for (const [session, told] of all) {
         const isEarlier = isEcho && told.echoes > 0;
         if (isEarlier || isTold(told, self)) {
@@ -101,6 +104,9 @@ export function takeTold(membership: Membership, place: Joined, isEcho: boolean)
         if (!isEarlier) {
             all.delete(session);
         }
+    }
+    if (next(all)[0] === undefined) {
+        place.told = undefined;
     }
     return knowing;
 }

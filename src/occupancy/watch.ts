@@ -9,12 +9,14 @@ import { after } from "../turn";
 import {
     allMemberships,
     isCurrent,
+    livenessOf,
     type Membership,
     membershipsOf,
     now,
     setPlace,
     stopPing,
     triesOf,
+    unansweredOf,
 } from "../state/memberships";
 import { Phase } from "../state/place";
 import { patience } from "../send/ask";
@@ -31,29 +33,38 @@ export function check(membership: Membership): void {
 
 /** Asks the room. After a gap, messages may be lost although the account is still in. */
 function checkRoom(membership: Membership, gap: boolean): void {
-    if (membership.liveness.checking || membership.place.phase !== Phase.Joined) {
+    if (membership.liveness?.checking || membership.place.phase !== Phase.Joined) {
         return;
     }
-    membership.liveness.checking = true;
+    livenessOf(membership).checking = true;
     const answered = (condition: string | undefined) => {
-        membership.liveness.checking = false;
+        livenessOf(membership).checking = false;
         if (isCurrent(membership) && membership.place.phase === Phase.Joined) {
             checked(membership, condition, gap);
         }
         answerPings(membership);
+        forgetLiveness(membership);
     };
     selfPing(membership, answered, patience(membership));
 }
 
-function checked(membership: Membership, condition: string | undefined, gap: boolean): void {
+/** Drops the record of self-pings when nothing is in doubt. */
+function forgetLiveness(membership: Membership): void {
     const liveness = membership.liveness;
+    const isDone = liveness?.unanswered === 0 && liveness.timer === undefined && liveness.checking !== true;
+    if (isDone && liveness.waiting === undefined) {
+        membership.liveness = undefined;
+    }
+}
+
+function checked(membership: Membership, condition: string | undefined, gap: boolean): void {
     if (condition === undefined || saysJoined(condition)) {
-        const before = liveness.unanswered;
-        liveness.confirmedAt = now();
+        const before = unansweredOf(membership);
         if (membership.place.phase === Phase.Joined) {
             membership.place.tries = 0;
+            membership.place.confirmedAt = now();
         }
-        liveness.unanswered = 0;
+        livenessOf(membership).unanswered = 0;
         if (gap || before > 0) {
             closeGap(membership);
         }
@@ -69,7 +80,7 @@ function checked(membership: Membership, condition: string | undefined, gap: boo
 
 /** The room was not reached. Its messages may be lost. */
 function unreachable(membership: Membership): void {
-    const liveness = membership.liveness;
+    const liveness = livenessOf(membership);
     startBuffering(membership);
     liveness.unanswered = liveness.unanswered + 1;
     checkAfter(membership, pause(liveness.unanswered), true);
@@ -80,19 +91,20 @@ const QUIET = 60;
 
 /** Whether the state of the account in the room is only known from a while ago. */
 export function needsCheck(membership: Membership): boolean {
-    const liveness = membership.liveness;
-    if (membership.place.phase !== Phase.Joined || liveness.unanswered > 0) {
+    const place = membership.place;
+    if (place.phase !== Phase.Joined || unansweredOf(membership) > 0) {
         return false;
     }
-    const isQuiet = now() - Math.max(liveness.heardAt ?? 0, liveness.confirmedAt ?? 0) > QUIET;
-    return isQuiet || liveness.checking === true || isInDoubt(membership);
+    const isQuiet = now() - Math.max(membership.heardAt ?? 0, place.confirmedAt ?? 0) > QUIET;
+    return isQuiet || membership.liveness?.checking === true || isInDoubt(membership);
 }
 
 /** Schedules the next self-ping, in place of an earlier one. */
 export function checkAfter(membership: Membership, seconds: number, gap: boolean): void {
     stopPing(membership);
-    membership.liveness.timer = after(seconds, () => {
-        membership.liveness.timer = undefined;
+    const liveness = livenessOf(membership);
+    liveness.timer = after(seconds, () => {
+        liveness.timer = undefined;
         checkRoom(membership, gap);
     });
 }
@@ -100,8 +112,7 @@ export function checkAfter(membership: Membership, seconds: number, gap: boolean
 /** Sends self-pings to the rooms that have been quiet for a number of seconds, spread over the same time. */
 export function checkQuiet(seconds: number): void {
     for (const membership of allMemberships()) {
-        const liveness = membership.liveness;
-        const isQuiet = liveness.unanswered === 0 && now() - (liveness.heardAt ?? 0) >= seconds;
+        const isQuiet = unansweredOf(membership) === 0 && now() - (membership.heardAt ?? 0) >= seconds;
         if (membership.place.phase === Phase.Joined && isQuiet) {
             checkAfter(membership, math.random() * seconds, false);
         }
@@ -175,7 +186,7 @@ function lookAfterLinks(): void {
     for (const membership of allMemberships()) {
         const host = jids.host(membership.room);
         const isDoubtful = broken.has(host) || (mended.has(host) && membership.catchUp !== undefined);
-        if (isDoubtful && membership.place.phase === Phase.Joined && membership.liveness.unanswered === 0) {
+        if (isDoubtful && membership.place.phase === Phase.Joined && unansweredOf(membership) === 0) {
             startBuffering(membership);
             doubtful.push(membership);
         } else if (mended.has(host)) {
@@ -197,7 +208,7 @@ function checkAll(memberships: Membership[]): void {
 /** A component of this server has disconnected, with its rooms. */
 export function hostGone(host: string): void {
     for (const membership of allMemberships()) {
-        const isThere = membership.place.phase === Phase.Joined && membership.liveness.unanswered === 0;
+        const isThere = membership.place.phase === Phase.Joined && unansweredOf(membership) === 0;
         if (isThere && jids.host(membership.room) === host) {
             unreachable(membership);
         }
@@ -235,8 +246,8 @@ function goBack(membership: Membership, seconds: number): void {
 /** Shortens the back-off when a link returns, but does not reset it: the link may be flapping. */
 function hasten(membership: Membership): void {
     const place = membership.place;
-    if (place.phase === Phase.Joined && membership.liveness.unanswered > PATIENT) {
-        membership.liveness.unanswered = PATIENT;
+    if (place.phase === Phase.Joined && unansweredOf(membership) > PATIENT) {
+        livenessOf(membership).unanswered = PATIENT;
         checkAfter(membership, pause(PATIENT), true);
     } else if (place.phase === Phase.Lost && place.next.kind === "pause" && triesOf(membership) > PATIENT) {
         const timer = rejoinAfter(membership, pause(PATIENT));

@@ -162,7 +162,7 @@ function isJoinAffiliations(stanza: Stanza): boolean {
 }
 
 function noteHeard(membership: Membership): void {
-    membership.liveness.heardAt = now();
+    membership.heardAt = now();
     counters.copiesIn = counters.copiesIn + 1;
 }
 

@@ -3,13 +3,14 @@
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { announceIfRenamed, isOwnNick, onOccupant, onOccupantGone, onRoomPresence } from "../occupancy/burst";
-import { regainNick } from "../occupancy/joined";
+import { proceedAfter, renamedUnheard } from "../occupancy/joined";
+import { regainNick } from "../occupancy/nick";
 import { selfClaimed } from "../occupancy/joining";
 import { onRefused, onRemoved, onRenamed, onSelf } from "../occupancy/phases";
 import { answerProbe } from "../occupancy/probe";
 import { isExpulsion } from "../occupancy/refusal";
 import { itemOf } from "../occupancy/replay";
-import { isLateNick, renamedUnheard } from "../occupancy/requests";
+import { isLateNick } from "../occupancy/requests";
 import { MUC_USER, Status } from "../namespaces";
 import { hasStatus, isSameNick, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";
@@ -40,7 +41,7 @@ export function onPresence(event: StanzaEvent<Origin>): Handled {
     if (membership === undefined) {
         return nick === undefined || !isOccupantJid(to) ? undefined : onStray(stanza, from, to);
     }
-    membership.liveness.heardAt = now();
+    membership.heardAt = now();
     counters.copiesIn = counters.copiesIn + 1;
     if (type === "error") {
         onRefused(membership, nick, stanza);
@@ -123,10 +124,12 @@ function renameLate(membership: Membership, nick: string): void {
 
 function onUnavailable(membership: Membership, nick: string, stanza: Stanza): void {
     if (isRenamedUnheard(membership, nick, stanza) && !isOwnNick(membership, nick)) {
+        const place = membership.place;
+        const request = place.phase === Phase.Joined ? renamedUnheard(place, nick) : undefined;
         renameLate(membership, nick);
-        if (membership.place.phase === Phase.Joined) {
-            renamedUnheard(membership.place);
-        }
+        onUnavailable(membership, nick, stanza);
+        proceedAfter(membership, request);
+        return;
     }
     if (!isOwnNick(membership, nick) && !isLeaveAnswer(membership, stanza)) {
         onOccupantGone(membership, nick, stanza);

@@ -3,7 +3,7 @@
 import * as id from "util.id";
 import * as st from "util.stanza";
 import { after, post } from "../turn";
-import { type Membership, triesOf } from "../state/memberships";
+import { type Membership, triesOf, unansweredOf } from "../state/memberships";
 
 /** Receives the answer, a result or an error. Undefined after a timeout. */
 type OnAnswer = (this: void, answer: Stanza | undefined) => void;
@@ -27,7 +27,7 @@ const FIRST_PATIENCE = 5;
  * later question.
  */
 export function patience(membership: Membership): number {
-    return Math.min(FIRST_PATIENCE * 2 ** Math.min(triesOf(membership) + membership.liveness.unanswered, 10), PATIENCE);
+    return Math.min(FIRST_PATIENCE * 2 ** Math.min(triesOf(membership) + unansweredOf(membership), 10), PATIENCE);
 }
 
 /** Open questions by id. */

@@ -16,16 +16,21 @@ export function forkOwn(membership: Membership, presence: Stanza, except?: strin
 }
 
 /**
- * Sends a presence of another occupant to every attached session. In a room with visible JIDs it may name the account
- * as actor.
+ * Sends a presence of another occupant to every attached session except `except`. In a room with visible JIDs it may
+ * name the account as actor.
  */
-export function forkOther(membership: Membership, presence: Stanza): void {
+export function forkOther(membership: Membership, presence: Stanza, except?: string): void {
+    if (membership.detachedAt !== undefined) {
+        return;
+    }
     if (!namesOccupant(membership, presence)) {
-        fork(membership, presence);
+        fork(membership, presence, except);
         return;
     }
     for (const [session] of membership.attached) {
-        sendTo(session, addressed(membership, presence, session));
+        if (session !== except) {
+            sendTo(session, addressed(membership, presence, session));
+        }
     }
 }
 

@@ -63,8 +63,8 @@ function isNode(username: string, node: string): boolean {
     return !done || known?.[node] !== undefined;
 }
 
-/** Reads all bookmarks of an account. Undefined if they cannot be read. */
-export function bookmarksOf(username: string): Bookmarks | undefined {
+/** Reads all bookmarks of an account, or those of one room. Undefined if they cannot be read. */
+export function bookmarksOf(username: string, only?: string): Bookmarks | undefined {
     const items = itemsOf(username, BOOKMARKS);
     if (items === undefined) {
         return undefined;
@@ -72,7 +72,8 @@ export function bookmarksOf(username: string): Bookmarks | undefined {
     const bookmarks: Bookmarks = new LuaMap();
     for (const id of items) {
         const room = roomOf(id);
-        const bookmark = room === undefined ? undefined : readItem(username, room, items[id]);
+        const isMeant = room !== undefined && (only === undefined || room === only);
+        const bookmark = isMeant ? readItem(username, room, items[id]) : undefined;
         if (room !== undefined && bookmark !== undefined && isToCount(bookmark, bookmarks.get(room), id === room)) {
             bookmarks.set(room, bookmark);
         }
@@ -87,8 +88,7 @@ function isToCount(bookmark: Bookmark, other: Bookmark | undefined, isPrepped: b
 
 /** Reads the current bookmark of a room. The membership has the last known one. */
 export function readBookmark(username: string, room: string): Bookmark | undefined {
-    const bookmarks = bookmarksOf(username);
-    return bookmarks?.get(room);
+    return bookmarksOf(username, room)?.get(room);
 }
 
 /** Returns the room of an item. The id is the room's JID (XEP-0402 2), in any normalisation. */
@@ -102,10 +102,18 @@ export function roomOf(id: string): string | undefined {
     return isRoom ? room : undefined;
 }
 
+/** Largest number of children of an item's elements that are read, and longest name and password in bytes. */
+const MAX_CHILDREN = 64;
+const MAX_TEXT = 1023;
+
 /** Parses an item. Undefined if it is not a bookmark, or was published by another entity. */
 export function readItem(username: string, room: string, item: Stanza | undefined): Bookmark | undefined {
     const conference = item?.get_child("conference", BOOKMARKS);
     if (item === undefined || conference === undefined || !isBy(username, item.attr.publisher)) {
+        return undefined;
+    }
+    if (conference.tags.length > MAX_CHILDREN) {
+        module.log("debug", "Ignoring a bookmark of %s for %s: too many elements", username, room);
         return undefined;
     }
     const autojoin = conference.attr.autojoin;
@@ -113,10 +121,15 @@ export function readItem(username: string, room: string, item: Stanza | undefine
     return {
         autojoin: autojoin === "true" || autojoin === "1",
         nick: preppedNick(room, conference.get_child_text("nick")),
-        password: conference.get_child_text("password"),
-        name: conference.attr.name,
+        password: ofFairLength(conference.get_child_text("password")),
+        name: ofFairLength(conference.attr.name),
         notify: extensions === undefined ? undefined : readSetting(extensions),
     };
+}
+
+/** Returns a text, or undefined if it is too long to be kept in memory and in each record. */
+function ofFairLength(text: string | undefined): string | undefined {
+    return text === undefined || string.len(text) > MAX_TEXT ? undefined : text;
 }
 
 /** Whether the account itself published an item, or this server for it. */

@@ -6,13 +6,17 @@ import type { Setting } from "../state/bookmarks";
 
 const NOTIFY = "urn:xmpp:notification-settings:1";
 
+/** Largest number of extensions, and of settings, that are read. */
+const MAX_CHILDREN = 64;
+
 /**
  * Reads the setting for phones, because pushes go to phones. A setting for phones precedes one for clients, and that
  * one precedes a general setting (XEP-0492 3).
  */
 export function readSetting(extensions: Stanza): Setting | undefined {
-    const notify = extensions.get_child("notify", NOTIFY);
-    const tag = notify === undefined ? undefined : decisiveTag(notify);
+    const isTooMuch = extensions.tags.length > MAX_CHILDREN;
+    const notify = isTooMuch ? undefined : extensions.get_child("notify", NOTIFY);
+    const tag = notify === undefined || notify.tags.length > MAX_CHILDREN ? undefined : decisiveTag(notify);
     return tag === undefined || !isSetting(tag.name) ? undefined : tag.name;
 }
 

@@ -9,6 +9,7 @@ import { monotonic, wallClock } from "./clock";
 import { addFormerOccupant, formerOccupantsOf } from "./former";
 import { createMembership, dropMembership, findAccount, idleOf, type Membership, membershipsOf } from "./memberships";
 import { inSharedQueue, Phase } from "./place";
+import { noteRestored } from "./restored";
 
 interface RoomRecord {
     readonly nick: string;
@@ -186,6 +187,7 @@ function loadRoom(username: string, room: string, saved: RoomRecord): void {
     const shown = saved.shown === undefined ? undefined : xml.parse(saved.shown);
     membership.shownPresence = shown === undefined ? undefined : intern(shown);
     membership.detachedAt = monotonic();
+    noteRestored(membership);
 }
 
 /**

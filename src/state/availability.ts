@@ -31,7 +31,8 @@ function rank(attachment: Attachment): number {
     return ranks.get(attachment.presence.get_child_text("show") ?? "") ?? 0;
 }
 
-function isBetter(one: Attachment, other: Attachment): boolean {
+/** Whether a room should be shown one presence rather than another. */
+export function isBetter(one: Attachment, other: Attachment): boolean {
     const difference = priority(one) - priority(other);
     if (difference !== 0) {
         return difference > 0;

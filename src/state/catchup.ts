@@ -28,6 +28,17 @@ export interface Querying {
     failed: boolean;
 }
 
+/** The buffered messages are being moved into the log. */
+export interface Draining {
+    readonly step: "draining";
+    /** The buffer overflowed, and the gap is given up. */
+    readonly isFull: boolean;
+    /** The current message is stored even if it is unknown whether the log has it. */
+    isForced: boolean;
+    /** Whether the current message could not be stored because storage failed. */
+    failed: boolean;
+}
+
 /** The state of the catch-up. */
 export type Progress =
     /** The archive will be asked. */
@@ -38,8 +49,7 @@ export type Progress =
     | { readonly step: "waiting"; readonly tries: number }
     /** The archive has answered. */
     | { readonly step: "done"; readonly outcome: CatchUpOutcome }
-    /** The buffered messages are being moved into the log. `isFull`: the buffer overflowed, and the gap is given up. */
-    | { readonly step: "draining"; readonly isFull: boolean };
+    | Draining;
 
 /** A gap in an account's messages of a room, until it is filled or given up. */
 export interface CatchUp {

@@ -29,7 +29,7 @@ export const HOST = "";
 export const TRIAL = "@";
 
 /** Seconds between two reads of a broken record. */
-const BROKEN_PAUSE = 60;
+const BROKEN_PAUSE = 10;
 
 const stores: Store<unknown>[] = [];
 

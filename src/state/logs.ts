@@ -24,6 +24,8 @@ export interface RoomLog {
     readonly room: string;
     /** The number of the last shared entry. */
     last: number;
+    /** The latest time in the store, in seconds. Undefined before it has been read. */
+    latest: number | undefined;
     /** The newest entries, oldest first. */
     readonly tail: Entry[];
     /** Size of these entries in bytes. */
@@ -65,6 +67,7 @@ export interface EntryWindow {
 
 /** The part of a room's log for an account in the room, or with a pending join. */
 export interface Part {
+    readonly log: RoomLog;
     /** The open range. False after a missed message, undefined before the room has admitted the account. */
     range: Range | false | undefined;
     /** The number of the last entry that the account got, or of the last one when the part began. */
@@ -88,6 +91,7 @@ export function logOf(room: string): RoomLog {
         log = {
             room,
             last: Math.max(startOfNumbers(), dropped),
+            latest: undefined,
             tail: [],
             size: 0,
             isLoaded: false,
@@ -102,8 +106,21 @@ export function logOf(room: string): RoomLog {
             isClosingDue: false,
         };
         logs.set(room, log);
+        opened?.add(room);
     }
     return log;
+}
+
+let opened: LuaSet<string> | undefined;
+
+/** Returns a set that gets the rooms whose logs are opened, until unwatchLogs(). */
+export function watchLogs(): LuaSet<string> {
+    opened = new LuaSet();
+    return opened;
+}
+
+export function unwatchLogs(): void {
+    opened = undefined;
 }
 
 /** Frees the memory of a log without readers, once all entries are stored. */

@@ -8,19 +8,15 @@ import * as options from "../options";
 import type { InternedStanza } from "./interned";
 import type { Bookmark } from "./bookmarks";
 import type { CatchUp } from "./catchup";
-import type { Part, RoomLog } from "./logs";
+import type { Part } from "./logs";
 import { type Attachment, inSharedQueue, Phase, type Place, requestsOf, type SessionRequest, timersOf } from "./place";
 import { retireSent, reviveSent, type SentMessages } from "./sent";
 import { noteJoined } from "./sessions";
 import { forgetOccupants } from "./occupants";
 import { clearView, newView, type RoomView } from "./view";
 
-/** Whether the room is reachable. */
+/** Whether the room is reachable, while that is in doubt. */
 export interface Liveness {
-    /** When the last stanza of the room arrived, by the monotonic clock. */
-    heardAt?: number;
-    /** When the room last confirmed that the account is in it. */
-    confirmedAt?: number;
     /** A self-ping is in flight. */
     checking?: boolean;
     /** Consecutive self-pings without an answer: the account may be out, or the room's server unreachable. */
@@ -72,11 +68,12 @@ export interface Membership {
     nickFree?: number;
     /** The cached stanzas of the room. */
     readonly view: RoomView;
-    readonly liveness: Liveness;
+    /** When the last stanza of the room arrived, by the monotonic clock. */
+    heardAt?: number | undefined;
+    liveness?: Liveness | undefined;
     /** Messages that the room has not answered. */
     sent?: SentMessages | undefined;
-    /** The room's log and the account's part of it, while the account is in the room. */
-    log?: RoomLog | undefined;
+    /** The account's part of the room's log, while the account is in the room. */
     part?: Part | undefined;
     catchUp?: CatchUp | undefined;
 }
@@ -185,7 +182,6 @@ export function createMembership(username: string, room: string, nick: string): 
         nick,
         wantedNick: nick,
         view: newView(),
-        liveness: { unanswered: 0 },
     };
     const sent = reviveSent(occupant, room);
     if (sent !== undefined) {
@@ -258,10 +254,21 @@ function includes(timers: Timer[], wanted: Timer): boolean {
 /** Cancels the next self-ping. */
 export function stopPing(membership: Membership): void {
     const liveness = membership.liveness;
-    if (liveness.timer !== undefined) {
+    if (liveness?.timer !== undefined) {
         liveness.timer.stop();
         liveness.timer = undefined;
     }
+}
+
+/** Returns the membership's record of self-pings, a new one if there is none. */
+export function livenessOf(membership: Membership): Liveness {
+    membership.liveness ??= { unanswered: 0 };
+    return membership.liveness;
+}
+
+/** Consecutive self-pings without an answer. */
+export function unansweredOf(membership: Membership): number {
+    return membership.liveness?.unanswered ?? 0;
 }
 
 /** Returns seconds of a clock that cannot be set. */
@@ -278,7 +285,7 @@ export function triesOf(membership: Membership): number {
 /** Whether the account is in the room, as far as is known. */
 export function isReached(membership: Membership): boolean {
     const phase = membership.place.phase;
-    return (phase === Phase.Joined || phase === Phase.Entering) && membership.liveness.unanswered === 0;
+    return (phase === Phase.Joined || phase === Phase.Entering) && unansweredOf(membership) === 0;
 }
 
 /** Whether the account is lost and rejoins, while its sessions do not know. */
@@ -295,14 +302,19 @@ export function hasAttached(membership: Membership): boolean {
     return !isEmpty(membership.attached);
 }
 
-/** Whether a session is attached or has a pending join. */
-export function isUsed(membership: Membership): boolean {
-    return hasAttached(membership) || hasRequest(queueOf(membership)) || hasRequest(requestsOf(membership.place));
+/** Whether a session is attached, or has a pending join or queued stanzas. Sessions except `except` count. */
+export function isUsed(membership: Membership, except?: string): boolean {
+    for (const [session] of membership.attached) {
+        if (session !== except) {
+            return true;
+        }
+    }
+    return hasRequest(queueOf(membership), except) || hasRequest(requestsOf(membership.place), except);
 }
 
-function hasRequest(requests: readonly SessionRequest[]): boolean {
-    for (const request of requests) {
-        if (request.session !== undefined || request.queued.length > 0) {
+function hasRequest(requests: readonly SessionRequest[], except: string | undefined): boolean {
+    for (const { session, queued } of requests) {
+        if (session === undefined ? queued.length > 0 : session !== except) {
             return true;
         }
     }

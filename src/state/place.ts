@@ -29,6 +29,8 @@ export interface SessionRequest {
     readonly kind: "join" | "rename";
     /** Cleared when the session ends or leaves. A new session with this full JID must not inherit the request. */
     session: string | undefined;
+    /** Gets the errors of queued stanzas. It may have left since. Cleared when the session ends. */
+    sender: string | undefined;
     /** The id of the session's presence. */
     readonly id: string | undefined;
     readonly nick: string;
@@ -36,7 +38,7 @@ export interface SessionRequest {
     isResync: boolean;
     /** The client's presence as received. */
     readonly stanza: Stanza;
-    /** Stanzas that the session has sent since, oldest first. They are sent when it is attached. */
+    /** Stanzas that the session has sent since, oldest first. They are sent when the account is in. */
     queued: Stanza[];
     /** Bytes of these, as XML. */
     queuedSize: number;
@@ -101,8 +103,8 @@ export interface Resync extends Sent {
 
 export interface Rename extends Sent {
     readonly kind: "rename";
-    /** Undefined: the account changes its nick by itself. */
-    readonly request: SessionRequest | undefined;
+    /** Undefined: the account asks by itself, or the request is served without an answer. */
+    request: SessionRequest | undefined;
     /** The presence to restore if the room refuses. */
     readonly before: Shown;
     readonly attachmentBefore: Attachment | undefined;
@@ -168,6 +170,8 @@ export interface Joined {
     tries: number;
     /** When the account was admitted, by the monotonic clock. */
     readonly since: number;
+    /** When the room last confirmed, in answer to a self-ping, that the account is in it. */
+    confirmedAt?: number;
     operation?: Resync | Rename | undefined;
     /** A nick change that has timed out. The room may still answer it. */
     late?: Rename | undefined;

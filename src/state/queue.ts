@@ -15,7 +15,7 @@ export function newRequest(
     nick: string,
     stanza: Stanza,
 ): SessionRequest {
-    return { kind, session, id, nick, isResync: false, stanza, queued: [], queuedSize: 0 };
+    return { kind, session, sender: session, id, nick, isResync: false, stanza, queued: [], queuedSize: 0 };
 }
 
 /** Adds a request to the queue. A join replaces an earlier one of its session, which may be in flight. */
@@ -124,24 +124,36 @@ export function withdraw(membership: Membership, session: string): Stanza[] {
     return queued;
 }
 
-/** A session has ended. Its queued stanzas are still sent if the room admits the account. */
-export function abandon(membership: Membership, session: string): void {
+/**
+ * A session has left, or ended. Its queued stanzas are still sent if the room admits the account. `sender` gets their
+ * errors.
+ */
+export function abandon(membership: Membership, session: string, sender?: string): void {
     const others: SessionRequest[] = [];
     for (const request of queueOf(membership)) {
         const isOwn = request.session === session;
-        if (isOwn) {
-            request.session = undefined;
-        }
-        if (!isOwn || (request.kind === "join" && isAlive(request))) {
+        if (!isOwn || (request.kind === "join" && request.queued.length > 0)) {
             others.push(request);
         }
     }
+    for (const requests of [others, requestsOf(membership.place)]) {
+        for (const request of requests) {
+            if (request.sender === session) {
+                request.sender = sender;
+            }
+        }
+    }
+    disownAll(others, session);
     setQueue(membership, others);
     disown(membership, session);
 }
 
 function disown(membership: Membership, session: string): void {
-    for (const request of requestsOf(membership.place)) {
+    disownAll(requestsOf(membership.place), session);
+}
+
+function disownAll(requests: readonly SessionRequest[], session: string): void {
+    for (const request of requests) {
         if (request.session === session) {
             request.session = undefined;
         }

@@ -15,7 +15,7 @@ import {
 import { type Known, deliveries, restoreDeliveries } from "./deliveries";
 import { addFormerOccupant, type FormerOccupants, formerOccupants, restoreFormerOccupants } from "./former";
 import { inSharedQueue, isKnownPhase, Phase } from "./place";
-import { restoreInterned } from "./interned";
+import { type InternedStanza, restoreInterned } from "./interned";
 import { restoreReader } from "./occupants";
 import { newView, outdate } from "./view";
 import { convert } from "./upgrade";
@@ -111,7 +111,6 @@ function restoreMembership(membership: Membership, isOld: boolean): void {
     const fresh = createMembership(membership.username, membership.room, membership.nick);
     complete(membership, fresh);
     complete(membership.view, newView());
-    complete(membership.liveness, fresh.liveness);
     if (!convert(membership) && !hadView) {
         outdate(membership.view);
     }
@@ -120,20 +119,24 @@ function restoreMembership(membership: Membership, isOld: boolean): void {
         membership.place = inSharedQueue(Phase.Lost);
     }
     if (isOld) {
-        membership.log = undefined;
         membership.part = undefined;
         membership.nickFree = 0;
         membership.detachedAt = membership.detachedAt === undefined ? undefined : monotonic();
     }
     restoreReader(membership.view);
-    if (membership.shownPresence !== undefined) {
-        restoreInterned(membership.shownPresence);
-    }
+    restorePresence(membership.shownPresence);
+    restorePresence(membership.view.self);
     for (const [session] of membership.attached) {
         noteJoined(session, membership.room);
     }
     if (membership.occupant !== occupantJid(membership.username)) {
         addFormerOccupant(membership.username, membership.room, membership.occupant, membership.nick);
+    }
+}
+
+function restorePresence(presence: InternedStanza | undefined): void {
+    if (presence !== undefined) {
+        restoreInterned(presence);
     }
 }
 

@@ -3,10 +3,10 @@
 import type { CatchUp } from "./catchup";
 import * as jids from "util.jid";
 import { type InternedStanza, intern, restoreInterned } from "./interned";
-import { isAttached, type Membership, now } from "./memberships";
+import { isAttached, livenessOf, type Membership, now } from "./memberships";
 import { inSharedQueue, type Join, Phase, type Place } from "./place";
 import { enqueue, newRequest } from "./queue";
-import { keepOccupant, type RoomView, setSelf } from "./view";
+import { keepOccupant, setSelf } from "./view";
 
 interface FormerRequest {
     readonly session: string | undefined;
@@ -88,11 +88,13 @@ export function convert(membership: Membership): boolean {
     }
     if (former.timer !== undefined || former.checking === true) {
         // The room is asked whether the account is still in it.
-        membership.liveness.checking = true;
+        livenessOf(membership).checking = true;
     }
-    membership.liveness.unanswered = former.unanswered ?? 0;
+    if (former.unanswered !== undefined && former.unanswered > 0) {
+        livenessOf(membership).unanswered = former.unanswered;
+    }
     membership.shownPresence = former.shownPresence === undefined ? undefined : intern(former.shownPresence);
-    showFormer(membership.room, membership.view, former);
+    showFormer(membership, former);
     membership.place = placeOf(membership, former);
     takeRequests(membership, former);
     const fields = membership as unknown as LuaTable<string, unknown>;
@@ -102,16 +104,17 @@ export function convert(membership: Membership): boolean {
     return true;
 }
 
-function showFormer(room: string, view: RoomView, former: Partial<Former>): void {
+function showFormer(membership: Membership, former: Partial<Former>): void {
+    const view = membership.view;
     for (const [nick, interned] of former.occupants ?? new LuaMap()) {
         restoreInterned(interned);
-        keepOccupant(room, view, nick, interned);
+        keepOccupant(membership.room, view, nick, interned);
     }
     if (former.self !== undefined) {
-        setSelf(view, jids.resource(former.self.attr.from ?? "") ?? "", former.self);
+        setSelf(membership, jids.resource(former.self.attr.from ?? "") ?? "", former.self);
     }
     view.room = former.presenceOfRoom;
-    view.isRoomFirst = former.presenceOfRoom !== undefined;
+    view.isRoomFirst = former.presenceOfRoom === undefined ? undefined : true;
     view.subject = former.subject === undefined ? undefined : intern(former.subject);
     view.nonAnonymous = former.nonAnonymous === true ? true : undefined;
     view.logged = former.logged === true ? true : undefined;

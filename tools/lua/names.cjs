@@ -3,7 +3,7 @@ const lua = require("typescript-to-lua/dist/LuaAST");
 const { isUnsafeName } = require("typescript-to-lua/dist/transformation/utils/safe-names");
 const { nodes, walk } = require("./tree.cjs");
 
-/** Renames the compiler's own names in a file. Names in `reserved` belong to its surroundings. */
+/** Renames the compiler's own names in a file. Names in `reserved` are used by the code around it. */
 function nameTemporaries(file, reserved) {
     const outside = new Set(reserved);
     for (const { left } of file.statements.filter(lua.isVariableDeclarationStatement)) {
@@ -32,14 +32,14 @@ function plainName(name, statement, taken) {
     }
     const bare = name.slice(4);
     const isTemporary = /_\d+$/.test(bare);
-    // A name without a number is one from the source that Lua or Prosody uses itself.
+    // Names without a number come from the source: Lua or Prosody uses them.
     const wishes = isTemporary ? [...meanings(name, statement), bare] : [`${bare}_`];
     const result = wishes.find((wish) => !taken.has(wish) && !isUnsafeName(wish, {})) ?? bare;
     taken.add(result);
     return result;
 }
 
-/** What the values of a temporary are called elsewhere: the field they go to, or come from. */
+/** Names for the values of a temporary: of the field that they are assigned to, or read from. */
 function meanings(name, statement) {
     const result = [];
     const isIt = (node) => node !== undefined && lua.isIdentifier(node) && node.text === name;

@@ -5,7 +5,7 @@ const { SourceNode } = require("source-map");
 const path = require("node:path");
 const { Printer } = require("./printer.cjs");
 const { declaredBy, simplify } = require("./simplify.cjs");
-const { nodes, rewrite } = require("./tree.cjs");
+const { copy, nodes, rewrite } = require("./tree.cjs");
 
 const { version } = require("../../package.json");
 
@@ -29,7 +29,7 @@ function loadOf(statement) {
     return isLoad ? { alias, path: call.params[0].value } : undefined;
 }
 
-/** What the blocks of all files are made from. */
+/** The parts of which the blocks of all files are made. */
 function readUnit({ fileName, luaAst, sourceFiles }, root) {
     const name = path.relative(root, fileName).replace(/\.ts$/, "").replaceAll(path.sep, "/");
     const declared = new Set(nodes(luaAst, () => true).flatMap((node) => declaredBy(node).map(({ text }) => text)));
@@ -37,7 +37,7 @@ function readUnit({ fileName, luaAst, sourceFiles }, root) {
     return { name, fileName, file: luaAst, declared, about: comment.replaceAll(/^\/\//gm, "--").trimEnd() };
 }
 
-/** Returns the units in the order in which they can be run: each after those whose values it imports. */
+/** Returns the units in order of execution: each follows the units whose values it imports. */
 function inOrder(units) {
     const order = [];
     const pending = new Set();
@@ -62,7 +62,7 @@ function importsOf(unit, units) {
     return unit.file.statements.map((statement) => importOf(statement, unit, units)?.unit).filter(Boolean);
 }
 
-/** The import of another source file that a statement is. */
+/** Returns the import of another source file, if the statement is one. */
 function importOf(statement, unit, units) {
     const load = loadOf(statement);
     if (!load?.path.startsWith(".")) {
@@ -87,7 +87,7 @@ function importsAs(importer, unit, alias, units) {
     });
 }
 
-/** Moves the modules of Prosody that a file needs to the top, unless another file has another use for the name. */
+/** Moves the imports of Prosody's modules to the top, unless another file uses the name for another purpose. */
 function takeLibraries(units) {
     const libraries = new Map();
     for (const { file } of units) {
@@ -116,7 +116,7 @@ function isLoadOf(statement, alias, path) {
     return load?.alias === alias && load.path === path;
 }
 
-/** Lets a file refer to the tables of others, and to its own, by their names. */
+/** Replaces references to other files' exports, and to its own, by the names of their tables. */
 function link(unit, units) {
     const aliases = new Map();
     const statements = [];
@@ -138,7 +138,31 @@ function link(unit, units) {
             statements.push(statement);
         }
     }
-    unit.file.statements = statements;
+    unit.file.statements = unit.name === "main" ? withoutImports(statements, units) : statements;
+}
+
+/**
+ * Names what the last block imports where it is used. Lua allows 200 local variables in a function, and the tables of all
+ * files are local there.
+ */
+function withoutImports(statements, units) {
+    const imports = new Map();
+    for (const statement of statements) {
+        const [value] = lua.isVariableDeclarationStatement(statement) ? (statement.right ?? []) : [];
+        const isField = value !== undefined && lua.isTableIndexExpression(value) && lua.isIdentifier(value.table);
+        if (isField && units.some(({ table }) => table === value.table.text)) {
+            imports.set(statement.left[0].text, { statement, value });
+        }
+    }
+    const rest = statements.filter((statement) => imports.get(statement.left?.[0]?.text)?.statement !== statement);
+    for (const statement of rest) {
+        rewrite(statement, (node) => (lua.isIdentifier(node) ? copyOf(imports.get(node.text)) : undefined));
+    }
+    return rest;
+}
+
+function copyOf(found) {
+    return found === undefined ? undefined : copy(found.value);
 }
 
 /** `local ____exports = {}` and `return ____exports`. */
@@ -184,7 +208,7 @@ const plugin = {
     beforeEmit(_program, options, _emitHost, [file]) {
         const { code, map } = bundle.toStringWithSourceMap({ file: path.basename(file.outputPath) });
         file.code = code.replace(/[ \t]+$/gm, "");
-        // The compiler counts from the folder of each file, not from that of the bundle.
+        // The compiler's paths are relative to the folder of each file, not to that of the bundle.
         const sources = map.toJSON().sources.map((source) => source.replace(/^(\.\.\/)+/, "../"));
         file.sourceMap = JSON.stringify({ ...map.toJSON(), sources });
     },

@@ -1,8 +1,8 @@
-// Prints Lua as a programmer would: lists on one line where they fit, parentheses where they are needed.
+// Prints Lua as a programmer would: lists on one line if they fit, parentheses only if needed.
 const lua = require("typescript-to-lua/dist/LuaAST");
 const { LuaPrinter } = require("typescript-to-lua/dist/LuaPrinter");
 
-/** Characters of a list of arguments or fields that is written on one line. */
+/** Maximum width of a list of arguments or fields on one line. */
 const LINE = 88;
 
 class Printer extends LuaPrinter {
@@ -13,7 +13,7 @@ class Printer extends LuaPrinter {
         );
     }
 
-    /** A list that ends with a function stays in one piece: what precedes the function tells what it is for. */
+    /** A list that ends with a function is not broken: the arguments before the function explain it. */
     printExpressionList(expressions) {
         const items = expressions.map((expression) => this.printExpression(expression));
         const last = expressions.at(-1);
@@ -24,7 +24,7 @@ class Printer extends LuaPrinter {
             : super.printExpressionList(expressions);
     }
 
-    /** Functions at the top level stand apart. */
+    /** Functions at the top level are separated by empty lines. */
     printStatementArray(statements) {
         const chunks = super.printStatementArray(statements);
         if (this.currentIndent !== "") {

@@ -1,11 +1,11 @@
-// Turns what the compiler writes for conditional expressions into the Lua that a programmer would write.
+// Converts the compiler's code for conditional expressions into the Lua that a programmer would write.
 const lua = require("typescript-to-lua/dist/LuaAST");
 const { nameTemporaries } = require("./names.cjs");
 const { copy, nodes, rewrite, walk } = require("./tree.cjs");
 
 const { SyntaxKind } = lua;
 
-/** Simplifies one file in place. Names in `reserved` belong to the file's surroundings. */
+/** Simplifies one file in place. Names in `reserved` are used by the code around it. */
 function simplify(file, reserved) {
     const variables = assignedVariables(file);
     rewrite(file, (node) => {
@@ -34,7 +34,7 @@ function isEquation(node) {
     );
 }
 
-/** Returns the opposite of a condition; undefined for `<` and its kind, which are false for what is not a number. */
+/** Returns the opposite of a condition. Undefined for `<` and similar operators, which are false for NaN. */
 function negated(condition) {
     if (isEquation(condition)) {
         const isEqual = condition.operator === SyntaxKind.EqualityOperator;
@@ -49,7 +49,7 @@ function negated(condition) {
         : lua.setNodePosition(lua.createUnaryExpression(condition, SyntaxKind.NotOperator), condition);
 }
 
-/** `(a .. b) .. c` makes a string that nothing needs; `a .. b .. c` does not. */
+/** `(a .. b) .. c` creates an unneeded string; `a .. b .. c` does not. */
 function concatenation(node) {
     if (!isConcatenation(node) || !isConcatenation(node.left)) {
         return undefined;
@@ -63,7 +63,7 @@ function isConcatenation(node) {
     return lua.isBinaryExpression(node) && node.operator === SyntaxKind.ConcatOperator;
 }
 
-/** The names that a file assigns to after their declaration. To define a function is no assignment. */
+/** Returns the names that a file assigns to after their declaration. A function definition does not count. */
 function assignedVariables(file) {
     const assignments = nodes(file, (node) => lua.isAssignmentStatement(node) && !lua.isFunctionDefinition(node));
     return new Set(assignments.flatMap(({ left }) => left.filter(lua.isIdentifier).map(({ text }) => text)));
@@ -151,7 +151,7 @@ function rename(trees, name, variable) {
     });
 }
 
-/** Whether what a statement assigns to is the same wherever in the decision it is evaluated. */
+/** Whether the target of an assignment is the same at each place in the decision. */
 function canTakeOver(use) {
     if (lua.isReturnStatement(use)) {
         return true;
@@ -163,7 +163,7 @@ function canTakeOver(use) {
     );
 }
 
-/** Whether each way through an `if` ends by assigning the temporary, and mentions it nowhere else. */
+/** Whether each branch of an `if` ends with an assignment to the temporary, and does not use it otherwise. */
 function endsIn(decision, name) {
     const ends = endsOf(decision);
     const uses = nodes(decision, (node) => isNamed(node, name)).length;
@@ -174,7 +174,7 @@ function assigns(statement, name) {
     return lua.isAssignmentStatement(statement) && valuesOf(statement).length === 1 && isNamed(statement.left[0], name);
 }
 
-/** The last statement of each way through an `if`; undefined for a way that has none. */
+/** Returns the last statement of each branch of an `if`. Undefined for an empty branch. */
 function endsOf(decision) {
     if (!lua.isIfStatement(decision)) {
         return [undefined];
@@ -213,7 +213,7 @@ function isAlias({ right }, rest, variables) {
     return isVariable && !variables.has(value.text) && !rest.some((statement) => declares(statement, value.text));
 }
 
-/** Whether the value of a temporary is the same where it is used, and is used once. */
+/** Whether a temporary has the same value where it is used, and is used once. */
 function canMove(declaration, between, use, name, variables) {
     const [value] = declaration.right ?? [];
     const heads = headsOf(use);
@@ -232,7 +232,7 @@ function canMove(declaration, between, use, name, variables) {
     return isFixed && isPure && (!reads || isQuiet);
 }
 
-/** The expressions that a statement evaluates once and first. */
+/** Returns the expressions that a statement evaluates once and first. */
 function headsOf(statement) {
     if (lua.isIfStatement(statement)) {
         return [statement.condition];
@@ -251,7 +251,7 @@ function declares(statement, name) {
     return nodes(statement, (node) => declaredBy(node).some((variable) => variable.text === name)).length > 0;
 }
 
-/** The variables that a node declares. */
+/** Returns the variables that a node declares. */
 function declaredBy(node) {
     if (lua.isVariableDeclarationStatement(node)) {
         return node.left;
@@ -273,7 +273,7 @@ function isHarmless(statement) {
     return nodes(statement, isHarm).length === 0;
 }
 
-/** A variable that was just declared is nil already. */
+/** A newly declared variable is nil already. */
 function dropNil(declaration, decision) {
     const isEmpty = lua.isVariableDeclarationStatement(declaration) && declaration.right === undefined;
     if (!isEmpty || declaration.left.length !== 1 || decision === undefined || !lua.isIfStatement(decision)) {

@@ -1,8 +1,8 @@
-// Walking and copying TypeScriptToLua's syntax tree of Lua, which has neither parents nor visitors.
+// Walks and copies TypeScriptToLua's syntax tree of Lua, which has neither parents nor visitors.
 
 const isNode = (value) => typeof value === "object" && value !== null && typeof value.kind === "number";
 
-/** Calls `visit` with each node, children before parents. What it returns takes the node's place. */
+/** Calls `visit` with each node, children before parents. The result replaces the node. */
 function rewrite(node, visit) {
     for (const [field, value] of Object.entries(node)) {
         if (Array.isArray(value)) {

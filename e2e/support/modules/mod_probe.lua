@@ -48,7 +48,7 @@ function commands.occupants(room_jid)
 	return occupants;
 end
 
--- Stanzas from other hosts (rooms, for instance) to accounts since the last call.
+-- Stanzas from other hosts, such as rooms, to accounts since the last call.
 function commands.arrivals()
 	local taken = arrivals;
 	arrivals = array();

@@ -44,7 +44,7 @@ function attributesOf({ attrs }: Element): string[] {
     return Object.keys(attrs).filter((name) => name !== "xmlns" && !name.startsWith("xmlns:") && name !== "xml:lang");
 }
 
-/** Without the space around tags. */
+/** Without the white space around elements. */
 function textOf(element: Element): string {
     return element.children
         .filter((child) => typeof child === "string")

@@ -7,7 +7,7 @@ import { matchesScript } from "./match.ts";
 import { type Action, type Actor, parseScript, type Script } from "./script.ts";
 import { openStream, type Stream } from "./stream.ts";
 
-/** Where tools/setup puts the scripts. */
+/** The folder into which tools/setup unpacks the scripts. */
 export const scriptFolder = fileURLToPath(new URL("../../../.build/scansion", import.meta.url));
 
 const nsMucUser = "http://jabber.org/protocol/muc#user";
@@ -23,7 +23,7 @@ interface Play extends PlayOptions {
     readonly streams: Map<string, Stream>;
 }
 
-/** Rejects with the line of the script that the server did not follow. */
+/** Rejects with the line of the script at which the server's stanzas differ. */
 export async function playScript(server: Server, name: string, options: PlayOptions = {}): Promise<void> {
     const script = parseScript(readFileSync(`${scriptFolder}/${name}.scs`, "utf8"));
     const play: Play = { ...options, server, script, streams: new Map() };
@@ -70,7 +70,7 @@ function actorNamed({ actors }: Script, name: string): Actor {
     return actor;
 }
 
-/** One stanza after the other: what two clients do is in the order of the script. */
+/** One stanza after the other, so that the stanzas of two clients are in the order of the script. */
 async function send(stream: Stream, stanzas: Element[]): Promise<void> {
     for (const stanza of stanzas) {
         if (stanza.name === "iq") {
@@ -81,7 +81,7 @@ async function send(stream: Stream, stanzas: Element[]): Promise<void> {
     await stream.sync();
 }
 
-/** Several stanzas may come in any order. What the script does not mention may come before and between them. */
+/** Several stanzas may come in any order. Others may come before and between them. */
 async function receive(stream: Stream, stanzas: Element[]): Promise<void> {
     const missing = [...stanzas];
     const skipped: Element[] = [];
@@ -98,7 +98,7 @@ async function receive(stream: Stream, stanzas: Element[]): Promise<void> {
     }
 }
 
-/** `${Romeo's full JID}` is the one that the server has bound. */
+/** `${Romeo's full JID}` is the full JID that the server has bound. */
 function fillIn({ script, streams }: Play, text: string): string {
     return text.replace(/\$\{(.*?)'s (full )?JID\}/g, (_, name: string, full: string | undefined) => {
         const { jid } = actorNamed(script, name);
@@ -106,7 +106,7 @@ function fillIn({ script, streams }: Play, text: string): string {
     });
 }
 
-/** A room shows the occupant JID of another account, where it would show the full JID of a session without the module. */
+/** A room shows the occupant JID of another account. Without the module it would show a session's full JID. */
 function withOccupantJids({ streams, occupantResource }: Play, stanzas: Element[], receiver: string): Element[] {
     if (occupantResource !== undefined) {
         const others = [...streams.values()].map(({ jid }) => jid).filter((jid) => bare(jid) !== bare(receiver));

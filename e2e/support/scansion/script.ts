@@ -1,5 +1,5 @@
-// Reads scripts of scansion, the client with which Prosody is tested. A script says which clients connect, and the
-// stanzas they send and receive.
+// Reads scripts of scansion, the client that tests Prosody. A script lists the clients that connect, and the stanzas
+// that they send and receive.
 
 export interface Actor {
     readonly name: string;

@@ -81,7 +81,7 @@ export class Stream {
         }
     }
 
-    /** Returns when the server has handled all that was sent, or has closed the stream because of it. */
+    /** Returns when the server has handled everything sent, or has closed the stream because of it. */
     async sync(): Promise<void> {
         if (this.#socket.writableEnded) {
             return;

@@ -22,7 +22,7 @@ import { isConnectionStep, type Step, waitingForSource } from "./steps.ts";
 
 const nsCarbons = "urn:xmpp:carbons:2";
 
-/** Plays one scenario until it is through, or until something is wrong. */
+/** Plays one scenario to its end, or to the first failure. */
 export async function checkScenario(server: Server, cast: Cast, seed: number, length: number): Promise<Result> {
     const random = seededRandom(seed);
     const model = newModel();
@@ -80,7 +80,10 @@ export async function checkScenario(server: Server, cast: Cast, seed: number, le
 
 type State = ReadonlyMap<string, Room>;
 
-/** The expected stanzas of a room for a session: all `lines`, and those `optional` ones that are new to it. */
+/**
+ * The expected stanzas of a room for a session: all `lines`, and those of `optional` that the session has not received
+ * before.
+ */
 interface Due {
     readonly lines: string[];
     readonly optional: string[];
@@ -103,7 +106,7 @@ interface Moment {
     readonly after: State;
     readonly received: ReadonlyMap<string, Element[]>;
     readonly arrivals: readonly Arrival[];
-    /** Ids of invitations and their refusals, which are for the account and not for those in the room. */
+    /** Ids of invitations and refusals. These are for the account, not for its sessions in the room. */
     readonly mail: ReadonlySet<string>;
     /** Messages of rooms that accounts have received: account, room and id of each message. */
     readonly heard: Set<string>;
@@ -162,7 +165,7 @@ function problemsOf(moment: Moment, session: string, room: string): string[] {
         return replayProblems(moment, got, arrived, before, room).map((problem) => `${where}: ${problem}`);
     }
     if (wasIn && !isIn && after !== undefined) {
-        // L1, L2: the session goes, the account stays.
+        // L1, L2: the session ends, the account stays.
         const told = `presence unavailable ${room}/${after.nick} ${step.does === "leave" ? id : ""}`;
         return difference([told], lines, where);
     }
@@ -210,7 +213,7 @@ function dueOf(moment: Moment, session: string, room: string): Due {
         .filter((arrival) => arrival.to === account && isTrafficOf(arrival, moment, room))
         .map(lineOfArrival);
     if (!wasIn && !isIn) {
-        // C6: with no session in the room, private messages take the ordinary way.
+        // C6: without a session in the room, private messages are delivered as any message to the account.
         const isNobodyIn = (after?.sessions.size ?? 0) === 0;
         return { lines: [], optional: isNobodyIn ? lines.filter((line) => line.startsWith("message chat ")) : [] };
     }
@@ -342,7 +345,7 @@ function answerProblems(moment: Moment): string[] {
     ];
 }
 
-/** A message leaves the room once for each account in it. */
+/** The room sends a message once to each account in it. */
 function copyProblems({ step, answer, before, arrivals }: Moment): string[] {
     if (step.does !== "say" && step.does !== "subject") {
         return [];
@@ -480,7 +483,7 @@ function difference(due: string[], got: string[], where: string): string[] {
     ];
 }
 
-/** Returns a list without the elements of another, each removed as often as it occurs there. */
+/** Returns a list without the elements of another list. Each is removed as often as it occurs there. */
 function without(list: string[], other: string[]): string[] {
     const rest = [...other];
     return list.filter((item) => {

@@ -12,20 +12,20 @@ export type Side = "plain" | "minimix";
 export interface Moment {
     readonly step: Step;
     readonly number: number;
-    /** Occupant addresses of the account that does it. */
+    /** Occupant addresses of the account of the step. */
     readonly own: ReadonlySet<string>;
-    /** Whether the account is in the room of the step already, and whether this session of it has joined. */
+    /** Whether the account is in the room of the step already, and whether its session has joined it. */
     readonly isIn: boolean;
     readonly isAttached: boolean;
-    /** Whether it joins under another nick, having joined already. */
+    /** Whether an attached session joins under another nick. */
     readonly isRename: boolean;
     /** Whether the account's cache cannot serve a replay, so that the room answers the join itself. */
     readonly isResync: boolean;
-    /** Whether the step sends a presence that the room shows already. */
+    /** Whether the step repeats the presence that the room shows already. */
     readonly saysNothingNew: boolean;
     /** Occupant addresses of accounts that are in a room without their client. */
     readonly absent: ReadonlySet<string>;
-    /** Ids of messages that the account got in the room of the step; and in earlier rooms of the same address. */
+    /** Ids of messages that the account got in the room of the step, and in earlier rooms of the same address. */
     readonly heard: ReadonlySet<string>;
     readonly heardEarlier: ReadonlySet<string>;
     /** Ids of messages of the room that any client got before the last restart. */
@@ -34,7 +34,7 @@ export interface Moment {
 
 interface Deviation {
     readonly rule: string;
-    /** The clients of which side get what `undo` takes back. */
+    /** The side whose clients get the stanzas that `undo` removes. */
     readonly sides: readonly Side[];
     readonly applies: (moment: Moment) => boolean;
     /** Converts the stanzas of one client to those that the other side's client should get. */
@@ -179,7 +179,7 @@ function isUnavailable({ name, attrs }: Element): boolean {
     return name === "presence" && attrs.type === "unavailable";
 }
 
-/** A message of the past, in the words of XEP-0045 7.2.14; the subject is none. */
+/** A message of the past in the form of XEP-0045 7.2.14. The subject is not one. */
 export function isPast(stanza: Element): boolean {
     const room = bare(stanza.attrs.from ?? "");
     const isDelayed = stanza.getChildren("delay", nsDelay).some(({ attrs }) => attrs.from === room);
@@ -216,7 +216,7 @@ function withoutLanguage(stanza: Element): Element {
     return stanza;
 }
 
-/** No more of an own `unavailable` than XEP-0045 7.14 asks for. */
+/** Reduces an own `unavailable` to the content that XEP-0045 7.14 requires. */
 function inBrief(stanza: Element): Element {
     const x = stanza.getChild("x", nsMucUser);
     stanza.children = x === undefined ? [] : [x];
@@ -245,7 +245,7 @@ function withoutAbsent(stanza: Element, absent: ReadonlySet<string>): Element {
     return stanza;
 }
 
-/** A message of the past without what archives add, in an order that they have in common. */
+/** Returns a message of the past without additions by archives, in an order common to both sides. */
 function withoutAdditions(stanza: Element): Element {
     const isOf = (child: Element | string, ...names: string[]) =>
         typeof child !== "string" && names.includes(`${child.name} ${child.getNS() ?? ""}`);

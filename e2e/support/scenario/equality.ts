@@ -1,5 +1,5 @@
-// The same steps on a server without and on one with mod_minimix, one client for each account: what every client gets
-// is compared after each step.
+// The same steps on a server without and on one with mod_minimix, one client for each account. The stanzas of each
+// client are compared after each step.
 import { bare, type Element, xml } from "../client.ts";
 import { canonical, copy, diff, sortOccupants } from "../compare.ts";
 import type { Server } from "../prosody.ts";
@@ -17,13 +17,13 @@ export interface Pair {
 }
 
 export interface Result {
-    /** Steps that were made. */
+    /** Number of steps played. */
     readonly steps: Step[];
     /** Describes the last difference. */
     readonly problems: string[];
 }
 
-/** Plays one scenario until it is through, or until something differs. */
+/** Plays one scenario to its end, or to the first difference. */
 export async function compareScenario(pair: Pair, cast: Cast, seed: number, length: number): Promise<Result> {
     const random = seededRandom(seed);
     const model = newModel();
@@ -65,7 +65,7 @@ interface View {
     readonly side: Side;
     /** JIDs of all sessions and occupants. */
     readonly jids: readonly string[];
-    /** Names for the ids that the server has made up. */
+    /** Names for the ids that the server has created. */
     readonly names: Map<string, string>;
 }
 
@@ -77,7 +77,7 @@ function openView(server: Server, side: Side, cast: Cast): View {
     return { stage: openStage(server, side === "minimix"), side, jids, names: new Map() };
 }
 
-/** What each client got, in order. */
+/** The stanzas of each client, in order. */
 type Received = Map<string, Element[]>;
 
 /** Ids of messages, by account and room. */
@@ -146,7 +146,7 @@ function remember(memory: Memory, model: Model, received: Received, moment: Mome
     }
 }
 
-/** The room has ended; another may come to be at its address. */
+/** The room has ended. Another may be created at its address. */
 function forget({ heard, heardEarlier }: Memory, room: Room): void {
     for (const [key, ids] of heard) {
         if (key.endsWith(` ${room.jid}`)) {
@@ -175,7 +175,7 @@ function linesOf(received: Received, view: View, moment: Moment): Map<string, st
             const isActor = name === moment.step.who;
             const list = comparable(sortOccupants(stanzas.map(copy)), moment, view.side, isActor);
             const lines = list.map((stanza) => lineOf(stanza, view, name, isActor ? idOf(moment.number) : undefined));
-            // Prosody takes the fields of a form in any order.
+            // Prosody returns the fields of a form in any order.
             return [name, moment.step.does === "configure" ? lines.sort() : lines];
         }),
     );
@@ -185,7 +185,7 @@ function lineOf(stanza: Element, { jids, names }: View, name: string, answeredId
     const { to } = stanza.attrs;
     delete stanza.attrs.to;
     if (stanza.name === "presence" && stanza.attrs.id !== answeredId) {
-        // The id of which presence an occupant is shown with tells nothing.
+        // The id of an occupant's presence has no meaning for others.
         delete stanza.attrs.id;
     }
     const rename = (id: string) => {

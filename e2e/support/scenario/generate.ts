@@ -1,4 +1,4 @@
-// Chooses the next step: usually ordinary use, now and then a mistake.
+// Chooses the next step: usually ordinary use, sometimes a mistake.
 import {
     accountOf,
     affiliationOf,
@@ -25,16 +25,16 @@ import {
 
 export interface Cast extends Wishes {
     readonly domain: string;
-    /** All sessions there are, such as "alice/phone". */
+    /** All sessions, such as "alice/phone". */
     readonly sessions: readonly string[];
-    /** Founds the rooms. */
+    /** The session that creates the rooms. */
     readonly host: string;
-    /** The address of the n-th room. */
+    /** Returns the address of the n-th room. */
     readonly room: (n: number) => string;
-    /** Whether clients come and go. */
+    /** Whether clients disconnect and connect. */
     readonly comeAndGo: boolean;
     /**
-     * Whether to avoid steps with another result once an account stays in a room without its client. Then no step
+     * Whether to avoid steps whose result differs if an account stays in a room without its client. Then no step
      * addresses an absent occupant, and the host stays.
      */
     readonly considerate: boolean;
@@ -51,7 +51,7 @@ interface Scene {
 
 type Maker = (scene: Scene) => Step | undefined;
 
-/** How often each is done, of all. */
+/** Frequency of each kind of step, relative to all. */
 const makers: [weight: number, maker: Maker][] = [
     [14, join],
     [6, leave],
@@ -89,7 +89,7 @@ const comings: [weight: number, maker: Maker][] = [
 const shownStates = [undefined, undefined, "away", "dnd", "xa", "chat"];
 const liveRooms = 2;
 
-/** The next step; there always is one. */
+/** Returns the next step. There always is one. */
 export function nextStep(random: Random, model: Model, cast: Cast, number: number): Step {
     const scene = { random, model, cast, number };
     const founding = found(scene);
@@ -108,7 +108,7 @@ export function nextStep(random: Random, model: Model, cast: Cast, number: numbe
     }
 }
 
-/** At the end all leave; when they come back, all can talk; and then the rooms are destroyed. */
+/** At the end all sessions leave. After they have rejoined, all have voice, and then the rooms are destroyed. */
 export function* closing(model: Model, cast: Cast): Generator<Step, undefined> {
     for (const who of cast.sessions.filter((session) => !model.online.has(session))) {
         yield { does: model.asleep.has(who) ? "resume" : "connect", who };
@@ -207,7 +207,7 @@ function insiders({ model }: Scene): { who: string; room: Room; self: Occupant }
     );
 }
 
-/** Returns a session in a room; now and then one outside. */
+/** Returns a session in a room; sometimes a session outside. */
 function insider(scene: Scene): { who: string; room: Room; self: Occupant | undefined } {
     const { random, model } = scene;
     const rooms = [...model.rooms.values()];
@@ -221,7 +221,7 @@ function insider(scene: Scene): { who: string; room: Room; self: Occupant | unde
     return { who, room, self: self?.sessions.has(who) ? self : undefined };
 }
 
-/** A session that may do most, mostly. */
+/** Returns a session with many rights; sometimes another one. */
 function administrator(scene: Scene): { who: string; room: Room } {
     const { random, model } = scene;
     const administrators = [...model.rooms.values()].flatMap((room) =>
@@ -232,7 +232,7 @@ function administrator(scene: Scene): { who: string; room: Room } {
     return administrators.length > 0 && !random.chance(15) ? random.pick(administrators) : insider(scene);
 }
 
-/** Returns the nick of an occupant; now and then an unused nick. */
+/** Returns the nick of an occupant; sometimes an unused nick. */
 function someNick(scene: Scene, room: Room): string {
     const occupants = [...room.occupants.values()].filter(
         ({ sessions }) => sessions.size > 0 || !scene.cast.considerate,
@@ -291,7 +291,7 @@ function goer({ random, model, cast }: Scene): string | undefined {
 
 function drop(scene: Scene): Step | undefined {
     const who = goer(scene);
-    // With stream management the session would go on without the connection: see lose().
+    // With stream management the session would continue without the connection: see lose().
     return who === undefined || scene.cast.withSmacks?.includes(who) ? undefined : { does: "drop", who };
 }
 
@@ -347,7 +347,7 @@ function join(scene: Scene): Step {
     return joinStep(scene, who, room, historyFor(scene, room.occupants.has(account(scene, who))));
 }
 
-/** All there is, or nothing. */
+/** Returns all sessions, or none. */
 const boundedByTime = [
     undefined,
     undefined,
@@ -405,7 +405,7 @@ function show(scene: Scene): Step {
 function rename(scene: Scene): Step | undefined {
     const { who, room } = insider(scene);
     if (!room.persistent && room.occupants.size <= 1) {
-        // Prosody takes the room for empty in between, and destroys it with the occupant inside.
+        // Prosody treats the room as empty meanwhile, and destroys it with the occupant inside.
         return undefined;
     }
     const nick = scene.random.chance(20) ? someNick(scene, room) : wishedNick(scene, who, room);
@@ -432,7 +432,7 @@ function probe(scene: Scene): Step | undefined {
     return waitingForSource.probes ? undefined : { does: "probe", who, room: room.jid, nick: someNick(scene, room) };
 }
 
-/** XEP-0045 7.10, usually by occupants that may do so. */
+/** XEP-0045 7.10, usually by occupants that have the right. */
 function register(scene: Scene): Step | undefined {
     const { random } = scene;
     const members = insiders(scene).filter(({ who, room }) =>
@@ -506,7 +506,7 @@ function configureAgain(scene: Scene): Step | undefined {
     return { does: "configure", who, room: room.jid, form: form(scene, room) };
 }
 
-/** Its owner opens a new room. */
+/** The owner opens a new room. */
 function configure(scene: Scene, room: Room): Step | undefined {
     const owner = [...room.occupants].find(([account]) => affiliationOf(room, account) === "owner");
     const [who] = awake(scene.model, owner?.[1].sessions ?? []);
@@ -581,7 +581,7 @@ function askOccupant(scene: Scene): Step | undefined {
     const nick = someNick(scene, room);
     const [, asked] = occupantWith(room, nick) ?? [];
     if ([...(asked?.sessions ?? [])].some((session) => scene.model.asleep.has(session))) {
-        // It would answer when it is back.
+        // It would answer after its return.
         return undefined;
     }
     return { does: "ask", who, room: room.jid, nick, about };

@@ -17,7 +17,7 @@ export interface Occupant {
 
 export interface Room {
     readonly jid: string;
-    /** There is none yet; made, but not configured; open to others; destroyed for good. */
+    /** The room does not exist yet; is created but not configured; is open to others; is destroyed for good. */
     state: "none" | "locked" | "open" | "destroyed";
     password: string | undefined;
     membersOnly: boolean;
@@ -181,7 +181,7 @@ export function apply(model: Model, step: Step, account: string, answer: Answer)
             break;
         case "destroy":
             if (answer === "result") {
-                // Prosody remembers the end of a room that was to last.
+                // Prosody remembers that a persistent room was destroyed.
                 end(room, room.persistent ? "destroyed" : "none");
             }
             break;

@@ -8,7 +8,7 @@ export interface Random {
     pick<T>(list: readonly T[]): T;
 }
 
-/** Mulberry32: short, and good enough to choose test data with. */
+/** Mulberry32: short, and random enough for test data. */
 export function seededRandom(seed: number): Random {
     let state = seed | 0;
     const below = (limit: number) => {

@@ -1,4 +1,4 @@
-// Where scenarios are played: a server and its clients, one step after the other.
+// A server and its clients, on which scenarios are played step by step.
 import { setTimeout } from "node:timers/promises";
 import { bare, type Client, connect, type Element, xml } from "../client.ts";
 import type { Server } from "../prosody.ts";
@@ -14,9 +14,9 @@ export interface Stage {
     /** Clients with a lost connection, and the number of stanzas that they had received until then. */
     readonly asleep: Map<string, { client: Client; count: number }>;
     readonly withSmacks: ReadonlySet<string>;
-    /** Sessions that ask for copies of their account's messages (XEP-0280). */
+    /** Sessions that have enabled carbons (XEP-0280). */
     readonly withCarbons: ReadonlySet<string>;
-    /** Whether accounts outlive their clients here. */
+    /** Whether accounts outlive their clients on this side. */
     readonly outlives: boolean;
 }
 
@@ -37,12 +37,12 @@ export function openStage(server: Server, outlives: boolean, { withSmacks, withC
     };
 }
 
-/** The id of a step's stanza; it is the same on every server. */
+/** Returns the id of a step's stanza. It is the same on every server. */
 export function idOf(number: number): string {
     return `step-${number}`;
 }
 
-/** Does a step and gives what each client that is connected afterwards has got meanwhile, in order. */
+/** Plays a step. Returns the stanzas of each client that is connected afterwards, in order. */
 export async function perform(stage: Stage, step: Step, number: number): Promise<Map<string, Element[]>> {
     const before = new Map([...stage.clients.values()].map((client) => [client, client.received.length]));
     for (const { client, count } of stage.asleep.values()) {
@@ -71,7 +71,7 @@ export async function clear({ server, clients, asleep }: Stage): Promise<void> {
     clients.clear();
 }
 
-/** The answer that the acting session of a step got. */
+/** Returns the answer that the acting session of a step got. */
 export function answerIn(received: readonly Element[], number: number): Answer {
     const answers = received.filter(({ attrs }) => attrs.id === idOf(number)).map(({ attrs }) => attrs.type);
     return answers.includes("error") ? "error" : answers.includes("result") ? "result" : "none";
@@ -154,14 +154,14 @@ async function restart(stage: Stage, returning: Record<string, string>): Promise
     }
 }
 
-/** Returns when something is so in the server. */
+/** Returns when a condition holds in the server. */
 async function until(server: Server, condition: string): Promise<void> {
     while (!(await server.eval(`return not not (prosody.${condition})`))) {
         await setTimeout(1);
     }
 }
 
-/** Returns when all results of the actor's step have arrived everywhere: local rooms answer at once. */
+/** Returns when all results of the actor's step have arrived at all clients. Local rooms answer at once. */
 async function settle({ clients }: Stage, actor: string): Promise<void> {
     await clients.get(actor)?.sync();
     await Promise.all([...clients].filter(([name]) => name !== actor).map(([, client]) => client.sync()));

@@ -1,4 +1,4 @@
-// The steps of which scenarios are made, as plain data, and the stanza that each of them is.
+// The steps of scenarios as plain data, and the stanza of each step.
 import { type Element, xml } from "../client.ts";
 
 const nsMuc = "http://jabber.org/protocol/muc";
@@ -12,20 +12,20 @@ const nsHints = "urn:xmpp:hints";
 export type Affiliation = "owner" | "admin" | "member" | "none" | "outcast";
 export type Role = "moderator" | "participant" | "visitor" | "none";
 
-/** What a presence says of its sender. */
+/** The content of a presence. */
 export interface Shows {
     show?: string;
     status?: string;
-    /** XEP-0172, as an example of what clients add. */
+    /** XEP-0172, as an example of additions by clients. */
     name?: string;
 }
 
 export type Form = Record<string, string | string[]>;
 
-/** What a client does to its own connection, or what happens to the connections of all. */
+/** Steps of a client on its own connection, and failures of all connections. */
 type ConnectionStep =
     | { does: "connect" | "close" | "drop" | "lose" | "resume" | "unavailable" | "available" }
-    /** The server starts again. Accounts return by themselves: occupant addresses, and whose they are. */
+    /** The server restarts. Accounts rejoin by themselves. `returning`: the account of each occupant address. */
     | { does: "restart"; returning: Record<string, string> };
 
 type RoomStep =
@@ -54,7 +54,7 @@ type RoomStep =
 
 export type Step = { who: string } & (ConnectionStep | (RoomStep & { room: string }));
 
-/** What the module does not do as plain MUC does yet, so that no scenario asks for it. To be emptied. */
+/** Differences of the module from plain MUC. Scenarios avoid these steps. The list should become empty. */
 export const waitingForSource = {
     /** A session that joins gets the account's older presence, and then an update (J2). */
     oneOwnPresence: false,
@@ -153,7 +153,7 @@ const questions = {
 
 export type Question = keyof typeof questions;
 
-/** What may be asked of a room, and of an occupant. */
+/** Queries to a room, and to an occupant. */
 export const questionsToRooms: Question[] = [
     "info",
     "items",
@@ -171,7 +171,7 @@ export function isConnectionStep(step: Step): step is { who: string } & Connecti
     return !("room" in step);
 }
 
-/** The stanza of a step other than coming and going; `received` is what the client has got so far. */
+/** Returns the stanza of a step, except for joins and leaves. `received` has the client's stanzas so far. */
 export function stanzaOf(step: Step, id: string, received: readonly Element[]): Element {
     switch (step.does) {
         case "connect":
@@ -304,7 +304,7 @@ function submission(type: string, form: Form): Element {
     return xml("x", { xmlns: nsForm, type: "submit" }, ...fields);
 }
 
-/** The last voice request that came, granted; its fields go back as they are (XEP-0045 8.6). */
+/** Grants the last voice request. Its fields are returned unchanged (XEP-0045 8.6). */
 function approval(received: readonly Element[]): Element | undefined {
     const request = received.findLast((stanza) => stanza.name === "message" && isVoiceRequest(stanza));
     const fields = request?.getChild("x", nsForm)?.getChildren("field") ?? [];

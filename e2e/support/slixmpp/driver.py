@@ -1,4 +1,4 @@
-"""A slixmpp client that a test controls: one JSON object a line on stdin, an answer to each on stdout."""
+"""A slixmpp client that a test controls: one JSON object per line on stdin, one answer for each on stdout."""
 import asyncio
 import json
 import logging
@@ -48,7 +48,7 @@ class Driver:
             self.news.notify_all()
 
     def check(self, stanza):
-        """Notes errors that the library answers with when it cannot handle a stanza."""
+        """Records errors that the library sends when it cannot handle a stanza."""
         if isinstance(stanza, (slixmpp.Message, slixmpp.Presence)) and stanza["type"] == "error":
             self.problems.lines.append("sent " + str(stanza))
         return stanza
@@ -75,7 +75,7 @@ class Driver:
         self.xmpp.send_message(mto=room, mbody=body, mtype="groupchat")
 
     async def wait(self, body):
-        """Returns the first message with this body, and forgets it."""
+        """Returns the first message with this body, and removes it."""
         def index():
             return next((i for i, message in enumerate(self.messages) if message["body"] == body), None)
         async with self.news:
