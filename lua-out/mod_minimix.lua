@@ -2942,6 +2942,12 @@ function loadRoom(username, room, saved)
     else
         membership.shownPresence = intern(shown)
     end
+    local view = membership.view
+    if saved.nonAnonymous == true then
+        view.nonAnonymous = true
+    else
+        view.nonAnonymous = nil
+    end
     membership.detachedAt = monotonic()
     noteRestored(membership)
 end
@@ -2977,6 +2983,7 @@ function state_account_record.recordOf(username)
             since = membership.since,
             sinceNumber = membership.sinceNumber,
             shown = shownText(membership),
+            nonAnonymous = membership.view.nonAnonymous,
             state = stateOf(membership)
         }
     end
@@ -9551,7 +9558,8 @@ function occupancy_outgoing.sendMessage(membership, session, stanza)
     passMessage(membership, session, stanza)
 end
 
---- Sends a message or an IQ of a session. `session` is undefined if it has ended since: then an IQ is not needed.
+--- Sends a message or an IQ of a session. `session` is undefined if it has ended. Then no session could get an answer, so
+-- an IQ is not sent.
 function occupancy_outgoing.sendStanza(membership, session, stanza)
     if stanza.name == "message" then
         passMessage(membership, session, stanza)
@@ -11420,6 +11428,8 @@ local livenessOf = state_memberships.livenessOf
 local expectIqAnswer = state_pending.expectIqAnswer
 local takeIq = state_pending.takeIq
 local pendingJoin = state_queue.pendingJoin
+--- The text of Prosody's rooms.
+local NOT_IN = "You are not currently connected to this chat"
 
 --- Returns the answer to a self-ping from the known state of the account in the room.
 function occupancy_pong.pong(membership, session, ping)
@@ -11428,7 +11438,7 @@ function occupancy_pong.pong(membership, session, ping)
         return st.reply(ping)
     end
     if not attached and pendingJoin(membership, session) == nil then
-        return st.error_reply(ping, "cancel", "not-acceptable", nil, membership.room)
+        return st.error_reply(ping, "cancel", "not-acceptable", NOT_IN, membership.room)
     end
     return st.error_reply(ping, "wait", "remote-server-timeout", nil, membership.room)
 end
@@ -15214,6 +15224,7 @@ local mayKeep = state_interned.mayKeep
 local messageOf = state_interned.messageOf
 local noteOver = state_limits.noteOver
 local isTooEarly = state_store.isTooEarly
+local saveSoon = state_store.saveSoon
 local fork = send_fork.fork
 local sendTo = send_fork.sendTo
 local hasComeBefore = room_copies.hasComeBefore
@@ -15435,9 +15446,11 @@ function noteConfiguration(membership, stanza)
         elseif code == "172" then
             membership.view.nonAnonymous = true
             outdate(membership.view)
+            saveSoon(membership.username)
         elseif code == "173" then
             membership.view.nonAnonymous = nil
             outdate(membership.view)
+            saveSoon(membership.username)
         end
     end
 end

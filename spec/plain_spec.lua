@@ -398,6 +398,26 @@ describe("an account after a restart", function ()
 		end);
 	end
 
+	it("P1, J2: tells a session that the room is non-anonymous, also if the room does not repeat it", function ()
+		local s = scene.new { remote = true; room = { whois = "anyone" } };
+		s:enter(s:client "phone");
+		s:restart();
+		local send = s.room.send;
+		function s.room.send(stanza)
+			local x = stanza:get_child("x", xmlns_user);
+			if x then
+				x:maptags(function (tag) if tag.attr.code ~= "100" then return tag; end end);
+			end
+			send(stanza);
+		end
+		s:wait(minute);
+		local phone = s:client "phone";
+		phone:send(join("Alice", { id = "j2" }));
+		s:wait(1);
+		local x = own_presence(scene.take(phone)):get_child("x", xmlns_user);
+		assert.is_table(x:get_child_with_attr("status", nil, "code", "100"));
+	end);
+
 	describe("with several devices", function ()
 		local contents = {
 			phone = "<show>away</show>", laptop = "<show>chat</show>"..caps, tablet = "<show>chat</show><status>also</status>";

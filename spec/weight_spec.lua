@@ -105,20 +105,20 @@ describe("an account without clients", function ()
 		end
 		local each = (in_use(host, service) - before) / 20 / rooms;
 		print(("%.2f kB for one membership in a room of its own"):format(each));
-		assert(each < 5, each);
+		assert(each < 4.6, each);
 	end);
 
 	it("B1: takes little memory for each room with other accounts", function ()
 		local host = spec_host.new {};
 		local service = new_service(host, 1);
-		local rooms, accounts = numbered("room%d@"..domain, 1, 40), 20;
+		local rooms, accounts = numbered("room%d@"..domain, 1, 20), 20;
 		fill_caches(host);
 		visit(host, "user0", rooms);
 		local before = in_use(host, service);
 		for account = 1, accounts do visit(host, "user"..account, rooms); end
 		local each = (in_use(host, service) - before) / accounts / #rooms;
 		print(("%.2f kB for one more membership in a room that others read"):format(each));
-		assert(each < 2.5, each);
+		assert(each < 2.3, each);
 	end);
 
 	it("B2: takes little memory in a large room with other accounts", function ()

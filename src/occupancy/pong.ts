@@ -6,6 +6,9 @@ import { isAttached, isReached, livenessOf, type Membership } from "../state/mem
 import { expectIqAnswer, takeIq } from "../state/pending";
 import { pendingJoin } from "../state/queue";
 
+/** The text of Prosody's rooms. */
+const NOT_IN = "You are not currently connected to this chat";
+
 /** Returns the answer to a self-ping from the known state of the account in the room. */
 export function pong(membership: Membership, session: string, ping: Stanza): Stanza {
     const attached = isAttached(membership, session);
@@ -13,7 +16,7 @@ export function pong(membership: Membership, session: string, ping: Stanza): Sta
         return st.reply(ping);
     }
     if (!attached && pendingJoin(membership, session) === undefined) {
-        return st.error_reply(ping, "cancel", "not-acceptable", undefined, membership.room);
+        return st.error_reply(ping, "cancel", "not-acceptable", NOT_IN, membership.room);
     }
     return st.error_reply(ping, "wait", "remote-server-timeout", undefined, membership.room);
 }

@@ -31,7 +31,7 @@ import { onSubject } from "../occupancy/phases";
 import { addDelay, splitOccupant } from "../stanzas";
 import { type InternedStanza, intern, mayKeep, messageOf } from "../state/interned";
 import { noteOver } from "../state/limits";
-import { isTooEarly } from "../state/store";
+import { isTooEarly, saveSoon } from "../state/store";
 import { fork, sendTo } from "../send/fork";
 import { hasComeBefore } from "./copies";
 
@@ -296,9 +296,11 @@ function noteConfiguration(membership: Membership, stanza: Stanza): void {
         } else if (code === Status.NowNonAnonymous) {
             membership.view.nonAnonymous = true;
             outdate(membership.view);
+            saveSoon(membership.username);
         } else if (code === Status.NowSemiAnonymous) {
             membership.view.nonAnonymous = undefined;
             outdate(membership.view);
+            saveSoon(membership.username);
         }
     }
 }

@@ -24,6 +24,8 @@ interface RoomRecord {
     readonly sinceNumber: number | undefined;
     /** The presence that the account shows, as XML. */
     readonly shown: string | undefined;
+    /** A room that still lists the account does not repeat code 100 to its rejoin. */
+    readonly nonAnonymous: true | undefined;
     /** `joining`: the join was pending. `leaving`: the room has not confirmed the leave. */
     readonly state: "in" | "joining" | "leaving";
 }
@@ -72,6 +74,7 @@ export function recordOf(username: string): AccountRecord | undefined {
             since: membership.since,
             sinceNumber: membership.sinceNumber,
             shown: shownText(membership),
+            nonAnonymous: membership.view.nonAnonymous,
             state: stateOf(membership),
         };
     }
@@ -186,6 +189,7 @@ function loadRoom(username: string, room: string, saved: RoomRecord): void {
     membership.place = inSharedQueue(mayComeBack(membership, saved) ? Phase.Lost : Phase.Leaving);
     const shown = saved.shown === undefined ? undefined : xml.parse(saved.shown);
     membership.shownPresence = shown === undefined ? undefined : intern(shown);
+    membership.view.nonAnonymous = saved.nonAnonymous === true ? true : undefined;
     membership.detachedAt = monotonic();
     noteRestored(membership);
 }

@@ -225,14 +225,18 @@ function dueOf(moment: Moment, session: string, room: string): Due {
     return isResync ? { lines: [], optional: lines } : { lines, optional: [] };
 }
 
+/**
+ * H6: a restart gives an account nothing to read. Exception: an account that has not heard anything in a room asks the
+ * room's archive, and gets what was said just before its join.
+ */
 function noteHeard({ step, after, arrivals, heard }: Moment): void {
     if (step.does === "restart") {
-        // P3: an account that rejoins asks the room's archive for some time back.
         const said = [...heard].map((entry) => entry.split(" "));
         for (const [room, { occupants }] of after) {
-            const ids = said.filter(([, where]) => where === room).map(([, , id]) => id);
+            const here = said.filter(([, where]) => where === room);
             for (const account of occupants.keys()) {
-                for (const id of ids) {
+                const isFirst = !here.some(([who]) => who === account);
+                for (const [, , id] of isFirst ? here : []) {
                     heard.add(`${account} ${room} ${id}`);
                 }
             }

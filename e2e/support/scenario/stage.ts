@@ -6,6 +6,8 @@ import type { Answer } from "./model.ts";
 import { isConnectionStep, type Step, stanzaOf } from "./steps.ts";
 
 const returnLimit = 60_000;
+/** Some joins get no answer that ends them, such as those of a nick in use by the account itself. */
+const answerLimit = 500;
 
 export interface Stage {
     readonly server: Server;
@@ -108,7 +110,22 @@ async function act(stage: Stage, step: Step, id: string): Promise<void> {
         return;
     }
     const stanza = stanzaOf(step, id, client.received);
+    const before = client.received.length;
     await (stanza.name === "iq" && !isConnectionStep(step) ? client.ask(stanza) : client.send(stanza));
+    if (step.does === "join") {
+        await answered(client, step.room, id, before);
+    }
+}
+
+/** Returns when a join is answered. A busy server may send the answer in parts, and other stanzas in between. */
+async function answered(client: Client, room: string, id: string, before: number): Promise<void> {
+    const isLast = (stanza: Element) =>
+        (stanza.attrs.type === "error" && stanza.attrs.id === id) ||
+        (bare(stanza.attrs.from ?? "") === room && stanza.getChild("subject") !== undefined);
+    const limit = Date.now() + answerLimit;
+    while (!client.received.slice(before).some((stanza) => isLast(stanza)) && Date.now() < limit) {
+        await setTimeout(1);
+    }
 }
 
 async function enter({ server, withSmacks, withCarbons }: Stage, session: string): Promise<Client> {
