@@ -3540,12 +3540,21 @@ end
 -- Sends stanzas of the account to rooms.
 local send_upstream = {}
 do
+local noteSent, sent, leaves, lastNumber
 local id = require("util.id")
 local post = minimix_turn.post
 local leaveAsFormer = send_former.leaveAsFormer
 local DATAFORM = namespaces.DATAFORM
 local MUC_OWNER = namespaces.MUC_OWNER
 local options = minimix_options
+
+function noteSent(membership, type_, presenceId)
+    lastNumber = lastNumber + 1
+    sent:set(membership.occupant .. " " .. membership.room .. " " .. presenceId, lastNumber)
+    if type_ == "unavailable" then
+        leaves:set(membership.occupant .. " " .. membership.room, lastNumber)
+    end
+end
 
 --- Sends a client's stanza to the room from the occupant JID.
 --
@@ -3558,12 +3567,24 @@ function send_upstream.sendUpstream(membership, stanza)
     post(copy)
 end
 
---- Ids of the presences sent last, by account and room. An error with such an id answers that presence only.
-local sentIds = cache.new(4096)
+sent = cache.new(4096)
+leaves = cache.new(4096)
+lastNumber = 0
+
+local function numberOf(membership, presenceId)
+    return sent:get(membership.occupant .. " " .. membership.room .. " " .. presenceId)
+end
 
 --- Whether a presence with this id was sent to the room.
 function send_upstream.wasSent(membership, presenceId)
-    return sentIds:get(membership.occupant .. " " .. membership.room .. " " .. presenceId) == true
+    return numberOf(membership, presenceId) ~= nil
+end
+
+--- Whether a presence with this id was sent to the room before the account last left it.
+function send_upstream.wasSentBeforeLeave(membership, presenceId)
+    local left = leaves:get(membership.occupant .. " " .. membership.room)
+    local number = numberOf(membership, presenceId)
+    return left ~= nil and number ~= nil and number < left
 end
 
 --- Returns the id for a client's presence: the client's own id, unless another presence has it.
@@ -3577,7 +3598,7 @@ function send_upstream.sendPresence(membership, presence, nick, presenceId)
     copy.attr.from = membership.occupant
     copy.attr.to = membership.room .. "/" .. nick
     copy.attr.id = presenceId
-    sentIds:set(membership.occupant .. " " .. membership.room .. " " .. presenceId, true)
+    noteSent(membership, copy.attr.type, presenceId)
     leaveAsFormer(membership.username, membership.room)
     post(copy)
 end
@@ -10950,7 +10971,7 @@ end
 -- Answers of the room to a join (XEP-0045 7.2): it admits the account, refuses it, or removes it at once.
 local occupancy_joining = {}
 do
-local answersAnother, answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
+local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
 local wallClock = state_clock.wallClock
 local newestNumber = state_numbers.newestNumber
 local bookmarkJoined = settings_bookmark_write.bookmarkJoined
@@ -10969,6 +10990,7 @@ local forkOwn = send_own.forkOwn
 local sendOwn = send_own.sendOwn
 local unlockRoom = send_upstream.unlockRoom
 local wasSent = send_upstream.wasSent
+local wasSentBeforeLeave = send_upstream.wasSentBeforeLeave
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local after = minimix_turn.after
@@ -11031,10 +11053,11 @@ end
 
 --- The room has admitted the account: our own presence arrived. History and subject follow.
 function occupancy_joining.admitted(membership, place, nick, stanza)
-    if answersAnother(membership, place, stanza.attr.id) then
+    local key = stanza.attr.id
+    if key ~= nil and wasSentBeforeLeave(membership, key) then
         return
     end
-    local join = answeredJoin(place, nick, stanza.attr.id)
+    local join = answeredJoin(place, nick, key)
     local request = join.request
     local session
     if request ~= nil then
@@ -11060,18 +11083,6 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         unlockRoom(membership)
     end
     noteDetached(membership)
-end
-
-function answersAnother(membership, place, key)
-    if key == nil or key == place.operation.id or not wasSent(membership, key) then
-        return false
-    end
-    for _, join in ipairs(place.earlier) do
-        if join.id == key then
-            return false
-        end
-    end
-    return true
 end
 
 function answeredJoin(place, nick, key)
