@@ -9237,6 +9237,7 @@ function occupancy_operations.newJoin(membership, parts, seconds, ended)
         isReturn = parts.isReturn,
         isDoubtful = parts.isDoubtful,
         isFirst = parts.isFirst,
+        isAfterLeave = parts.isAfterLeave == true,
         timer = after(seconds, function()
             ended(membership, join)
         end),
@@ -9880,7 +9881,8 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         request = request,
         isReturn = isReturn,
         isDoubtful = membership.established == true,
-        isFirst = isFirst
+        isFirst = isFirst,
+        isAfterLeave = unconfirmed ~= nil
     }
     local join = occupancy_enter.newTimedJoin(membership, parts)
     occupancy_enter.beginJoin(membership, join, earlier)
@@ -11031,7 +11033,7 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
 end
 
 function answersAnother(membership, place, key)
-    if key == nil or key == place.operation.id or not wasSent(membership, key) then
+    if not place.operation.isAfterLeave or key == nil or key == place.operation.id or not wasSent(membership, key) then
         return false
     end
     for _, join in ipairs(place.earlier) do

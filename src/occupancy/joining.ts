@@ -105,9 +105,9 @@ export function admitted(membership: Membership, place: Joining, nick: string, s
     noteDetached(membership);
 }
 
-/** Whether a presence answers an earlier presence of the account: a join before a leave, for example. */
+/** Whether a presence answers a join that the account sent before a leave. */
 function answersAnother(membership: Membership, place: Joining, key: string | undefined): boolean {
-    if (key === undefined || key === place.operation.id || !wasSent(membership, key)) {
+    if (!place.operation.isAfterLeave || key === undefined || key === place.operation.id || !wasSent(membership, key)) {
         return false;
     }
     for (const join of place.earlier) {
