@@ -23,6 +23,10 @@ const commands: Record<string, { parameters: string[]; prints: RegExp[] }> = {
         parameters: ["MINIMIX_STORIES=1"],
         prints: [/^random stories: MINIMIX_SEED=\d+$/m, /^3 successes \/ 0 failures/m],
     },
+    faults: {
+        parameters: [`MINIMIX_FAULT=${versions.at(-1) ?? ""} on internal: S4: an outage of 0.8 s`],
+        prints: [/✔ Prosody \S+ on internal: S4: an outage of 0\.8 s/, /^ℹ pass 1$/m],
+    },
     soak: {
         parameters: ["MINIMIX_SOAK=90"],
         prints: [
