@@ -2,7 +2,7 @@
 // account is in its rooms, and has its messages, without a restart. MINIMIX_LONG=1 plays outages of several lengths for
 // each version on each storage.
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { setTimeout } from "node:timers/promises";
 import { publishBookmark } from "./support/bookmarks.ts";
 import { type Client, StanzaError } from "./support/client.ts";
@@ -11,7 +11,6 @@ import { create, groupchat, join, kick, leave } from "./support/muc.ts";
 import { eventually, reconnect } from "./support/outlive.ts";
 import { type Server, startServer, type Version, versions } from "./support/prosody.ts";
 import { type Backend, backends, startStorage, type Storage } from "./support/storage.ts";
-import { atOnce } from "./support/suites.ts";
 const isLong = process.env.MINIMIX_LONG === "1";
 /** Seconds of an outage. */
 const lengths = isLong ? [0.8, 2, 20] : [2];
@@ -151,7 +150,16 @@ class Story {
     }
 }
 
-atOnce("outages of the storage", settings, ({ version, backend }) => {
+/** The number of tests at a time: each has a server, and databases. */
+const concurrency = 4;
+
+describe("outages of the storage", { concurrency }, () => {
+    for (const setting of settings) {
+        define(setting);
+    }
+});
+
+function define({ version, backend }: Setting): void {
     for (const seconds of lengths) {
         play(
             `Prosody ${version} on ${backend}: S2, S3: an outage of ${seconds} s loses nothing that clients were told`,
@@ -209,13 +217,16 @@ atOnce("outages of the storage", settings, ({ version, backend }) => {
             await finish(story);
         });
     }
-});
+}
 
-/** The module's line at the beginning of an outage, and all of Prosody's drivers, some of which end with a traceback. */
+/**
+ * The module's line at the beginning of an outage, and all of Prosody's drivers and of mod_mam. Some of the drivers end
+ * with a traceback.
+ */
 const expectedErrors = [
     /:minimix\terror\tStorage fails, retrying: /,
     /:minimix\terror\tThe record of \S+ in \S+ cannot be read: /,
-    /^\S+ \d+ \S+ (datamanager|sql|\S+:storage_sql)\t/,
+    /^\S+ \d+ \S+ (datamanager|sql|\S+:storage_sql|\S+:mam)\t/,
     /^\s*stack traceback:$/,
 ];
 
