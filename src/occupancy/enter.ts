@@ -57,7 +57,6 @@ export function enter(
         isReturn,
         isDoubtful: membership.established === true,
         isFirst,
-        isAfterLeave: unconfirmed !== undefined,
     };
     const join = newTimedJoin(membership, parts);
     beginJoin(membership, join, earlier);

@@ -38,7 +38,7 @@ const RENAME_TIMEOUT = 10;
 /** Timeout of a resync in seconds. A self-ping ends it earlier if the room does not answer. */
 const RESYNC_TIMEOUT = 60;
 
-export type JoinParts = Pick<Join, "id" | "nick" | "request" | "isReturn" | "isDoubtful" | "isFirst" | "isAfterLeave">;
+export type JoinParts = Pick<Join, "id" | "nick" | "request" | "isReturn" | "isDoubtful" | "isFirst">;
 
 /** Creates a join. `ended` is called at its timeout. */
 export function newJoin(
@@ -55,7 +55,6 @@ export function newJoin(
         isReturn: parts.isReturn,
         isDoubtful: parts.isDoubtful,
         isFirst: parts.isFirst,
-        isAfterLeave: parts.isAfterLeave === true,
         timer: after(seconds, () => {
             ended(membership, join);
         }),

@@ -86,8 +86,6 @@ export interface Join extends Sent {
     isHeard: boolean;
     /** The account was not in the room before, as far as is known. So a presence of the room answers this join. */
     readonly isFirst: boolean;
-    /** A leave is unanswered. The room may still answer what was sent before it. */
-    readonly isAfterLeave?: boolean;
     /** The room has removed the account since. A self-ping tells whether that was the answer. */
     isRemoved: boolean;
 }
