@@ -181,6 +181,29 @@ for (const version of versions) {
             await phone.disconnect();
         });
 
+        test("O8: a module that fails on the account's rejoin affects nothing else", async () => {
+            server.allowError(/out of order/);
+            const room = newRoom();
+            const phone = await enter("alice/failing", room);
+            await server.eval(`
+                prosody.failures = 0;
+                prosody.hosts["a.lab"].events.add_handler("pre-presence/full", function (event)
+                    if (event.stanza.attr.to or ""):find("${room}", 1, true) then
+                        prosody.failures = prosody.failures + 1;
+                        error "out of order";
+                    end
+                end, 10)`);
+            const joins = service.received.length;
+            await service.lose(room);
+            await service.until(() => service.received.slice(joins).some(({ name }) => name === "presence"));
+            assert(Number(await server.eval("return prosody.failures")) > 0);
+            await service.say(room, "Bob", "message", "type='groupchat' id='after'", "<body>after</body>");
+            await phone.expect({ body: "after" });
+            // Others still get their messages.
+            await others.wait();
+            await phone.disconnect();
+        });
+
         test("B1: an own presence of 480 kB is not kept in memory", async (t) => {
             const before = await used();
             const cost = await costOf(async () => {
@@ -252,6 +275,31 @@ for (const version of versions) {
             const memory = (await used()) - before;
             report(t, cost, memory);
             assert(memory < 524_288 * 1.1 + held, `${memory} bytes stay`);
+            await phone.disconnect();
+        });
+
+        test("B4: a removal by the room while the buffer is full", async (t) => {
+            const room = newRoom();
+            const phone = await enter("alice/removed", room);
+            let asked = 0;
+            service.onQuery = () => (asked++ === 0 ? { results: [], complete: true } : undefined);
+            await service.lose(room);
+            await service.until(() => asked === 2);
+            const before = await used();
+            const cost = await costOf(async () => {
+                for (let i = 0; i < 300; i++) {
+                    await service.say(room, "Bob", "message", `type='groupchat' id='b${i}'`, `<body>${i}</body>`);
+                }
+                const x = `<x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='none'/><status code='110'/><status code='307'/></x>`;
+                await service.say(room, "Alice", "presence", "type='unavailable'", x);
+                await phone.expect({ type: "unavailable", from: `${room}/Alice` }, 60_000);
+            });
+            phone.received.length = 0;
+            report(t, cost, (await used()) - before);
+            // They are stored in slices.
+            while ((await archived(phone, room)).length < 50) {
+                await phone.sync();
+            }
             await phone.disconnect();
         });
 
