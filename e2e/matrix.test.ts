@@ -134,7 +134,7 @@ async function play(server: Server, transport: Transport, company: Company): Pro
     }
     await bob.expect({ room, body: "two" });
     await settle(all);
-    // The phone and Bob have read one of them before.
+    // The phone and Bob have each read one message above.
     assert.deepEqual(takeBodies(bob, room), ["one"]);
     assert.deepEqual(takeBodies(phone, room), ["two"]);
     assert.deepEqual(takeBodies(laptop, room), ["one", "two"]);

@@ -9558,7 +9558,8 @@ function occupancy_outgoing.sendMessage(membership, session, stanza)
     passMessage(membership, session, stanza)
 end
 
---- Sends a message or an IQ of a session. `session` is undefined if it has ended since: then an IQ is not needed.
+--- Sends a message or an IQ of a session. `session` is undefined if it has ended. Then no session could get an answer, so
+-- an IQ is not sent.
 function occupancy_outgoing.sendStanza(membership, session, stanza)
     if stanza.name == "message" then
         passMessage(membership, session, stanza)

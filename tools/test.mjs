@@ -45,6 +45,7 @@ async function lint() {
         ["prettier", tool("prettier"), ["--check", "--log-level", "warn", "."]],
         ...projects.map((project) => [`tsc ${project}`, tool("tsc"), ["-p", project]]),
         ["rules", process.execPath, ["tools/rules.mjs"]],
+        ["comments", process.execPath, ["tools/comments.mjs"]],
         ["luacheck", "luacheck", ["-q", "--no-color", "lua-out", "spec", "e2e", "demo", "bench"]],
         ...compilers.filter(isInstalled).map(([compiler, ...parameters]) => [compiler, compiler, parameters]),
     ];

@@ -68,7 +68,7 @@ class BoshSocket extends EventEmitter {
         // A request is never sent in parts.
     }
 
-    /** The server notices after its timeout. */
+    /** The server notices the lost session after its timeout. */
     destroy(): void {
         this.#ended = true;
         this.#agent.destroy();

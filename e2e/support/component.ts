@@ -76,7 +76,7 @@ export class HostileService {
         }
     }
 
-    /** From a room, or from an occupant of it, to an account in it. */
+    /** Sends a stanza from a room or an occupant to an account in the room. */
     async say(room: string, nick: string | undefined, name: string, attributes: string, content = ""): Promise<void> {
         const to = this.occupants.get(room)?.jid ?? "";
         const from = nick === undefined ? room : `${room}/${nick}`;

@@ -12,7 +12,7 @@ const running = new Set<ChildProcessWithoutNullStreams>();
 
 /** What `join_muc_wait` returns. */
 export interface Joined {
-    /** Of the own presence. */
+    /** The next four fields are from the own presence. */
     readonly from: string;
     readonly show: string;
     readonly jid: string;
@@ -20,7 +20,7 @@ export interface Joined {
     readonly subject: string;
     /** Nicks, in order of arrival. */
     readonly occupants: string[];
-    /** Bodies. */
+    /** Bodies of the history. */
     readonly history: string[];
 }
 

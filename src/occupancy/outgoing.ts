@@ -20,7 +20,10 @@ export function sendMessage(membership: Membership, session: string, stanza: Sta
     passMessage(membership, session, stanza);
 }
 
-/** Sends a message or an IQ of a session. `session` is undefined if it has ended since: then an IQ is not needed. */
+/**
+ * Sends a message or an IQ of a session. `session` is undefined if it has ended. Then no session could get an answer, so
+ * an IQ is not sent.
+ */
 export function sendStanza(membership: Membership, session: string | undefined, stanza: Stanza): void {
     if (stanza.name === "message") {
         passMessage(membership, session, stanza);

@@ -85,9 +85,9 @@ function wakeIfPrivate(membership: Membership, stanza: Stanza): void {
 }
 
 /**
- * Fires the event that mod_cloud_notify reacts to. Without any session online, that is mod_message's: it notifies all
- * devices. Otherwise it is the event of an archive: it notifies devices without a session. mod_mam fires that one
- * itself.
+ * Fires the event that mod_cloud_notify reacts to. Without any session online it is the event of mod_message, which
+ * notifies all devices. Otherwise it is the event of an archive, which notifies devices without a session. mod_mam fires
+ * the latter itself.
  */
 function wake(username: string, stanza: Stanza): void {
     const origin = prosody.hosts.get(module.host);

@@ -1,6 +1,6 @@
 // mod_pep and its service object for each account (util/pubsub.lua).
 
-/** The ids in order and, by id, each `<item/>`. */
+/** The ids in order, and the `<item/>` elements by id. */
 type PepItems = string[] & Record<string, Stanza | undefined>;
 
 interface PepEvent {

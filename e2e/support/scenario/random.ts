@@ -1,9 +1,9 @@
 // Random choices that a seed repeats.
 
 export interface Random {
-    /** A whole number from 0, below `limit`. */
+    /** Returns a whole number from 0 to `limit` - 1. */
     below(limit: number): number;
-    /** True in this percentage of cases. */
+    /** Returns true in this percentage of cases. */
     chance(percent: number): boolean;
     pick<T>(list: readonly T[]): T;
 }
