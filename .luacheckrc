@@ -21,7 +21,7 @@ files["lua-out"] = {
 			};
 		};
 	};
-	ignore = { "212/self" }; -- what the admin shell and mod_adhoc call with their own table first
+	ignore = { "212/self" }; -- functions that the admin shell and mod_adhoc call as methods
 }
 
 files["spec"] = { std = "lua54+busted"; read_globals = { prosody = { other_fields = true } }; self = false }

@@ -49,6 +49,11 @@ soak:
 missed:
 	@MINIMIX_STORIES=$${MINIMIX_STORIES:-300} busted --output=plainTerminal spec/missed_spec.lua
 
+# Real outages of the storage, of several lengths, on each version and storage; `make e2e` has some of them.
+# MINIMIX_FAULT="newest on SQLite", or another part of a test's name, plays only these.
+faults:
+	@MINIMIX_LONG=1 node --import tsx --test --test-force-exit --test-reporter=spec e2e/faults.test.ts
+
 # Generated scenarios, 5,000 steps of each kind or MINIMIX_STEPS. `make e2e` runs a few steps. MINIMIX_SEED sets the first
 # seed.
 scenarios:
@@ -83,4 +88,4 @@ bench: node_modules/.package-lock.json
 clean:
 	rm -rf .build
 
-.PHONY: all build test lint spec fuzz soak missed e2e scenarios matrix setups install rock demo demo-web bench clean
+.PHONY: all build test lint spec fuzz soak missed faults e2e scenarios matrix setups install rock demo demo-web bench clean

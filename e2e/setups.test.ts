@@ -27,6 +27,19 @@ const setups: Record<string, { modules: string[]; roomModules?: string[] }> = {
         modules: [...example, "cloud_notify", "cloud_notify_filters", "cloud_notify_priority_tag", "lastactivity"],
         roomModules: ["muc_mam"],
     },
+    // The modules of Snikket's server, as far as Debian has them.
+    "a Snikket circle": {
+        modules: [
+            ...["announce", "blocklist", "bookmarks", "carbons", "cloud_notify", "cloud_notify_encrypted"],
+            ...["cloud_notify_extensions", "cloud_notify_filters", "cloud_notify_priority_tag", "csi_battery_saver"],
+            ...["default_bookmarks", "dialback", "disco", "external_services", "firewall", "invites"],
+            ...["invites_adhoc", "invites_register", "lastlog", "lastlog2", "limits", "mam", "measure_active_users"],
+            ...["offline_hints", "pep", "ping", "presence_dedup", "private", "register", "roster", "s2s_bidi"],
+            ...["saslauth", "server_contact_info", "smacks", "time", "tombstones", "uptime", "vcard4"],
+            ...["vcard_legacy", "version", "watchregistrations"],
+        ],
+        roomModules: ["muc_mam"],
+    },
     "a big public server": {
         modules: [...example, "firewall", "track_muc_joins", "watchregistrations", "announce", "motd", "tombstones"],
         roomModules: ["muc_mam"],

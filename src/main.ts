@@ -22,6 +22,7 @@ import { fromRoom } from "./archive/gate";
 import { onShouldStore } from "./archive/personal";
 import { onPush } from "./push/push";
 import { load, restoreLoading, saveLate } from "./state/store";
+import { keepConnections } from "./state/driver";
 import { onRecovery, retryNow } from "./state/outage";
 import { leaveFormerAddresses } from "./occupancy/former";
 import { watchComponents } from "./occupancy/components";
@@ -138,6 +139,7 @@ function every(seconds: number, task: (this: void, seconds: number) => void): vo
 }
 
 every(30, expireIqs);
+every(30, keepConnections);
 every(600, forgetAllowances);
 every(Math.min(30, Math.max(1, options.detachedAfter)), showAllDetached);
 every(options.pingAfter, checkQuiet);
@@ -199,6 +201,7 @@ module.load = () => {
     if (module.reloading !== true) {
         load(comeBack);
     }
+    keepConnections();
 };
 
 module.save = () => {

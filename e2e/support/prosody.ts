@@ -386,7 +386,7 @@ function fromHere(path: string): string {
 }
 
 // Returns a name as util.datamanager uses it for files.
-function encodeStoreName(name: string): string {
+export function encodeStoreName(name: string): string {
     return name.replace(/[^A-Za-z0-9]/g, (char) => `%${char.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
 

@@ -1,17 +1,19 @@
 // Storage of archives: Prosody's own files, SQLite, or a PostgreSQL server that runs as long as the test.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { freePort } from "./prosody.ts";
+import { encodeStoreName, freePort, type Server } from "./prosody.ts";
 
 export interface Storage {
     /** Options of the host, as Lua text. */
     readonly config: string;
     /** The options of mod_storage_sql for a database server. */
     readonly sql?: string;
+    /** Makes the module's stores fail, until the returned function is called. */
+    fail(server: Pick<Server, "folder" | "domain">): Promise<() => Promise<void>>;
     stop(): Promise<void>;
 }
 
@@ -27,10 +29,11 @@ export const backends: Backend[] = ["internal", "SQLite", ...(postgres === undef
 
 export async function startStorage(backend: Backend): Promise<Storage> {
     if (backend === "internal") {
-        return { config: "", stop: () => Promise.resolve() };
+        return { config: "", fail: (server) => Promise.resolve(blockFolders(server)), stop: () => Promise.resolve() };
     }
     if (backend === "SQLite") {
-        return { config: sqlConfig(`driver = "SQLite3", database = "test.sqlite"`), stop: () => Promise.resolve() };
+        const config = sqlConfig(`driver = "SQLite3", database = "test.sqlite"`);
+        return { config, fail: lockDatabase, stop: () => Promise.resolve() };
     }
     return startPostgres(join(postgres ?? "", "bin"));
 }
@@ -40,6 +43,53 @@ function sqlConfig(sql: string): string {
 storage = { ${stores.map((store) => `${store} = "sql"`).join("; ")} }
 sql = { ${sql} }
 `;
+}
+
+/** Replaces the folders of the module's stores by files, because root may write to any folder. */
+function blockFolders({ folder, domain }: Pick<Server, "folder" | "domain">): () => Promise<void> {
+    const blocked = stores
+        .filter((store) => store !== "archive")
+        .map((store) => join(folder, "data", encodeStoreName(domain), encodeStoreName(store)));
+    for (const path of blocked) {
+        mkdirSync(path, { recursive: true });
+        renameSync(path, `${path}.away`);
+        writeFileSync(path, "");
+    }
+    return () => {
+        for (const path of blocked) {
+            rmSync(path);
+            renameSync(`${path}.away`, path);
+        }
+        return Promise.resolve();
+    };
+}
+
+/** Another process locks the database. It unlocks it when its input ends. */
+const lockScript = String.raw`
+local connection = assert(require "DBI".Connect("SQLite3", arg[1]));
+connection:autocommit(true);
+assert(assert(connection:prepare("BEGIN EXCLUSIVE")):execute());
+io.write("locked\n"); io.flush();
+io.read "a";
+assert(assert(connection:prepare("ROLLBACK")):execute());
+`;
+
+async function lockDatabase({ folder }: Pick<Server, "folder">): Promise<() => Promise<void>> {
+    const script = join(folder, "lock.lua");
+    writeFileSync(script, lockScript);
+    for (;;) {
+        const locker = spawn("lua5.4", [script, join(folder, "data", "test.sqlite")], {
+            stdio: ["pipe", "pipe", "ignore"],
+        });
+        const ended = once(locker, "exit");
+        // The database may be locked by the server at this moment.
+        if ((await Promise.race([once(locker.stdout, "data"), ended]))[0] instanceof Buffer) {
+            return async () => {
+                locker.stdin.end();
+                await ended;
+            };
+        }
+    }
 }
 
 /** PostgreSQL refuses to run as root. Debian's package creates a user for it. */
@@ -57,22 +107,35 @@ async function startPostgres(programs: string): Promise<Storage> {
         ["-D", data, "-U", "prosody", "--auth=trust", "-E", "UTF8", "--no-sync"],
         options,
     );
-    const server = spawn(
-        join(programs, "postgres"),
-        ["-D", data, "-h", "127.0.0.1", "-p", String(port), "-k", folder, "-c", "fsync=off"],
-        options,
-    );
+    const start = async () => {
+        const child = spawn(
+            join(programs, "postgres"),
+            ["-D", data, "-h", "127.0.0.1", "-p", String(port), "-k", folder, "-c", "fsync=off"],
+            options,
+        );
+        while (!existsSync(join(folder, `.s.PGSQL.${port}`))) {
+            await setTimeout(50);
+        }
+        return child;
+    };
+    let server = await start();
+    const end = async () => {
+        server.kill("SIGINT");
+        await once(server, "exit");
+    };
     process.once("exit", () => server.kill("SIGKILL"));
-    while (!existsSync(join(folder, `.s.PGSQL.${port}`))) {
-        await setTimeout(50);
-    }
     const sql = `driver = "PostgreSQL", database = "postgres", username = "prosody", password = "", host = "127.0.0.1", port = ${port}`;
     return {
         config: sqlConfig(sql),
         sql: `{ ${sql} }`,
+        fail: async () => {
+            await end();
+            return async () => {
+                server = await start();
+            };
+        },
         stop: async () => {
-            server.kill("SIGINT");
-            await once(server, "exit");
+            await end();
             rmSync(folder, { recursive: true, force: true });
         },
     };

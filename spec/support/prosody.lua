@@ -105,6 +105,17 @@ local function remember_filtered()
 	end
 end
 
+-- Calls of stores pass through on_store_call of the spec, whatever the driver.
+local function wrap_stores()
+	local storagemanager = require "core.storagemanager";
+	local open = storagemanager.open;
+	function storagemanager.open(host, name, kind)
+		local store, err = open(host, name, kind);
+		local wrap = prosody.spec and prosody.spec.on_store_call;
+		return store and wrap and wrap(store, name) or store, err;
+	end
+end
+
 local function new_state(data)
 	return {
 		version = version;
@@ -153,6 +164,7 @@ function server.start(config, plugin_path, on_log, fields, data)
 	for _, name in ipairs { "stanza_router", "statsmanager", "hostmanager", "storagemanager", "usermanager", "sessionmanager" } do
 		require("core."..name);
 	end
+	wrap_stores();
 	prosody.features = require "core.features".available;
 	prosody.started = promise.new(function (resolve)
 		prosody.events.add_handler("server-started", resolve);

@@ -22,12 +22,28 @@ export function sendUpstream(membership: Membership, stanza: Stanza): void {
     post(copy);
 }
 
-/** Ids of the presences sent last, by account and room. An error with such an id answers that presence only. */
-const sentIds = cache.new<true>(4096);
+/** The presences sent last, numbered, by account, room and id. An error with such an id answers that presence only. */
+const sent = cache.new<number>(4096);
+
+/** The last leave of each account and room, by its number. */
+const leaves = cache.new<number>(4096);
+
+let lastNumber = 0;
+
+function numberOf(membership: Membership, presenceId: string): number | undefined {
+    return sent.get(`${membership.occupant} ${membership.room} ${presenceId}`);
+}
 
 /** Whether a presence with this id was sent to the room. */
 export function wasSent(membership: Membership, presenceId: string): boolean {
-    return sentIds.get(`${membership.occupant} ${membership.room} ${presenceId}`) === true;
+    return numberOf(membership, presenceId) !== undefined;
+}
+
+/** Whether a presence with this id was sent to the room before the account last left it. */
+export function wasSentBeforeLeave(membership: Membership, presenceId: string): boolean {
+    const left = leaves.get(`${membership.occupant} ${membership.room}`);
+    const number = numberOf(membership, presenceId);
+    return left !== undefined && number !== undefined && number < left;
 }
 
 /** Returns the id for a client's presence: the client's own id, unless another presence has it. */
@@ -41,9 +57,17 @@ export function sendPresence(membership: Membership, presence: Stanza, nick: str
     copy.attr.from = membership.occupant;
     copy.attr.to = `${membership.room}/${nick}`;
     copy.attr.id = presenceId;
-    sentIds.set(`${membership.occupant} ${membership.room} ${presenceId}`, true);
+    noteSent(membership, copy.attr.type, presenceId);
     leaveAsFormer(membership.username, membership.room);
     post(copy);
+}
+
+function noteSent(membership: Membership, type: string | undefined, presenceId: string): void {
+    lastNumber = lastNumber + 1;
+    sent.set(`${membership.occupant} ${membership.room} ${presenceId}`, lastNumber);
+    if (type === "unavailable") {
+        leaves.set(`${membership.occupant} ${membership.room}`, lastNumber);
+    }
 }
 
 /** Whether a domain may have rooms for the account to join. Local hosts with accounts have none. */

@@ -4,7 +4,7 @@
 
 import { monotonic } from "./clock";
 import { counters } from "./counters";
-import { beginOutage, isOutage } from "./outage";
+import { beginOutage, isOutage, onRecovery } from "./outage";
 
 export interface Store<S> {
     readonly name: string;
@@ -90,7 +90,48 @@ export function writeFailed<S>(store: Store<S>, key: string, problem: unknown): 
 /** Whether a store can be read at all. */
 function works<S>(store: Store<S>): boolean {
     const [done, value, problem] = tryCall(readTrial, store as Store<unknown>);
+    if (problem === COMMIT_FAILED) {
+        reconnect();
+    }
     return isAnswer(done, value, problem);
+}
+
+/** The error of util.sql if a transaction cannot end. */
+const COMMIT_FAILED = "commit failed";
+
+interface SqlEngine {
+    conn?: { close(): void } | undefined;
+}
+
+/** The connections of mod_storage_sql, by address. */
+const engines = module.shared<Record<string, SqlEngine>>("/*/sql/connections");
+
+/** The connections in use, by address. */
+let connections: Record<string, SqlEngine["conn"]> = {};
+
+/**
+ * Refers to the connections in use. Without it, a lost connection is freed before util.sql frees its statements, and
+ * LuaDBI crashes the server when these are freed.
+ */
+export function keepConnections(): void {
+    const inUse: Record<string, SqlEngine["conn"]> = {};
+    for (const [address, engine] of pairs(engines)) {
+        inUse[address] = engine.conn ?? connections[address];
+    }
+    connections = inUse;
+}
+
+onRecovery(keepConnections);
+
+/**
+ * Closes the connections of mod_storage_sql, which then connects again. After SQLite was locked, LuaDBI may have no
+ * open transaction, and all later ones fail. util.sql does not notice, because the connection is up.
+ */
+function reconnect(): void {
+    for (const [, engine] of pairs(engines)) {
+        engine.conn?.close();
+        engine.conn = undefined;
+    }
 }
 
 function readTrial(this: void, store: Store<unknown>): LuaMultiReturn<[unknown, unknown]> {

@@ -42,8 +42,7 @@ local function provide(_, _, driver)
 		open = function (_, name, kind)
 			local store, err = driver:open(name, kind);
 			if not store then return nil, err; end
-			store = with_positions(kind == "archive" and store or with_own_record(store));
-			return prosody.spec.on_store_call and prosody.spec.on_store_call(store, name) or store;
+			return with_positions(kind == "archive" and store or with_own_record(store));
 		end;
 	});
 end
