@@ -680,11 +680,12 @@ end
 -- failed.
 local state_driver = {}
 do
-local works, readTrial, noteFailure
+local works, reconnect, readTrial, noteFailure, COMMIT_FAILED, engines
 local monotonic = state_clock.monotonic
 local counters = state_counters.counters
 local beginOutage = state_outage.beginOutage
 local isOutage = state_outage.isOutage
+local onRecovery = state_outage.onRecovery
 
 --- Returns the driver.
 function state_driver.handleOf(store)
@@ -701,7 +702,20 @@ end
 
 function works(store)
     local done, value, problem = pcall(readTrial, store)
+    if problem == COMMIT_FAILED then
+        reconnect()
+    end
     return state_driver.isAnswer(done, value, problem)
+end
+
+function reconnect()
+    for _, engine in pairs(engines) do
+        local conn = engine.conn
+        if conn ~= nil then
+            conn:close()
+        end
+        engine.conn = nil
+    end
 end
 
 function readTrial(store)
@@ -767,6 +781,24 @@ function state_driver.writeFailed(store, key, problem)
     store.failedKey = key
     noteFailure(store.name, key, "write", problem)
 end
+
+--- The error of util.sql if a transaction cannot end.
+COMMIT_FAILED = "commit failed"
+engines = module:shared("/*/sql/connections")
+--- The connections in use, by address.
+local connections = {}
+
+--- Refers to the connections in use. Without it, a lost connection is freed before util.sql frees its statements, and
+-- LuaDBI crashes the server when these are freed.
+function state_driver.keepConnections()
+    local inUse = {}
+    for address, engine in pairs(engines) do
+        inUse[address] = engine.conn or connections[address]
+    end
+    connections = inUse
+end
+
+onRecovery(state_driver.keepConnections)
 
 --- Enables failed stores again if they can be read. Returns whether all can.
 function state_driver.reopenStores()
@@ -3508,12 +3540,21 @@ end
 -- Sends stanzas of the account to rooms.
 local send_upstream = {}
 do
+local noteSent, sent, leaves, lastNumber
 local id = require("util.id")
 local post = minimix_turn.post
 local leaveAsFormer = send_former.leaveAsFormer
 local DATAFORM = namespaces.DATAFORM
 local MUC_OWNER = namespaces.MUC_OWNER
 local options = minimix_options
+
+function noteSent(membership, type_, presenceId)
+    lastNumber = lastNumber + 1
+    sent:set(membership.occupant .. " " .. membership.room .. " " .. presenceId, lastNumber)
+    if type_ == "unavailable" then
+        leaves:set(membership.occupant .. " " .. membership.room, lastNumber)
+    end
+end
 
 --- Sends a client's stanza to the room from the occupant JID.
 --
@@ -3526,12 +3567,24 @@ function send_upstream.sendUpstream(membership, stanza)
     post(copy)
 end
 
---- Ids of the presences sent last, by account and room. An error with such an id answers that presence only.
-local sentIds = cache.new(4096)
+sent = cache.new(4096)
+leaves = cache.new(4096)
+lastNumber = 0
+
+local function numberOf(membership, presenceId)
+    return sent:get(membership.occupant .. " " .. membership.room .. " " .. presenceId)
+end
 
 --- Whether a presence with this id was sent to the room.
 function send_upstream.wasSent(membership, presenceId)
-    return sentIds:get(membership.occupant .. " " .. membership.room .. " " .. presenceId) == true
+    return numberOf(membership, presenceId) ~= nil
+end
+
+--- Whether a presence with this id was sent to the room before the account last left it.
+function send_upstream.wasSentBeforeLeave(membership, presenceId)
+    local left = leaves:get(membership.occupant .. " " .. membership.room)
+    local number = numberOf(membership, presenceId)
+    return left ~= nil and number ~= nil and number < left
 end
 
 --- Returns the id for a client's presence: the client's own id, unless another presence has it.
@@ -3545,7 +3598,7 @@ function send_upstream.sendPresence(membership, presence, nick, presenceId)
     copy.attr.from = membership.occupant
     copy.attr.to = membership.room .. "/" .. nick
     copy.attr.id = presenceId
-    sentIds:set(membership.occupant .. " " .. membership.room .. " " .. presenceId, true)
+    noteSent(membership, copy.attr.type, presenceId)
     leaveAsFormer(membership.username, membership.room)
     post(copy)
 end
@@ -10931,7 +10984,7 @@ end
 -- Answers of the room to a join (XEP-0045 7.2): it admits the account, refuses it, or removes it at once.
 local occupancy_joining = {}
 do
-local answersAnother, answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
+local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
 local wallClock = state_clock.wallClock
 local newestNumber = state_numbers.newestNumber
 local bookmarkJoined = settings_bookmark_write.bookmarkJoined
@@ -10950,6 +11003,7 @@ local forkOwn = send_own.forkOwn
 local sendOwn = send_own.sendOwn
 local unlockRoom = send_upstream.unlockRoom
 local wasSent = send_upstream.wasSent
+local wasSentBeforeLeave = send_upstream.wasSentBeforeLeave
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local after = minimix_turn.after
@@ -11012,10 +11066,11 @@ end
 
 --- The room has admitted the account: our own presence arrived. History and subject follow.
 function occupancy_joining.admitted(membership, place, nick, stanza)
-    if answersAnother(membership, place, stanza.attr.id) then
+    local key = stanza.attr.id
+    if key ~= nil and wasSentBeforeLeave(membership, key) then
         return
     end
-    local join = answeredJoin(place, nick, stanza.attr.id)
+    local join = answeredJoin(place, nick, key)
     local request = join.request
     local session
     if request ~= nil then
@@ -11041,18 +11096,6 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         unlockRoom(membership)
     end
     noteDetached(membership)
-end
-
-function answersAnother(membership, place, key)
-    if key == nil or key == place.operation.id or not wasSent(membership, key) then
-        return false
-    end
-    for _, join in ipairs(place.earlier) do
-        if join.id == key then
-            return false
-        end
-    end
-    return true
 end
 
 function answeredJoin(place, nick, key)
@@ -16203,6 +16246,7 @@ local function every(seconds, task)
 end
 
 every(30, client_iq.expireIqs)
+every(30, state_driver.keepConnections)
 every(600, state_limits.forgetAllowances)
 every(math.min(30, math.max(1, options.detachedAfter)), follow_accounts.showAllDetached)
 every(options.pingAfter, occupancy_watch.checkQuiet)
@@ -16260,6 +16304,7 @@ module.load = function()
     if module.reloading ~= true then
         state_store.load(comeBack)
     end
+    state_driver.keepConnections()
 end
 
 module.save = function()
