@@ -5559,11 +5559,24 @@ function archive_entries.append(log, stanza, when, privateTo)
     return entry
 end
 
+--- Number of logs with entries that are written in slices.
+local writing = 0
+
+--- Whether entries are about to be written, so that the archives do not have them yet.
+function archive_entries.isWritingInSlices()
+    return writing > 0
+end
+
 --- Queues the following entries of a log, to be written in slices. Storing many at once would block the server.
 function archive_entries.writeInSlices(log)
     if log.unwritten == nil then
         log.unwritten = {}
-        inLaterSlices(function() return writeNext(log) end)
+        writing = writing + 1
+        inLaterSlices(function()
+            local isDone = writeNext(log)
+            writing = writing - (isDone and 1 or 0)
+            return isDone
+        end)
     end
 end
 
@@ -13080,6 +13093,7 @@ end
 local archive_query = {}
 do
 local scopeOf, scopeOfAll, scopeWithoutRooms, isInScope, refuse, sendPage, endOf, result
+local isWritingInSlices = archive_entries.isWritingInSlices
 local archiveOf = archive_read.archiveOf
 local roomsRead = archive_read.roomsRead
 local newQueues = slices.newQueues
@@ -13291,7 +13305,7 @@ function archive_query.onQuery(event)
         if sending ~= nil then
             return sending()
         end
-        if not reading.step() then
+        if isWritingInSlices() or not reading.step() then
             return false
         end
         sending = reading.failed and refuse(query) or sendPage(query, reading.page)
