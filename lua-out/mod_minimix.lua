@@ -3535,6 +3535,48 @@ function send_former.forgetAsFormer(username)
 end
 end
 
+-- src/state/sent-presences.ts
+--
+-- Ids of the presences sent to rooms. They survive a reload, because rooms may answer them afterwards.
+local state_sent_presences = {}
+do
+local sent = {ids = cache.new(4096), leaves = cache.new(4096), lastNumber = 0}
+
+function state_sent_presences.sentPresences()
+    return sent
+end
+
+--- Takes over the ids of the previous instance of the module.
+function state_sent_presences.restoreSentPresences(saved)
+    sent = saved
+end
+
+local function numberOf(membership, presenceId)
+    return sent.ids:get(membership.occupant .. " " .. membership.room .. " " .. presenceId)
+end
+
+--- Whether a presence with this id was sent to the room.
+function state_sent_presences.wasSent(membership, presenceId)
+    return numberOf(membership, presenceId) ~= nil
+end
+
+--- Whether a presence with this id was sent to the room before the account last left it.
+function state_sent_presences.wasSentBeforeLeave(membership, presenceId)
+    local left = sent.leaves:get(membership.occupant .. " " .. membership.room)
+    local number = numberOf(membership, presenceId)
+    return left ~= nil and number ~= nil and number < left
+end
+
+--- Notes that a presence is about to be sent to the room.
+function state_sent_presences.noteSentPresence(membership, type_, presenceId)
+    sent.lastNumber = sent.lastNumber + 1
+    sent.ids:set(membership.occupant .. " " .. membership.room .. " " .. presenceId, sent.lastNumber)
+    if type_ == "unavailable" then
+        sent.leaves:set(membership.occupant .. " " .. membership.room, sent.lastNumber)
+    end
+end
+end
+
 -- src/send/upstream.ts
 --
 -- Sends stanzas of the account to rooms.
@@ -3546,6 +3588,8 @@ local leaveAsFormer = send_former.leaveAsFormer
 local DATAFORM = namespaces.DATAFORM
 local MUC_OWNER = namespaces.MUC_OWNER
 local options = minimix_options
+local noteSentPresence = state_sent_presences.noteSentPresence
+local wasSent = state_sent_presences.wasSent
 
 --- Sends a client's stanza to the room from the occupant JID.
 --
@@ -3558,17 +3602,9 @@ function send_upstream.sendUpstream(membership, stanza)
     post(copy)
 end
 
---- Ids of the presences sent last, by account and room. An error with such an id answers that presence only.
-local sentIds = cache.new(4096)
-
---- Whether a presence with this id was sent to the room.
-function send_upstream.wasSent(membership, presenceId)
-    return sentIds:get(membership.occupant .. " " .. membership.room .. " " .. presenceId) == true
-end
-
 --- Returns the id for a client's presence: the client's own id, unless another presence has it.
 function send_upstream.presenceIdFor(membership, wanted)
-    return (wanted == nil or wanted == "" or send_upstream.wasSent(membership, wanted)) and id.medium() or wanted
+    return (wanted == nil or wanted == "" or wasSent(membership, wanted)) and id.medium() or wanted
 end
 
 --- Sends a presence of the account with an id that identifies the answer.
@@ -3577,7 +3613,7 @@ function send_upstream.sendPresence(membership, presence, nick, presenceId)
     copy.attr.from = membership.occupant
     copy.attr.to = membership.room .. "/" .. nick
     copy.attr.id = presenceId
-    sentIds:set(membership.occupant .. " " .. membership.room .. " " .. presenceId, true)
+    noteSentPresence(membership, copy.attr.type, presenceId)
     leaveAsFormer(membership.username, membership.room)
     post(copy)
 end
@@ -8838,7 +8874,7 @@ end
 local occupancy_underway = {}
 do
 local takeFirst, isTold
-local wasSent = send_upstream.wasSent
+local wasSent = state_sent_presences.wasSent
 local hasSameContent = minimix_stanzas.hasSameContent
 local selfOf = state_view.selfOf
 local textOf = minimix_text.textOf
@@ -10950,7 +10986,7 @@ end
 -- Answers of the room to a join (XEP-0045 7.2): it admits the account, refuses it, or removes it at once.
 local occupancy_joining = {}
 do
-local answersAnother, answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
+local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
 local wallClock = state_clock.wallClock
 local newestNumber = state_numbers.newestNumber
 local bookmarkJoined = settings_bookmark_write.bookmarkJoined
@@ -10968,7 +11004,8 @@ local fork = send_fork.fork
 local forkOwn = send_own.forkOwn
 local sendOwn = send_own.sendOwn
 local unlockRoom = send_upstream.unlockRoom
-local wasSent = send_upstream.wasSent
+local wasSent = state_sent_presences.wasSent
+local wasSentBeforeLeave = state_sent_presences.wasSentBeforeLeave
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local after = minimix_turn.after
@@ -11031,10 +11068,11 @@ end
 
 --- The room has admitted the account: our own presence arrived. History and subject follow.
 function occupancy_joining.admitted(membership, place, nick, stanza)
-    if answersAnother(membership, place, stanza.attr.id) then
+    local key = stanza.attr.id
+    if key ~= nil and wasSentBeforeLeave(membership, key) then
         return
     end
-    local join = answeredJoin(place, nick, stanza.attr.id)
+    local join = answeredJoin(place, nick, key)
     local request = join.request
     local session
     if request ~= nil then
@@ -11060,18 +11098,6 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         unlockRoom(membership)
     end
     noteDetached(membership)
-end
-
-function answersAnother(membership, place, key)
-    if key == nil or key == place.operation.id or not wasSent(membership, key) then
-        return false
-    end
-    for _, join in ipairs(place.earlier) do
-        if join.id == key then
-            return false
-        end
-    end
-    return true
 end
 
 function answeredJoin(place, nick, key)
@@ -11888,7 +11914,7 @@ do
 local ignore, isNoAnswer, stillIn, admittedLate, putOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
 local isBlocked = settings_blocklist.isBlocked
 local forkOwn = send_own.forkOwn
-local wasSent = send_upstream.wasSent
+local wasSent = state_sent_presences.wasSent
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local noteDrop = state_counters.noteDrop
@@ -16004,6 +16030,8 @@ local dirtyRecords = state_records.dirtyRecords
 local restoreDirty = state_records.restoreDirty
 local pendingIqs = state_pending.pendingIqs
 local restorePendingIqs = state_pending.restorePendingIqs
+local restoreSentPresences = state_sent_presences.restoreSentPresences
+local sentPresences = state_sent_presences.sentPresences
 local loading = state_store.loading
 local joined = state_sessions.joined
 local noteJoined = state_sessions.noteJoined
@@ -16077,7 +16105,8 @@ function state_snapshot.snapshot()
         logs = logs,
         deliveries = deliveries(),
         dirty = dirtyRecords(),
-        loading = loading()
+        loading = loading(),
+        sentPresences = sentPresences()
     }
 end
 
@@ -16113,6 +16142,9 @@ function state_snapshot.restore(saved)
     end
     if saved.joined ~= nil then
         restoreJoined(saved.joined)
+    end
+    if saved.sentPresences ~= nil then
+        restoreSentPresences(saved.sentPresences)
     end
     if saved.counters ~= nil then
         restoreCounters(saved.counters)

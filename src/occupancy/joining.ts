@@ -12,7 +12,8 @@ import { save, saveSoon } from "../state/store";
 import { MUC, Status } from "../namespaces";
 import { fork } from "../send/fork";
 import { forkOwn, sendOwn } from "../send/own";
-import { unlockRoom, wasSent } from "../send/upstream";
+import { unlockRoom } from "../send/upstream";
+import { wasSent, wasSentBeforeLeave } from "../state/sent-presences";
 import { hasStatus, isSameNick } from "../stanzas";
 import { after } from "../turn";
 import { forgetRefusals, shouldRejoin } from "../state/bookmarks";
@@ -77,10 +78,11 @@ export function admitClaimed(membership: Membership, place: Joining, nick = plac
 
 /** The room has admitted the account: our own presence arrived. History and subject follow. */
 export function admitted(membership: Membership, place: Joining, nick: string, stanza: Stanza): void {
-    if (answersAnother(membership, place, stanza.attr.id)) {
+    const key = stanza.attr.id;
+    if (key !== undefined && wasSentBeforeLeave(membership, key)) {
         return;
     }
-    const join = answeredJoin(place, nick, stanza.attr.id);
+    const join = answeredJoin(place, nick, key);
     const request = join.request;
     const session = request === undefined ? undefined : request.session;
     const isNews = !membership.established || nick !== membership.wantedNick;
@@ -103,19 +105,6 @@ export function admitted(membership: Membership, place: Joining, nick: string, s
         unlockRoom(membership);
     }
     noteDetached(membership);
-}
-
-/** Whether a presence answers an earlier presence of the account: a join before a leave, for example. */
-function answersAnother(membership: Membership, place: Joining, key: string | undefined): boolean {
-    if (key === undefined || key === place.operation.id || !wasSent(membership, key)) {
-        return false;
-    }
-    for (const join of place.earlier) {
-        if (join.id === key) {
-            return false;
-        }
-    }
-    return true;
 }
 
 /** Returns the join that the room has answered: by id, else by nick, else the last one. */

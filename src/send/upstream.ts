@@ -1,6 +1,5 @@
 // Sends stanzas of the account to rooms.
 
-import * as cache from "util.cache";
 import * as id from "util.id";
 import * as st from "util.stanza";
 import { post } from "../turn";
@@ -8,6 +7,7 @@ import { leaveAsFormer } from "./former";
 import { DATAFORM, MUC_OWNER } from "../namespaces";
 import * as options from "../options";
 import { type Membership } from "../state/memberships";
+import { noteSentPresence, wasSent } from "../state/sent-presences";
 
 /**
  * Sends a client's stanza to the room from the occupant JID.
@@ -22,14 +22,6 @@ export function sendUpstream(membership: Membership, stanza: Stanza): void {
     post(copy);
 }
 
-/** Ids of the presences sent last, by account and room. An error with such an id answers that presence only. */
-const sentIds = cache.new<true>(4096);
-
-/** Whether a presence with this id was sent to the room. */
-export function wasSent(membership: Membership, presenceId: string): boolean {
-    return sentIds.get(`${membership.occupant} ${membership.room} ${presenceId}`) === true;
-}
-
 /** Returns the id for a client's presence: the client's own id, unless another presence has it. */
 export function presenceIdFor(membership: Membership, wanted: string | undefined): string {
     return wanted === undefined || wanted === "" || wasSent(membership, wanted) ? id.medium() : wanted;
@@ -41,7 +33,7 @@ export function sendPresence(membership: Membership, presence: Stanza, nick: str
     copy.attr.from = membership.occupant;
     copy.attr.to = `${membership.room}/${nick}`;
     copy.attr.id = presenceId;
-    sentIds.set(`${membership.occupant} ${membership.room} ${presenceId}`, true);
+    noteSentPresence(membership, copy.attr.type, presenceId);
     leaveAsFormer(membership.username, membership.room);
     post(copy);
 }
