@@ -3535,26 +3535,61 @@ function send_former.forgetAsFormer(username)
 end
 end
 
+-- src/state/sent-presences.ts
+--
+-- Ids of the presences sent to rooms. They survive a reload, because rooms may answer them afterwards.
+local state_sent_presences = {}
+do
+local sent = {ids = cache.new(4096), leaves = cache.new(4096), lastNumber = 0}
+
+function state_sent_presences.sentPresences()
+    return sent
+end
+
+--- Takes over the ids of the previous instance of the module.
+function state_sent_presences.restoreSentPresences(saved)
+    sent = saved
+end
+
+local function numberOf(membership, presenceId)
+    return sent.ids:get(membership.occupant .. " " .. membership.room .. " " .. presenceId)
+end
+
+--- Whether a presence with this id was sent to the room.
+function state_sent_presences.wasSent(membership, presenceId)
+    return numberOf(membership, presenceId) ~= nil
+end
+
+--- Whether a presence with this id was sent to the room before the account last left it.
+function state_sent_presences.wasSentBeforeLeave(membership, presenceId)
+    local left = sent.leaves:get(membership.occupant .. " " .. membership.room)
+    local number = numberOf(membership, presenceId)
+    return left ~= nil and number ~= nil and number < left
+end
+
+--- Notes that a presence is about to be sent to the room.
+function state_sent_presences.noteSentPresence(membership, type_, presenceId)
+    sent.lastNumber = sent.lastNumber + 1
+    sent.ids:set(membership.occupant .. " " .. membership.room .. " " .. presenceId, sent.lastNumber)
+    if type_ == "unavailable" then
+        sent.leaves:set(membership.occupant .. " " .. membership.room, sent.lastNumber)
+    end
+end
+end
+
 -- src/send/upstream.ts
 --
 -- Sends stanzas of the account to rooms.
 local send_upstream = {}
 do
-local noteSent, sent, leaves, lastNumber
 local id = require("util.id")
 local post = minimix_turn.post
 local leaveAsFormer = send_former.leaveAsFormer
 local DATAFORM = namespaces.DATAFORM
 local MUC_OWNER = namespaces.MUC_OWNER
 local options = minimix_options
-
-function noteSent(membership, type_, presenceId)
-    lastNumber = lastNumber + 1
-    sent:set(membership.occupant .. " " .. membership.room .. " " .. presenceId, lastNumber)
-    if type_ == "unavailable" then
-        leaves:set(membership.occupant .. " " .. membership.room, lastNumber)
-    end
-end
+local noteSentPresence = state_sent_presences.noteSentPresence
+local wasSent = state_sent_presences.wasSent
 
 --- Sends a client's stanza to the room from the occupant JID.
 --
@@ -3567,29 +3602,9 @@ function send_upstream.sendUpstream(membership, stanza)
     post(copy)
 end
 
-sent = cache.new(4096)
-leaves = cache.new(4096)
-lastNumber = 0
-
-local function numberOf(membership, presenceId)
-    return sent:get(membership.occupant .. " " .. membership.room .. " " .. presenceId)
-end
-
---- Whether a presence with this id was sent to the room.
-function send_upstream.wasSent(membership, presenceId)
-    return numberOf(membership, presenceId) ~= nil
-end
-
---- Whether a presence with this id was sent to the room before the account last left it.
-function send_upstream.wasSentBeforeLeave(membership, presenceId)
-    local left = leaves:get(membership.occupant .. " " .. membership.room)
-    local number = numberOf(membership, presenceId)
-    return left ~= nil and number ~= nil and number < left
-end
-
 --- Returns the id for a client's presence: the client's own id, unless another presence has it.
 function send_upstream.presenceIdFor(membership, wanted)
-    return (wanted == nil or wanted == "" or send_upstream.wasSent(membership, wanted)) and id.medium() or wanted
+    return (wanted == nil or wanted == "" or wasSent(membership, wanted)) and id.medium() or wanted
 end
 
 --- Sends a presence of the account with an id that identifies the answer.
@@ -3598,7 +3613,7 @@ function send_upstream.sendPresence(membership, presence, nick, presenceId)
     copy.attr.from = membership.occupant
     copy.attr.to = membership.room .. "/" .. nick
     copy.attr.id = presenceId
-    noteSent(membership, copy.attr.type, presenceId)
+    noteSentPresence(membership, copy.attr.type, presenceId)
     leaveAsFormer(membership.username, membership.room)
     post(copy)
 end
@@ -5544,11 +5559,24 @@ function archive_entries.append(log, stanza, when, privateTo)
     return entry
 end
 
+--- Number of logs with entries that are written in slices.
+local writing = 0
+
+--- Whether entries are about to be written, so that the archives do not have them yet.
+function archive_entries.isWritingInSlices()
+    return writing > 0
+end
+
 --- Queues the following entries of a log, to be written in slices. Storing many at once would block the server.
 function archive_entries.writeInSlices(log)
     if log.unwritten == nil then
         log.unwritten = {}
-        inLaterSlices(function() return writeNext(log) end)
+        writing = writing + 1
+        inLaterSlices(function()
+            local isDone = writeNext(log)
+            writing = writing - (isDone and 1 or 0)
+            return isDone
+        end)
     end
 end
 
@@ -8859,7 +8887,7 @@ end
 local occupancy_underway = {}
 do
 local takeFirst, isTold
-local wasSent = send_upstream.wasSent
+local wasSent = state_sent_presences.wasSent
 local hasSameContent = minimix_stanzas.hasSameContent
 local selfOf = state_view.selfOf
 local textOf = minimix_text.textOf
@@ -10989,8 +11017,8 @@ local fork = send_fork.fork
 local forkOwn = send_own.forkOwn
 local sendOwn = send_own.sendOwn
 local unlockRoom = send_upstream.unlockRoom
-local wasSent = send_upstream.wasSent
-local wasSentBeforeLeave = send_upstream.wasSentBeforeLeave
+local wasSent = state_sent_presences.wasSent
+local wasSentBeforeLeave = state_sent_presences.wasSentBeforeLeave
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local after = minimix_turn.after
@@ -11899,7 +11927,7 @@ do
 local ignore, isNoAnswer, stillIn, admittedLate, putOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
 local isBlocked = settings_blocklist.isBlocked
 local forkOwn = send_own.forkOwn
-local wasSent = send_upstream.wasSent
+local wasSent = state_sent_presences.wasSent
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local noteDrop = state_counters.noteDrop
@@ -13065,6 +13093,7 @@ end
 local archive_query = {}
 do
 local scopeOf, scopeOfAll, scopeWithoutRooms, isInScope, refuse, sendPage, endOf, result
+local isWritingInSlices = archive_entries.isWritingInSlices
 local archiveOf = archive_read.archiveOf
 local roomsRead = archive_read.roomsRead
 local newQueues = slices.newQueues
@@ -13276,7 +13305,7 @@ function archive_query.onQuery(event)
         if sending ~= nil then
             return sending()
         end
-        if not reading.step() then
+        if isWritingInSlices() or not reading.step() then
             return false
         end
         sending = reading.failed and refuse(query) or sendPage(query, reading.page)
@@ -16015,6 +16044,8 @@ local dirtyRecords = state_records.dirtyRecords
 local restoreDirty = state_records.restoreDirty
 local pendingIqs = state_pending.pendingIqs
 local restorePendingIqs = state_pending.restorePendingIqs
+local restoreSentPresences = state_sent_presences.restoreSentPresences
+local sentPresences = state_sent_presences.sentPresences
 local loading = state_store.loading
 local joined = state_sessions.joined
 local noteJoined = state_sessions.noteJoined
@@ -16088,7 +16119,8 @@ function state_snapshot.snapshot()
         logs = logs,
         deliveries = deliveries(),
         dirty = dirtyRecords(),
-        loading = loading()
+        loading = loading(),
+        sentPresences = sentPresences()
     }
 end
 
@@ -16124,6 +16156,9 @@ function state_snapshot.restore(saved)
     end
     if saved.joined ~= nil then
         restoreJoined(saved.joined)
+    end
+    if saved.sentPresences ~= nil then
+        restoreSentPresences(saved.sentPresences)
     end
     if saved.counters ~= nil then
         restoreCounters(saved.counters)

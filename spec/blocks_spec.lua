@@ -112,6 +112,24 @@ it("B4: messages in the buffer are stored in slices when the room removes the ac
 	end)());
 end);
 
+it("H3, B4: an archive query waits until messages in the buffer are stored", function ()
+	local s, phone = in_gap();
+	talk(s, 300);
+	phone:take();
+	work.longest(function ()
+		s.host:run(function ()
+			s.room:remove("Alice", "307");
+			phone:send(mam.query { with = s.room.jid; max = 1; before = true });
+		end);
+		s:wait(10);
+	end);
+	local bodies = {};
+	for _, stanza in ipairs(phone:take()) do
+		if stanza:get_child("result", "urn:xmpp:mam:2") then table.insert(bodies, mam.message_in(stanza):get_child_text "body"); end
+	end
+	assert.same({ "300" }, bodies);
+end);
+
 it("B4: history whose times jump is not searched for at length when a client joins", function ()
 	local s, phone = in_room();
 	talk(s, 300, 900);

@@ -476,4 +476,9 @@ return {
 		{ "burst", 263, 980, 28, 433 };
 		{ "time", 683, 478, 432, 201 };
 	};
+	{ about = "a reload between a leave and another join on their way"; seed = 71000059; setting = { resource = true; bosh = true; carbons = false; prosody = true };
+		{ "burst", 230, 518, 759, 257 };
+		{ "reload", 727, 806, 875, 869 };
+		{ "join", 710, 200, 797, 735 };
+	};
 };

@@ -92,11 +92,24 @@ function write(log: RoomLog, entry: Entry, stanza: Stanza): boolean {
     return outcome === "stored" || keep(log, entry);
 }
 
+/** Number of logs with entries that are written in slices. */
+let writing = 0;
+
+/** Whether entries are about to be written, so that the archives do not have them yet. */
+export function isWritingInSlices(): boolean {
+    return writing > 0;
+}
+
 /** Queues the following entries of a log, to be written in slices. Storing many at once would block the server. */
 export function writeInSlices(log: RoomLog): void {
     if (log.unwritten === undefined) {
         log.unwritten = [];
-        inLaterSlices(() => writeNext(log));
+        writing = writing + 1;
+        inLaterSlices(() => {
+            const isDone = writeNext(log);
+            writing = writing - (isDone ? 1 : 0);
+            return isDone;
+        });
     }
 }
 

@@ -5,6 +5,7 @@ import * as datetime from "util.datetime";
 import * as jids from "util.jid";
 import * as rsm from "util.rsm";
 import * as st from "util.stanza";
+import { isWritingInSlices } from "./entries";
 import { archiveOf, roomsRead } from "./read";
 import { newQueues, type Step } from "../slices";
 import { noteOver } from "../state/limits";
@@ -94,7 +95,7 @@ export function onQuery(event: StanzaEvent<ClientSession>): Handled {
         if (sending !== undefined) {
             return sending();
         }
-        if (!reading.step()) {
+        if (isWritingInSlices() || !reading.step()) {
             return false;
         }
         sending = reading.failed ? refuse(query) : sendPage(query, reading.page);

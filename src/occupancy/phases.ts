@@ -10,7 +10,7 @@
 import * as st from "util.stanza";
 import { isBlocked } from "../settings/blocklist";
 import { forkOwn } from "../send/own";
-import { wasSent } from "../send/upstream";
+import { wasSent } from "../state/sent-presences";
 import { hasStatus, isSameNick } from "../stanzas";
 import { Status } from "../namespaces";
 import { noteDrop } from "../state/counters";

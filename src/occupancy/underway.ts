@@ -2,7 +2,7 @@
 // gets our own presence as the last of them will show it. It does not get the echoes of these presences again.
 
 import * as xml from "util.xml";
-import { wasSent } from "../send/upstream";
+import { wasSent } from "../state/sent-presences";
 import { hasSameContent } from "../stanzas";
 import type { InternedStanza } from "../state/interned";
 import type { Membership } from "../state/memberships";

@@ -1,6 +1,5 @@
 // Sends stanzas of the account to rooms.
 
-import * as cache from "util.cache";
 import * as id from "util.id";
 import * as st from "util.stanza";
 import { post } from "../turn";
@@ -8,6 +7,7 @@ import { leaveAsFormer } from "./former";
 import { DATAFORM, MUC_OWNER } from "../namespaces";
 import * as options from "../options";
 import { type Membership } from "../state/memberships";
+import { noteSentPresence, wasSent } from "../state/sent-presences";
 
 /**
  * Sends a client's stanza to the room from the occupant JID.
@@ -22,30 +22,6 @@ export function sendUpstream(membership: Membership, stanza: Stanza): void {
     post(copy);
 }
 
-/** The presences sent last, numbered, by account, room and id. An error with such an id answers that presence only. */
-const sent = cache.new<number>(4096);
-
-/** The last leave of each account and room, by its number. */
-const leaves = cache.new<number>(4096);
-
-let lastNumber = 0;
-
-function numberOf(membership: Membership, presenceId: string): number | undefined {
-    return sent.get(`${membership.occupant} ${membership.room} ${presenceId}`);
-}
-
-/** Whether a presence with this id was sent to the room. */
-export function wasSent(membership: Membership, presenceId: string): boolean {
-    return numberOf(membership, presenceId) !== undefined;
-}
-
-/** Whether a presence with this id was sent to the room before the account last left it. */
-export function wasSentBeforeLeave(membership: Membership, presenceId: string): boolean {
-    const left = leaves.get(`${membership.occupant} ${membership.room}`);
-    const number = numberOf(membership, presenceId);
-    return left !== undefined && number !== undefined && number < left;
-}
-
 /** Returns the id for a client's presence: the client's own id, unless another presence has it. */
 export function presenceIdFor(membership: Membership, wanted: string | undefined): string {
     return wanted === undefined || wanted === "" || wasSent(membership, wanted) ? id.medium() : wanted;
@@ -57,17 +33,9 @@ export function sendPresence(membership: Membership, presence: Stanza, nick: str
     copy.attr.from = membership.occupant;
     copy.attr.to = `${membership.room}/${nick}`;
     copy.attr.id = presenceId;
-    noteSent(membership, copy.attr.type, presenceId);
+    noteSentPresence(membership, copy.attr.type, presenceId);
     leaveAsFormer(membership.username, membership.room);
     post(copy);
-}
-
-function noteSent(membership: Membership, type: string | undefined, presenceId: string): void {
-    lastNumber = lastNumber + 1;
-    sent.set(`${membership.occupant} ${membership.room} ${presenceId}`, lastNumber);
-    if (type === "unavailable") {
-        leaves.set(`${membership.occupant} ${membership.room}`, lastNumber);
-    }
 }
 
 /** Whether a domain may have rooms for the account to join. Local hosts with accounts have none. */

@@ -23,6 +23,7 @@ import { logs, restoreLogs, type RoomLog } from "./logs";
 import { type Numbers, numbers, restoreNumbers, startNumbers } from "./numbers";
 import { type Dirty, dirtyRecords, restoreDirty } from "./records";
 import { type PendingIqs, pendingIqs, restorePendingIqs } from "./pending";
+import { restoreSentPresences, type SentPresences, sentPresences } from "./sent-presences";
 import { type Loading, loading } from "./store";
 import { type Joined, joined, noteJoined, restoreJoined } from "./sessions";
 
@@ -38,6 +39,7 @@ export interface Saved {
     readonly deliveries: Known;
     readonly dirty: Dirty;
     readonly loading: Loading;
+    readonly sentPresences: SentPresences;
 }
 
 export function snapshot(): Saved {
@@ -53,6 +55,7 @@ export function snapshot(): Saved {
         deliveries: deliveries(),
         dirty: dirtyRecords(),
         loading: loading(),
+        sentPresences: sentPresences(),
     };
 }
 
@@ -91,6 +94,9 @@ export function restore(saved: Partial<Saved>): boolean {
     }
     if (saved.joined !== undefined) {
         restoreJoined(saved.joined);
+    }
+    if (saved.sentPresences !== undefined) {
+        restoreSentPresences(saved.sentPresences);
     }
     if (saved.counters !== undefined) {
         restoreCounters(saved.counters);
