@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout } from "node:timers/promises";
-import { bare, type Client, connect, type Element, xml } from "./support/client.ts";
+import { bare, type Client, connect, type Element, StanzaError, xml } from "./support/client.ts";
 import { create, join } from "./support/muc.ts";
 import { startNetwork } from "./support/network.ts";
 import { eventually, reconnect, whoIsIn } from "./support/outlive.ts";
@@ -55,9 +55,23 @@ async function enterAll(server: Server, rooms: string[], devices: Device[]): Pro
 async function enter(server: Server, rooms: string[], { name, nick, payload }: Device): Promise<Client> {
     const client = await reconnect(server, name);
     for (const room of rooms) {
-        await join(client, room, nick, { payload, timeout: limit });
+        await insist(() => join(client, room, nick, { payload, timeout: limit }));
     }
     return client;
+}
+
+/** Tries again when the room's server was too busy to answer, as clients do. */
+async function insist(attempt: () => Promise<unknown>): Promise<void> {
+    for (let tries = 1; ; tries++) {
+        try {
+            await attempt();
+            return;
+        } catch (error) {
+            if (!(error instanceof StanzaError && error.type === "wait") || tries === 5) {
+                throw error;
+            }
+        }
+    }
 }
 
 /** Each device returns at some time of the span, in any order. */

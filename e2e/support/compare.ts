@@ -171,12 +171,17 @@ export function sortOccupants(stanzas: Element[]): Element[] {
 
 function isOtherOccupant(stanza: Element): boolean {
     const x = stanza.getChild("x", nsMucUser);
-    const isSelf = x?.getChildren("status").some(({ attrs }) => attrs.code === "110") ?? false;
-    return stanza.name === "presence" && stanza.attrs.type === undefined && x !== undefined && !isSelf;
+    const codes = x?.getChildren("status").map(({ attrs }) => attrs.code) ?? [];
+    // Members who are offline have type `unavailable` and no codes.
+    const isListed = stanza.attrs.type === undefined ? !codes.includes("110") : codes.length === 0;
+    return stanza.name === "presence" && stanza.attrs.type !== "error" && x !== undefined && isListed;
 }
 
-function from({ attrs }: Element): string {
-    return attrs.from ?? "";
+/** Returns the address. Members without a nick come from the room's address, with their JID. */
+function from(stanza: Element): string {
+    const { from = "" } = stanza.attrs;
+    const jid = stanza.getChild("x", nsMucUser)?.getChild("item")?.attrs.jid;
+    return from.includes("/") ? from : `${from} ${jid ?? ""}`;
 }
 
 /** Returns a copy without what differs between runs, or has no meaning. */

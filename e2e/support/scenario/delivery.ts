@@ -32,6 +32,8 @@ export async function checkScenario(server: Server, cast: Cast, seed: number, le
     const backlog: Backlog = new Map();
     const mail = new Set<string>();
     const heard = new Set<string>();
+    const kept = new Set<string>();
+    const quiet = new Set<string>();
     let problems: string[] = [];
     await server.arrivals();
     try {
@@ -64,6 +66,8 @@ export async function checkScenario(server: Server, cast: Cast, seed: number, le
                 arrivals: (await server.arrivals()).map(toAccount),
                 mail,
                 heard,
+                kept,
+                quiet,
                 backlog,
                 withCarbons: stage.withCarbons,
                 isEnding: number >= length,
@@ -110,6 +114,10 @@ interface Moment {
     readonly mail: ReadonlySet<string>;
     /** Messages of rooms that accounts have received: account, room and id of each message. */
     readonly heard: Set<string>;
+    /** Ids of messages that are for archives. */
+    readonly kept: Set<string>;
+    /** Accounts that have not received any of these since their join: account and room. */
+    readonly quiet: Set<string>;
     readonly backlog: Backlog;
     readonly withCarbons: ReadonlySet<string>;
     readonly isEnding: boolean;
@@ -226,24 +234,31 @@ function dueOf(moment: Moment, session: string, room: string): Due {
 }
 
 /**
- * H6: a restart gives an account nothing to read. Exception: an account that has not heard anything in a room asks the
- * room's archive, and gets what was said just before its join.
+ * H6: a restart gives an account nothing to read. Exception: an account that has not got any message since its join asks
+ * the room's archive, and gets what was said just before.
  */
-function noteHeard({ step, after, arrivals, heard }: Moment): void {
-    if (step.does === "restart") {
-        const said = [...heard].map((entry) => entry.split(" "));
-        for (const [room, { occupants }] of after) {
-            const here = said.filter(([, where]) => where === room);
-            for (const account of occupants.keys()) {
-                const isFirst = !here.some(([who]) => who === account);
-                for (const [, , id] of isFirst ? here : []) {
-                    heard.add(`${account} ${room} ${id}`);
-                }
+function noteHeard({ step, number, before, after, arrivals, heard, kept, quiet }: Moment): void {
+    if (step.does === "say" && step.payload !== "not to be kept") {
+        kept.add(idOf(number));
+    }
+    for (const [room, { occupants }] of after) {
+        for (const account of occupants.keys()) {
+            if (before.get(room)?.occupants.has(account) !== true) {
+                quiet.add(`${account} ${room}`);
             }
         }
     }
-    for (const { from, to, id } of arrivals.filter(({ type }) => type === "groupchat")) {
-        heard.add(`${to} ${bare(from)} ${id ?? ""}`);
+    const said = [...heard].map((entry) => entry.split(" "));
+    for (const key of step.does === "restart" ? quiet : []) {
+        for (const [, , id] of said.filter(([, room]) => key.endsWith(` ${room}`))) {
+            heard.add(`${key} ${id}`);
+        }
+    }
+    for (const { from, to, id = "" } of arrivals.filter(({ type }) => type === "groupchat")) {
+        heard.add(`${to} ${bare(from)} ${id}`);
+        if (kept.has(id)) {
+            quiet.delete(`${to} ${bare(from)}`);
+        }
     }
 }
 

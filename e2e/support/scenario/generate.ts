@@ -118,7 +118,7 @@ export function* closing(model: Model, cast: Cast): Generator<Step, undefined> {
             const sessions = cast.sessions.filter((session) => accountIn(cast, session) === account);
             const [first] = sessions;
             if (self.sessions.size === 0 && first !== undefined) {
-                yield joinOf(first, room, self.nick);
+                yield joinOf(cast, first, room, self.nick);
             }
             for (const who of sessions.filter((session) => self.sessions.has(session))) {
                 yield { does: "leave", who, room: room.jid, nick: self.nick };
@@ -132,7 +132,7 @@ export function* closing(model: Model, cast: Cast): Generator<Step, undefined> {
 function* conversation(cast: Cast, room: Room): Generator<Step> {
     const owner =
         cast.sessions.find((session) => affiliationOf(room, accountIn(cast, session)) === "owner") ?? cast.host;
-    yield joinOf(owner, room);
+    yield joinOf(cast, owner, room);
     yield { does: "configure", who: owner, room: room.jid, form: openToAll };
     for (const [account, affiliation] of room.affiliations) {
         if (affiliation === "outcast") {
@@ -140,7 +140,7 @@ function* conversation(cast: Cast, room: Room): Generator<Step> {
         }
     }
     for (const who of cast.sessions.filter((session) => session !== owner)) {
-        yield joinOf(who, room);
+        yield joinOf(cast, who, room);
     }
     for (const who of cast.sessions) {
         yield { does: "say", who, room: room.jid, text: `${who} can talk`, payload: "plain" };
@@ -155,8 +155,18 @@ const openToAll: Form = {
     "muc#roomconfig_roomsecret": "",
 };
 
-function joinOf(who: string, room: Room, nick = ownNick(who)): Step {
-    return { does: "join", who, room: room.jid, nick, shows: {}, password: room.password };
+function joinOf(cast: Cast, who: string, room: Room, nick = ownNick(who)): Step {
+    const shows = restoredShows(cast, who, room) ?? {};
+    return { does: "join", who, room: room.jid, nick, shows, password: room.password };
+}
+
+/**
+ * Returns what an account showed before a restart, until its first session returns. P1: the module shows it for a while,
+ * also if the session is less available.
+ */
+function restoredShows(cast: Cast, who: string, room: Room): Shows | undefined {
+    const self = room.occupants.get(accountIn(cast, who));
+    return cast.considerate && self?.isRestored ? self.shows : undefined;
 }
 
 /** All clients connect, and there are rooms to join. */
@@ -384,7 +394,9 @@ function joinStep(scene: Scene, who: string, room: Room, history: Record<string,
     const keepsNick = self !== undefined && (keeps || !mayChange);
     const nick = keepsNick ? self.nick : random.chance(75) ? ownNick(who) : wishedNick(scene, who, room);
     const password = cast.considerate || !random.chance(12) ? room.password : random.pick([undefined, "wrong"]);
-    return { does: "join", who, room: room.jid, nick, shows: shows(scene), password, history };
+    const shown = shows(scene);
+    const wanted = restoredShows(cast, who, room) ?? shown;
+    return { does: "join", who, room: room.jid, nick, shows: wanted, password, history };
 }
 
 function leave(scene: Scene): Step | undefined {

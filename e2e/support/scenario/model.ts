@@ -7,6 +7,8 @@ export interface Occupant {
     /** The attached sessions. Without any the account is still in the room. */
     readonly sessions: Set<string>;
     shows: Shows;
+    /** No session of the account has attached since a restart. */
+    isRestored: boolean;
     isModerator: boolean;
     /** Since the account last got the occupant list, real JIDs have become visible or invisible to it. */
     isOutdated: boolean;
@@ -195,6 +197,7 @@ function restart(model: Model): void {
     for (const room of model.rooms.values()) {
         for (const [account, occupant] of room.occupants) {
             occupant.sessions.clear();
+            occupant.isRestored = true;
             occupant.isModerator = isModerating(affiliationOf(room, account));
             occupant.isOutdated = false;
         }
@@ -220,6 +223,7 @@ function join(room: Room, step: Step & { does: "join" }, account: string): void 
             nick: step.nick,
             sessions: new Set([step.who]),
             shows: step.shows,
+            isRestored: false,
             isModerator: isModerating(affiliationOf(room, account)),
             isOutdated: false,
             password: step.password,
@@ -233,6 +237,7 @@ function join(room: Room, step: Step & { does: "join" }, account: string): void 
     occupant.sessions.add(step.who);
     occupant.lastPassword = step.password;
     occupant.shows = step.shows;
+    occupant.isRestored = false;
     occupant.isOutdated = false;
 }
 
