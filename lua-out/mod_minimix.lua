@@ -5416,6 +5416,7 @@ function storeEntry(log, entry, stanza)
     )
     stanza.attr.to = to
     if outcome == "stored" then
+        entry.storedAt = when
         log.latest = when
         counters.archiveWrites = counters.archiveWrites + 1
     end
@@ -5507,11 +5508,13 @@ end
 --- Converts a stored message to an entry.
 function archive_entries.entryOf(stored, before)
     local number, privateTo = archive_entries.parseLabel(stored.label)
+    local when = archive_entries.timeOf(stored.label, stored.when)
     return {
         number = number,
         before = before,
         privateTo = privateTo,
-        when = archive_entries.timeOf(stored.label, stored.when),
+        when = when,
+        storedAt = stored.when,
         text = textOf(stored.stanza)
     }
 end
@@ -5542,11 +5545,13 @@ function archive_entries.append(log, stanza, when, privateTo)
         log.gap = true
         return nil
     end
+    local before = privateTo == nil and log.last or nil
     local entry = {
         number = number,
-        before = privateTo == nil and log.last or nil,
+        before = before,
         privateTo = privateTo,
         when = when,
+        storedAt = when,
         text = text
     }
     if not write(log, entry, stanza) then
@@ -7151,11 +7156,11 @@ end
 
 function windowAround(log, membership, when)
     local oldest = log.tail[1]
-    if oldest == nil or log.isComplete or when > oldest.when + SKEW and when <= wallClock() + SKEW then
+    if oldest == nil or log.isComplete or when > oldest.storedAt + SKEW and when <= wallClock() + SKEW then
         return nil
     end
     local catching = membership.catchUp
-    local isResult = (catching and catching.progress.step) == "querying"
+    local isResult = (catching and catching.progress.step) == "querying" and not maySearch()
     local from = isResult and math.max(when, catching.latest) or when
     local window = log.window
     if window ~= nil and from >= window.from and from < window.to then

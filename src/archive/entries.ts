@@ -68,7 +68,8 @@ export function append(log: RoomLog, stanza: Stanza, when: number, privateTo: st
         log.gap = true;
         return undefined;
     }
-    const entry: Entry = { number, before: privateTo === undefined ? log.last : undefined, privateTo, when, text };
+    const before = privateTo === undefined ? log.last : undefined;
+    const entry: Entry = { number, before, privateTo, when, storedAt: when, text };
     if (!write(log, entry, stanza)) {
         return undefined;
     }
@@ -144,6 +145,7 @@ function storeEntry(log: RoomLog, entry: Entry, stanza: Stanza): Appended {
     const [outcome] = appendMessage(store, keyOf(log.room), stanza, when, labelOf(entry, when));
     stanza.attr.to = to;
     if (outcome === "stored") {
+        entry.storedAt = when;
         log.latest = when;
         counters.archiveWrites = counters.archiveWrites + 1;
     }
@@ -291,5 +293,6 @@ export function loadTail(log: RoomLog): boolean {
 /** Converts a stored message to an entry. */
 export function entryOf(stored: Stored, before: number | undefined): Entry {
     const [number, privateTo] = parseLabel(stored.label);
-    return { number, before, privateTo, when: timeOf(stored.label, stored.when), text: textOf(stored.stanza) };
+    const when = timeOf(stored.label, stored.when);
+    return { number, before, privateTo, when, storedAt: stored.when, text: textOf(stored.stanza) };
 }

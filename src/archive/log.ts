@@ -251,12 +251,12 @@ function findEntry(entries: Entry[], matches: EntryTest): Entry | undefined {
 function windowAround(log: RoomLog, membership: Membership, when: number): EntryWindow | "failed" | undefined {
     const oldest = log.tail[0];
     // A time in the future is from before the clock was set back.
-    if (oldest === undefined || log.isComplete || (when > oldest.when + SKEW && when <= wallClock() + SKEW)) {
+    if (oldest === undefined || log.isComplete || (when > oldest.storedAt + SKEW && when <= wallClock() + SKEW)) {
         return undefined;
     }
-    // Results of an archive are in order of time (XEP-0313 4.2). A result out of order is not searched.
+    // Results of an archive are in order of time (XEP-0313 4.2), unless the room's clock was set back.
     const catching = membership.catchUp;
-    const isResult = catching?.progress.step === "querying";
+    const isResult = catching?.progress.step === "querying" && !maySearch();
     const from = isResult ? Math.max(when, catching.latest) : when;
     const window = log.window;
     if (window !== undefined && from >= window.from && from < window.to) {

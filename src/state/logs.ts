@@ -14,6 +14,8 @@ export interface Entry {
     readonly privateTo: string | undefined;
     /** Time of the message in seconds. */
     readonly when: number;
+    /** Time in the store, in seconds, which never decreases. Until the entry is stored, the time of the message. */
+    storedAt: number;
     /** As written by textOf(), without the room's delay. */
     readonly text: string;
     /** Sender and id of the message, once it has been compared with another. False without an id. */
