@@ -14,7 +14,7 @@ const newest = versions.at(-1) ?? "13.0";
 const limit = 60_000;
 
 for (const service of [`prosody-${newest}`, "ejabberd"] as const) {
-    describe(`Prosody ${newest}, rooms of its own and of ${service}: upgrade`, () => {
+    describe(`Prosody ${newest}, rooms of its own and of ${service}: upgrade`, { concurrency: 2 }, () => {
         for (const way of ["restart", "kill"] as const) {
             test(`O5: from the bare JID to the default, by a ${way}`, { timeout: 3 * limit }, async () => {
                 const network = await startNetwork({ version: newest, room: service, occupant: "bare" });
