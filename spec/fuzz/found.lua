@@ -481,4 +481,9 @@ return {
 		{ "reload", 727, 806, 875, 869 };
 		{ "join", 710, 200, 797, 735 };
 	};
+	{ about = "a second leave after a join that the room refuses"; seed = 241210512; setting = { resource = false; bosh = false; carbons = false; prosody = true };
+		{ "join", 468, 947, 5, 406 };
+		{ "ban", 435, 668, 561, 886 };
+		{ "burst", 252, 275, 590, 207 };
+	};
 };

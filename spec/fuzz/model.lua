@@ -127,7 +127,9 @@ function model.leaves(session, room, silently)
 	if place.state == "out" then return; end
 	-- It may have been refused before.
 	place.untold = place.untold or silently or place.state == "asking" and is_all_doubtful(place.asked);
-	place.withdrawn = place.state == "asking" and place.asked or {};
+	if place.state ~= "leaving" then
+		place.withdrawn = place.state == "asking" and place.asked or {};
+	end
 	place.asked = {};
 	place.state = "leaving";
 	place.awaits_leave = true;
