@@ -4867,14 +4867,19 @@ function state_queue.newRequest(kind, session, id, nick, stanza)
     }
 end
 
---- Adds a request to the queue. A join replaces an earlier one of its session, which may be in flight.
-function state_queue.enqueue(membership, request)
+--- Removes the queued requests of a join's session: the newer wish counts. Takes over the stanzas that they delay.
+function state_queue.replaceQueued(membership, request)
     if request.kind == "join" and request.session ~= nil then
         for _, stanza in ipairs(takeQueued(membership, request.session)) do
             state_queue.queueStanza(request, stanza)
         end
         removeFromQueue(membership, request.session)
     end
+end
+
+--- Adds a request to the queue. A join replaces an earlier one of its session, which may be in flight.
+function state_queue.enqueue(membership, request)
+    state_queue.replaceQueued(membership, request)
     if membership.queue == nil then
         membership.queue = {}
     end
@@ -10529,6 +10534,7 @@ local queueOf = state_memberships.queueOf
 local enqueue = state_queue.enqueue
 local isSuperseded = state_queue.isSuperseded
 local newRequest = state_queue.newRequest
+local replaceQueued = state_queue.replaceQueued
 local takeNext = state_queue.takeNext
 local areAllShown = occupancy_burst.areAllShown
 local forgetOthers = occupancy_burst.forgetOthers
@@ -10570,6 +10576,7 @@ function occupancy_joined.requested(membership, place, request)
         if operation.request ~= nil and operation.request.session == request.session then
             operation.request.session = nil
         end
+        replaceQueued(membership, request)
         serveRequest(membership, place, request)
         return
     end

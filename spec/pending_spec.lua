@@ -138,6 +138,15 @@ describe("a session that joins again before the room has answered", function ()
 		assert.same({ "j3" }, seen.entered);
 		assert.equal(2, count_of(s:upstream(), " join$"));
 	end);
+
+	it("J8: drops its join in the queue when a later one is served from the cache", function ()
+		local s, phone = scene.in_room { remote = true };
+		phone:send(scene.presence("Anna", { id = "j1" }));
+		phone:send(join("Al", { id = "j2" }));
+		phone:send(join("Alice", { id = "j3" }));
+		s:wait(30);
+		assert.same({ "Anna" }, s:occupants());
+	end);
 end);
 
 describe("a session that leaves before the room has answered", function ()

@@ -486,4 +486,11 @@ return {
 		{ "ban", 435, 668, 561, 886 };
 		{ "burst", 252, 275, 590, 207 };
 	};
+	{ about = "an earlier join in the queue, when a later one is served at once"; seed = 274047904; setting = { resource = true; bosh = false; carbons = false; prosody = false };
+		{ "join", 409, 86, 156, 127 };
+		{ "deliver", 409, 974, 402, 151 };
+		{ "burst", 138, 681, 282, 449 };
+		{ "join", 168, 36, 833, 337 };
+		{ "destroy", 364, 863, 934, 81 };
+	};
 };

@@ -18,7 +18,7 @@ import { presenceContent } from "../state/availability";
 import { noteOver } from "../state/limits";
 import { attachSession, isAttached, isCurrent, type Membership, setAttachment, queueOf } from "../state/memberships";
 import { type Join, type Joined, Phase, type Rename, type Resync, type SessionRequest } from "../state/place";
-import { enqueue, isSuperseded, newRequest, takeNext } from "../state/queue";
+import { enqueue, isSuperseded, newRequest, replaceQueued, takeNext } from "../state/queue";
 import { areAllShown, forgetOthers, isRenamed, keepSelf } from "./burst";
 import { endOperation, startRename, startResync } from "./operations";
 import { sendStanza } from "./outgoing";
@@ -43,6 +43,7 @@ export function requested(membership: Membership, place: Joined, request: Sessio
             // The newer request counts. The nick change is no longer the answer to a join.
             operation.request.session = undefined;
         }
+        replaceQueued(membership, request);
         serveRequest(membership, place, request);
         return;
     }

@@ -18,14 +18,19 @@ export function newRequest(
     return { kind, session, sender: session, id, nick, isResync: false, stanza, queued: [], queuedSize: 0 };
 }
 
-/** Adds a request to the queue. A join replaces an earlier one of its session, which may be in flight. */
-export function enqueue(membership: Membership, request: SessionRequest): void {
+/** Removes the queued requests of a join's session: the newer wish counts. Takes over the stanzas that they delay. */
+export function replaceQueued(membership: Membership, request: SessionRequest): void {
     if (request.kind === "join" && request.session !== undefined) {
         for (const stanza of takeQueued(membership, request.session)) {
             queueStanza(request, stanza);
         }
         removeFromQueue(membership, request.session);
     }
+}
+
+/** Adds a request to the queue. A join replaces an earlier one of its session, which may be in flight. */
+export function enqueue(membership: Membership, request: SessionRequest): void {
+    replaceQueued(membership, request);
     membership.queue ??= [];
     membership.queue.push(request);
 }
