@@ -85,8 +85,7 @@ async function returnAll(server: Server, rooms: string[], devices: Device[]): Pr
 }
 
 /**
- * Returns the presences that a client has received of an account that it had one of, and those of accounts that have
- * gone. The list of occupants in the answer to a join does not count: a room that has kept the accounts lists them.
+ * Returns the presences that a client has received of an account that it had one of, and errors. The list of occupants in the answer to a join does not count: a room that has kept the accounts lists them.
  */
 function surplus({ name: client, received }: Client, since = 0): string[] {
     const seen = new Set<string>();
@@ -100,6 +99,11 @@ function surplus({ name: client, received }: Client, since = 0): string[] {
                 }
             }
         } else if (stanza.name === "presence" && /\/User \d+$/.test(from)) {
+            if (type === "unavailable") {
+                // The room removed the account, because its server was away.
+                seen.delete(from);
+                continue;
+            }
             if (seen.has(from) || type !== undefined) {
                 surplus.push(`${client}: ${from} ${type ?? "again"}`);
             }
