@@ -10289,6 +10289,7 @@ local noteRefusal = state_bookmarks.noteRefusal
 local detachAll = state_memberships.detachAll
 local dropMembership = state_memberships.dropMembership
 local isCurrent = state_memberships.isCurrent
+local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
 local takeNext = state_queue.takeNext
@@ -10490,7 +10491,7 @@ local function joinUnanswered(membership, join)
         refuseUnanswered(membership, join.request)
     elseif timeLeft(join) > 0 then
         limitJoin(membership, join, timeLeft(join))
-    elseif join.request == nil then
+    elseif join.request == nil and #queueOf(membership) == 0 then
         occupancy_lost.unreached(membership)
     else
         join.isOverdue = true

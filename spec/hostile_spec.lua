@@ -273,7 +273,7 @@ local function give(room, messages, fields)
 	end
 end
 
--- The room removes the account with status 332 and admits it again.
+-- The room removes the account with status 333 and admits it again.
 local function lose_and_return(s)
 	s.room:remove("Alice", "333");
 	s:wait(10);

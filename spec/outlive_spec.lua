@@ -511,6 +511,27 @@ describe("P1: a server that restarts", function ()
 		assert.same({ "Al" }, s:occupants());
 	end);
 
+	it("does not fail a session's join because the account's own rejoin was not answered", function ()
+		-- The rejoin times out while the session's join waits for its turn (J9), at one of these times.
+		for seconds = 1, 61, 3 do
+			local s = in_room { remote = true };
+			s.room.silent = true;
+			s:restart();
+			local joins = times_of(s, s.room, is_join);
+			while #joins < 1 do s:wait(1); end
+			s:wait(seconds);
+			local phone = s:client "phone";
+			phone:send(join("Alice", { id = "j1" }));
+			s:wait(10);
+			assert.same({}, seen(phone));
+			s.room.silent = false;
+			phone:send(join("Alice", { id = "j2" }));
+			s:wait(minute);
+			assert.equal("presence - room/Bob", seen(phone)[1]);
+			assert.same({ "Alice" }, s:occupants());
+		end
+	end);
+
 	it("limits the rejoins per second", function ()
 		local s = scene.new { options = { minimix_max_rooms = 1000 } };
 		local phone = s:client "phone";

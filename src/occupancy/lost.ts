@@ -8,7 +8,15 @@ import { selfPing } from "../send/ping";
 import { refusalOf } from "../send/rules";
 import { sendPresence } from "../send/upstream";
 import { shouldRejoin, noteRefusal } from "../state/bookmarks";
-import { detachAll, dropMembership, isCurrent, type Membership, setPlace, triesOf } from "../state/memberships";
+import {
+    detachAll,
+    dropMembership,
+    isCurrent,
+    type Membership,
+    queueOf,
+    setPlace,
+    triesOf,
+} from "../state/memberships";
 import { type Join, type Joining, Phase } from "../state/place";
 import { takeNext } from "../state/queue";
 import { save } from "../state/store";
@@ -166,7 +174,7 @@ function joinUnanswered(membership: Membership, join: Join): void {
         refuseUnanswered(membership, join.request);
     } else if (timeLeft(join) > 0) {
         limitJoin(membership, join, timeLeft(join));
-    } else if (join.request === undefined) {
+    } else if (join.request === undefined && queueOf(membership).length === 0) {
         unreached(membership);
     } else {
         join.isOverdue = true;
