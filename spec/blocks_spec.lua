@@ -9,15 +9,6 @@ local work = require "support.work";
 
 local limit = 0.05;
 
-local function in_room(fields)
-	local s = scene.new(fields);
-	local phone = s:client "phone";
-	s.room:enter "Bob";
-	s:enter(phone);
-	phone:take();
-	return s, phone;
-end
-
 local function assert_short(name, f)
 	local seconds = work.longest(f);
 	print(("%s: %.1f ms"):format(name, seconds * 1000));
@@ -53,11 +44,6 @@ local function answer_with(s, results)
 	end
 end
 
-local function lose_and_return(s)
-	s.room:remove("Alice", "333");
-	s:wait(10);
-end
-
 local function assert_well(s, phone)
 	phone:take();
 	s.room:say("Bob", "hi");
@@ -71,20 +57,20 @@ for name, attack in pairs {
 	["results that repeat one id"] = function () return "same", os.time() - 1000; end;
 } do
 	it("B4: "..name.." are handled in slices", function ()
-		local s, phone = in_room();
+		local s, phone = scene.in_room();
 		talk(s, 200, 900);
 		talk(s, 300, 0, "same");
 		local results = {};
 		for i = 1, 50 do results[i] = said(s.room, "past "..i, attack(i)); end
 		answer_with(s, results);
-		assert_short(name, function () lose_and_return(s); end);
+		assert_short(name, function () s:lose_and_return(); end);
 		assert_well(s, phone);
 	end);
 end
 
 -- The account is in the room, and the room's archive does not answer: messages are buffered.
 local function in_gap()
-	local s, phone = in_room { modules = { "mam" } };
+	local s, phone = scene.in_room { modules = { "mam" } };
 	s.room:say("Bob", "before");
 	local asked = 0;
 	function s.room.on_iq(_, iq)
@@ -92,7 +78,7 @@ local function in_gap()
 		asked = asked + 1;
 		return asked > 1 or st.reply(iq):tag("fin", { xmlns = "urn:xmpp:mam:2"; complete = "true" }):reset();
 	end
-	lose_and_return(s);
+	s:lose_and_return();
 	assert.equal(2, asked);
 	phone:take();
 	return s, phone;
@@ -131,7 +117,7 @@ it("H3, B4: an archive query waits until messages in the buffer are stored", fun
 end);
 
 it("B4: history whose times jump is not searched for at length when a client joins", function ()
-	local s, phone = in_room();
+	local s, phone = scene.in_room();
 	talk(s, 300, 900);
 	phone:send(scene.leave());
 	s:deliver();

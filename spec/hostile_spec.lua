@@ -273,12 +273,6 @@ local function give(room, messages, fields)
 	end
 end
 
--- The room removes the account with status 333 and admits it again.
-local function lose_and_return(s)
-	s.room:remove("Alice", "333");
-	s:wait(10);
-end
-
 local function said_by(from, body, content)
 	return ("<message type='groupchat' from='%s' id='%s'><body>%s</body>%s</message>"):format(from, body, body, content or "");
 end
@@ -317,7 +311,7 @@ scene.everywhere(function (new_scene)
 			"<message type='error' from='room@rooms.example.org/Eve'><body>error</body></message>";
 		});
 		phone:take();
-		lose_and_return(s);
+		s:lose_and_return();
 		assert.same({ "message groupchat room/Eve true" }, seen(phone));
 		assert.same({ "before", "true" }, bodies_of(archived(s, phone)));
 		assert.equal(9, s.host:metric("drops", { "forged" }));
@@ -338,7 +332,7 @@ scene.everywhere(function (new_scene)
 			<delay xmlns='urn:xmpp:delay' from='room@rooms.example.org' stamp='1969-01-01T00:00:00Z'/>
 			<origin-id xmlns='urn:xmpp:sid:0' id='own'/>]]):gsub("\n%s*", ""):format(forwarded, forwarded, forwarded, forwarded)) });
 		phone:take();
-		lose_and_return(s);
+		s:lose_and_return();
 		local copies = scene.take(phone);
 		assert.equal(1, #copies);
 		for _, message in ipairs { copies[1], archived(s, phone)[2] } do
@@ -360,7 +354,7 @@ scene.everywhere(function (new_scene)
 		s.room:say("Bob", "before");
 		give(s.room, { said_by("room@rooms.example.org/Eve", "a lie") }, { from = "room@rooms.example.org/Eve" });
 		phone:take();
-		lose_and_return(s);
+		s:lose_and_return();
 		assert.same({}, seen(phone));
 	end);
 
@@ -380,7 +374,7 @@ scene.everywhere(function (new_scene)
 			return st.reply(iq):tag("fin", { xmlns = "urn:xmpp:mam:2" }):tag("set"):reset();
 		end
 		phone:take();
-		lose_and_return(s);
+		s:lose_and_return();
 		assert.same({}, seen(phone));
 		assert_well(s, phone);
 	end);
@@ -392,7 +386,7 @@ scene.everywhere(function (new_scene)
 		for i = 1, 200 do messages[i] = said_by("room@rooms.example.org/Eve", "m"..i); end
 		give(s.room, messages);
 		phone:take();
-		lose_and_return(s);
+		s:lose_and_return();
 		assert.equal(50, #seen(phone));
 		assert.equal(150, s.host:metric("drops", { "limit" }));
 	end);

@@ -230,6 +230,12 @@ function scene.in_room(fields)
 	return s, s:fill();
 end
 
+-- The room removes Alice's account with status 333, and admits it again.
+function scene:lose_and_return()
+	self.room:remove("Alice", "333");
+	self:wait(10);
+end
+
 -- Returns a scene with Alice's phone and laptop in the room, and the occupant Bob.
 function scene.two_devices(fields)
 	local s = scene.new(fields);
