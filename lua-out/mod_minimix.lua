@@ -1012,6 +1012,18 @@ function state_records.restoreDirty(saved)
 end
 end
 
+-- src/host.ts
+--
+-- The virtual host that the module serves.
+local minimix_host = {}
+do
+--- Whether another module is loaded on this host.
+function minimix_host.hasModule(name)
+    local opt_0 = prosody.hosts[module.host]
+    return (opt_0 and opt_0.modules[name] ~= nil) == true
+end
+end
+
 -- src/state/former.ts
 --
 -- Addresses under which accounts may still be in rooms after `minimix_resource` has changed. An entry is kept, also
@@ -3746,6 +3758,7 @@ end
 local settings_bookmarks = {}
 do
 local serviceOf, getItems, isNode, isToCount, ofFairLength, preppedNick, nodes, MAX_CHILDREN, MAX_TEXT
+local hasModule = minimix_host.hasModule
 local mayHaveRooms = send_upstream.mayHaveRooms
 local BOOKMARKS = namespaces.BOOKMARKS
 local NICK = namespaces.NICK
@@ -3839,12 +3852,7 @@ nodes = openRecords("pep", function() return nil end)
 
 --- Whether accounts of this host have bookmarks.
 function settings_bookmarks.hasPep()
-    local temp_2 = not options.anonymous
-    if temp_2 then
-        local opt_0 = prosody.hosts[module.host]
-        temp_2 = (opt_0 and opt_0.modules.pep ~= nil) == true
-    end
-    return temp_2
+    return not options.anonymous and hasModule("pep")
 end
 
 --- Returns the account's PEP service. Undefined without mod_pep, on an anonymous host, or if storage failed.
@@ -3852,8 +3860,8 @@ function settings_bookmarks.pepService(username)
     if not settings_bookmarks.hasPep() then
         return nil
     end
-    local opt_3 = prosody.hosts[module.host]
-    local pep = opt_3 and opt_3.modules.pep
+    local opt_0 = prosody.hosts[module.host]
+    local pep = opt_0 and opt_0.modules.pep
     local done, service = pcall(serviceOf, pep, username)
     if not done then
         module:log("debug", "Could not read the PEP nodes of %s: %s", username, service)
@@ -3875,13 +3883,13 @@ function settings_bookmarks.itemsOf(username, node)
     if done and items == "item-not-found" and not isNode(username, node) then
         return {}
     end
-    local done_5
+    local done_2
     if done then
-        done_5 = items
+        done_2 = items
     else
-        done_5 = found
+        done_2 = found
     end
-    module.log(module, "debug", "Could not read %s of %s: %s", node, username, done_5)
+    module.log(module, "debug", "Could not read %s of %s: %s", node, username, done_2)
     return nil
 end
 
@@ -3908,8 +3916,8 @@ end
 
 --- Reads the current bookmark of a room. The membership has the last known one.
 function settings_bookmarks.readBookmark(username, room)
-    local opt_15 = settings_bookmarks.bookmarksOf(username, room)
-    return opt_15 and opt_15[room]
+    local opt_12 = settings_bookmarks.bookmarksOf(username, room)
+    return opt_12 and opt_12[room]
 end
 
 MAX_CHILDREN = 64
@@ -4169,13 +4177,13 @@ end
 local settings_blocklist = {}
 do
 local records
+local hasModule = minimix_host.hasModule
 local openRecords = state_records.openRecords
 local readRecord = state_records.readRecord
 
 --- Returns whether the read succeeded, and the blocked JIDs. There are none without mod_blocklist.
 function settings_blocklist.readBlocklist(username)
-    local host = prosody.hosts[module.host]
-    if not (host and host.modules.blocklist ~= nil) then
+    if not hasModule("blocklist") then
         return true, nil
     end
     local done, blocklist = readRecord(records, username)
@@ -6832,6 +6840,7 @@ local knownMessagesOf, nameOf, store, READ_BACK, knownMessages
 local delayOf = archive_gate.delayOf
 local isAnswering = archive_gate.isAnswering
 local startReading = archive_page.startReading
+local hasModule = minimix_host.hasModule
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local appendMessage = state_messages.appendMessage
@@ -6892,8 +6901,7 @@ knownMessages = setmetatable({}, {__mode = "k"})
 
 --- Whether mod_mam is loaded.
 function archive_personal.hasPersonalArchive()
-    local host = prosody.hosts[module.host]
-    return (host and host.modules.mam) ~= nil
+    return hasModule("mam")
 end
 
 --- `archive-should-store`: mod_mam leaves out messages of rooms by default. A message on its way to a room comes back
@@ -6915,9 +6923,9 @@ end
 
 --- Adds a missed message at the end, the only possible place. Returns whether it is new.
 function archive_personal.addMissed(membership, delayed, when)
-    local knownMessagesOf_result_2 = knownMessagesOf(membership)
-    local names = knownMessagesOf_result_2.names
-    local isRead = knownMessagesOf_result_2.isRead
+    local knownMessagesOf_result_0 = knownMessagesOf(membership)
+    local names = knownMessagesOf_result_0.names
+    local isRead = knownMessagesOf_result_0.isRead
     local name = nameOf(membership, delayed)
     if not isWorthKeeping(delayed) or names:get(name) ~= nil then
         return false
@@ -12770,22 +12778,20 @@ end
 -- Warns about other modules that conflict with this one, or that it needs.
 local admin_neighbours = {}
 do
+local hasModule = minimix_host.hasModule
 local options = minimix_options
 local PING_MUC = "mod_ping_muc has no effect here, because accounts join rooms instead of clients, and mod_minimix sends the self-pings: " .. "remove it from modules_enabled"
 
 --- Logs conflicts with other modules, once all modules are loaded.
 function admin_neighbours.checkNeighbours()
-    local host = prosody.hosts[module.host]
-    if host == nil then
-        return
-    end
-    if host.modules.ping_muc ~= nil then
+    if hasModule("ping_muc") then
         module:log("warn", "%s", PING_MUC)
     end
-    if options.archive == "mam" and host.modules.mam == nil then
+    if options.archive == "mam" and not hasModule("mam") then
         module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so messages of rooms are not archived: load mod_mam, or set minimix_archive to true")
     end
-    local users = host.users
+    local opt_2 = prosody.hosts[module.host]
+    local users = opt_2 and opt_2.users
     if (users and users.name) == "null" then
         module:log("warn", "This host has no users: remove mod_minimix, or set authentication")
     end
@@ -14755,7 +14761,8 @@ end
 -- mod_message. This file fires them, and stops notifications that the user does not want (XEP-0492).
 local push_push = {}
 do
-local isOfRoom, isOwn, wantsPush, wakeIfPrivate, wake, fire, hasModule
+local isOfRoom, isOwn, wantsPush, wakeIfPrivate, wake, fire
+local hasModule = minimix_host.hasModule
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
@@ -14815,11 +14822,6 @@ function fire(name, event)
     if not ok then
         module:log("error", "A module failed on %s: %s", name, problem)
     end
-end
-
-function hasModule(name)
-    local host = prosody.hosts[module.host]
-    return (host and host.modules[name]) ~= nil
 end
 
 --- Whether a message may trigger a push: it is live, and has content for a person.
