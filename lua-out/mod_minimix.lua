@@ -9931,7 +9931,7 @@ end
 -- Sends joins: of sessions, in the order of the queue. The timeout is set before anything is sent.
 local occupancy_enter = {}
 do
-local timedOut, takeTurn, onTimeout
+local timedOut, disown, takeTurn, onTimeout
 local id = require("util.id")
 local options = minimix_options
 local presenceIdFor = send_upstream.presenceIdFor
@@ -9982,6 +9982,7 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         isFirst = isFirst
     }
     local join = occupancy_enter.newTimedJoin(membership, parts)
+    disown(earlier, request.session)
     occupancy_enter.beginJoin(membership, join, earlier)
     if not membership.established then
         save(membership.username)
@@ -9990,6 +9991,15 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         sendPresence(membership, st.presence({type = "unavailable"}), unconfirmed, id.medium())
     end
     sendPresence(membership, joinToShow(membership, request), request.nick, key)
+end
+
+function disown(joins, session)
+    for _, value_ in ipairs(joins) do
+        local request = value_.request
+        if request ~= nil and request.session == session then
+            request.session = nil
+        end
+    end
 end
 
 --- Makes a join the operation of an account that is not in the room.
@@ -10624,6 +10634,8 @@ function serveRequest(membership, place, request)
     local isJoin = request.kind == "join"
     if isJoin and session == nil then
         release(membership, request)
+    elseif not isJoin and session ~= nil and not isAttached(membership, session) then
+        bounce(membership, session, request.stanza, "modify", "not-acceptable")
     elseif request.nick ~= membership.nick and isRename(membership, request) then
         occupancy_joined.rename(membership, place, request.nick, request)
     elseif isJoin then
@@ -14074,7 +14086,7 @@ local mayHaveRooms = send_upstream.mayHaveRooms
 local queueUntilJoined = client_queue.queueUntilJoined
 
 function join(session, stanza, room, wanted, known)
-    local attached = known ~= nil and isAttached(known, session.full_jid)
+    local attached = known ~= nil and isAttached(known, session.full_jid) and known.place.phase ~= "leaving"
     local nick = wanted or (attached and known.nick or nil)
     if nick == nil or known == nil and not mayBeRoom(session, room) then
         return nil
@@ -15672,6 +15684,7 @@ local isCurrent = state_memberships.isCurrent
 local isOccupantJid = state_memberships.isOccupantJid
 local now = state_memberships.now
 local intern = state_interned.intern
+local findOccupant = state_occupants.findOccupant
 local saveOften = state_store.saveOften
 local after = minimix_turn.after
 local post = minimix_turn.post
@@ -15715,7 +15728,10 @@ end
 
 function isRenamedUnheard(membership, nick, stanza)
     local place = membership.place
-    return place.phase == "joined" and isLateNick(place, nick) and hasStatus(stanza, "110")
+    if place.phase ~= "joined" or not hasStatus(stanza, "110") then
+        return false
+    end
+    return isLateNick(place, nick) or isExpulsion(stanza) and findOccupant(membership.view, nick) == nil
 end
 
 function renameLate(membership, nick)
