@@ -8608,7 +8608,7 @@ function archive_catchup.catchUp(membership, done)
     end
     if not isRead or not (readBlocklist(membership.username)) then
         catching.progress = {step = "waiting", tries = triesOf(catching)}
-        done("unreached")
+        done("failed")
         return
     end
     if newest == nil and membership.since == nil then
@@ -8672,7 +8672,7 @@ function requestPage(membership, catching, after, query)
             return
         end
         if querying.failed then
-            finish(catching, "unreached", query)
+            finish(catching, "failed", query)
             return
         end
         local fin = answer and answer:get_child("fin", MAM)
@@ -8702,7 +8702,7 @@ function requestPage(membership, catching, after, query)
 end
 
 function finish(catching, outcome, query)
-    if outcome == "unreached" then
+    if outcome == "unreached" or outcome == "failed" then
         catching.progress = {step = "waiting", tries = triesOf(catching)}
     else
         catching.progress = {step = "done", outcome = outcome}
@@ -8822,8 +8822,9 @@ function archive_catchup.closeGap(membership)
         if (catching and catching.progress.step) == "idle" or (catching and catching.progress.step) == "querying" then
             return
         end
-        local tries = (newestOf(membership)) and triesOf(catching) + 1 or 0
-        if outcome ~= "unreached" or catching == nil or tries > TRIES then
+        local tries = outcome == "failed" and 0 or triesOf(catching) + 1
+        local isRepeated = outcome == "failed" or outcome == "unreached" and tries <= TRIES
+        if not isRepeated or catching == nil then
             endCatchUp(membership)
             return
         end
