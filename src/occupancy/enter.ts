@@ -59,6 +59,7 @@ export function enter(
         isFirst,
     };
     const join = newTimedJoin(membership, parts);
+    disown(earlier, request.session);
     beginJoin(membership, join, earlier);
     if (!membership.established) {
         save(membership.username);
@@ -67,6 +68,15 @@ export function enter(
         sendPresence(membership, st.presence({ type: "unavailable" }), unconfirmed, id.medium());
     }
     sendPresence(membership, joinToShow(membership, request), request.nick, key);
+}
+
+/** The session of these joins has sent a newer one. The room's answer to that one counts. */
+function disown(joins: Join[], session: string | undefined): void {
+    for (const { request } of joins) {
+        if (request !== undefined && request.session === session) {
+            request.session = undefined;
+        }
+    }
 }
 
 /** Makes a join the operation of an account that is not in the room. */
