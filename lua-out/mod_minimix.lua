@@ -1012,6 +1012,18 @@ function state_records.restoreDirty(saved)
 end
 end
 
+-- src/host.ts
+--
+-- The virtual host that the module serves.
+local minimix_host = {}
+do
+--- Whether another module is loaded on this host.
+function minimix_host.hasModule(name)
+    local opt_0 = prosody.hosts[module.host]
+    return (opt_0 and opt_0.modules[name] ~= nil) == true
+end
+end
+
 -- src/state/former.ts
 --
 -- Addresses under which accounts may still be in rooms after `minimix_resource` has changed. An entry is kept, also
@@ -3746,6 +3758,7 @@ end
 local settings_bookmarks = {}
 do
 local serviceOf, getItems, isNode, isToCount, ofFairLength, preppedNick, nodes, MAX_CHILDREN, MAX_TEXT
+local hasModule = minimix_host.hasModule
 local mayHaveRooms = send_upstream.mayHaveRooms
 local BOOKMARKS = namespaces.BOOKMARKS
 local NICK = namespaces.NICK
@@ -3839,12 +3852,7 @@ nodes = openRecords("pep", function() return nil end)
 
 --- Whether accounts of this host have bookmarks.
 function settings_bookmarks.hasPep()
-    local temp_2 = not options.anonymous
-    if temp_2 then
-        local opt_0 = prosody.hosts[module.host]
-        temp_2 = (opt_0 and opt_0.modules.pep ~= nil) == true
-    end
-    return temp_2
+    return not options.anonymous and hasModule("pep")
 end
 
 --- Returns the account's PEP service. Undefined without mod_pep, on an anonymous host, or if storage failed.
@@ -3852,8 +3860,8 @@ function settings_bookmarks.pepService(username)
     if not settings_bookmarks.hasPep() then
         return nil
     end
-    local opt_3 = prosody.hosts[module.host]
-    local pep = opt_3 and opt_3.modules.pep
+    local opt_0 = prosody.hosts[module.host]
+    local pep = opt_0 and opt_0.modules.pep
     local done, service = pcall(serviceOf, pep, username)
     if not done then
         module:log("debug", "Could not read the PEP nodes of %s: %s", username, service)
@@ -3875,13 +3883,13 @@ function settings_bookmarks.itemsOf(username, node)
     if done and items == "item-not-found" and not isNode(username, node) then
         return {}
     end
-    local done_5
+    local done_2
     if done then
-        done_5 = items
+        done_2 = items
     else
-        done_5 = found
+        done_2 = found
     end
-    module.log(module, "debug", "Could not read %s of %s: %s", node, username, done_5)
+    module.log(module, "debug", "Could not read %s of %s: %s", node, username, done_2)
     return nil
 end
 
@@ -3908,8 +3916,8 @@ end
 
 --- Reads the current bookmark of a room. The membership has the last known one.
 function settings_bookmarks.readBookmark(username, room)
-    local opt_15 = settings_bookmarks.bookmarksOf(username, room)
-    return opt_15 and opt_15[room]
+    local opt_12 = settings_bookmarks.bookmarksOf(username, room)
+    return opt_12 and opt_12[room]
 end
 
 MAX_CHILDREN = 64
@@ -4169,13 +4177,13 @@ end
 local settings_blocklist = {}
 do
 local records
+local hasModule = minimix_host.hasModule
 local openRecords = state_records.openRecords
 local readRecord = state_records.readRecord
 
 --- Returns whether the read succeeded, and the blocked JIDs. There are none without mod_blocklist.
 function settings_blocklist.readBlocklist(username)
-    local host = prosody.hosts[module.host]
-    if not (host and host.modules.blocklist ~= nil) then
+    if not hasModule("blocklist") then
         return true, nil
     end
     local done, blocklist = readRecord(records, username)
@@ -6834,6 +6842,7 @@ local knownMessagesOf, nameOf, store, READ_BACK, knownMessages
 local delayOf = archive_gate.delayOf
 local isAnswering = archive_gate.isAnswering
 local startReading = archive_page.startReading
+local hasModule = minimix_host.hasModule
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local appendMessage = state_messages.appendMessage
@@ -6894,8 +6903,7 @@ knownMessages = setmetatable({}, {__mode = "k"})
 
 --- Whether mod_mam is loaded.
 function archive_personal.hasPersonalArchive()
-    local host = prosody.hosts[module.host]
-    return (host and host.modules.mam) ~= nil
+    return hasModule("mam")
 end
 
 --- `archive-should-store`: mod_mam leaves out messages of rooms by default. A message on its way to a room comes back
@@ -6917,9 +6925,9 @@ end
 
 --- Adds a missed message at the end, the only possible place. Returns whether it is new.
 function archive_personal.addMissed(membership, delayed, when)
-    local knownMessagesOf_result_2 = knownMessagesOf(membership)
-    local names = knownMessagesOf_result_2.names
-    local isRead = knownMessagesOf_result_2.isRead
+    local knownMessagesOf_result_0 = knownMessagesOf(membership)
+    local names = knownMessagesOf_result_0.names
+    local isRead = knownMessagesOf_result_0.isRead
     local name = nameOf(membership, delayed)
     if not isWorthKeeping(delayed) or names:get(name) ~= nil then
         return false
@@ -9934,7 +9942,7 @@ end
 -- Sends joins: of sessions, in the order of the queue. The timeout is set before anything is sent.
 local occupancy_enter = {}
 do
-local timedOut, takeTurn, onTimeout
+local timedOut, disown, takeTurn, onTimeout
 local id = require("util.id")
 local options = minimix_options
 local presenceIdFor = send_upstream.presenceIdFor
@@ -9985,6 +9993,7 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         isFirst = isFirst
     }
     local join = occupancy_enter.newTimedJoin(membership, parts)
+    disown(earlier, request.session)
     occupancy_enter.beginJoin(membership, join, earlier)
     if not membership.established then
         save(membership.username)
@@ -9993,6 +10002,15 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         sendPresence(membership, st.presence({type = "unavailable"}), unconfirmed, id.medium())
     end
     sendPresence(membership, joinToShow(membership, request), request.nick, key)
+end
+
+function disown(joins, session)
+    for _, value_ in ipairs(joins) do
+        local request = value_.request
+        if request ~= nil and request.session == session then
+            request.session = nil
+        end
+    end
 end
 
 --- Makes a join the operation of an account that is not in the room.
@@ -10627,6 +10645,8 @@ function serveRequest(membership, place, request)
     local isJoin = request.kind == "join"
     if isJoin and session == nil then
         release(membership, request)
+    elseif not isJoin and session ~= nil and not isAttached(membership, session) then
+        bounce(membership, session, request.stanza, "modify", "not-acceptable")
     elseif request.nick ~= membership.nick and isRename(membership, request) then
         occupancy_joined.rename(membership, place, request.nick, request)
     elseif isJoin then
@@ -12769,22 +12789,20 @@ end
 -- Warns about other modules that conflict with this one, or that it needs.
 local admin_neighbours = {}
 do
+local hasModule = minimix_host.hasModule
 local options = minimix_options
 local PING_MUC = "mod_ping_muc has no effect here, because accounts join rooms instead of clients, and mod_minimix sends the self-pings: " .. "remove it from modules_enabled"
 
 --- Logs conflicts with other modules, once all modules are loaded.
 function admin_neighbours.checkNeighbours()
-    local host = prosody.hosts[module.host]
-    if host == nil then
-        return
-    end
-    if host.modules.ping_muc ~= nil then
+    if hasModule("ping_muc") then
         module:log("warn", "%s", PING_MUC)
     end
-    if options.archive == "mam" and host.modules.mam == nil then
+    if options.archive == "mam" and not hasModule("mam") then
         module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so messages of rooms are not archived: load mod_mam, or set minimix_archive to true")
     end
-    local users = host.users
+    local opt_2 = prosody.hosts[module.host]
+    local users = opt_2 and opt_2.users
     if (users and users.name) == "null" then
         module:log("warn", "This host has no users: remove mod_minimix, or set authentication")
     end
@@ -14079,7 +14097,7 @@ local mayHaveRooms = send_upstream.mayHaveRooms
 local queueUntilJoined = client_queue.queueUntilJoined
 
 function join(session, stanza, room, wanted, known)
-    local attached = known ~= nil and isAttached(known, session.full_jid)
+    local attached = known ~= nil and isAttached(known, session.full_jid) and known.place.phase ~= "leaving"
     local nick = wanted or (attached and known.nick or nil)
     if nick == nil or known == nil and not mayBeRoom(session, room) then
         return nil
@@ -14754,7 +14772,8 @@ end
 -- mod_message. This file fires them, and stops notifications that the user does not want (XEP-0492).
 local push_push = {}
 do
-local isOfRoom, isOwn, wantsPush, wakeIfPrivate, wake, fire, hasModule
+local isOfRoom, isOwn, wantsPush, wakeIfPrivate, wake, fire
+local hasModule = minimix_host.hasModule
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
@@ -14814,11 +14833,6 @@ function fire(name, event)
     if not ok then
         module:log("error", "A module failed on %s: %s", name, problem)
     end
-end
-
-function hasModule(name)
-    local host = prosody.hosts[module.host]
-    return (host and host.modules[name]) ~= nil
 end
 
 --- Whether a message may trigger a push: it is live, and has content for a person.
@@ -15686,6 +15700,7 @@ local isCurrent = state_memberships.isCurrent
 local isOccupantJid = state_memberships.isOccupantJid
 local now = state_memberships.now
 local intern = state_interned.intern
+local findOccupant = state_occupants.findOccupant
 local saveOften = state_store.saveOften
 local after = minimix_turn.after
 local post = minimix_turn.post
@@ -15729,7 +15744,10 @@ end
 
 function isRenamedUnheard(membership, nick, stanza)
     local place = membership.place
-    return place.phase == "joined" and isLateNick(place, nick) and hasStatus(stanza, "110")
+    if place.phase ~= "joined" or not hasStatus(stanza, "110") then
+        return false
+    end
+    return isLateNick(place, nick) or isExpulsion(stanza) and findOccupant(membership.view, nick) == nil
 end
 
 function renameLate(membership, nick)
