@@ -20,7 +20,7 @@ import { keepOccupant, outdate, type RoomView, selfNickOf, selfOf, setSelf } fro
 function shownSince(membership: Membership): LuaSet<string> | undefined {
     const place = membership.place;
     if (place.phase === Phase.Joining || place.phase === Phase.Entering) {
-        return place.operation.shown;
+        return place.shown;
     }
     const operation = place.phase === Phase.Joined ? place.operation : undefined;
     return operation?.kind === "resync" ? operation.shown : undefined;
@@ -86,7 +86,7 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
         shown.add(nick);
     }
     if (membership.place.phase === Phase.Joining) {
-        membership.place.operation.isShowing = true;
+        membership.place.isShowing = true;
     }
     if (!isKept) {
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room);
