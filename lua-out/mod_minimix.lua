@@ -5001,14 +5001,16 @@ local state_offline = {}
 do
 local options = minimix_options
 
---- Removes a member that is online, or is no longer a member.
+--- Removes a member that is online, or is no longer a member. Returns whether it was listed.
 function state_offline.forgetMember(members, key)
     local interned = members.presences[key]
-    if interned ~= nil then
-        members.presences[key] = nil
-        members.count = members.count - 1
-        members.size = members.size - string.len(interned.text)
+    if interned == nil then
+        return false
     end
+    members.presences[key] = nil
+    members.count = members.count - 1
+    members.size = members.size - string.len(interned.text)
+    return true
 end
 
 --- Creates an empty list.
@@ -8082,7 +8084,7 @@ end
 -- gets it all at once with our own presence. Other sessions get only changes.
 local occupancy_burst = {}
 do
-local shownSince, isAnswering, listedSession, isOfMember, onOffline, keyOfMember, forgetOffline, isKnown, hasOffline, areShown, reducedSelf, shortened, isModerator, LONGEST_ROLE
+local shownSince, isAnswering, listedSession, mayListNow, isAffiliated, isOfMember, onOffline, keyOfMember, forgetOffline, isKnown, areShown, reducedSelf, shortened, isModerator, LONGEST_ROLE
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
@@ -8142,10 +8144,21 @@ function listedSession(membership)
     end
 end
 
-function isOfMember(stanza)
+function mayListNow(view, stanza)
+    if not isAffiliated(stanza) or hasStatus(stanza, "303") then
+        return false
+    end
+    return view.offline ~= nil or hasStatus(stanza, "301")
+end
+
+function isAffiliated(stanza)
     local affiliation = itemOf(stanza).affiliation
+    return affiliation ~= nil and affiliation ~= "none"
+end
+
+function isOfMember(stanza)
     local x = stanza:get_child("x", MUC_USER)
-    return affiliation ~= nil and affiliation ~= "none" and (x and x:get_child("status")) == nil
+    return isAffiliated(stanza) and (x and x:get_child("status")) == nil
 end
 
 function onOffline(membership, key, stanza, wasThere)
@@ -8187,13 +8200,12 @@ end
 
 function forgetOffline(membership, nick, stanza)
     local members = membership.view.offline
-    if members ~= nil and members.count > 0 then
-        local key = keyOfMember(stanza)
-        forgetMember(members, nick)
-        if key ~= nil then
-            forgetMember(members, key)
-        end
+    if members == nil then
+        return true
     end
+    local key = keyOfMember(stanza)
+    local wasListed = key ~= nil and forgetMember(members, key)
+    return forgetMember(members, nick) or wasListed or not isAffiliated(stanza)
 end
 
 function isKnown(before, interned)
@@ -8202,10 +8214,6 @@ function isKnown(before, interned)
     else
         return isSamePresence(before, interned)
     end
-end
-
-function hasOffline(view)
-    return view.offline ~= nil and view.offline.count > 0
 end
 
 function areShown(presences, shown)
@@ -8293,13 +8301,16 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
         occupancy_burst.announceIfRenamed(membership, membership.nick)
     end
     local isDuring = isAnswering(membership)
+    local hasOffline = view.offline ~= nil and view.offline.count > 0
     local before
-    if isDuring then
+    if isDuring or hasOffline then
         before = findOccupant(view, nick)
     end
     local interned = intern(stanza)
     local isKept = keepOccupant(membership.room, view, nick, interned)
-    forgetOffline(membership, nick, stanza)
+    if hasOffline and not forgetOffline(membership, nick, stanza) and not isDuring and before == nil then
+        outdate(view)
+    end
     local shown = shownSince(membership)
     if shown ~= nil then
         shown[nick] = true
@@ -8335,7 +8346,7 @@ function occupancy_burst.onOccupantGone(membership, nick, stanza)
         onOffline(membership, nick, stanza, wasThere)
         return
     end
-    if hasOffline(view) and isOfMember(stanza) then
+    if mayListNow(view, stanza) then
         outdate(view)
     end
     forkOther(membership, stanza)
@@ -15387,6 +15398,10 @@ function room_message.onMessage(event)
         return nil
     end
     local requester = requestingSession(membership)
+    local isForRequester = requester ~= nil and isJoinAffiliations(stanza)
+    if nick == nil and not isForRequester then
+        noteConfiguration(membership, stanza)
+    end
     if requester == nil and not hasAttached(membership) then
         if isNotice(stanza) then
             return true
@@ -15394,7 +15409,6 @@ function room_message.onMessage(event)
             return nil
         end
     end
-    local isForRequester = requester ~= nil and isJoinAffiliations(stanza)
     if not isForRequester then
         fork(membership, stanza)
     end
@@ -15538,7 +15552,9 @@ function noteConfiguration(membership, stanza)
         if tag.name == "status" then
             code = tag.attr.code
         end
-        if code == "170" then
+        if tag.name == "item" or code == "104" then
+            outdate(membership.view)
+        elseif code == "170" then
             membership.view.logged = true
         elseif code == "171" then
             membership.view.logged = nil
