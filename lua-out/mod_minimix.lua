@@ -15754,7 +15754,7 @@ function isRenamedUnheard(membership, nick, stanza)
     if place.phase ~= "joined" or not hasStatus(stanza, "110") then
         return false
     end
-    return isLateNick(place, nick) or isExpulsion(stanza) and findOccupant(membership.view, nick) == nil
+    return findOccupant(membership.view, nick) == nil and (isLateNick(place, nick) or isExpulsion(stanza))
 end
 
 function renameLate(membership, nick)

@@ -530,4 +530,15 @@ return {
 		{ "burst", 90, 586, 299, 96 };
 		{ "join", 696, 431, 600, 474 };
 	};
+	{ about = "a 110 on the presence of an occupant whose nick the account asks for"; seed = 15126; setting = { resource = false; bosh = false; carbons = true; prosody = true };
+		{ "join", 961, 121, 783, 930 };
+		{ "mistake", 141, 831, 588, 612 };
+		{ "silent", 769, 566, 944, 809 };
+		{ "enter", 217, 648, 719, 938 };
+		{ "join", 759, 73, 119, 44 };
+		{ "join", 915, 181, 755, 217 };
+		{ "burst", 32, 703, 408, 834 };
+		{ "mistake", 497, 910, 822, 733 };
+		{ "join", 559, 19, 780, 400 };
+	};
 };
