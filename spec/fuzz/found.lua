@@ -541,4 +541,12 @@ return {
 		{ "mistake", 497, 910, 822, 733 };
 		{ "join", 559, 19, 780, 400 };
 	};
+	{ about = "a nick change in the queue, while a join is unanswered"; seed = 250049; setting = { resource = true; bosh = true; carbons = true; prosody = false };
+		{ "join", 410, 806, 229, 487 };
+		{ "deliver", 628, 600, 377, 602 };
+		{ "burst", 824, 41, 922, 423 };
+		{ "kick", 688, 390, 204, 394 };
+		{ "silent", 118, 750, 445, 680 };
+		{ "deliver", 396, 941, 794, 278 };
+	};
 };
