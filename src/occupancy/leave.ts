@@ -8,15 +8,7 @@ import { fork } from "../send/fork";
 import { saysOut, selfPing } from "../send/ping";
 import { sendPresence } from "../send/upstream";
 import { noteRefusal } from "../state/bookmarks";
-import {
-    detachAll,
-    dropMembership,
-    isCurrent,
-    isUsed,
-    type Membership,
-    setPlace,
-    triesOf,
-} from "../state/memberships";
+import { detachAll, dropMembership, isCurrent, isUsed, type Membership, setPlace, triesOf } from "../state/memberships";
 import { Phase } from "../state/place";
 import { hasQueuedJoin, takeJoin } from "../state/queue";
 import { save } from "../state/store";

@@ -8,14 +8,7 @@ import { selfPing } from "../send/ping";
 import { refusalOf } from "../send/rules";
 import { sendPresence } from "../send/upstream";
 import { shouldRejoin, noteRefusal } from "../state/bookmarks";
-import {
-    detachAll,
-    dropMembership,
-    isCurrent,
-    type Membership,
-    setPlace,
-    triesOf,
-} from "../state/memberships";
+import { detachAll, dropMembership, isCurrent, type Membership, setPlace, triesOf } from "../state/memberships";
 import { type Join, type Joining, Phase } from "../state/place";
 import { hasQueuedJoin, takeJoin } from "../state/queue";
 import { save } from "../state/store";
