@@ -8087,6 +8087,7 @@ local mayKeep = state_interned.mayKeep
 local toldAgain = state_interned.toldAgain
 local noteOver = state_limits.noteOver
 local requestingSession = state_memberships.requestingSession
+local now = state_memberships.now
 local eachOccupant = state_occupants.eachOccupant
 local findOccupant = state_occupants.findOccupant
 local forgetOccupant = state_occupants.forgetOccupant
@@ -8301,7 +8302,7 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
         shown[nick] = true
     end
     if membership.place.phase == "joining" then
-        membership.place.operation.isShowing = true
+        membership.place.operation.shownAt = now()
     end
     if not isKept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
@@ -9320,18 +9321,17 @@ local sendPresence = send_upstream.sendPresence
 local isBlocked = settings_blocklist.isBlocked
 local detachAll = state_memberships.detachAll
 local now = state_memberships.now
-local triesOf = state_memberships.triesOf
 local forgetRoom = state_memberships.forgetRoom
 local requestsOf = state_place.requestsOf
 local requeue = state_queue.requeue
 local after = minimix_turn.after
 local presenceToShow = occupancy_shown.presenceToShow
---- Factor for the timeout of a join that needs an action of the user.
+--- Factor for the timeout of a join that the room has begun to answer, or that needs an action of the user.
 local EXTENSIONS = 5
 --- Longest pause between two attempts, in seconds.
 local LONGEST_PAUSE = 900
---- First timeout of a rejoin, in seconds; see patience(). Large rooms need some time.
-local JOIN_PATIENCE = 15
+--- Seconds after which a room is asked about an automatic join that it has not answered. Large rooms need some time.
+occupancy_operations.JOIN_PATIENCE = 15
 --- Timeout of a nick change in seconds. The answer may be lost.
 local RENAME_TIMEOUT = 10
 --- Timeout of a resync in seconds. A self-ping ends it earlier if the room does not answer.
@@ -9355,7 +9355,7 @@ function occupancy_operations.newJoin(membership, parts, seconds, ended)
         claimed = nil,
         since = now(),
         isOverdue = false,
-        isShowing = false,
+        shownAt = nil,
         isHeard = false,
         isRemoved = false
     }
@@ -9375,11 +9375,6 @@ function occupancy_operations.ownJoin(membership, isDoubtful)
     }
 end
 
---- Returns the timeout of an automatic join, in seconds.
-function occupancy_operations.ownTimeLimit(membership)
-    return math.min(options.answerTimeout, JOIN_PATIENCE * 2 ^ math.min(triesOf(membership), 10))
-end
-
 --- Sends an automatic join.
 function occupancy_operations.sendOwnJoin(membership, join)
     local presence = presenceToShow(membership)
@@ -9393,10 +9388,13 @@ function occupancy_operations.sendOwnJoin(membership, join)
     sendPresence(membership, presence, join.nick, join.id)
 end
 
---- Returns the remaining seconds of a join for which the user must answer a challenge, for example.
+--- Returns the remaining seconds of a join. They start again with each occupant that the room shows. The user may have to
+-- answer a challenge of the room.
 function occupancy_operations.timeLeft(join)
-    local left = join.since + EXTENSIONS * options.answerTimeout - now()
-    return join.isHeard and left >= 1 and left or 0
+    local longest = join.since + EXTENSIONS * options.answerTimeout
+    local end_ = join.isHeard and longest or math.min(longest, (join.shownAt or join.since) + options.answerTimeout)
+    local left = end_ - now()
+    return left >= 1 and left or 0
 end
 
 --- Removes a join from a list.
@@ -9950,6 +9948,7 @@ local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local forgetRoom = state_memberships.forgetRoom
 local hasAttached = state_memberships.hasAttached
+local now = state_memberships.now
 local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
@@ -10046,8 +10045,8 @@ function occupancy_enter.waitForTurn(membership)
 end
 
 function takeTurn(membership, place)
-    if place.operation.isShowing then
-        place.operation.isShowing = false
+    local shownAt = place.operation.shownAt
+    if shownAt ~= nil and now() - shownAt < occupancy_enter.TURN then
         occupancy_enter.waitForTurn(membership)
         return
     end
@@ -10306,12 +10305,14 @@ end
 -- Failed joins, loss and rejoin: the account is not in a room although it should be.
 local occupancy_lost = {}
 do
-local joinForbidden, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT
+local joinForbidden, startOver, ownJoinUnanswered, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT
 local id = require("util.id")
 local catchUp = archive_catchup.catchUp
 local dropQuestion = archive_catchup.dropQuestion
 local fork = send_fork.fork
+local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
+local options = minimix_options
 local refusalOf = send_rules.refusalOf
 local sendPresence = send_upstream.sendPresence
 local shouldRejoin = state_bookmarks.shouldRejoin
@@ -10338,8 +10339,8 @@ local over = occupancy_leave.over
 local retryLeave = occupancy_leave.retryLeave
 local TRIES_UNTIL_TOLD = occupancy_leave.TRIES_UNTIL_TOLD
 local isUnheard = occupancy_operations.isUnheard
+local JOIN_PATIENCE = occupancy_operations.JOIN_PATIENCE
 local ownJoin = occupancy_operations.ownJoin
-local ownTimeLimit = occupancy_operations.ownTimeLimit
 local pause = occupancy_operations.pause
 local recall = occupancy_operations.recall
 local removeJoin = occupancy_operations.removeJoin
@@ -10431,7 +10432,8 @@ function occupancy_lost.joinAgain(membership)
         joinForbidden(membership, refusal)
         return
     end
-    local join = newTimedJoin(membership, ownJoin(membership, true), ownTimeLimit(membership))
+    local seconds = math.min(options.answerTimeout, JOIN_PATIENCE)
+    local join = newTimedJoin(membership, ownJoin(membership, true), seconds)
     beginJoin(membership, join, {})
     sendOwnJoin(membership, join)
     occupancy_lost.makeSure(membership, join)
@@ -10484,6 +10486,19 @@ function startOver(membership)
     sendOwnJoin(membership, join)
 end
 
+function ownJoinUnanswered(membership, join)
+    limitJoin(membership, join, math.min(timeLeft(join), JOIN_PATIENCE))
+    local function pinged(condition)
+        local place = membership.place
+        local isPending = place.phase == "joining" and place.operation == join and isCurrent(membership)
+        local isReached = condition == nil or not saysNothing(condition)
+        if isPending and isReached and not tryNext(membership, place) then
+            occupancy_lost.unreached(membership)
+        end
+    end
+    selfPing(membership, pinged, JOIN_PATIENCE)
+end
+
 --- A session's join has failed. Joins again if the account must be in the room.
 function occupancy_lost.joinFailed(membership, place)
     if tryNext(membership, place) then
@@ -10519,8 +10534,10 @@ local function joinUnanswered(membership, join)
     if join ~= place.operation then
         removeJoin(place.earlier, join)
         refuseUnanswered(membership, join.request)
-    elseif timeLeft(join) > 0 then
+    elseif timeLeft(join) > 0 and (join.request ~= nil or join.isHeard) then
         limitJoin(membership, join, timeLeft(join))
+    elseif timeLeft(join) > 0 then
+        ownJoinUnanswered(membership, join)
     elseif join.request == nil and #queueOf(membership) == 0 then
         occupancy_lost.unreached(membership)
     else
@@ -15963,7 +15980,7 @@ function joinOf(membership, request, isReturn)
         claimed = nil,
         since = now(),
         isOverdue = false,
-        isShowing = false,
+        shownAt = nil,
         isHeard = false,
         isFirst = false,
         isRemoved = false

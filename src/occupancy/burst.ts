@@ -10,7 +10,7 @@ import { forkOther, forkOwn } from "../send/own";
 import { hasStatus, isSameNick } from "../stanzas";
 import { type InternedStanza, intern, isSamePresence, mayKeep, toldAgain } from "../state/interned";
 import { noteOver } from "../state/limits";
-import { requestingSession, type Membership } from "../state/memberships";
+import { requestingSession, type Membership, now } from "../state/memberships";
 import { Phase } from "../state/place";
 import { eachOccupant, findOccupant, forgetOccupant, setOwnNick } from "../state/occupants";
 import { eachMember, forgetMember, keepMember, noMembers } from "../state/offline";
@@ -86,7 +86,7 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
         shown.add(nick);
     }
     if (membership.place.phase === Phase.Joining) {
-        membership.place.operation.isShowing = true;
+        membership.place.operation.shownAt = now();
     }
     if (!isKept) {
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room);

@@ -4,7 +4,7 @@ import * as id from "util.id";
 import * as st from "util.stanza";
 import * as options from "../options";
 import { presenceIdFor, sendPresence } from "../send/upstream";
-import { forgetRoom, hasAttached, type Membership, queueOf, setPlace, triesOf } from "../state/memberships";
+import { forgetRoom, hasAttached, type Membership, now, queueOf, setPlace, triesOf } from "../state/memberships";
 import { type Join, type Joining, Phase, type SessionRequest } from "../state/place";
 import { takeNext } from "../state/queue";
 import { save } from "../state/store";
@@ -108,8 +108,8 @@ export function waitForTurn(membership: Membership): void {
 }
 
 function takeTurn(membership: Membership, place: Joining): void {
-    if (place.operation.isShowing) {
-        place.operation.isShowing = false;
+    const shownAt = place.operation.shownAt;
+    if (shownAt !== undefined && now() - shownAt < TURN) {
         waitForTurn(membership);
         return;
     }

@@ -80,8 +80,8 @@ export interface Join extends Sent {
     readonly since: number;
     /** It has timed out. */
     isOverdue: boolean;
-    /** The room has shown an occupant since the last check. */
-    isShowing: boolean;
+    /** When the room last showed an occupant, by the monotonic clock. */
+    shownAt: number | undefined;
     /** The room has sent a message since, such as a challenge (XEP-0158). */
     isHeard: boolean;
     /** The account was not in the room before, as far as is known. So a presence of the room answers this join. */

@@ -164,7 +164,7 @@ function joinOf(membership: Membership, request: FormerRequest, isReturn: boolea
         claimed: undefined,
         since: now(),
         isOverdue: false,
-        isShowing: false,
+        shownAt: undefined,
         isHeard: false,
         isFirst: false,
         isRemoved: false,
