@@ -1554,6 +1554,20 @@ function state_place.isKnownPhase(phase)
     return phases[phase] ~= nil
 end
 
+--- Returns the place of an account with a join that was just sent.
+function state_place.joiningBy(operation, earlier, mayBeIn, tries)
+    return {
+        phase = "joining",
+        tries = tries,
+        operation = operation,
+        earlier = earlier,
+        mayBeIn = mayBeIn,
+        shown = {},
+        isHeard = false,
+        isRemoved = false
+    }
+end
+
 --- Returns a place in the shared queue: the account is lost, or will leave.
 function state_place.inSharedQueue(phase, tries)
     if tries == nil then
@@ -8105,7 +8119,7 @@ local setSelf = state_view.setSelf
 function shownSince(membership)
     local place = membership.place
     if place.phase == "joining" or place.phase == "entering" then
-        return place.operation.shown
+        return place.shown
     end
     local operation
     if place.phase == "joined" then
@@ -8302,7 +8316,7 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
         shown[nick] = true
     end
     if membership.place.phase == "joining" then
-        membership.place.operation.shownAt = now()
+        membership.place.shownAt = now()
     end
     if not isKept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
@@ -8368,7 +8382,7 @@ end
 function occupancy_burst.keepSelf(membership, nick, stanza)
     local view = membership.view
     local isKept = mayKeep(stanza)
-    local now = isKept and toldAgain(stanza) or reducedSelf(stanza)
+    local shown = isKept and toldAgain(stanza) or reducedSelf(stanza)
     membership.nick = nick
     setOwnNick(view, nick)
     if hasStatus(stanza, "100") then
@@ -8378,14 +8392,14 @@ function occupancy_burst.keepSelf(membership, nick, stanza)
         view.logged = true
     end
     local before = selfOf(membership)
-    if before ~= nil and isModerator(before) ~= isModerator(now) and not view.nonAnonymous then
+    if before ~= nil and isModerator(before) ~= isModerator(shown) and not view.nonAnonymous then
         outdate(view)
     end
     if not isKept then
         noteOver("minimix_max_cached_size", membership.username, membership.room)
         view.stale = "incomplete"
     end
-    return setSelf(membership, nick, now)
+    return setSelf(membership, nick, shown)
 end
 
 LONGEST_ROLE = 16
@@ -9351,13 +9365,7 @@ function occupancy_operations.newJoin(membership, parts, seconds, ended)
         timer = after(seconds, function()
             ended(membership, join)
         end),
-        shown = {},
-        claimed = nil,
-        since = now(),
-        isOverdue = false,
-        shownAt = nil,
-        isHeard = false,
-        isRemoved = false
+        since = now()
     }
     return join
 end
@@ -9390,9 +9398,10 @@ end
 
 --- Returns the remaining seconds of a join. They start again with each occupant that the room shows. The user may have to
 -- answer a challenge of the room.
-function occupancy_operations.timeLeft(join)
-    local longest = join.since + EXTENSIONS * options.answerTimeout
-    local end_ = join.isHeard and longest or math.min(longest, (join.shownAt or join.since) + options.answerTimeout)
+function occupancy_operations.timeLeft(place)
+    local since = place.operation.since
+    local longest = since + EXTENSIONS * options.answerTimeout
+    local end_ = place.isHeard and longest or math.min(longest, (place.shownAt or since) + options.answerTimeout)
     local left = end_ - now()
     return left >= 1 and left or 0
 end
@@ -9952,6 +9961,7 @@ local now = state_memberships.now
 local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
+local joiningBy = state_place.joiningBy
 local takeNext = state_queue.takeNext
 local save = state_store.save
 local after = minimix_turn.after
@@ -10017,17 +10027,8 @@ end
 function occupancy_enter.beginJoin(membership, join, earlier)
     membership.nick = join.nick
     local before = membership.place
-    setPlace(
-        membership,
-        {
-            phase = "joining",
-            tries = triesOf(membership),
-            operation = join,
-            earlier = earlier,
-            mayBeIn = before.phase == "joining" and (before.mayBeIn or before.operation.isOverdue),
-            turn = nil
-        }
-    )
+    local mayBeIn = before.phase == "joining" and before.mayBeIn
+    setPlace(membership, joiningBy(join, earlier, mayBeIn, triesOf(membership)))
     occupancy_enter.waitForTurn(membership)
 end
 
@@ -10045,14 +10046,13 @@ function occupancy_enter.waitForTurn(membership)
 end
 
 function takeTurn(membership, place)
-    local shownAt = place.operation.shownAt
-    if shownAt ~= nil and now() - shownAt < occupancy_enter.TURN then
+    if place.shownAt ~= nil and now() - place.shownAt < occupancy_enter.TURN then
         occupancy_enter.waitForTurn(membership)
         return
     end
     local request = takeNext(membership)
     if request ~= nil then
-        place.operation.isOverdue = true
+        place.mayBeIn = true
         local earlier = place.earlier
         earlier[#earlier + 1] = place.operation
         occupancy_enter.enter(membership, request, place.earlier)
@@ -10310,9 +10310,9 @@ local id = require("util.id")
 local catchUp = archive_catchup.catchUp
 local dropQuestion = archive_catchup.dropQuestion
 local fork = send_fork.fork
+local options = minimix_options
 local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
-local options = minimix_options
 local refusalOf = send_rules.refusalOf
 local sendPresence = send_upstream.sendPresence
 local shouldRejoin = state_bookmarks.shouldRejoin
@@ -10486,11 +10486,10 @@ function startOver(membership)
     sendOwnJoin(membership, join)
 end
 
-function ownJoinUnanswered(membership, join)
-    limitJoin(membership, join, math.min(timeLeft(join), JOIN_PATIENCE))
+function ownJoinUnanswered(membership, place)
+    limitJoin(membership, place.operation, math.min(timeLeft(place), JOIN_PATIENCE))
     local function pinged(condition)
-        local place = membership.place
-        local isPending = place.phase == "joining" and place.operation == join and isCurrent(membership)
+        local isPending = membership.place == place and isCurrent(membership)
         local isReached = condition == nil or not saysNothing(condition)
         if isPending and isReached and not tryNext(membership, place) then
             occupancy_lost.unreached(membership)
@@ -10514,7 +10513,7 @@ end
 --- Ends the attempts. After a timeout the room may still have admitted us, so send a leave.
 function occupancy_lost.giveUp(membership, place)
     fork(membership, technicalRemoval(membership))
-    if place.mayBeIn or place.operation.isOverdue then
+    if place.mayBeIn then
         detachAll(membership)
         leave(membership, st.presence({type = "unavailable"}))
     else
@@ -10534,14 +10533,14 @@ local function joinUnanswered(membership, join)
     if join ~= place.operation then
         removeJoin(place.earlier, join)
         refuseUnanswered(membership, join.request)
-    elseif timeLeft(join) > 0 and (join.request ~= nil or join.isHeard) then
-        limitJoin(membership, join, timeLeft(join))
-    elseif timeLeft(join) > 0 then
-        ownJoinUnanswered(membership, join)
+    elseif timeLeft(place) > 0 and (join.request ~= nil or place.isHeard) then
+        limitJoin(membership, join, timeLeft(place))
+    elseif timeLeft(place) > 0 then
+        ownJoinUnanswered(membership, place)
     elseif join.request == nil and #queueOf(membership) == 0 then
         occupancy_lost.unreached(membership)
     else
-        join.isOverdue = true
+        place.mayBeIn = true
         refuseUnanswered(membership, join.request)
         occupancy_lost.joinFailed(membership, place)
     end
@@ -11130,12 +11129,12 @@ function occupancy_joining.admitClaimed(membership, place, nick)
     if nick == nil then
         nick = place.operation.nick
     end
-    local interned = place.operation.claimed
+    local interned = place.claimed
     local stanza
     if interned ~= nil then
         stanza = stanzaOf(interned)
     end
-    place.operation.claimed = nil
+    place.claimed = nil
     if stanza ~= nil then
         occupancy_joining.admitted(membership, place, nick, stanza)
     end
@@ -11207,7 +11206,6 @@ function enterRoom(membership, place, join)
     if join ~= place.operation then
         later = place.operation
     end
-    join.shown = place.operation.shown
     setPlace(
         membership,
         {
@@ -11215,6 +11213,7 @@ function enterRoom(membership, place, join)
             tries = place.tries,
             operation = join,
             later = later,
+            shown = place.shown,
             timer = subjectTimer(membership, join)
         }
     )
@@ -11293,7 +11292,7 @@ function occupancy_joining.complete(membership, place)
     local later = place_6.later
     setPlace(membership, {phase = "joined", tries = tries, since = now()})
     if join.isReturn then
-        forgetOthers(membership, join.shown)
+        forgetOthers(membership, place.shown)
     end
     if outcomeOf(membership) == "refused" then
         endCatchUp(membership)
@@ -11386,10 +11385,9 @@ NICK_TRIES = 3
 --- A presence with the account's nick arrived without 110. Older services omit 110. But it may also belong to another
 -- occupant, in the answer to an earlier join. The account is in if the room goes on, or sends nothing more.
 function occupancy_joining.selfClaimed(membership, place, nick, interned)
-    local join = place.operation
-    join.claimed = interned
+    place.claimed = interned
     after(SELF_TIMEOUT, function()
-        if membership.place == place and join.claimed == interned and isCurrent(membership) then
+        if membership.place == place and place.claimed == interned and isCurrent(membership) then
             occupancy_joining.admitClaimed(membership, place, nick)
         end
     end)
@@ -11421,16 +11419,15 @@ end
 --- The room removed the account before admitting it. If the account was in before, the removal may belong to the earlier
 -- stay. Then the answer to the join follows, before the answer to a ping.
 function occupancy_joining.removed(membership, place, stanza)
-    local join = place.operation
-    join.claimed = nil
-    join.shown = {}
+    place.claimed = nil
+    place.shown = {}
     if not hasAttached(membership) then
         forgetRoom(membership)
     end
-    if isExpulsion(stanza) and join.isFirst then
+    if isExpulsion(stanza) and place.operation.isFirst then
         removedAtOnce(membership, place, stanza)
-    elseif not join.isRemoved then
-        join.isRemoved = true
+    elseif not place.isRemoved then
+        place.isRemoved = true
         selfPing(membership, function(condition)
             local isOut = condition ~= nil and not saysJoined(condition) and not saysNothing(condition)
             if isOut and membership.place == place and isCurrent(membership) then
@@ -11446,7 +11443,7 @@ function occupancy_joining.audienceOf(membership, isSubject, isPast)
     if place.phase == "joined" and place.operation == nil then
         return "all"
     end
-    if place.phase == "joining" and place.operation.claimed ~= nil then
+    if place.phase == "joining" and place.claimed ~= nil then
         occupancy_joining.admitClaimed(membership, place)
         place = membership.place
     end
@@ -15402,7 +15399,7 @@ function room_message.onMessage(event)
     end
     noteHeard(membership)
     if membership.place.phase == "joining" then
-        membership.place.operation.isHeard = true
+        membership.place.isHeard = true
     end
     if type_ == "error" then
         onError(membership, stanza)
@@ -15898,6 +15895,7 @@ local isAttached = state_memberships.isAttached
 local livenessOf = state_memberships.livenessOf
 local now = state_memberships.now
 local inSharedQueue = state_place.inSharedQueue
+local joiningBy = state_place.joiningBy
 local enqueue = state_queue.enqueue
 local newRequest = state_queue.newRequest
 local keepOccupant = state_view.keepOccupant
@@ -15949,14 +15947,7 @@ function placeOf(membership, former)
         return inSharedQueue("leaving", tries)
     end
     if phase == "joining" and request ~= nil then
-        return {
-            phase = phase,
-            tries = tries,
-            operation = joinOf(membership, request, resync ~= nil),
-            earlier = {},
-            mayBeIn = false,
-            turn = nil
-        }
+        return joiningBy(joinOf(membership, request, resync ~= nil), {}, false, tries)
     end
     if phase == "joined" or phase == "entering" and resync == nil then
         return {phase = "joined", tries = tries, since = now()}
@@ -15976,14 +15967,8 @@ function joinOf(membership, request, isReturn)
         isReturn = isReturn,
         isDoubtful = false,
         timer = module:add_timer(0, function() return nil end),
-        shown = {},
-        claimed = nil,
-        since = now(),
-        isOverdue = false,
-        shownAt = nil,
-        isHeard = false,
         isFirst = false,
-        isRemoved = false
+        since = now()
     }
 end
 

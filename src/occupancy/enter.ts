@@ -5,7 +5,7 @@ import * as st from "util.stanza";
 import * as options from "../options";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { forgetRoom, hasAttached, type Membership, now, queueOf, setPlace, triesOf } from "../state/memberships";
-import { type Join, type Joining, Phase, type SessionRequest } from "../state/place";
+import { type Join, type Joining, joiningBy, Phase, type SessionRequest } from "../state/place";
 import { takeNext } from "../state/queue";
 import { save } from "../state/store";
 import { after } from "../turn";
@@ -83,14 +83,8 @@ function disown(joins: Join[], session: string | undefined): void {
 export function beginJoin(membership: Membership, join: Join, earlier: Join[]): void {
     membership.nick = join.nick;
     const before = membership.place;
-    setPlace(membership, {
-        phase: Phase.Joining,
-        tries: triesOf(membership),
-        operation: join,
-        earlier,
-        mayBeIn: before.phase === Phase.Joining && (before.mayBeIn || before.operation.isOverdue),
-        turn: undefined,
-    });
+    const mayBeIn = before.phase === Phase.Joining && before.mayBeIn;
+    setPlace(membership, joiningBy(join, earlier, mayBeIn, triesOf(membership)));
     waitForTurn(membership);
 }
 
@@ -108,14 +102,13 @@ export function waitForTurn(membership: Membership): void {
 }
 
 function takeTurn(membership: Membership, place: Joining): void {
-    const shownAt = place.operation.shownAt;
-    if (shownAt !== undefined && now() - shownAt < TURN) {
+    if (place.shownAt !== undefined && now() - place.shownAt < TURN) {
         waitForTurn(membership);
         return;
     }
     const request = takeNext(membership);
     if (request !== undefined) {
-        place.operation.isOverdue = true;
+        place.mayBeIn = true;
         place.earlier.push(place.operation);
         enter(membership, request, place.earlier);
     }

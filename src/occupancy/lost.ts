@@ -4,8 +4,8 @@ import * as id from "util.id";
 import * as st from "util.stanza";
 import { catchUp, dropQuestion } from "../archive/catchup";
 import { fork } from "../send/fork";
-import { saysNothing, selfPing } from "../send/ping";
 import * as options from "../options";
+import { saysNothing, selfPing } from "../send/ping";
 import { refusalOf } from "../send/rules";
 import { sendPresence } from "../send/upstream";
 import { shouldRejoin, noteRefusal } from "../state/bookmarks";
@@ -174,14 +174,14 @@ function joinUnanswered(membership: Membership, join: Join): void {
     if (join !== place.operation) {
         removeJoin(place.earlier, join);
         refuseUnanswered(membership, join.request);
-    } else if (timeLeft(join) > 0 && (join.request !== undefined || join.isHeard)) {
-        limitJoin(membership, join, timeLeft(join));
-    } else if (timeLeft(join) > 0) {
-        ownJoinUnanswered(membership, join);
+    } else if (timeLeft(place) > 0 && (join.request !== undefined || place.isHeard)) {
+        limitJoin(membership, join, timeLeft(place));
+    } else if (timeLeft(place) > 0) {
+        ownJoinUnanswered(membership, place);
     } else if (join.request === undefined && queueOf(membership).length === 0) {
         unreached(membership);
     } else {
-        join.isOverdue = true;
+        place.mayBeIn = true;
         refuseUnanswered(membership, join.request);
         joinFailed(membership, place);
     }
@@ -193,11 +193,10 @@ onJoinTimeout(joinUnanswered);
  * The room has not answered an automatic join. Sends a self-ping, which a slow room answers after the join. So an answer
  * to the ping shows that the answer to the join is lost. A slow room gets no second join, which all occupants would see.
  */
-function ownJoinUnanswered(membership: Membership, join: Join): void {
-    limitJoin(membership, join, Math.min(timeLeft(join), JOIN_PATIENCE));
+function ownJoinUnanswered(membership: Membership, place: Joining): void {
+    limitJoin(membership, place.operation, Math.min(timeLeft(place), JOIN_PATIENCE));
     const pinged = (condition: string | undefined) => {
-        const place = membership.place;
-        const isPending = place.phase === Phase.Joining && place.operation === join && isCurrent(membership);
+        const isPending = membership.place === place && isCurrent(membership);
         const isReached = condition === undefined || !saysNothing(condition);
         if (isPending && isReached && !tryNext(membership, place)) {
             unreached(membership);
@@ -222,7 +221,7 @@ export function joinFailed(membership: Membership, place: Joining): void {
 export function giveUp(membership: Membership, place: Joining): void {
     // A client that was already joined would read the error as a failed nick change.
     fork(membership, technicalRemoval(membership));
-    if (place.mayBeIn || place.operation.isOverdue) {
+    if (place.mayBeIn) {
         detachAll(membership);
         leave(membership, st.presence({ type: "unavailable" }));
     } else {

@@ -13,6 +13,7 @@ import { detachAll, type Membership, now, forgetRoom } from "../state/membership
 import {
     type Join,
     type Joined,
+    type Joining,
     type Leave,
     type Rename,
     requestsOf,
@@ -58,13 +59,7 @@ export function newJoin(
         timer: after(seconds, () => {
             ended(membership, join);
         }),
-        shown: new LuaSet(),
-        claimed: undefined,
         since: now(),
-        isOverdue: false,
-        shownAt: undefined,
-        isHeard: false,
-        isRemoved: false,
     };
     return join;
 }
@@ -93,9 +88,10 @@ export function sendOwnJoin(membership: Membership, join: Join): void {
  * Returns the remaining seconds of a join. They start again with each occupant that the room shows. The user may have to
  * answer a challenge of the room.
  */
-export function timeLeft(join: Join): number {
-    const longest = join.since + EXTENSIONS * options.answerTimeout;
-    const end = join.isHeard ? longest : Math.min(longest, (join.shownAt ?? join.since) + options.answerTimeout);
+export function timeLeft(place: Joining): number {
+    const since = place.operation.since;
+    const longest = since + EXTENSIONS * options.answerTimeout;
+    const end = place.isHeard ? longest : Math.min(longest, (place.shownAt ?? since) + options.answerTimeout);
     const left = end - now();
     return left >= 1 ? left : 0;
 }

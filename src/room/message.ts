@@ -110,7 +110,7 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
     noteHeard(membership);
     if (membership.place.phase === Phase.Joining) {
         // For example a challenge (XEP-0158).
-        membership.place.operation.isHeard = true;
+        membership.place.isHeard = true;
     }
     if (type === "error") {
         onError(membership, stanza);
