@@ -1012,6 +1012,18 @@ function state_records.restoreDirty(saved)
 end
 end
 
+-- src/host.ts
+--
+-- The virtual host that the module serves.
+local minimix_host = {}
+do
+--- Whether another module is loaded on this host.
+function minimix_host.hasModule(name)
+    local opt_0 = prosody.hosts[module.host]
+    return (opt_0 and opt_0.modules[name] ~= nil) == true
+end
+end
+
 -- src/state/former.ts
 --
 -- Addresses under which accounts may still be in rooms after `minimix_resource` has changed. An entry is kept, also
@@ -1540,6 +1552,21 @@ end
 --- Whether this version knows a phase. A reload may hand over a phase of another version.
 function state_place.isKnownPhase(phase)
     return phases[phase] ~= nil
+end
+
+--- Returns the place of an account with a join that was just sent.
+function state_place.joiningBy(operation, earlier, mayBeIn, tries)
+    return {
+        phase = "joining",
+        tries = tries,
+        operation = operation,
+        earlier = earlier,
+        mayBeIn = mayBeIn,
+        shown = {},
+        isShowing = false,
+        isHeard = false,
+        isRemoved = false
+    }
 end
 
 --- Returns a place in the shared queue: the account is lost, or will leave.
@@ -3746,6 +3773,7 @@ end
 local settings_bookmarks = {}
 do
 local serviceOf, getItems, isNode, isToCount, ofFairLength, preppedNick, nodes, MAX_CHILDREN, MAX_TEXT
+local hasModule = minimix_host.hasModule
 local mayHaveRooms = send_upstream.mayHaveRooms
 local BOOKMARKS = namespaces.BOOKMARKS
 local NICK = namespaces.NICK
@@ -3839,12 +3867,7 @@ nodes = openRecords("pep", function() return nil end)
 
 --- Whether accounts of this host have bookmarks.
 function settings_bookmarks.hasPep()
-    local temp_2 = not options.anonymous
-    if temp_2 then
-        local opt_0 = prosody.hosts[module.host]
-        temp_2 = (opt_0 and opt_0.modules.pep ~= nil) == true
-    end
-    return temp_2
+    return not options.anonymous and hasModule("pep")
 end
 
 --- Returns the account's PEP service. Undefined without mod_pep, on an anonymous host, or if storage failed.
@@ -3852,8 +3875,8 @@ function settings_bookmarks.pepService(username)
     if not settings_bookmarks.hasPep() then
         return nil
     end
-    local opt_3 = prosody.hosts[module.host]
-    local pep = opt_3 and opt_3.modules.pep
+    local opt_0 = prosody.hosts[module.host]
+    local pep = opt_0 and opt_0.modules.pep
     local done, service = pcall(serviceOf, pep, username)
     if not done then
         module:log("debug", "Could not read the PEP nodes of %s: %s", username, service)
@@ -3875,13 +3898,13 @@ function settings_bookmarks.itemsOf(username, node)
     if done and items == "item-not-found" and not isNode(username, node) then
         return {}
     end
-    local done_5
+    local done_2
     if done then
-        done_5 = items
+        done_2 = items
     else
-        done_5 = found
+        done_2 = found
     end
-    module.log(module, "debug", "Could not read %s of %s: %s", node, username, done_5)
+    module.log(module, "debug", "Could not read %s of %s: %s", node, username, done_2)
     return nil
 end
 
@@ -3908,8 +3931,8 @@ end
 
 --- Reads the current bookmark of a room. The membership has the last known one.
 function settings_bookmarks.readBookmark(username, room)
-    local opt_15 = settings_bookmarks.bookmarksOf(username, room)
-    return opt_15 and opt_15[room]
+    local opt_12 = settings_bookmarks.bookmarksOf(username, room)
+    return opt_12 and opt_12[room]
 end
 
 MAX_CHILDREN = 64
@@ -4169,13 +4192,13 @@ end
 local settings_blocklist = {}
 do
 local records
+local hasModule = minimix_host.hasModule
 local openRecords = state_records.openRecords
 local readRecord = state_records.readRecord
 
 --- Returns whether the read succeeded, and the blocked JIDs. There are none without mod_blocklist.
 function settings_blocklist.readBlocklist(username)
-    local host = prosody.hosts[module.host]
-    if not (host and host.modules.blocklist ~= nil) then
+    if not hasModule("blocklist") then
         return true, nil
     end
     local done, blocklist = readRecord(records, username)
@@ -4978,14 +5001,16 @@ local state_offline = {}
 do
 local options = minimix_options
 
---- Removes a member that is online, or is no longer a member.
+--- Removes a member that is online, or is no longer a member. Returns whether it was listed.
 function state_offline.forgetMember(members, key)
     local interned = members.presences[key]
-    if interned ~= nil then
-        members.presences[key] = nil
-        members.count = members.count - 1
-        members.size = members.size - string.len(interned.text)
+    if interned == nil then
+        return false
     end
+    members.presences[key] = nil
+    members.count = members.count - 1
+    members.size = members.size - string.len(interned.text)
+    return true
 end
 
 --- Creates an empty list.
@@ -6832,6 +6857,7 @@ local knownMessagesOf, nameOf, store, READ_BACK, knownMessages
 local delayOf = archive_gate.delayOf
 local isAnswering = archive_gate.isAnswering
 local startReading = archive_page.startReading
+local hasModule = minimix_host.hasModule
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local appendMessage = state_messages.appendMessage
@@ -6892,8 +6918,7 @@ knownMessages = setmetatable({}, {__mode = "k"})
 
 --- Whether mod_mam is loaded.
 function archive_personal.hasPersonalArchive()
-    local host = prosody.hosts[module.host]
-    return (host and host.modules.mam) ~= nil
+    return hasModule("mam")
 end
 
 --- `archive-should-store`: mod_mam leaves out messages of rooms by default. A message on its way to a room comes back
@@ -6915,9 +6940,9 @@ end
 
 --- Adds a missed message at the end, the only possible place. Returns whether it is new.
 function archive_personal.addMissed(membership, delayed, when)
-    local knownMessagesOf_result_2 = knownMessagesOf(membership)
-    local names = knownMessagesOf_result_2.names
-    local isRead = knownMessagesOf_result_2.isRead
+    local knownMessagesOf_result_0 = knownMessagesOf(membership)
+    local names = knownMessagesOf_result_0.names
+    local isRead = knownMessagesOf_result_0.isRead
     local name = nameOf(membership, delayed)
     if not isWorthKeeping(delayed) or names:get(name) ~= nil then
         return false
@@ -8059,7 +8084,7 @@ end
 -- gets it all at once with our own presence. Other sessions get only changes.
 local occupancy_burst = {}
 do
-local shownSince, isAnswering, listedSession, isOfMember, onOffline, keyOfMember, forgetOffline, isKnown, hasOffline, areShown, reducedSelf, shortened, isModerator, LONGEST_ROLE
+local shownSince, isAnswering, listedSession, mayListNow, isAffiliated, isOfMember, onOffline, keyOfMember, forgetOffline, isKnown, areShown, reducedSelf, shortened, isModerator, LONGEST_ROLE
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
@@ -8094,7 +8119,7 @@ local setSelf = state_view.setSelf
 function shownSince(membership)
     local place = membership.place
     if place.phase == "joining" or place.phase == "entering" then
-        return place.operation.shown
+        return place.shown
     end
     local operation
     if place.phase == "joined" then
@@ -8119,10 +8144,21 @@ function listedSession(membership)
     end
 end
 
-function isOfMember(stanza)
+function mayListNow(view, stanza)
+    if not isAffiliated(stanza) or hasStatus(stanza, "303") then
+        return false
+    end
+    return view.offline ~= nil or hasStatus(stanza, "301")
+end
+
+function isAffiliated(stanza)
     local affiliation = itemOf(stanza).affiliation
+    return affiliation ~= nil and affiliation ~= "none"
+end
+
+function isOfMember(stanza)
     local x = stanza:get_child("x", MUC_USER)
-    return affiliation ~= nil and affiliation ~= "none" and (x and x:get_child("status")) == nil
+    return isAffiliated(stanza) and (x and x:get_child("status")) == nil
 end
 
 function onOffline(membership, key, stanza, wasThere)
@@ -8164,13 +8200,12 @@ end
 
 function forgetOffline(membership, nick, stanza)
     local members = membership.view.offline
-    if members ~= nil and members.count > 0 then
-        local key = keyOfMember(stanza)
-        forgetMember(members, nick)
-        if key ~= nil then
-            forgetMember(members, key)
-        end
+    if members == nil then
+        return true
     end
+    local key = keyOfMember(stanza)
+    local wasListed = key ~= nil and forgetMember(members, key)
+    return forgetMember(members, nick) or wasListed or not isAffiliated(stanza)
 end
 
 function isKnown(before, interned)
@@ -8179,10 +8214,6 @@ function isKnown(before, interned)
     else
         return isSamePresence(before, interned)
     end
-end
-
-function hasOffline(view)
-    return view.offline ~= nil and view.offline.count > 0
 end
 
 function areShown(presences, shown)
@@ -8270,19 +8301,22 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
         occupancy_burst.announceIfRenamed(membership, membership.nick)
     end
     local isDuring = isAnswering(membership)
+    local hasOffline = view.offline ~= nil and view.offline.count > 0
     local before
-    if isDuring then
+    if isDuring or hasOffline then
         before = findOccupant(view, nick)
     end
     local interned = intern(stanza)
     local isKept = keepOccupant(membership.room, view, nick, interned)
-    forgetOffline(membership, nick, stanza)
+    if hasOffline and not forgetOffline(membership, nick, stanza) and not isDuring and before == nil then
+        outdate(view)
+    end
     local shown = shownSince(membership)
     if shown ~= nil then
         shown[nick] = true
     end
     if membership.place.phase == "joining" then
-        membership.place.operation.isShowing = true
+        membership.place.isShowing = true
     end
     if not isKept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
@@ -8312,7 +8346,7 @@ function occupancy_burst.onOccupantGone(membership, nick, stanza)
         onOffline(membership, nick, stanza, wasThere)
         return
     end
-    if hasOffline(view) and isOfMember(stanza) then
+    if mayListNow(view, stanza) then
         outdate(view)
     end
     forkOther(membership, stanza)
@@ -9332,13 +9366,7 @@ function occupancy_operations.newJoin(membership, parts, seconds, ended)
         timer = after(seconds, function()
             ended(membership, join)
         end),
-        shown = {},
-        claimed = nil,
-        since = now(),
-        isOverdue = false,
-        isShowing = false,
-        isHeard = false,
-        isRemoved = false
+        since = now()
     }
     return join
 end
@@ -9375,9 +9403,9 @@ function occupancy_operations.sendOwnJoin(membership, join)
 end
 
 --- Returns the remaining seconds of a join for which the user must answer a challenge, for example.
-function occupancy_operations.timeLeft(join)
-    local left = join.since + EXTENSIONS * options.answerTimeout - now()
-    return join.isHeard and left >= 1 and left or 0
+function occupancy_operations.timeLeft(place)
+    local left = place.operation.since + EXTENSIONS * options.answerTimeout - now()
+    return place.isHeard and left >= 1 and left or 0
 end
 
 --- Removes a join from a list.
@@ -9924,7 +9952,7 @@ end
 -- Sends joins: of sessions, in the order of the queue. The timeout is set before anything is sent.
 local occupancy_enter = {}
 do
-local timedOut, takeTurn, onTimeout
+local timedOut, disown, takeTurn, onTimeout
 local id = require("util.id")
 local options = minimix_options
 local presenceIdFor = send_upstream.presenceIdFor
@@ -9934,6 +9962,7 @@ local hasAttached = state_memberships.hasAttached
 local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
+local joiningBy = state_place.joiningBy
 local takeNext = state_queue.takeNext
 local save = state_store.save
 local after = minimix_turn.after
@@ -9975,6 +10004,7 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         isFirst = isFirst
     }
     local join = occupancy_enter.newTimedJoin(membership, parts)
+    disown(earlier, request.session)
     occupancy_enter.beginJoin(membership, join, earlier)
     if not membership.established then
         save(membership.username)
@@ -9985,21 +10015,21 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
     sendPresence(membership, joinToShow(membership, request), request.nick, key)
 end
 
+function disown(joins, session)
+    for _, value_ in ipairs(joins) do
+        local request = value_.request
+        if request ~= nil and request.session == session then
+            request.session = nil
+        end
+    end
+end
+
 --- Makes a join the operation of an account that is not in the room.
 function occupancy_enter.beginJoin(membership, join, earlier)
     membership.nick = join.nick
     local before = membership.place
-    setPlace(
-        membership,
-        {
-            phase = "joining",
-            tries = triesOf(membership),
-            operation = join,
-            earlier = earlier,
-            mayBeIn = before.phase == "joining" and (before.mayBeIn or before.operation.isOverdue),
-            turn = nil
-        }
-    )
+    local mayBeIn = before.phase == "joining" and before.mayBeIn
+    setPlace(membership, joiningBy(join, earlier, mayBeIn, triesOf(membership)))
     occupancy_enter.waitForTurn(membership)
 end
 
@@ -10017,14 +10047,14 @@ function occupancy_enter.waitForTurn(membership)
 end
 
 function takeTurn(membership, place)
-    if place.operation.isShowing then
-        place.operation.isShowing = false
+    if place.isShowing then
+        place.isShowing = false
         occupancy_enter.waitForTurn(membership)
         return
     end
     local request = takeNext(membership)
     if request ~= nil then
-        place.operation.isOverdue = true
+        place.mayBeIn = true
         local earlier = place.earlier
         earlier[#earlier + 1] = place.operation
         occupancy_enter.enter(membership, request, place.earlier)
@@ -10470,7 +10500,7 @@ end
 --- Ends the attempts. After a timeout the room may still have admitted us, so send a leave.
 function occupancy_lost.giveUp(membership, place)
     fork(membership, technicalRemoval(membership))
-    if place.mayBeIn or place.operation.isOverdue then
+    if place.mayBeIn then
         detachAll(membership)
         leave(membership, st.presence({type = "unavailable"}))
     else
@@ -10490,12 +10520,12 @@ local function joinUnanswered(membership, join)
     if join ~= place.operation then
         removeJoin(place.earlier, join)
         refuseUnanswered(membership, join.request)
-    elseif timeLeft(join) > 0 then
-        limitJoin(membership, join, timeLeft(join))
+    elseif timeLeft(place) > 0 then
+        limitJoin(membership, join, timeLeft(place))
     elseif join.request == nil and #queueOf(membership) == 0 then
         occupancy_lost.unreached(membership)
     else
-        join.isOverdue = true
+        place.mayBeIn = true
         refuseUnanswered(membership, join.request)
         occupancy_lost.joinFailed(membership, place)
     end
@@ -10617,6 +10647,8 @@ function serveRequest(membership, place, request)
     local isJoin = request.kind == "join"
     if isJoin and session == nil then
         release(membership, request)
+    elseif not isJoin and session ~= nil and not isAttached(membership, session) then
+        bounce(membership, session, request.stanza, "modify", "not-acceptable")
     elseif request.nick ~= membership.nick and isRename(membership, request) then
         occupancy_joined.rename(membership, place, request.nick, request)
     elseif isJoin then
@@ -11082,12 +11114,12 @@ function occupancy_joining.admitClaimed(membership, place, nick)
     if nick == nil then
         nick = place.operation.nick
     end
-    local interned = place.operation.claimed
+    local interned = place.claimed
     local stanza
     if interned ~= nil then
         stanza = stanzaOf(interned)
     end
-    place.operation.claimed = nil
+    place.claimed = nil
     if stanza ~= nil then
         occupancy_joining.admitted(membership, place, nick, stanza)
     end
@@ -11159,7 +11191,6 @@ function enterRoom(membership, place, join)
     if join ~= place.operation then
         later = place.operation
     end
-    join.shown = place.operation.shown
     setPlace(
         membership,
         {
@@ -11167,6 +11198,7 @@ function enterRoom(membership, place, join)
             tries = place.tries,
             operation = join,
             later = later,
+            shown = place.shown,
             timer = subjectTimer(membership, join)
         }
     )
@@ -11245,7 +11277,7 @@ function occupancy_joining.complete(membership, place)
     local later = place_6.later
     setPlace(membership, {phase = "joined", tries = tries, since = now()})
     if join.isReturn then
-        forgetOthers(membership, join.shown)
+        forgetOthers(membership, place.shown)
     end
     if outcomeOf(membership) == "refused" then
         endCatchUp(membership)
@@ -11338,10 +11370,9 @@ NICK_TRIES = 3
 --- A presence with the account's nick arrived without 110. Older services omit 110. But it may also belong to another
 -- occupant, in the answer to an earlier join. The account is in if the room goes on, or sends nothing more.
 function occupancy_joining.selfClaimed(membership, place, nick, interned)
-    local join = place.operation
-    join.claimed = interned
+    place.claimed = interned
     after(SELF_TIMEOUT, function()
-        if membership.place == place and join.claimed == interned and isCurrent(membership) then
+        if membership.place == place and place.claimed == interned and isCurrent(membership) then
             occupancy_joining.admitClaimed(membership, place, nick)
         end
     end)
@@ -11373,16 +11404,15 @@ end
 --- The room removed the account before admitting it. If the account was in before, the removal may belong to the earlier
 -- stay. Then the answer to the join follows, before the answer to a ping.
 function occupancy_joining.removed(membership, place, stanza)
-    local join = place.operation
-    join.claimed = nil
-    join.shown = {}
+    place.claimed = nil
+    place.shown = {}
     if not hasAttached(membership) then
         forgetRoom(membership)
     end
-    if isExpulsion(stanza) and join.isFirst then
+    if isExpulsion(stanza) and place.operation.isFirst then
         removedAtOnce(membership, place, stanza)
-    elseif not join.isRemoved then
-        join.isRemoved = true
+    elseif not place.isRemoved then
+        place.isRemoved = true
         selfPing(membership, function(condition)
             local isOut = condition ~= nil and not saysJoined(condition) and not saysNothing(condition)
             if isOut and membership.place == place and isCurrent(membership) then
@@ -11398,7 +11428,7 @@ function occupancy_joining.audienceOf(membership, isSubject, isPast)
     if place.phase == "joined" and place.operation == nil then
         return "all"
     end
-    if place.phase == "joining" and place.operation.claimed ~= nil then
+    if place.phase == "joining" and place.claimed ~= nil then
         occupancy_joining.admitClaimed(membership, place)
         place = membership.place
     end
@@ -12759,22 +12789,20 @@ end
 -- Warns about other modules that conflict with this one, or that it needs.
 local admin_neighbours = {}
 do
+local hasModule = minimix_host.hasModule
 local options = minimix_options
 local PING_MUC = "mod_ping_muc has no effect here, because accounts join rooms instead of clients, and mod_minimix sends the self-pings: " .. "remove it from modules_enabled"
 
 --- Logs conflicts with other modules, once all modules are loaded.
 function admin_neighbours.checkNeighbours()
-    local host = prosody.hosts[module.host]
-    if host == nil then
-        return
-    end
-    if host.modules.ping_muc ~= nil then
+    if hasModule("ping_muc") then
         module:log("warn", "%s", PING_MUC)
     end
-    if options.archive == "mam" and host.modules.mam == nil then
+    if options.archive == "mam" and not hasModule("mam") then
         module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so messages of rooms are not archived: load mod_mam, or set minimix_archive to true")
     end
-    local users = host.users
+    local opt_2 = prosody.hosts[module.host]
+    local users = opt_2 and opt_2.users
     if (users and users.name) == "null" then
         module:log("warn", "This host has no users: remove mod_minimix, or set authentication")
     end
@@ -14069,7 +14097,7 @@ local mayHaveRooms = send_upstream.mayHaveRooms
 local queueUntilJoined = client_queue.queueUntilJoined
 
 function join(session, stanza, room, wanted, known)
-    local attached = known ~= nil and isAttached(known, session.full_jid)
+    local attached = known ~= nil and isAttached(known, session.full_jid) and known.place.phase ~= "leaving"
     local nick = wanted or (attached and known.nick or nil)
     if nick == nil or known == nil and not mayBeRoom(session, room) then
         return nil
@@ -14744,7 +14772,8 @@ end
 -- mod_message. This file fires them, and stops notifications that the user does not want (XEP-0492).
 local push_push = {}
 do
-local isOfRoom, isOwn, wantsPush, wakeIfPrivate, wake, fire, hasModule
+local isOfRoom, isOwn, wantsPush, wakeIfPrivate, wake, fire
+local hasModule = minimix_host.hasModule
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
@@ -14804,11 +14833,6 @@ function fire(name, event)
     if not ok then
         module:log("error", "A module failed on %s: %s", name, problem)
     end
-end
-
-function hasModule(name)
-    local host = prosody.hosts[module.host]
-    return (host and host.modules[name]) ~= nil
 end
 
 --- Whether a message may trigger a push: it is live, and has content for a person.
@@ -15360,7 +15384,7 @@ function room_message.onMessage(event)
     end
     noteHeard(membership)
     if membership.place.phase == "joining" then
-        membership.place.operation.isHeard = true
+        membership.place.isHeard = true
     end
     if type_ == "error" then
         onError(membership, stanza)
@@ -15374,6 +15398,10 @@ function room_message.onMessage(event)
         return nil
     end
     local requester = requestingSession(membership)
+    local isForRequester = requester ~= nil and isJoinAffiliations(stanza)
+    if nick == nil and not isForRequester then
+        noteConfiguration(membership, stanza)
+    end
     if requester == nil and not hasAttached(membership) then
         if isNotice(stanza) then
             return true
@@ -15381,7 +15409,6 @@ function room_message.onMessage(event)
             return nil
         end
     end
-    local isForRequester = requester ~= nil and isJoinAffiliations(stanza)
     if not isForRequester then
         fork(membership, stanza)
     end
@@ -15525,7 +15552,9 @@ function noteConfiguration(membership, stanza)
         if tag.name == "status" then
             code = tag.attr.code
         end
-        if code == "170" then
+        if tag.name == "item" or code == "104" then
+            outdate(membership.view)
+        elseif code == "170" then
             membership.view.logged = true
         elseif code == "171" then
             membership.view.logged = nil
@@ -15671,6 +15700,7 @@ local isCurrent = state_memberships.isCurrent
 local isOccupantJid = state_memberships.isOccupantJid
 local now = state_memberships.now
 local intern = state_interned.intern
+local findOccupant = state_occupants.findOccupant
 local saveOften = state_store.saveOften
 local after = minimix_turn.after
 local post = minimix_turn.post
@@ -15714,7 +15744,10 @@ end
 
 function isRenamedUnheard(membership, nick, stanza)
     local place = membership.place
-    return place.phase == "joined" and isLateNick(place, nick) and hasStatus(stanza, "110")
+    if place.phase ~= "joined" or not hasStatus(stanza, "110") then
+        return false
+    end
+    return isLateNick(place, nick) or isExpulsion(stanza) and findOccupant(membership.view, nick) == nil
 end
 
 function renameLate(membership, nick)
@@ -15847,6 +15880,7 @@ local isAttached = state_memberships.isAttached
 local livenessOf = state_memberships.livenessOf
 local now = state_memberships.now
 local inSharedQueue = state_place.inSharedQueue
+local joiningBy = state_place.joiningBy
 local enqueue = state_queue.enqueue
 local newRequest = state_queue.newRequest
 local keepOccupant = state_view.keepOccupant
@@ -15898,14 +15932,7 @@ function placeOf(membership, former)
         return inSharedQueue("leaving", tries)
     end
     if phase == "joining" and request ~= nil then
-        return {
-            phase = phase,
-            tries = tries,
-            operation = joinOf(membership, request, resync ~= nil),
-            earlier = {},
-            mayBeIn = false,
-            turn = nil
-        }
+        return joiningBy(joinOf(membership, request, resync ~= nil), {}, false, tries)
     end
     if phase == "joined" or phase == "entering" and resync == nil then
         return {phase = "joined", tries = tries, since = now()}
@@ -15925,14 +15952,8 @@ function joinOf(membership, request, isReturn)
         isReturn = isReturn,
         isDoubtful = false,
         timer = module:add_timer(0, function() return nil end),
-        shown = {},
-        claimed = nil,
-        since = now(),
-        isOverdue = false,
-        isShowing = false,
-        isHeard = false,
         isFirst = false,
-        isRemoved = false
+        since = now()
     }
 end
 

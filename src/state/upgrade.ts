@@ -4,7 +4,7 @@ import type { CatchUp } from "./catchup";
 import * as jids from "util.jid";
 import { type InternedStanza, intern, restoreInterned } from "./interned";
 import { isAttached, livenessOf, type Membership, now } from "./memberships";
-import { inSharedQueue, type Join, Phase, type Place } from "./place";
+import { inSharedQueue, type Join, joiningBy, Phase, type Place } from "./place";
 import { enqueue, newRequest } from "./queue";
 import { keepOccupant, setSelf } from "./view";
 
@@ -132,14 +132,7 @@ function placeOf(membership: Membership, former: Partial<Former>): Place {
         return inSharedQueue(Phase.Leaving, tries);
     }
     if (phase === Phase.Joining && request !== undefined) {
-        return {
-            phase,
-            tries,
-            operation: joinOf(membership, request, resync !== undefined),
-            earlier: [],
-            mayBeIn: false,
-            turn: undefined,
-        };
+        return joiningBy(joinOf(membership, request, resync !== undefined), [], false, tries);
     }
     if (phase === Phase.Joined || (phase === Phase.Entering && resync === undefined)) {
         return { phase: Phase.Joined, tries, since: now() };
@@ -160,14 +153,8 @@ function joinOf(membership: Membership, request: FormerRequest, isReturn: boolea
         isReturn,
         isDoubtful: false,
         timer: module.add_timer(0, () => undefined),
-        shown: new LuaSet(),
-        claimed: undefined,
-        since: now(),
-        isOverdue: false,
-        isShowing: false,
-        isHeard: false,
         isFirst: false,
-        isRemoved: false,
+        since: now(),
     };
 }
 
