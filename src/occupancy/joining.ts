@@ -167,9 +167,6 @@ function noteAdmitted(membership: Membership, request: SessionRequest | undefine
         membership.since = wallClock();
         membership.sinceNumber = newestNumber();
     }
-    if (membership.liveness !== undefined) {
-        membership.liveness.unanswered = 0;
-    }
     beginRange(membership);
     forgetRefusals(membership.username, membership.room);
     if (request === undefined) {

@@ -165,6 +165,18 @@ export interface Told {
     echoes: number;
 }
 
+/** Whether the room is reachable, while that is in doubt. */
+export interface Liveness {
+    /** A self-ping is in flight. */
+    checking?: boolean;
+    /** Consecutive self-pings without an answer: the account may be out, or the room's server unreachable. */
+    unanswered: number;
+    /** Sends the next self-ping. */
+    timer?: Timer | undefined;
+    /** Self-pings of sessions that wait for the account's own, by their ids in state/pending.ts. */
+    waiting?: string[] | undefined;
+}
+
 export interface Joined {
     readonly phase: Phase.Joined;
     tries: number;
@@ -172,6 +184,7 @@ export interface Joined {
     readonly since: number;
     /** When the room last confirmed, in answer to a self-ping, that the account is in it. */
     confirmedAt?: number;
+    liveness?: Liveness | undefined;
     operation?: Resync | Rename | undefined;
     /** A nick change that has timed out. The room may still answer it. */
     late?: Rename | undefined;
@@ -232,6 +245,8 @@ export function timersOf(place: Place): Timer[] {
         if (place.later !== undefined) {
             timers.push(place.later.timer);
         }
+    } else if (place.phase === Phase.Joined && place.liveness?.timer !== undefined) {
+        timers.push(place.liveness.timer);
     }
     return timers;
 }

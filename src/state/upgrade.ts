@@ -3,8 +3,8 @@
 import type { CatchUp } from "./catchup";
 import * as jids from "util.jid";
 import { type InternedStanza, intern, restoreInterned } from "./interned";
-import { isAttached, livenessOf, type Membership, now } from "./memberships";
-import { inSharedQueue, type Join, joiningBy, Phase, type Place } from "./place";
+import { isAttached, type Membership, now } from "./memberships";
+import { inSharedQueue, type Join, joiningBy, type Liveness, Phase, type Place } from "./place";
 import { enqueue, newRequest } from "./queue";
 import { keepOccupant, setSelf } from "./view";
 
@@ -86,13 +86,6 @@ export function convert(membership: Membership): boolean {
     if ((membership.catchUp as Partial<CatchUp> | undefined)?.progress === undefined) {
         membership.catchUp = undefined;
     }
-    if (former.timer !== undefined || former.checking === true) {
-        // The room is asked whether the account is still in it.
-        livenessOf(membership).checking = true;
-    }
-    if (former.unanswered !== undefined && former.unanswered > 0) {
-        livenessOf(membership).unanswered = former.unanswered;
-    }
     membership.shownPresence = former.shownPresence === undefined ? undefined : intern(former.shownPresence);
     showFormer(membership, former);
     membership.place = placeOf(membership, former);
@@ -135,9 +128,16 @@ function placeOf(membership: Membership, former: Partial<Former>): Place {
         return joiningBy(joinOf(membership, request, resync !== undefined), [], false, tries);
     }
     if (phase === Phase.Joined || (phase === Phase.Entering && resync === undefined)) {
-        return { phase: Phase.Joined, tries, since: now() };
+        return { phase: Phase.Joined, tries, since: now(), liveness: livenessOf(former) };
     }
     return inSharedQueue(Phase.Lost, tries);
+}
+
+/** The room is asked whether the account is still in it. */
+function livenessOf(former: Partial<Former>): Liveness | undefined {
+    const unanswered = former.unanswered ?? 0;
+    const isInDoubt = former.timer !== undefined || former.checking === true || unanswered > 0;
+    return isInDoubt ? { unanswered } : undefined;
 }
 
 /** The session that asked counted as attached before the room had answered. */
