@@ -7450,7 +7450,7 @@ function drainOne(membership, catching, draining, mustLeave)
     if draining.failed and not mustLeave then
         return
     end
-    if draining.failed and membership.part ~= nil then
+    if draining.failed and membership.established == true and membership.part ~= nil then
         membership.part.log.gap = true
     end
     passOver(catching)
