@@ -2578,15 +2578,18 @@ end
 
 function hasRequest(requests, except)
     for _, value_ in ipairs(requests) do
+        local kind = value_.kind
         local session = value_.session
         local queued = value_.queued
-        local temp_7
-        if session == nil then
-            temp_7 = #queued > 0
-        else
-            temp_7 = session ~= except
+        local temp_8 = kind == "join"
+        if temp_8 then
+            if session == nil then
+                temp_8 = #queued > 0
+            else
+                temp_8 = session ~= except
+            end
         end
-        if temp_7 then
+        if temp_8 then
             return true
         end
     end
@@ -2813,12 +2816,12 @@ function state_memberships.requestingSession(membership)
     if place.phase == "joining" then
         return sessionOf(place.operation.request)
     end
-    local temp_10 = place.phase == "joined"
-    if temp_10 then
+    local temp_11 = place.phase == "joined"
+    if temp_11 then
         local operation = place.operation
-        temp_10 = (operation and operation.kind) == "resync"
+        temp_11 = (operation and operation.kind) == "resync"
     end
-    if temp_10 then
+    if temp_11 then
         return place.operation.request.session
     end
     return nil
@@ -4938,13 +4941,29 @@ function state_queue.takeNext(membership)
     return request
 end
 
---- Removes and returns the first join in the queue. Earlier nick changes belong to sessions that are no longer attached.
+--- Removes and returns the first join in the queue. Nick changes wait until the account is in the room.
 function state_queue.takeJoin(membership)
-    local request = state_queue.takeNext(membership)
-    while request ~= nil and request.kind ~= "join" do
-        request = state_queue.takeNext(membership)
+    local queue = membership.queue or {}
+    for i = 1, #queue do
+        local opt_3 = queue[i]
+        if (opt_3 and opt_3.kind) == "join" then
+            local request = table.remove(queue, i)
+            setQueue(membership, queue)
+            return request
+        end
     end
-    return request
+    return nil
+end
+
+--- Whether a join is in the queue.
+function state_queue.hasQueuedJoin(membership)
+    for _, value_ in ipairs(queueOf(membership)) do
+        local kind = value_.kind
+        if kind == "join" then
+            return true
+        end
+    end
+    return false
 end
 
 --- Removes and returns all requests.
@@ -9962,11 +9981,11 @@ local sendPresence = send_upstream.sendPresence
 local forgetRoom = state_memberships.forgetRoom
 local hasAttached = state_memberships.hasAttached
 local now = state_memberships.now
-local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
 local joiningBy = state_place.joiningBy
-local takeNext = state_queue.takeNext
+local hasQueuedJoin = state_queue.hasQueuedJoin
+local takeJoin = state_queue.takeJoin
 local save = state_store.save
 local after = minimix_turn.after
 local newJoin = occupancy_operations.newJoin
@@ -10039,7 +10058,7 @@ end
 --- Serves the next request in the queue soon, even if the room has not answered the join before it.
 function occupancy_enter.waitForTurn(membership)
     local place = membership.place
-    if place.phase == "joining" and place.turn == nil and #queueOf(membership) > 0 then
+    if place.phase == "joining" and place.turn == nil and hasQueuedJoin(membership) then
         place.turn = after(occupancy_enter.TURN, function()
             place.turn = nil
             if membership.place == place then
@@ -10054,7 +10073,7 @@ function takeTurn(membership, place)
         occupancy_enter.waitForTurn(membership)
         return
     end
-    local request = takeNext(membership)
+    local request = takeJoin(membership)
     if request ~= nil then
         place.mayBeIn = true
         local earlier = place.earlier
@@ -10084,7 +10103,7 @@ end
 --- Sends the next queued join after a session's join has failed. Without one, an earlier join may still be answered.
 -- Returns whether there is either.
 function occupancy_enter.tryNext(membership, place)
-    local request = takeNext(membership)
+    local request = takeJoin(membership)
     if request ~= nil then
         occupancy_enter.enter(membership, request, place.earlier)
         return true
@@ -10176,11 +10195,10 @@ local detachAll = state_memberships.detachAll
 local dropMembership = state_memberships.dropMembership
 local isCurrent = state_memberships.isCurrent
 local isUsed = state_memberships.isUsed
-local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
+local hasQueuedJoin = state_queue.hasQueuedJoin
 local takeJoin = state_queue.takeJoin
-local takeNext = state_queue.takeNext
 local save = state_store.save
 local after = minimix_turn.after
 local enter = occupancy_enter.enter
@@ -10196,7 +10214,7 @@ local ownUnavailable = occupancy_replay.ownUnavailable
 --- Shortens the wait for a leave that the room may never confirm, because a session waits.
 function occupancy_leave.hastenLeave(membership)
     local place = membership.place
-    local isFirst = place.phase == "leaving" and place.tries == 0 and #queueOf(membership) > 0
+    local isFirst = place.phase == "leaving" and place.tries == 0 and hasQueuedJoin(membership)
     if isFirst and place.operation ~= nil then
         place.operation.timer:stop()
         place.operation.timer = after(TURN, function()
@@ -10218,7 +10236,7 @@ function occupancy_leave.leaveUnanswered(membership)
     end
     fork(membership, ownUnavailable(membership, answerId))
     detachAll(membership)
-    local request = takeNext(membership)
+    local request = takeJoin(membership)
     if request ~= nil then
         enter(membership, request, {}, membership.nick)
     else
@@ -10324,10 +10342,10 @@ local noteRefusal = state_bookmarks.noteRefusal
 local detachAll = state_memberships.detachAll
 local dropMembership = state_memberships.dropMembership
 local isCurrent = state_memberships.isCurrent
-local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
-local takeNext = state_queue.takeNext
+local hasQueuedJoin = state_queue.hasQueuedJoin
+local takeJoin = state_queue.takeJoin
 local save = state_store.save
 local after = minimix_turn.after
 local beginJoin = occupancy_enter.beginJoin
@@ -10445,7 +10463,7 @@ end
 
 function joinForbidden(membership, error_)
     local type_, condition = error_:get_error()
-    local request = takeNext(membership)
+    local request = takeJoin(membership)
     if request ~= nil then
         enter(membership, request)
     elseif type_ == "wait" then
@@ -10541,7 +10559,7 @@ local function joinUnanswered(membership, join)
         limitJoin(membership, join, timeLeft(place))
     elseif timeLeft(place) > 0 then
         ownJoinUnanswered(membership, place)
-    elseif join.request == nil and #queueOf(membership) == 0 then
+    elseif join.request == nil and not hasQueuedJoin(membership) then
         occupancy_lost.unreached(membership)
     else
         place.mayBeIn = true
@@ -11099,7 +11117,7 @@ local noteDetached = state_memberships.noteDetached
 local now = state_memberships.now
 local setPlace = state_memberships.setPlace
 local requeue = state_queue.requeue
-local takeNext = state_queue.takeNext
+local takeJoin = state_queue.takeJoin
 local forgetOccupant = state_occupants.forgetOccupant
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local forgetOthers = occupancy_burst.forgetOthers
@@ -11349,7 +11367,7 @@ function rejoinRefused(membership, join, error_)
         joinAgain(membership)
         return
     end
-    local next = takeNext(membership)
+    local next = takeJoin(membership)
     if next ~= nil then
         enter(membership, next)
     elseif isTemporary(error_) then
@@ -12001,7 +12019,7 @@ local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local noteDrop = state_counters.noteDrop
 local enqueue = state_queue.enqueue
-local takeNext = state_queue.takeNext
+local takeJoin = state_queue.takeJoin
 local saveOften = state_store.saveOften
 local forgetOccupant = state_occupants.forgetOccupant
 local keepSelf = occupancy_burst.keepSelf
@@ -12098,7 +12116,7 @@ function rejoinFor(membership, _, request)
     enqueue(membership, request)
     local first
     if not membership.established then
-        first = takeNext(membership)
+        first = takeJoin(membership)
     end
     if first ~= nil then
         enter(membership, first)
@@ -12113,7 +12131,7 @@ function enterAfterLeave(membership, place, request)
         hastenLeave(membership)
         return
     end
-    local first = takeNext(membership)
+    local first = takeJoin(membership)
     if first ~= nil then
         enter(membership, first, {}, membership.nick)
     end
@@ -15769,7 +15787,7 @@ function isRenamedUnheard(membership, nick, stanza)
     if place.phase ~= "joined" or not hasStatus(stanza, "110") then
         return false
     end
-    return isLateNick(place, nick) or isExpulsion(stanza) and findOccupant(membership.view, nick) == nil
+    return findOccupant(membership.view, nick) == nil and (isLateNick(place, nick) or isExpulsion(stanza))
 end
 
 function renameLate(membership, nick)
