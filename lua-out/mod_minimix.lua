@@ -1012,6 +1012,18 @@ function state_records.restoreDirty(saved)
 end
 end
 
+-- src/host.ts
+--
+-- The virtual host that the module serves.
+local minimix_host = {}
+do
+--- Whether another module is loaded on this host.
+function minimix_host.hasModule(name)
+    local opt_0 = prosody.hosts[module.host]
+    return (opt_0 and opt_0.modules[name] ~= nil) == true
+end
+end
+
 -- src/state/former.ts
 --
 -- Addresses under which accounts may still be in rooms after `minimix_resource` has changed. An entry is kept, also
@@ -1542,6 +1554,21 @@ function state_place.isKnownPhase(phase)
     return phases[phase] ~= nil
 end
 
+--- Returns the place of an account with a join that was just sent.
+function state_place.joiningBy(operation, earlier, mayBeIn, tries)
+    return {
+        phase = "joining",
+        tries = tries,
+        operation = operation,
+        earlier = earlier,
+        mayBeIn = mayBeIn,
+        shown = {},
+        isShowing = false,
+        isHeard = false,
+        isRemoved = false
+    }
+end
+
 --- Returns a place in the shared queue: the account is lost, or will leave.
 function state_place.inSharedQueue(phase, tries)
     if tries == nil then
@@ -1570,6 +1597,15 @@ function state_place.timersOf(place)
         timers[#timers + 1] = place.timer
         if place.later ~= nil then
             timers[#timers + 1] = place.later.timer
+        end
+    else
+        local temp_2 = place.phase == "joined"
+        if temp_2 then
+            local liveness = place.liveness
+            temp_2 = (liveness and liveness.timer) ~= nil
+        end
+        if temp_2 then
+            timers[#timers + 1] = place.liveness.timer
         end
     end
     return timers
@@ -2537,15 +2573,6 @@ function includes(timers, wanted)
     return false
 end
 
---- Cancels the next self-ping.
-function state_memberships.stopPing(membership)
-    local liveness = membership.liveness
-    if (liveness and liveness.timer) ~= nil then
-        liveness.timer:stop()
-        liveness.timer = nil
-    end
-end
-
 function state_memberships.hasAttached(membership)
     return not isEmpty(membership.attached)
 end
@@ -2554,13 +2581,13 @@ function hasRequest(requests, except)
     for _, value_ in ipairs(requests) do
         local session = value_.session
         local queued = value_.queued
-        local temp_8
+        local temp_7
         if session == nil then
-            temp_8 = #queued > 0
+            temp_7 = #queued > 0
         else
-            temp_8 = session ~= except
+            temp_7 = session ~= except
         end
-        if temp_8 then
+        if temp_7 then
             return true
         end
     end
@@ -2685,7 +2712,6 @@ function state_memberships.dropMembership(membership)
     for _, timer in ipairs(timersOf(membership.place)) do
         timer:stop()
     end
-    state_memberships.stopPing(membership)
     forgetOccupants(membership.view)
     local account = state_memberships.accounts[membership.occupant]
     if account == nil or not state_memberships.isCurrent(membership) then
@@ -2726,18 +2752,23 @@ function state_memberships.setPlace(membership, place)
     membership.place = place
 end
 
---- Returns the membership's record of self-pings, a new one if there is none.
-function state_memberships.livenessOf(membership)
-    if membership.liveness == nil then
-        membership.liveness = {unanswered = 0}
+--- Returns the record of self-pings, a new one if there is none.
+function state_memberships.livenessOf(place)
+    if place.liveness == nil then
+        place.liveness = {unanswered = 0}
     end
-    return membership.liveness
+    return place.liveness
 end
 
 --- Consecutive self-pings without an answer.
 function state_memberships.unansweredOf(membership)
-    local liveness = membership.liveness
-    return liveness and liveness.unanswered or 0
+    local place = membership.place
+    if place.phase == "joined" then
+        local liveness = place.liveness
+        return liveness and liveness.unanswered or 0
+    else
+        return 0
+    end
 end
 
 --- Returns seconds of a clock that cannot be set.
@@ -2783,12 +2814,12 @@ function state_memberships.requestingSession(membership)
     if place.phase == "joining" then
         return sessionOf(place.operation.request)
     end
-    local temp_11 = place.phase == "joined"
-    if temp_11 then
+    local temp_10 = place.phase == "joined"
+    if temp_10 then
         local operation = place.operation
-        temp_11 = (operation and operation.kind) == "resync"
+        temp_10 = (operation and operation.kind) == "resync"
     end
-    if temp_11 then
+    if temp_10 then
         return place.operation.request.session
     end
     return nil
@@ -3746,6 +3777,7 @@ end
 local settings_bookmarks = {}
 do
 local serviceOf, getItems, isNode, isToCount, ofFairLength, preppedNick, nodes, MAX_CHILDREN, MAX_TEXT
+local hasModule = minimix_host.hasModule
 local mayHaveRooms = send_upstream.mayHaveRooms
 local BOOKMARKS = namespaces.BOOKMARKS
 local NICK = namespaces.NICK
@@ -3839,12 +3871,7 @@ nodes = openRecords("pep", function() return nil end)
 
 --- Whether accounts of this host have bookmarks.
 function settings_bookmarks.hasPep()
-    local temp_2 = not options.anonymous
-    if temp_2 then
-        local opt_0 = prosody.hosts[module.host]
-        temp_2 = (opt_0 and opt_0.modules.pep ~= nil) == true
-    end
-    return temp_2
+    return not options.anonymous and hasModule("pep")
 end
 
 --- Returns the account's PEP service. Undefined without mod_pep, on an anonymous host, or if storage failed.
@@ -3852,8 +3879,8 @@ function settings_bookmarks.pepService(username)
     if not settings_bookmarks.hasPep() then
         return nil
     end
-    local opt_3 = prosody.hosts[module.host]
-    local pep = opt_3 and opt_3.modules.pep
+    local opt_0 = prosody.hosts[module.host]
+    local pep = opt_0 and opt_0.modules.pep
     local done, service = pcall(serviceOf, pep, username)
     if not done then
         module:log("debug", "Could not read the PEP nodes of %s: %s", username, service)
@@ -3875,13 +3902,13 @@ function settings_bookmarks.itemsOf(username, node)
     if done and items == "item-not-found" and not isNode(username, node) then
         return {}
     end
-    local done_5
+    local done_2
     if done then
-        done_5 = items
+        done_2 = items
     else
-        done_5 = found
+        done_2 = found
     end
-    module.log(module, "debug", "Could not read %s of %s: %s", node, username, done_5)
+    module.log(module, "debug", "Could not read %s of %s: %s", node, username, done_2)
     return nil
 end
 
@@ -3908,8 +3935,8 @@ end
 
 --- Reads the current bookmark of a room. The membership has the last known one.
 function settings_bookmarks.readBookmark(username, room)
-    local opt_15 = settings_bookmarks.bookmarksOf(username, room)
-    return opt_15 and opt_15[room]
+    local opt_12 = settings_bookmarks.bookmarksOf(username, room)
+    return opt_12 and opt_12[room]
 end
 
 MAX_CHILDREN = 64
@@ -4169,13 +4196,13 @@ end
 local settings_blocklist = {}
 do
 local records
+local hasModule = minimix_host.hasModule
 local openRecords = state_records.openRecords
 local readRecord = state_records.readRecord
 
 --- Returns whether the read succeeded, and the blocked JIDs. There are none without mod_blocklist.
 function settings_blocklist.readBlocklist(username)
-    local host = prosody.hosts[module.host]
-    if not (host and host.modules.blocklist ~= nil) then
+    if not hasModule("blocklist") then
         return true, nil
     end
     local done, blocklist = readRecord(records, username)
@@ -4978,14 +5005,16 @@ local state_offline = {}
 do
 local options = minimix_options
 
---- Removes a member that is online, or is no longer a member.
+--- Removes a member that is online, or is no longer a member. Returns whether it was listed.
 function state_offline.forgetMember(members, key)
     local interned = members.presences[key]
-    if interned ~= nil then
-        members.presences[key] = nil
-        members.count = members.count - 1
-        members.size = members.size - string.len(interned.text)
+    if interned == nil then
+        return false
     end
+    members.presences[key] = nil
+    members.count = members.count - 1
+    members.size = members.size - string.len(interned.text)
+    return true
 end
 
 --- Creates an empty list.
@@ -6832,6 +6861,7 @@ local knownMessagesOf, nameOf, store, READ_BACK, knownMessages
 local delayOf = archive_gate.delayOf
 local isAnswering = archive_gate.isAnswering
 local startReading = archive_page.startReading
+local hasModule = minimix_host.hasModule
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local appendMessage = state_messages.appendMessage
@@ -6892,8 +6922,7 @@ knownMessages = setmetatable({}, {__mode = "k"})
 
 --- Whether mod_mam is loaded.
 function archive_personal.hasPersonalArchive()
-    local host = prosody.hosts[module.host]
-    return (host and host.modules.mam) ~= nil
+    return hasModule("mam")
 end
 
 --- `archive-should-store`: mod_mam leaves out messages of rooms by default. A message on its way to a room comes back
@@ -6915,9 +6944,9 @@ end
 
 --- Adds a missed message at the end, the only possible place. Returns whether it is new.
 function archive_personal.addMissed(membership, delayed, when)
-    local knownMessagesOf_result_2 = knownMessagesOf(membership)
-    local names = knownMessagesOf_result_2.names
-    local isRead = knownMessagesOf_result_2.isRead
+    local knownMessagesOf_result_0 = knownMessagesOf(membership)
+    local names = knownMessagesOf_result_0.names
+    local isRead = knownMessagesOf_result_0.isRead
     local name = nameOf(membership, delayed)
     if not isWorthKeeping(delayed) or names:get(name) ~= nil then
         return false
@@ -8059,7 +8088,7 @@ end
 -- gets it all at once with our own presence. Other sessions get only changes.
 local occupancy_burst = {}
 do
-local shownSince, isAnswering, listedSession, isOfMember, onOffline, keyOfMember, forgetOffline, isKnown, hasOffline, areShown, reducedSelf, shortened, isModerator, LONGEST_ROLE
+local shownSince, isAnswering, listedSession, mayListNow, isAffiliated, isOfMember, onOffline, keyOfMember, forgetOffline, isKnown, areShown, reducedSelf, shortened, isModerator, LONGEST_ROLE
 local itemOf = occupancy_replay.itemOf
 local nickChange = occupancy_replay.nickChange
 local occupantGone = occupancy_replay.occupantGone
@@ -8094,7 +8123,7 @@ local setSelf = state_view.setSelf
 function shownSince(membership)
     local place = membership.place
     if place.phase == "joining" or place.phase == "entering" then
-        return place.operation.shown
+        return place.shown
     end
     local operation
     if place.phase == "joined" then
@@ -8119,10 +8148,21 @@ function listedSession(membership)
     end
 end
 
-function isOfMember(stanza)
+function mayListNow(view, stanza)
+    if not isAffiliated(stanza) or hasStatus(stanza, "303") then
+        return false
+    end
+    return view.offline ~= nil or hasStatus(stanza, "301")
+end
+
+function isAffiliated(stanza)
     local affiliation = itemOf(stanza).affiliation
+    return affiliation ~= nil and affiliation ~= "none"
+end
+
+function isOfMember(stanza)
     local x = stanza:get_child("x", MUC_USER)
-    return affiliation ~= nil and affiliation ~= "none" and (x and x:get_child("status")) == nil
+    return isAffiliated(stanza) and (x and x:get_child("status")) == nil
 end
 
 function onOffline(membership, key, stanza, wasThere)
@@ -8164,13 +8204,12 @@ end
 
 function forgetOffline(membership, nick, stanza)
     local members = membership.view.offline
-    if members ~= nil and members.count > 0 then
-        local key = keyOfMember(stanza)
-        forgetMember(members, nick)
-        if key ~= nil then
-            forgetMember(members, key)
-        end
+    if members == nil then
+        return true
     end
+    local key = keyOfMember(stanza)
+    local wasListed = key ~= nil and forgetMember(members, key)
+    return forgetMember(members, nick) or wasListed or not isAffiliated(stanza)
 end
 
 function isKnown(before, interned)
@@ -8179,10 +8218,6 @@ function isKnown(before, interned)
     else
         return isSamePresence(before, interned)
     end
-end
-
-function hasOffline(view)
-    return view.offline ~= nil and view.offline.count > 0
 end
 
 function areShown(presences, shown)
@@ -8270,19 +8305,22 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
         occupancy_burst.announceIfRenamed(membership, membership.nick)
     end
     local isDuring = isAnswering(membership)
+    local hasOffline = view.offline ~= nil and view.offline.count > 0
     local before
-    if isDuring then
+    if isDuring or hasOffline then
         before = findOccupant(view, nick)
     end
     local interned = intern(stanza)
     local isKept = keepOccupant(membership.room, view, nick, interned)
-    forgetOffline(membership, nick, stanza)
+    if hasOffline and not forgetOffline(membership, nick, stanza) and not isDuring and before == nil then
+        outdate(view)
+    end
     local shown = shownSince(membership)
     if shown ~= nil then
         shown[nick] = true
     end
     if membership.place.phase == "joining" then
-        membership.place.operation.isShowing = true
+        membership.place.isShowing = true
     end
     if not isKept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
@@ -8312,7 +8350,7 @@ function occupancy_burst.onOccupantGone(membership, nick, stanza)
         onOffline(membership, nick, stanza, wasThere)
         return
     end
-    if hasOffline(view) and isOfMember(stanza) then
+    if mayListNow(view, stanza) then
         outdate(view)
     end
     forkOther(membership, stanza)
@@ -8585,7 +8623,7 @@ function archive_catchup.catchUp(membership, done)
     end
     if not isRead or not (readBlocklist(membership.username)) then
         catching.progress = {step = "waiting", tries = triesOf(catching)}
-        done("unreached")
+        done("failed")
         return
     end
     if newest == nil and membership.since == nil then
@@ -8649,7 +8687,7 @@ function requestPage(membership, catching, after, query)
             return
         end
         if querying.failed then
-            finish(catching, "unreached", query)
+            finish(catching, "failed", query)
             return
         end
         local fin = answer and answer:get_child("fin", MAM)
@@ -8679,7 +8717,7 @@ function requestPage(membership, catching, after, query)
 end
 
 function finish(catching, outcome, query)
-    if outcome == "unreached" then
+    if outcome == "unreached" or outcome == "failed" then
         catching.progress = {step = "waiting", tries = triesOf(catching)}
     else
         catching.progress = {step = "done", outcome = outcome}
@@ -8799,8 +8837,9 @@ function archive_catchup.closeGap(membership)
         if (catching and catching.progress.step) == "idle" or (catching and catching.progress.step) == "querying" then
             return
         end
-        local tries = (newestOf(membership)) and triesOf(catching) + 1 or 0
-        if outcome ~= "unreached" or catching == nil or tries > TRIES then
+        local tries = outcome == "failed" and 0 or triesOf(catching) + 1
+        local isRepeated = outcome == "failed" or outcome == "unreached" and tries <= TRIES
+        if not isRepeated or catching == nil then
             endCatchUp(membership)
             return
         end
@@ -9331,13 +9370,7 @@ function occupancy_operations.newJoin(membership, parts, seconds, ended)
         timer = after(seconds, function()
             ended(membership, join)
         end),
-        shown = {},
-        claimed = nil,
-        since = now(),
-        isOverdue = false,
-        isShowing = false,
-        isHeard = false,
-        isRemoved = false
+        since = now()
     }
     return join
 end
@@ -9374,9 +9407,9 @@ function occupancy_operations.sendOwnJoin(membership, join)
 end
 
 --- Returns the remaining seconds of a join for which the user must answer a challenge, for example.
-function occupancy_operations.timeLeft(join)
-    local left = join.since + EXTENSIONS * options.answerTimeout - now()
-    return join.isHeard and left >= 1 and left or 0
+function occupancy_operations.timeLeft(place)
+    local left = place.operation.since + EXTENSIONS * options.answerTimeout - now()
+    return place.isHeard and left >= 1 and left or 0
 end
 
 --- Removes a join from a list.
@@ -9923,7 +9956,7 @@ end
 -- Sends joins: of sessions, in the order of the queue. The timeout is set before anything is sent.
 local occupancy_enter = {}
 do
-local timedOut, takeTurn, onTimeout
+local timedOut, disown, takeTurn, onTimeout
 local id = require("util.id")
 local options = minimix_options
 local presenceIdFor = send_upstream.presenceIdFor
@@ -9933,6 +9966,7 @@ local hasAttached = state_memberships.hasAttached
 local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
+local joiningBy = state_place.joiningBy
 local takeNext = state_queue.takeNext
 local save = state_store.save
 local after = minimix_turn.after
@@ -9974,6 +10008,7 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         isFirst = isFirst
     }
     local join = occupancy_enter.newTimedJoin(membership, parts)
+    disown(earlier, request.session)
     occupancy_enter.beginJoin(membership, join, earlier)
     if not membership.established then
         save(membership.username)
@@ -9984,21 +10019,21 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
     sendPresence(membership, joinToShow(membership, request), request.nick, key)
 end
 
+function disown(joins, session)
+    for _, value_ in ipairs(joins) do
+        local request = value_.request
+        if request ~= nil and request.session == session then
+            request.session = nil
+        end
+    end
+end
+
 --- Makes a join the operation of an account that is not in the room.
 function occupancy_enter.beginJoin(membership, join, earlier)
     membership.nick = join.nick
     local before = membership.place
-    setPlace(
-        membership,
-        {
-            phase = "joining",
-            tries = triesOf(membership),
-            operation = join,
-            earlier = earlier,
-            mayBeIn = before.phase == "joining" and (before.mayBeIn or before.operation.isOverdue),
-            turn = nil
-        }
-    )
+    local mayBeIn = before.phase == "joining" and before.mayBeIn
+    setPlace(membership, joiningBy(join, earlier, mayBeIn, triesOf(membership)))
     occupancy_enter.waitForTurn(membership)
 end
 
@@ -10016,14 +10051,14 @@ function occupancy_enter.waitForTurn(membership)
 end
 
 function takeTurn(membership, place)
-    if place.operation.isShowing then
-        place.operation.isShowing = false
+    if place.isShowing then
+        place.isShowing = false
         occupancy_enter.waitForTurn(membership)
         return
     end
     local request = takeNext(membership)
     if request ~= nil then
-        place.operation.isOverdue = true
+        place.mayBeIn = true
         local earlier = place.earlier
         earlier[#earlier + 1] = place.operation
         occupancy_enter.enter(membership, request, place.earlier)
@@ -10469,7 +10504,7 @@ end
 --- Ends the attempts. After a timeout the room may still have admitted us, so send a leave.
 function occupancy_lost.giveUp(membership, place)
     fork(membership, technicalRemoval(membership))
-    if place.mayBeIn or place.operation.isOverdue then
+    if place.mayBeIn then
         detachAll(membership)
         leave(membership, st.presence({type = "unavailable"}))
     else
@@ -10489,12 +10524,12 @@ local function joinUnanswered(membership, join)
     if join ~= place.operation then
         removeJoin(place.earlier, join)
         refuseUnanswered(membership, join.request)
-    elseif timeLeft(join) > 0 then
-        limitJoin(membership, join, timeLeft(join))
+    elseif timeLeft(place) > 0 then
+        limitJoin(membership, join, timeLeft(place))
     elseif join.request == nil and #queueOf(membership) == 0 then
         occupancy_lost.unreached(membership)
     else
-        join.isOverdue = true
+        place.mayBeIn = true
         refuseUnanswered(membership, join.request)
         occupancy_lost.joinFailed(membership, place)
     end
@@ -10616,6 +10651,8 @@ function serveRequest(membership, place, request)
     local isJoin = request.kind == "join"
     if isJoin and session == nil then
         release(membership, request)
+    elseif not isJoin and session ~= nil and not isAttached(membership, session) then
+        bounce(membership, session, request.stanza, "modify", "not-acceptable")
     elseif request.nick ~= membership.nick and isRename(membership, request) then
         occupancy_joined.rename(membership, place, request.nick, request)
     elseif isJoin then
@@ -11081,12 +11118,12 @@ function occupancy_joining.admitClaimed(membership, place, nick)
     if nick == nil then
         nick = place.operation.nick
     end
-    local interned = place.operation.claimed
+    local interned = place.claimed
     local stanza
     if interned ~= nil then
         stanza = stanzaOf(interned)
     end
-    place.operation.claimed = nil
+    place.claimed = nil
     if stanza ~= nil then
         occupancy_joining.admitted(membership, place, nick, stanza)
     end
@@ -11158,7 +11195,6 @@ function enterRoom(membership, place, join)
     if join ~= place.operation then
         later = place.operation
     end
-    join.shown = place.operation.shown
     setPlace(
         membership,
         {
@@ -11166,6 +11202,7 @@ function enterRoom(membership, place, join)
             tries = place.tries,
             operation = join,
             later = later,
+            shown = place.shown,
             timer = subjectTimer(membership, join)
         }
     )
@@ -11185,9 +11222,6 @@ function noteAdmitted(membership, request, nick)
     if membership.since == nil then
         membership.since = wallClock()
         membership.sinceNumber = newestNumber()
-    end
-    if membership.liveness ~= nil then
-        membership.liveness.unanswered = 0
     end
     beginRange(membership)
     forgetRefusals(membership.username, membership.room)
@@ -11244,7 +11278,7 @@ function occupancy_joining.complete(membership, place)
     local later = place_6.later
     setPlace(membership, {phase = "joined", tries = tries, since = now()})
     if join.isReturn then
-        forgetOthers(membership, join.shown)
+        forgetOthers(membership, place.shown)
     end
     if outcomeOf(membership) == "refused" then
         endCatchUp(membership)
@@ -11337,10 +11371,9 @@ NICK_TRIES = 3
 --- A presence with the account's nick arrived without 110. Older services omit 110. But it may also belong to another
 -- occupant, in the answer to an earlier join. The account is in if the room goes on, or sends nothing more.
 function occupancy_joining.selfClaimed(membership, place, nick, interned)
-    local join = place.operation
-    join.claimed = interned
+    place.claimed = interned
     after(SELF_TIMEOUT, function()
-        if membership.place == place and join.claimed == interned and isCurrent(membership) then
+        if membership.place == place and place.claimed == interned and isCurrent(membership) then
             occupancy_joining.admitClaimed(membership, place, nick)
         end
     end)
@@ -11372,16 +11405,15 @@ end
 --- The room removed the account before admitting it. If the account was in before, the removal may belong to the earlier
 -- stay. Then the answer to the join follows, before the answer to a ping.
 function occupancy_joining.removed(membership, place, stanza)
-    local join = place.operation
-    join.claimed = nil
-    join.shown = {}
+    place.claimed = nil
+    place.shown = {}
     if not hasAttached(membership) then
         forgetRoom(membership)
     end
-    if isExpulsion(stanza) and join.isFirst then
+    if isExpulsion(stanza) and place.operation.isFirst then
         removedAtOnce(membership, place, stanza)
-    elseif not join.isRemoved then
-        join.isRemoved = true
+    elseif not place.isRemoved then
+        place.isRemoved = true
         selfPing(membership, function(condition)
             local isOut = condition ~= nil and not saysJoined(condition) and not saysNothing(condition)
             if isOut and membership.place == place and isCurrent(membership) then
@@ -11397,7 +11429,7 @@ function occupancy_joining.audienceOf(membership, isSubject, isPast)
     if place.phase == "joined" and place.operation == nil then
         return "all"
     end
-    if place.phase == "joining" and place.operation.claimed ~= nil then
+    if place.phase == "joining" and place.claimed ~= nil then
         occupancy_joining.admitClaimed(membership, place)
         place = membership.place
     end
@@ -11529,10 +11561,10 @@ end
 
 --- Queues a session's self-ping until the account's own is answered. Returns false if the session has too many pending
 -- IQs.
-function occupancy_pong.awaitPong(membership, session, ping)
+function occupancy_pong.awaitPong(membership, place, session, ping)
     local key = expectIqAnswer(session, membership.room, ping)
     if key ~= nil then
-        local liveness = livenessOf(membership)
+        local liveness = livenessOf(place)
         if liveness.waiting == nil then
             liveness.waiting = {}
         end
@@ -11543,11 +11575,11 @@ function occupancy_pong.awaitPong(membership, session, ping)
 end
 
 --- Answers the queued self-pings.
-function occupancy_pong.answerPings(membership)
-    local liveness = membership.liveness
+function occupancy_pong.answerPings(membership, place)
+    local liveness = place.liveness
     local waiting = liveness and liveness.waiting
-    if membership.liveness ~= nil then
-        membership.liveness.waiting = nil
+    if place.liveness ~= nil then
+        place.liveness.waiting = nil
     end
     for _, key in ipairs(waiting or {}) do
         local pending = takeIq(key, membership.room)
@@ -11582,7 +11614,6 @@ local livenessOf = state_memberships.livenessOf
 local membershipsOf = state_memberships.membershipsOf
 local now = state_memberships.now
 local setPlace = state_memberships.setPlace
-local stopPing = state_memberships.stopPing
 local triesOf = state_memberships.triesOf
 local unansweredOf = state_memberships.unansweredOf
 local patience = send_ask.patience
@@ -11597,45 +11628,48 @@ local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
 
 function checkRoom(membership, gap)
-    local liveness = membership.liveness
-    if liveness and liveness.checking or membership.place.phase ~= "joined" then
+    local place = membership.place
+    local checking = place.phase ~= "joined"
+    if not checking then
+        local liveness = place.liveness
+        checking = liveness and liveness.checking
+    end
+    if checking then
         return
     end
-    livenessOf(membership).checking = true
+    livenessOf(place).checking = true
     local function answered(condition)
-        livenessOf(membership).checking = false
-        if isCurrent(membership) and membership.place.phase == "joined" then
-            checked(membership, condition, gap)
+        livenessOf(place).checking = false
+        if isCurrent(membership) and membership.place == place then
+            checked(membership, place, condition, gap)
         end
-        answerPings(membership)
-        forgetLiveness(membership)
+        answerPings(membership, place)
+        forgetLiveness(place)
     end
     selfPing(membership, answered, patience(membership))
 end
 
-function forgetLiveness(membership)
-    local liveness = membership.liveness
+function forgetLiveness(place)
+    local liveness = place.liveness
     local isDone = (liveness and liveness.unanswered) == 0 and liveness.timer == nil and liveness.checking ~= true
     if isDone and liveness.waiting == nil then
-        membership.liveness = nil
+        place.liveness = nil
     end
 end
 
-function checked(membership, condition, gap)
+function checked(membership, place, condition, gap)
     if condition == nil or saysJoined(condition) then
         local before = unansweredOf(membership)
-        if membership.place.phase == "joined" then
-            membership.place.tries = 0
-            membership.place.confirmedAt = now()
-        end
-        livenessOf(membership).unanswered = 0
+        place.tries = 0
+        place.confirmedAt = now()
+        livenessOf(place).unanswered = 0
         if gap or before > 0 then
             closeGap(membership)
         end
     elseif saysNothing(condition) and isUnheard(membership) then
         leaveUnheard(membership)
     elseif saysNothing(condition) then
-        unreachable(membership)
+        unreachable(membership, place)
     else
         module:log(
             "info",
@@ -11648,17 +11682,20 @@ function checked(membership, condition, gap)
     end
 end
 
-function unreachable(membership)
-    local liveness = livenessOf(membership)
+function unreachable(membership, place)
+    local liveness = livenessOf(place)
     startBuffering(membership)
     liveness.unanswered = liveness.unanswered + 1
-    occupancy_watch.checkAfter(membership, pause(liveness.unanswered), true)
+    occupancy_watch.checkAfter(membership, place, pause(liveness.unanswered), true)
 end
 
 --- Schedules the next self-ping, in place of an earlier one.
-function occupancy_watch.checkAfter(membership, seconds, gap)
-    stopPing(membership)
-    local liveness = livenessOf(membership)
+function occupancy_watch.checkAfter(membership, place, seconds, gap)
+    local liveness = livenessOf(place)
+    local timer = liveness.timer
+    if timer ~= nil then
+        timer:stop()
+    end
     liveness.timer = after(seconds, function()
         liveness.timer = nil
         checkRoom(membership, gap)
@@ -11718,7 +11755,10 @@ end
 function checkAll(memberships)
     local spread = math.min(SPREAD, #memberships / options.rejoinRate)
     for _, membership in ipairs(memberships) do
-        occupancy_watch.checkAfter(membership, math.random() * spread, true)
+        local place = membership.place
+        if place.phase == "joined" then
+            occupancy_watch.checkAfter(membership, place, math.random() * spread, true)
+        end
     end
 end
 
@@ -11726,7 +11766,7 @@ function goBack(membership, seconds)
     local place = membership.place
     if place.phase == "joined" then
         startBuffering(membership)
-        occupancy_watch.checkAfter(membership, seconds, true)
+        occupancy_watch.checkAfter(membership, place, seconds, true)
     elseif place.phase == "lost" and place.next.kind == "pause" then
         local tries = math.min(place.tries, PATIENT)
         local timer = rejoinAfter(membership, seconds)
@@ -11739,8 +11779,8 @@ end
 function hasten(membership)
     local place = membership.place
     if place.phase == "joined" and unansweredOf(membership) > PATIENT then
-        livenessOf(membership).unanswered = PATIENT
-        occupancy_watch.checkAfter(membership, pause(PATIENT), true)
+        livenessOf(place).unanswered = PATIENT
+        occupancy_watch.checkAfter(membership, place, pause(PATIENT), true)
     elseif place.phase == "lost" and place.next.kind == "pause" and triesOf(membership) > PATIENT then
         local timer = rejoinAfter(membership, pause(PATIENT))
         setPlace(membership, {phase = "lost", tries = PATIENT, next = {kind = "pause", timer = timer}})
@@ -11811,14 +11851,13 @@ end
 local QUIET = 60
 
 --- Whether the state of the account in the room is only known from a while ago.
-function occupancy_watch.needsCheck(membership)
-    local place = membership.place
+function occupancy_watch.needsCheck(membership, place)
     if place.phase ~= "joined" or unansweredOf(membership) > 0 then
         return false
     end
     local isQuiet = now() - math.max(membership.heardAt or 0, place.confirmedAt or 0) > QUIET
     if not isQuiet then
-        local liveness = membership.liveness
+        local liveness = place.liveness
         isQuiet = (liveness and liveness.checking) == true
     end
     return isQuiet or occupancy_watch.isInDoubt(membership)
@@ -11827,9 +11866,10 @@ end
 --- Sends self-pings to the rooms that have been quiet for a number of seconds, spread over the same time.
 function occupancy_watch.checkQuiet(seconds)
     for _, membership in ipairs(allMemberships()) do
+        local place = membership.place
         local isQuiet = unansweredOf(membership) == 0 and now() - (membership.heardAt or 0) >= seconds
-        if membership.place.phase == "joined" and isQuiet then
-            occupancy_watch.checkAfter(membership, math.random() * seconds, false)
+        if place.phase == "joined" and isQuiet then
+            occupancy_watch.checkAfter(membership, place, math.random() * seconds, false)
         end
     end
 end
@@ -11864,9 +11904,10 @@ end
 --- A component of this server has disconnected, with its rooms.
 function occupancy_watch.hostGone(host)
     for _, membership in ipairs(allMemberships()) do
-        local isThere = membership.place.phase == "joined" and unansweredOf(membership) == 0
-        if isThere and jids.host(membership.room) == host then
-            unreachable(membership)
+        local place = membership.place
+        local isAt = jids.host(membership.room) == host
+        if isAt and place.phase == "joined" and unansweredOf(membership) == 0 then
+            unreachable(membership, place)
         end
     end
 end
@@ -11894,12 +11935,12 @@ function occupancy_watch.checkGaps()
     end
     local doubtful = {}
     for _, membership in ipairs(allMemberships()) do
-        local temp_10 = membership.place.phase == "joined"
-        if temp_10 then
+        local temp_13 = membership.place.phase == "joined"
+        if temp_13 then
             local catchUp = membership.catchUp
-            temp_10 = (catchUp and catchUp.progress.step) == "idle"
+            temp_13 = (catchUp and catchUp.progress.step) == "idle"
         end
-        if temp_10 then
+        if temp_13 then
             doubtful[#doubtful + 1] = membership
         end
     end
@@ -12758,22 +12799,20 @@ end
 -- Warns about other modules that conflict with this one, or that it needs.
 local admin_neighbours = {}
 do
+local hasModule = minimix_host.hasModule
 local options = minimix_options
 local PING_MUC = "mod_ping_muc has no effect here, because accounts join rooms instead of clients, and mod_minimix sends the self-pings: " .. "remove it from modules_enabled"
 
 --- Logs conflicts with other modules, once all modules are loaded.
 function admin_neighbours.checkNeighbours()
-    local host = prosody.hosts[module.host]
-    if host == nil then
-        return
-    end
-    if host.modules.ping_muc ~= nil then
+    if hasModule("ping_muc") then
         module:log("warn", "%s", PING_MUC)
     end
-    if options.archive == "mam" and host.modules.mam == nil then
+    if options.archive == "mam" and not hasModule("mam") then
         module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so messages of rooms are not archived: load mod_mam, or set minimix_archive to true")
     end
-    local users = host.users
+    local opt_2 = prosody.hosts[module.host]
+    local users = opt_2 and opt_2.users
     if (users and users.name) == "null" then
         module:log("warn", "This host has no users: remove mod_minimix, or set authentication")
     end
@@ -13380,9 +13419,10 @@ function isSelfPing(to, nick, stanza)
 end
 
 function onSelfPing(membership, session, ping)
-    if not isAttached(membership, session.full_jid) or not needsCheck(membership) then
+    local place = membership.place
+    if not isAttached(membership, session.full_jid) or not needsCheck(membership, place) then
         session.send(pong(membership, session.full_jid, ping))
-    elseif awaitPong(membership, session.full_jid, ping) then
+    elseif awaitPong(membership, place, session.full_jid, ping) then
         check(membership)
     else
         noteOver("minimix_max_pending_iqs", session.username, membership.room, "iq_limit")
@@ -14068,7 +14108,7 @@ local mayHaveRooms = send_upstream.mayHaveRooms
 local queueUntilJoined = client_queue.queueUntilJoined
 
 function join(session, stanza, room, wanted, known)
-    local attached = known ~= nil and isAttached(known, session.full_jid)
+    local attached = known ~= nil and isAttached(known, session.full_jid) and known.place.phase ~= "leaving"
     local nick = wanted or (attached and known.nick or nil)
     if nick == nil or known == nil and not mayBeRoom(session, room) then
         return nil
@@ -14743,7 +14783,8 @@ end
 -- mod_message. This file fires them, and stops notifications that the user does not want (XEP-0492).
 local push_push = {}
 do
-local isOfRoom, isOwn, wantsPush, wakeIfPrivate, wake, fire, hasModule
+local isOfRoom, isOwn, wantsPush, wakeIfPrivate, wake, fire
+local hasModule = minimix_host.hasModule
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
@@ -14803,11 +14844,6 @@ function fire(name, event)
     if not ok then
         module:log("error", "A module failed on %s: %s", name, problem)
     end
-end
-
-function hasModule(name)
-    local host = prosody.hosts[module.host]
-    return (host and host.modules[name]) ~= nil
 end
 
 --- Whether a message may trigger a push: it is live, and has content for a person.
@@ -14941,14 +14977,13 @@ end
 -- Resumes memberships after a reload. The timers of the previous instance have ended, and its pending answers are lost.
 local occupancy_resume = {}
 do
-local resume, resumeJoined, resumeJoin, awaitLeave
+local resume, resumeJoined, resumeJoin, awaitLeave, SPREAD
 local closeGap = archive_catchup.closeGap
 local options = minimix_options
 local allMemberships = state_memberships.allMemberships
 local hasAttached = state_memberships.hasAttached
 local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
-local unansweredOf = state_memberships.unansweredOf
 local inSharedQueue = state_place.inSharedQueue
 local requestsOf = state_place.requestsOf
 local requeue = state_queue.requeue
@@ -14998,11 +15033,18 @@ function resumeJoined(membership, before)
         late = before.late
     }
     setPlace(membership, place)
+    if before.liveness ~= nil then
+        local liveness = before.liveness
+        local unanswered = liveness.unanswered
+        local waiting = liveness.waiting
+        place.liveness = {unanswered = unanswered, waiting = waiting}
+        checkAfter(membership, place, math.random() * SPREAD, true)
+    end
     if membership.catchUp ~= nil then
         closeGap(membership)
     end
-    local opt_6 = place.operation
-    if (opt_6 and opt_6.kind) == "rename" then
+    local opt_3 = place.operation
+    if (opt_3 and opt_3.kind) == "rename" then
         renameUnanswered(membership, place, place.operation)
         return
     end
@@ -15026,25 +15068,15 @@ function awaitLeave(membership, tries)
     setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
 end
 
---- Seconds over which the self-pings to all rooms are spread.
-local SPREAD = 5
+SPREAD = 5
 
 --- Resumes all memberships. If the previous instance waited for an answer, the room is asked again.
 function occupancy_resume.resumeAll()
     for _, membership in ipairs(allMemberships()) do
-        local liveness = membership.liveness
-        local isInDoubt = (liveness and liveness.checking) == true or (liveness and liveness.timer) ~= nil or unansweredOf(membership) > 0
-        if liveness ~= nil then
-            liveness.timer = nil
-            liveness.checking = false
-        end
         if hasMoved(membership) then
             move(membership)
         else
             resume(membership)
-        end
-        if isInDoubt and membership.place.phase == "joined" then
-            checkAfter(membership, math.random() * SPREAD, true)
         end
     end
 end
@@ -15359,7 +15391,7 @@ function room_message.onMessage(event)
     end
     noteHeard(membership)
     if membership.place.phase == "joining" then
-        membership.place.operation.isHeard = true
+        membership.place.isHeard = true
     end
     if type_ == "error" then
         onError(membership, stanza)
@@ -15373,6 +15405,10 @@ function room_message.onMessage(event)
         return nil
     end
     local requester = requestingSession(membership)
+    local isForRequester = requester ~= nil and isJoinAffiliations(stanza)
+    if nick == nil and not isForRequester then
+        noteConfiguration(membership, stanza)
+    end
     if requester == nil and not hasAttached(membership) then
         if isNotice(stanza) then
             return true
@@ -15380,7 +15416,6 @@ function room_message.onMessage(event)
             return nil
         end
     end
-    local isForRequester = requester ~= nil and isJoinAffiliations(stanza)
     if not isForRequester then
         fork(membership, stanza)
     end
@@ -15524,7 +15559,9 @@ function noteConfiguration(membership, stanza)
         if tag.name == "status" then
             code = tag.attr.code
         end
-        if code == "170" then
+        if tag.name == "item" or code == "104" then
+            outdate(membership.view)
+        elseif code == "170" then
             membership.view.logged = true
         elseif code == "171" then
             membership.view.logged = nil
@@ -15670,6 +15707,7 @@ local isCurrent = state_memberships.isCurrent
 local isOccupantJid = state_memberships.isOccupantJid
 local now = state_memberships.now
 local intern = state_interned.intern
+local findOccupant = state_occupants.findOccupant
 local saveOften = state_store.saveOften
 local after = minimix_turn.after
 local post = minimix_turn.post
@@ -15713,7 +15751,10 @@ end
 
 function isRenamedUnheard(membership, nick, stanza)
     local place = membership.place
-    return place.phase == "joined" and isLateNick(place, nick) and hasStatus(stanza, "110")
+    if place.phase ~= "joined" or not hasStatus(stanza, "110") then
+        return false
+    end
+    return isLateNick(place, nick) or isExpulsion(stanza) and findOccupant(membership.view, nick) == nil
 end
 
 function renameLate(membership, nick)
@@ -15839,13 +15880,13 @@ end
 -- Converts memberships of earlier versions at a reload: flat records with the fields of all phases.
 local state_upgrade = {}
 do
-local showFormer, placeOf, joinOf, takeRequests
+local showFormer, placeOf, livenessOf, joinOf, takeRequests
 local intern = state_interned.intern
 local restoreInterned = state_interned.restoreInterned
 local isAttached = state_memberships.isAttached
-local livenessOf = state_memberships.livenessOf
 local now = state_memberships.now
 local inSharedQueue = state_place.inSharedQueue
+local joiningBy = state_place.joiningBy
 local enqueue = state_queue.enqueue
 local newRequest = state_queue.newRequest
 local keepOccupant = state_view.keepOccupant
@@ -15897,19 +15938,18 @@ function placeOf(membership, former)
         return inSharedQueue("leaving", tries)
     end
     if phase == "joining" and request ~= nil then
-        return {
-            phase = phase,
-            tries = tries,
-            operation = joinOf(membership, request, resync ~= nil),
-            earlier = {},
-            mayBeIn = false,
-            turn = nil
-        }
+        return joiningBy(joinOf(membership, request, resync ~= nil), {}, false, tries)
     end
     if phase == "joined" or phase == "entering" and resync == nil then
-        return {phase = "joined", tries = tries, since = now()}
+        return {phase = "joined", tries = tries, since = now(), liveness = livenessOf(former)}
     end
     return inSharedQueue("lost", tries)
+end
+
+function livenessOf(former)
+    local unanswered = former.unanswered or 0
+    local isInDoubt = former.timer ~= nil or former.checking == true or unanswered > 0
+    return isInDoubt and {unanswered = unanswered} or nil
 end
 
 function joinOf(membership, request, isReturn)
@@ -15924,14 +15964,8 @@ function joinOf(membership, request, isReturn)
         isReturn = isReturn,
         isDoubtful = false,
         timer = module:add_timer(0, function() return nil end),
-        shown = {},
-        claimed = nil,
-        since = now(),
-        isOverdue = false,
-        isShowing = false,
-        isHeard = false,
         isFirst = false,
-        isRemoved = false
+        since = now()
     }
 end
 
@@ -15998,12 +16032,6 @@ function state_upgrade.convert(membership)
     local catchUp = membership.catchUp
     if (catchUp and catchUp.progress) == nil then
         membership.catchUp = nil
-    end
-    if former.timer ~= nil or former.checking == true then
-        livenessOf(membership).checking = true
-    end
-    if former.unanswered ~= nil and former.unanswered > 0 then
-        livenessOf(membership).unanswered = former.unanswered
     end
     if former.shownPresence == nil then
         membership.shownPresence = nil

@@ -4,6 +4,7 @@
 
 local jid = require "util.jid";
 local st = require "util.stanza";
+local inspect = require "fuzz.inspect";
 local random = require "fuzz.random";
 local backend = require "support.backend";
 local clock = require "support.clock";
@@ -301,6 +302,22 @@ function events.jump(story)
 	return seconds;
 end
 
+-- While earlier messages may be missing, later ones are in memory only. The room's archive sends them again, if it has
+-- one, and if no clock was set back: the query begins at the account's last message, or at the time of its join.
+local function forgive_buffered(story)
+	if story.keeps and not story.was_set_back then return; end
+	inspect.each_membership(story.s.host, function (membership)
+		local name = jid.node(membership.room);
+		for _, buffered in ipairs(membership.catchUp and membership.catchUp.buffer or {}) do
+			local body = buffered.stanza:get_child_text "body";
+			local record = story.records[membership.username][name];
+			if body and record.told[body] then
+				record.told[body], record.shown[body] = nil, true;
+			end
+		end
+	end);
+end
+
 -- Clients disconnect when the server stops. Storage gets time to recover: a SIGKILL loses unwritten messages.
 local function restart(story, name, killed, change)
 	mend(story);
@@ -316,7 +333,7 @@ local function restart(story, name, killed, change)
 		end
 	end
 	story.s.host:drop();
-	if not killed then story.s.host:stop(); end
+	if killed then forgive_buffered(story); else story.s.host:stop(); end
 	story.down = true;
 	story.s.host:tick(1);
 	if change then change(); end
@@ -464,19 +481,31 @@ local function end_of(story)
 	return problem;
 end
 
+-- Returns what is wrong at the end of a story, or nothing.
+local function play_story(seed, name)
+	local where = backend.open(name);
+	local story = new_story(seed, where);
+	local _, problem = pcall(function ()
+		play(story);
+		local found = end_of(story);
+		expect_failures(story);
+		story.s.host:assert_clean();
+		return found;
+	end);
+	story.s:forget();
+	where.close();
+	return problem and ("seed %d: %s\n%s"):format(seed, tostring(problem), table.concat(story.log, "\n"));
+end
+
 for _, name in ipairs(backend.names) do
 	describe("H1: an account that joins and leaves, on "..name, function ()
 		it(("reads exactly the messages that it received, in %d stories from seed %d"):format(count, first_seed), function ()
+			local problems = {};
 			for seed = first_seed, first_seed + count - 1 do
-				local where = backend.open(name);
-				local story = new_story(seed, where);
-				play(story);
-				local problem = end_of(story);
-				expect_failures(story);
-				where.close();
-				if problem then
-					error(("seed %d: %s\n%s"):format(seed, problem, table.concat(story.log, "\n")), 0);
-				end
+				table.insert(problems, play_story(seed, name));
+			end
+			if problems[1] then
+				error(("%d of %d stories\n%s"):format(#problems, count, table.concat(problems, "\n\n")), 0);
 			end
 		end);
 	end);

@@ -147,6 +147,19 @@ describe("a session that joins again before the room has answered", function ()
 		s:wait(30);
 		assert.same({ "Anna" }, s:occupants());
 	end);
+
+	it("J8: is out after the refusal of the newer join, although the first has no answer", function ()
+		local s, phone, seen = joining();
+		s.room.ignores = function (_, stanza) return stanza.attr.to == s.room.jid.."/Alice"; end;
+		phone:send(join("Bob", { id = "j2" }));
+		local laptop, laptop_seen = with_laptop(s);
+		laptop:send(join("Alicia", { id = "j3" }));
+		s:wait(70);
+		assert_in(s, laptop_seen, "Alicia");
+		assert.equal("conflict", seen:now():error "presence j2");
+		assert.is_nil(seen.nick);
+		assert.same({}, seen.said);
+	end);
 end);
 
 describe("a session that leaves before the room has answered", function ()
@@ -203,6 +216,16 @@ describe("a session that leaves before the room has answered", function ()
 		assert.equal("j2", seen.entered[#seen.entered]);
 		assert.truthy(seen.left <= 1);
 		assert.same({}, seen:failed());
+	end);
+
+	it("J8, J7: needs a nick to join again", function ()
+		local s, phone, seen = joining();
+		s:deliver();
+		phone:send(leave("Alice", { id = "l1" }));
+		phone:send(join(nil, { id = "j2" }));
+		s:wait(30);
+		assert.same({ "j1" }, seen:now().entered);
+		assert_out(s, seen);
 	end);
 
 	it("J8: may join again under another nick, and is attached under that", function ()

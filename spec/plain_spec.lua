@@ -587,6 +587,157 @@ describe("offline members of a room", function ()
 	end);
 end);
 
+describe("offline members of a room of Prosody", function ()
+	local function configure(client, broadcast, whois)
+		local values = {};
+		for i, role in ipairs(broadcast) do values[i] = "<value>"..role.."</value>"; end
+		client:send(query(("<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'>"
+			.."<field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#roomconfig</value></field>"
+			.."<field var='muc#roomconfig_whois'><value>%s</value></field>"
+			.."<field var='muc#roomconfig_presencebroadcast'>%s</field></x></query>")
+			:format(whois, table.concat(values)), { id = "own"; type = "set" }));
+	end
+
+	local function admin(item)
+		return ("<query xmlns='http://jabber.org/protocol/muc#admin'>%s</query>"):format(item);
+	end
+
+	local function affiliate(client, username, affiliation, nick)
+		local item = ("<item jid='%s@example.org' affiliation='%s'%s/>"):format(username, affiliation,
+			nick and " nick='"..nick.."'" or "");
+		client:send(query(admin(item), { id = "affiliate"; type = "set" }));
+	end
+
+	local online_roles = { "moderator"; "participant"; "visitor" };
+	local all_roles = { "none"; table.unpack(online_roles) };
+
+	local function offline_in(client)
+		local list = {};
+		for _, stanza in ipairs(client:take()) do
+			local item = stanza.attr.type == "unavailable" and stanza:find("{"..xmlns_user.."}x/item");
+			if item then
+				table.insert(list, ("%s %s %s"):format(stanza.attr.from, item.attr.affiliation, tostring(item.attr.jid)));
+			end
+		end
+		table.sort(list);
+		return list;
+	end
+
+	-- Returns the offline members that a laptop gets when it joins, and those that the room lists.
+	local function listed(s)
+		local laptop, tablet = s:client "laptop", s:client "tablet";
+		laptop:send(join("Alice", { id = "j2" }));
+		local replayed = offline_in(laptop);
+		tablet:send(join("Alice", { id = "j3"; muc = mav }));
+		return replayed, offline_in(tablet);
+	end
+
+	-- A room that lists offline members. Bob is the owner, Dave and Alice are in it.
+	local function listing(options)
+		local s = scene.new { prosody = true };
+		local bob, dave, phone = s:client("desk", "bob"), s:client("desk", "dave"), s:client "phone";
+		bob:send(join "Bob");
+		configure(bob, options.roles or all_roles, options.whois or "anyone");
+		for username, affiliation in pairs(options.affiliations or {}) do
+			affiliate(bob, username, affiliation, options.nick);
+		end
+		dave:send(join "Dave");
+		phone:send(join "Alice");
+		for _, client in ipairs(s.clients) do client:take(); end
+		return s, bob, dave, phone;
+	end
+
+	-- Changes the room, which returns a pattern of the list of offline members. A replay must contain the room's list.
+	local function compare(change, options)
+		local s, bob, dave = listing(options);
+		local pattern = change(s, bob, dave);
+		local replayed, all = listed(s);
+		assert.matches(pattern, table.concat(all, "\n"));
+		assert.same(all, replayed);
+	end
+
+	local changes = {
+		["an occupant that was banned"] = function (_, bob)
+			affiliate(bob, "dave", "outcast");
+			return "outcast dave@example.org";
+		end;
+		["an absent user that has become a member"] = function (_, bob)
+			affiliate(bob, "frank", "member");
+			return "member frank@example.org";
+		end;
+		["an absent user that was banned"] = function (_, bob)
+			affiliate(bob, "frank", "outcast");
+			return "outcast frank@example.org";
+		end;
+	};
+	local changes_with_member = {
+		["a member that has left"] = function (_, bob, dave)
+			affiliate(bob, "dave", "member");
+			dave:send(leave "Dave");
+			return "member dave@example.org";
+		end;
+		["a member that was kicked"] = function (_, bob)
+			affiliate(bob, "dave", "member");
+			bob:send(query(admin "<item nick='Dave' role='none'/>", { id = "kick"; type = "set" }));
+			return "member dave@example.org";
+		end;
+		["an offline member that has become an admin"] = function (_, bob)
+			affiliate(bob, "erin", "admin");
+			return "admin erin@example.org";
+		end;
+		["the last offline member, which has come and gone"] = function (s)
+			local erin = s:client("desk", "erin");
+			erin:send(join "Erin");
+			erin:send(leave "Erin");
+			return "member erin@example.org";
+		end;
+		["no offline member that has lost its affiliation"] = function (_, bob)
+			affiliate(bob, "erin", "none");
+			return "^$";
+		end;
+	};
+
+	for room, affiliations in pairs {
+		["a room without offline members"] = {};
+		["a room with an offline member"] = { erin = "member" };
+	} do
+		for what, change in pairs(changes) do
+			it("J2: include "..what..", in "..room, function ()
+				compare(change, { affiliations = affiliations });
+			end);
+		end
+	end
+
+	for what, change in pairs(changes_with_member) do
+		it("J2: include "..what, function ()
+			compare(change, { affiliations = { erin = "member" } });
+		end);
+	end
+
+	for _, whois in ipairs { "anyone"; "moderators" } do
+		it("J2: do not include a member that has joined under another nick, in a room that shows JIDs to "..whois, function ()
+			compare(function (s)
+				s:client("desk", "erin"):send(join "Eve");
+				return "^$";
+			end, { affiliations = { erin = "member" }; nick = "Erin"; whois = whois });
+		end);
+	end
+
+	it("J2: are listed when the room lists them from now on", function ()
+		compare(function (_, bob)
+			configure(bob, all_roles, "anyone");
+			return "member erin@example.org";
+		end, { affiliations = { erin = "member" }; roles = online_roles });
+	end);
+
+	it("J2: are not listed when the room no longer lists them", function ()
+		compare(function (_, bob)
+			configure(bob, online_roles, "anyone");
+			return "^$";
+		end, { affiliations = { erin = "member" } });
+	end);
+end);
+
 describe("a presence probe", function ()
 	for _, resource in ipairs { false, "minimix" } do
 		local function room_of_prosody()

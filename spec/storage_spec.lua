@@ -328,6 +328,29 @@ describe("messages that cannot be stored", function ()
 	end);
 end);
 
+describe("an outage of minutes while missed messages are fetched", function ()
+	it("P3: does not end the catch-up", function ()
+		local s, faults, phone = in_room { modules = { "disco" }; options = { minimix_ping_after = 20 } };
+		mam.keep(s.room);
+		local send = s.room.send;
+		-- The room sends no history to a join.
+		function s.room.send(stanza)
+			if not stanza:get_child("delay", "urn:xmpp:delay") then send(stanza); end
+		end
+		s:count(1, 60);
+		s:wait(2);
+		s.room.occupants = { (s.room:occupant "Bob") };
+		s:count(61, 70);
+		faults:fail("nil", "reads");
+		s:wait(300);
+		assert.same({ "Alice" }, s:occupants());
+		faults:work();
+		s:wait(20);
+		assert_one_outage(s);
+		assert.same(numbers(1, 70), read(phone));
+	end);
+end);
+
 describe("a driver that reports a failure after storing", function ()
 	it("S3: does not cause a second copy of a message", function ()
 		local lies = false;

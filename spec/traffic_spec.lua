@@ -420,6 +420,29 @@ describe("the account removed from the room", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
+	it("R2: a removal under a nick that the room gave unheard ends the membership", function ()
+		local s, phone = in_room();
+		s:from("Eve", "<presence type='unavailable'>"..status("110 307", { role = "none" }).."</presence>");
+		assert.same({
+			"presence unavailable room/Alice 110 303"; "presence - room/Eve 110"; "presence unavailable room/Eve 110 307";
+		}, seen(phone));
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("R2: a nick change in the queue of a session ends with the removal", function ()
+		local s, phone, laptop = scene.two_devices { remote = true };
+		local tablet = s:client "tablet";
+		phone:send(scene.presence("Alicia", { id = "n1" }));
+		tablet:send(join("Ally", { id = "j2", muc = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>" }));
+		laptop:send(scene.presence("Al", { id = "n2" }));
+		s.room:destroy();
+		s:wait(30);
+		assert.same({ "Ally" }, s:occupants());
+		local lines = seen(laptop);
+		assert.truthy(lines[1]:find "presence unavailable room/Alice 110");
+		assert.same({ "presence error room/Al modify not-acceptable" }, { table.unpack(lines, 2) });
+	end);
+
 	it("R2: a removal before the end of a join ends the join", function ()
 		local s = scene.new { remote = true, room = { silent = true } };
 		local phone = s:client "phone";

@@ -26,6 +26,7 @@ export const VCARD_UPDATE = "vcard-temp:x:update";
 
 export const enum Status {
     NonAnonymous = "100",
+    ConfigurationChange = "104",
     Self = "110",
     LoggingOn = "170",
     LoggingOff = "171",

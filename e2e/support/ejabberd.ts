@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { assertNoErrors } from "./log.ts";
 import { freePort } from "./prosody.ts";
 
 export interface EjabberdOptions {
@@ -99,10 +100,7 @@ export class Ejabberd {
 
     /** Fails when the server has logged an error. */
     checkLog(): void {
-        const errors = this.log()
-            .split("\n")
-            .filter((line) => isError(line) && !this.#allowedErrors.some((pattern) => pattern.test(line)));
-        assert.deepEqual(errors, [], `ejabberd logged errors, see ${this.logFile}`);
+        assertNoErrors(this.log(), isError, this.#allowedErrors, `ejabberd logged errors, see ${this.logFile}`);
     }
 
     // The node ends when its standard input closes, so that it does not outlive the test.

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { assertNoErrors } from "./log.ts";
 import * as tools from "../../tools/versions.mjs";
 
 /** "newest" is the release in Debian's testing suite. */
@@ -233,10 +234,12 @@ export class Server {
 
     /** Fails if the server has logged an error, even if no client noticed it. */
     checkLog(): void {
-        const errors = this.log()
-            .split("\n")
-            .filter((line) => isError(line) && !this.#allowedErrors.some((pattern) => pattern.test(line)));
-        assert.deepEqual(errors, [], `Prosody ${this.version} logged errors, see ${this.logFile}`);
+        assertNoErrors(
+            this.log(),
+            isError,
+            this.#allowedErrors,
+            `Prosody ${this.version} logged errors, see ${this.logFile}`,
+        );
     }
 
     #ask(command: string, ...parameters: unknown[]): Promise<unknown> {

@@ -1015,6 +1015,12 @@ function world:note_accounts()
 	end
 end
 
+-- Whether the account's nick belongs to another occupant.
+local function is_mistaken(room, membership, occupant)
+	local other = room:occupant(membership.nick);
+	return other ~= nil and other ~= occupant;
+end
+
 local function check_place(self, session, room, membership, occupant)
 	local name, place = session.client.jid, model.place(session, room);
 	local attached = inspect.is_attached(membership, name);
@@ -1024,8 +1030,9 @@ local function check_place(self, session, room, membership, occupant)
 	if place.state ~= "in" then return; end
 	if not occupant then
 		return violation(self, name, "is in", room.jid, "and its account is not");
-	elseif place.nick ~= occupant.nick and room.lossy and room:occupant(place.nick) then
-		-- The account missed its nick change, and another occupant with its old nick answers its pings.
+	elseif place.nick ~= occupant.nick and room.lossy and is_mistaken(room, membership, occupant) then
+		-- The account missed its nick change, and another occupant with its old nick answers its pings. The account follows
+		-- that occupant's nick changes, because rooms may send its own without 110.
 		return;
 	elseif place.nick ~= occupant.nick then
 		return violation(self, name, "takes itself for", tostring(place.nick), "where it is", occupant.nick);

@@ -15,10 +15,12 @@ local drivers = {
 
 backend.names = { "memory", "internal", "SQLite", postgres and "PostgreSQL" or nil };
 
+-- A new folder in $TMPDIR, or /tmp.
 local function folder()
-	local path = os.tmpname();
-	os.remove(path);
-	assert(os.execute(("mkdir -p '%s/example%%2eorg'"):format(path)));
+	local output = assert(io.popen("mktemp -d"));
+	local path = assert(output:read "*l");
+	output:close();
+	assert(os.execute(("mkdir '%s/example%%2eorg'"):format(path)));
 	return path;
 end
 

@@ -471,6 +471,14 @@ function scene.everywhere(f)
 	end
 end
 
+-- Excludes a scene from the checks after the test, and frees it: for tests that use many scenes.
+function scene:forget()
+	for i = #used_in_test, 1, -1 do
+		if used_in_test[i] == self then table.remove(used_in_test, i); end
+	end
+	self.host:forget();
+end
+
 -- R6: services remove occupants that send errors.
 local function assert_no_errors(self)
 	self:deliver();

@@ -1,5 +1,6 @@
 // Warns about other modules that conflict with this one, or that it needs.
 
+import { hasModule } from "../host";
 import * as options from "../options";
 
 const PING_MUC =
@@ -8,20 +9,16 @@ const PING_MUC =
 
 /** Logs conflicts with other modules, once all modules are loaded. */
 export function checkNeighbours(): void {
-    const host = prosody.hosts.get(module.host);
-    if (host === undefined) {
-        return;
-    }
-    if (host.modules.has("ping_muc")) {
+    if (hasModule("ping_muc")) {
         module.log("warn", "%s", PING_MUC);
     }
-    if (options.archive === "mam" && !host.modules.has("mam")) {
+    if (options.archive === "mam" && !hasModule("mam")) {
         module.log(
             "warn",
             'minimix_archive is "mam", but mod_mam is not loaded, so messages of rooms are not archived: load mod_mam, or set minimix_archive to true',
         );
     }
-    if (host.users?.name === "null") {
+    if (prosody.hosts.get(module.host)?.users?.name === "null") {
         module.log("warn", "This host has no users: remove mod_minimix, or set authentication");
     }
 }

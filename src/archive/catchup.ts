@@ -72,9 +72,10 @@ export function closeGap(membership: Membership): void {
             // There has been another gap meanwhile, which has its own question.
             return;
         }
-        // If the module's own archive cannot be read, wait for it.
-        const tries = newestOf(membership)[0] ? triesOf(catching) + 1 : 0;
-        if (outcome !== "unreached" || catching === undefined || tries > TRIES) {
+        // An outage of our own storage may last long. The room's archive still has the messages afterwards.
+        const tries = outcome === "failed" ? 0 : triesOf(catching) + 1;
+        const isRepeated = outcome === "failed" || (outcome === "unreached" && tries <= TRIES);
+        if (!isRepeated || catching === undefined) {
             endCatchUp(membership);
             return;
         }
@@ -114,7 +115,7 @@ export function catchUp(membership: Membership, done: Done): void {
     }
     if (!isRead || !readBlocklist(membership.username)[0]) {
         catching.progress = { step: "waiting", tries: triesOf(catching) };
-        done("unreached");
+        done("failed");
         return;
     }
     if (newest === undefined && membership.since === undefined) {
@@ -201,7 +202,7 @@ function requestPage(membership: Membership, catching: CatchUp, after: string | 
             return;
         }
         if (querying.failed) {
-            finish(catching, "unreached", query);
+            finish(catching, "failed", query);
             return;
         }
         const fin = answer?.get_child("fin", MAM);
@@ -221,9 +222,9 @@ function requestPage(membership: Membership, catching: CatchUp, after: string | 
     ask(membership, membership.room, "set", pageQuery(queryId, after, query.start), answered, patience(membership));
 }
 
-/** Ends the query. An archive that was not reached may be asked again, so the attempts are kept. */
+/** Ends the query. If the archive may be asked again, the attempts are kept. */
 function finish(catching: CatchUp, outcome: CatchUpOutcome, query: Query): void {
-    if (outcome === "unreached") {
+    if (outcome === "unreached" || outcome === "failed") {
         catching.progress = { step: "waiting", tries: triesOf(catching) };
     } else {
         catching.progress = { step: "done", outcome };

@@ -8,6 +8,7 @@ import * as st from "util.stanza";
 import { delayOf, isAnswering } from "./gate";
 import type { Archive } from "./cursor";
 import { type Reading, startReading } from "./page";
+import { hasModule } from "../host";
 import * as options from "../options";
 import { findMembership, type Membership } from "../state/memberships";
 import { appendMessage, openMessages } from "../state/messages";
@@ -29,8 +30,7 @@ const knownMessages = setmetatable(new LuaMap<Membership, KnownMessages>(), { __
 
 /** Whether mod_mam is loaded. */
 export function hasPersonalArchive(): boolean {
-    const host = prosody.hosts.get(module.host);
-    return host?.modules.get("mam") !== undefined;
+    return hasModule("mam");
 }
 
 /** Returns the archive of messages with one JID, or with all. */

@@ -46,9 +46,10 @@ function isSelfPing(to: string, nick: string, stanza: Stanza): boolean {
 
 /** Answers a self-ping. If the room has been quiet, it is asked first, once for all sessions that ask meanwhile. */
 function onSelfPing(membership: Membership, session: ClientSession, ping: Stanza): void {
-    if (!isAttached(membership, session.full_jid) || !needsCheck(membership)) {
+    const place = membership.place;
+    if (!isAttached(membership, session.full_jid) || !needsCheck(membership, place)) {
         session.send(pong(membership, session.full_jid, ping));
-    } else if (awaitPong(membership, session.full_jid, ping)) {
+    } else if (awaitPong(membership, place, session.full_jid, ping)) {
         check(membership);
     } else {
         noteOver("minimix_max_pending_iqs", session.username, membership.room, "iq_limit");

@@ -14,6 +14,7 @@ import { ownUnavailable } from "../occupancy/replay";
 import * as options from "../options";
 import { noteOver, mayJoin } from "../state/limits";
 import { createMembership, isAttached, type Membership, membershipOf, membershipsOf } from "../state/memberships";
+import { Phase } from "../state/place";
 import { newRequest } from "../state/queue";
 import { disownRetired } from "../state/sent";
 import { forgetJoined, hasJoined, noteJoined } from "../state/sessions";
@@ -75,8 +76,8 @@ function join(
     wanted: string | undefined,
     known: Membership | undefined,
 ): Handled {
-    const attached = known !== undefined && isAttached(known, session.full_jid);
-    // An attached session need not name a nick. A session with a pending join must.
+    const attached = known !== undefined && isAttached(known, session.full_jid) && known.place.phase !== Phase.Leaving;
+    // An attached session need not name a nick. A session with a pending join, or leave, must.
     const nick = wanted ?? (attached ? known.nick : undefined);
     if (nick === undefined || (known === undefined && !mayBeRoom(session, room))) {
         return undefined;

@@ -20,7 +20,7 @@ import { keepOccupant, outdate, type RoomView, selfNickOf, selfOf, setSelf } fro
 function shownSince(membership: Membership): LuaSet<string> | undefined {
     const place = membership.place;
     if (place.phase === Phase.Joining || place.phase === Phase.Entering) {
-        return place.operation.shown;
+        return place.shown;
     }
     const operation = place.phase === Phase.Joined ? place.operation : undefined;
     return operation?.kind === "resync" ? operation.shown : undefined;
@@ -74,16 +74,19 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
         announceIfRenamed(membership, membership.nick);
     }
     const isDuring = isAnswering(membership);
-    const before = isDuring ? findOccupant(view, nick) : undefined;
+    const hasOffline = view.offline !== undefined && view.offline.count > 0;
+    const before = isDuring || hasOffline ? findOccupant(view, nick) : undefined;
     const interned = intern(stanza);
     const isKept = keepOccupant(membership.room, view, nick, interned);
-    forgetOffline(membership, nick, stanza);
+    if (hasOffline && !forgetOffline(membership, nick, stanza) && !isDuring && before === undefined) {
+        outdate(view);
+    }
     const shown = shownSince(membership);
     if (shown !== undefined) {
         shown.add(nick);
     }
     if (membership.place.phase === Phase.Joining) {
-        membership.place.operation.isShowing = true;
+        membership.place.isShowing = true;
     }
     if (!isKept) {
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room);
@@ -109,18 +112,32 @@ export function onOccupantGone(membership: Membership, nick: string, stanza: Sta
         onOffline(membership, nick, stanza, wasThere);
         return;
     }
-    if (hasOffline(view) && isOfMember(stanza)) {
-        // A room that lists offline members now lists this one, in a form that only the room knows.
+    if (mayListNow(view, stanza)) {
         outdate(view);
     }
     forkOther(membership, stanza);
 }
 
+/**
+ * Whether the room may list this occupant as offline from now on, in a form that only the room knows. A ban is rare: it
+ * counts in all rooms. Other occupants count in rooms that have listed offline members.
+ */
+function mayListNow(view: RoomView, stanza: Stanza): boolean {
+    if (!isAffiliated(stanza) || hasStatus(stanza, Status.NickChange)) {
+        return false;
+    }
+    return view.offline !== undefined || hasStatus(stanza, Status.Banned);
+}
+
+function isAffiliated(stanza: Stanza): boolean {
+    const affiliation = itemOf(stanza).affiliation;
+    return affiliation !== undefined && affiliation !== "none";
+}
+
 /** Whether a presence shows an offline member, and not an occupant that leaves. */
 function isOfMember(stanza: Stanza): boolean {
-    const affiliation = itemOf(stanza).affiliation;
     const x = stanza.get_child("x", MUC_USER);
-    return affiliation !== undefined && affiliation !== "none" && x?.get_child("status") === undefined;
+    return isAffiliated(stanza) && x?.get_child("status") === undefined;
 }
 
 /**
@@ -153,16 +170,18 @@ function keyOfMember(stanza: Stanza): string | undefined {
     return jid === undefined ? undefined : `@${jids.bare(jid)}`;
 }
 
-/** Removes the occupant from the offline members. */
-function forgetOffline(membership: Membership, nick: string, stanza: Stanza): void {
+/**
+ * Removes an occupant from the offline members. Returns false if it may be a member that the room has listed under
+ * another nick.
+ */
+function forgetOffline(membership: Membership, nick: string, stanza: Stanza): boolean {
     const members = membership.view.offline;
-    if (members !== undefined && members.count > 0) {
-        const key = keyOfMember(stanza);
-        forgetMember(members, nick);
-        if (key !== undefined) {
-            forgetMember(members, key);
-        }
+    if (members === undefined) {
+        return true;
     }
+    const key = keyOfMember(stanza);
+    const wasListed = key !== undefined && forgetMember(members, key);
+    return forgetMember(members, nick) || wasListed || !isAffiliated(stanza);
 }
 
 function isKnown(before: InternedStanza | undefined, interned: InternedStanza | undefined): boolean {
@@ -194,10 +213,6 @@ export function forgetOthers(membership: Membership, shown: LuaSet<string>): voi
 export function areAllShown(membership: Membership, shown: LuaSet<string>): boolean {
     const view = membership.view;
     return areShown(eachOccupant(view), shown) && areShown(eachMember(view.offline), shown);
-}
-
-function hasOffline(view: RoomView): boolean {
-    return view.offline !== undefined && view.offline.count > 0;
 }
 
 function areShown(presences: LuaIterable<LuaMultiReturn<[string, InternedStanza]>>, shown: LuaSet<string>): boolean {

@@ -5,7 +5,7 @@ import * as st from "util.stanza";
 import * as options from "../options";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { forgetRoom, hasAttached, type Membership, queueOf, setPlace, triesOf } from "../state/memberships";
-import { type Join, type Joining, Phase, type SessionRequest } from "../state/place";
+import { type Join, type Joining, joiningBy, Phase, type SessionRequest } from "../state/place";
 import { takeNext } from "../state/queue";
 import { save } from "../state/store";
 import { after } from "../turn";
@@ -59,6 +59,7 @@ export function enter(
         isFirst,
     };
     const join = newTimedJoin(membership, parts);
+    disown(earlier, request.session);
     beginJoin(membership, join, earlier);
     if (!membership.established) {
         save(membership.username);
@@ -69,18 +70,21 @@ export function enter(
     sendPresence(membership, joinToShow(membership, request), request.nick, key);
 }
 
+/** The session of these joins has sent a newer one. The room's answer to that one counts. */
+function disown(joins: Join[], session: string | undefined): void {
+    for (const { request } of joins) {
+        if (request !== undefined && request.session === session) {
+            request.session = undefined;
+        }
+    }
+}
+
 /** Makes a join the operation of an account that is not in the room. */
 export function beginJoin(membership: Membership, join: Join, earlier: Join[]): void {
     membership.nick = join.nick;
     const before = membership.place;
-    setPlace(membership, {
-        phase: Phase.Joining,
-        tries: triesOf(membership),
-        operation: join,
-        earlier,
-        mayBeIn: before.phase === Phase.Joining && (before.mayBeIn || before.operation.isOverdue),
-        turn: undefined,
-    });
+    const mayBeIn = before.phase === Phase.Joining && before.mayBeIn;
+    setPlace(membership, joiningBy(join, earlier, mayBeIn, triesOf(membership)));
     waitForTurn(membership);
 }
 
@@ -98,14 +102,14 @@ export function waitForTurn(membership: Membership): void {
 }
 
 function takeTurn(membership: Membership, place: Joining): void {
-    if (place.operation.isShowing) {
-        place.operation.isShowing = false;
+    if (place.isShowing) {
+        place.isShowing = false;
         waitForTurn(membership);
         return;
     }
     const request = takeNext(membership);
     if (request !== undefined) {
-        place.operation.isOverdue = true;
+        place.mayBeIn = true;
         place.earlier.push(place.operation);
         enter(membership, request, place.earlier);
     }

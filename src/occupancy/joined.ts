@@ -83,6 +83,9 @@ function serveRequest(membership: Membership, place: Joined, request: SessionReq
     const isJoin = request.kind === "join";
     if (isJoin && session === undefined) {
         release(membership, request);
+    } else if (!isJoin && session !== undefined && !isAttached(membership, session)) {
+        // The account was put out since, and the session has not joined again.
+        bounce(membership, session, request.stanza, "modify", "not-acceptable");
     } else if (request.nick !== membership.nick && isRename(membership, request)) {
         rename(membership, place, request.nick, request);
     } else if (isJoin) {

@@ -57,10 +57,9 @@ const NICK_TRIES = 3;
  * occupant, in the answer to an earlier join. The account is in if the room goes on, or sends nothing more.
  */
 export function selfClaimed(membership: Membership, place: Joining, nick: string, interned: InternedStanza): void {
-    const join = place.operation;
-    join.claimed = interned;
+    place.claimed = interned;
     after(SELF_TIMEOUT, () => {
-        if (membership.place === place && join.claimed === interned && isCurrent(membership)) {
+        if (membership.place === place && place.claimed === interned && isCurrent(membership)) {
             admitClaimed(membership, place, nick);
         }
     });
@@ -68,9 +67,9 @@ export function selfClaimed(membership: Membership, place: Joining, nick: string
 
 /** The room has gone on, so the presence without 110 was our own. */
 export function admitClaimed(membership: Membership, place: Joining, nick = place.operation.nick): void {
-    const interned = place.operation.claimed;
+    const interned = place.claimed;
     const stanza = interned === undefined ? undefined : stanzaOf(interned);
-    place.operation.claimed = undefined;
+    place.claimed = undefined;
     if (stanza !== undefined) {
         admitted(membership, place, nick, stanza);
     }
@@ -138,12 +137,12 @@ function enterRoom(membership: Membership, place: Joining, join: Join): void {
     }
     requeue(membership, passed);
     const later = join === place.operation ? undefined : place.operation;
-    join.shown = place.operation.shown;
     setPlace(membership, {
         phase: Phase.Entering,
         tries: place.tries,
         operation: join,
         later,
+        shown: place.shown,
         timer: subjectTimer(membership, join),
     });
 }
@@ -167,9 +166,6 @@ function noteAdmitted(membership: Membership, request: SessionRequest | undefine
     if (membership.since === undefined) {
         membership.since = wallClock();
         membership.sinceNumber = newestNumber();
-    }
-    if (membership.liveness !== undefined) {
-        membership.liveness.unanswered = 0;
     }
     beginRange(membership);
     forgetRefusals(membership.username, membership.room);
@@ -218,7 +214,7 @@ export function complete(membership: Membership, place: Entering): void {
     const { tries, later } = place;
     setPlace(membership, { phase: Phase.Joined, tries, since: now() });
     if (join.isReturn) {
-        forgetOthers(membership, join.shown);
+        forgetOthers(membership, place.shown);
     }
     if (outcomeOf(membership) === "refused") {
         endCatchUp(membership);
@@ -322,16 +318,15 @@ function rejoinRefused(membership: Membership, join: Join, error: Stanza): void 
  * stay. Then the answer to the join follows, before the answer to a ping.
  */
 export function removed(membership: Membership, place: Joining, stanza: Stanza): void {
-    const join = place.operation;
-    join.claimed = undefined;
-    join.shown = new LuaSet();
+    place.claimed = undefined;
+    place.shown = new LuaSet();
     if (!hasAttached(membership)) {
         forgetRoom(membership);
     }
-    if (isExpulsion(stanza) && join.isFirst) {
+    if (isExpulsion(stanza) && place.operation.isFirst) {
         removedAtOnce(membership, place, stanza);
-    } else if (!join.isRemoved) {
-        join.isRemoved = true;
+    } else if (!place.isRemoved) {
+        place.isRemoved = true;
         selfPing(membership, (condition) => {
             const isOut = condition !== undefined && !saysJoined(condition) && !saysNothing(condition);
             if (isOut && membership.place === place && isCurrent(membership)) {
@@ -363,7 +358,7 @@ export function audienceOf(membership: Membership, isSubject: boolean, isPast: b
     if (place.phase === Phase.Joined && place.operation === undefined) {
         return "all";
     }
-    if (place.phase === Phase.Joining && place.operation.claimed !== undefined) {
+    if (place.phase === Phase.Joining && place.claimed !== undefined) {
         admitClaimed(membership, place);
         place = membership.place;
     }

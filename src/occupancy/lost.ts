@@ -172,12 +172,12 @@ function joinUnanswered(membership: Membership, join: Join): void {
     if (join !== place.operation) {
         removeJoin(place.earlier, join);
         refuseUnanswered(membership, join.request);
-    } else if (timeLeft(join) > 0) {
-        limitJoin(membership, join, timeLeft(join));
+    } else if (timeLeft(place) > 0) {
+        limitJoin(membership, join, timeLeft(place));
     } else if (join.request === undefined && queueOf(membership).length === 0) {
         unreached(membership);
     } else {
-        join.isOverdue = true;
+        place.mayBeIn = true;
         refuseUnanswered(membership, join.request);
         joinFailed(membership, place);
     }
@@ -201,7 +201,7 @@ export function joinFailed(membership: Membership, place: Joining): void {
 export function giveUp(membership: Membership, place: Joining): void {
     // A client that was already joined would read the error as a failed nick change.
     fork(membership, technicalRemoval(membership));
-    if (place.mayBeIn || place.operation.isOverdue) {
+    if (place.mayBeIn) {
         detachAll(membership);
         leave(membership, st.presence({ type: "unavailable" }));
     } else {

@@ -13,6 +13,7 @@ import { detachAll, type Membership, now, triesOf, forgetRoom } from "../state/m
 import {
     type Join,
     type Joined,
+    type Joining,
     type Leave,
     type Rename,
     requestsOf,
@@ -58,13 +59,7 @@ export function newJoin(
         timer: after(seconds, () => {
             ended(membership, join);
         }),
-        shown: new LuaSet(),
-        claimed: undefined,
         since: now(),
-        isOverdue: false,
-        isShowing: false,
-        isHeard: false,
-        isRemoved: false,
     };
     return join;
 }
@@ -95,9 +90,9 @@ export function sendOwnJoin(membership: Membership, join: Join): void {
 }
 
 /** Returns the remaining seconds of a join for which the user must answer a challenge, for example. */
-export function timeLeft(join: Join): number {
-    const left = join.since + EXTENSIONS * options.answerTimeout - now();
-    return join.isHeard && left >= 1 ? left : 0;
+export function timeLeft(place: Joining): number {
+    const left = place.operation.since + EXTENSIONS * options.answerTimeout - now();
+    return place.isHeard && left >= 1 ? left : 0;
 }
 
 /** Removes a join from a list. */

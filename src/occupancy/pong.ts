@@ -4,6 +4,7 @@ import * as st from "util.stanza";
 import { sendTo } from "../send/fork";
 import { isAttached, isReached, livenessOf, type Membership } from "../state/memberships";
 import { expectIqAnswer, takeIq } from "../state/pending";
+import type { Joined } from "../state/place";
 import { pendingJoin } from "../state/queue";
 
 /** The text of Prosody's rooms. */
@@ -25,10 +26,10 @@ export function pong(membership: Membership, session: string, ping: Stanza): Sta
  * Queues a session's self-ping until the account's own is answered. Returns false if the session has too many pending
  * IQs.
  */
-export function awaitPong(membership: Membership, session: string, ping: Stanza): boolean {
+export function awaitPong(membership: Membership, place: Joined, session: string, ping: Stanza): boolean {
     const key = expectIqAnswer(session, membership.room, ping);
     if (key !== undefined) {
-        const liveness = livenessOf(membership);
+        const liveness = livenessOf(place);
         liveness.waiting ??= [];
         liveness.waiting.push(key);
     }
@@ -36,10 +37,10 @@ export function awaitPong(membership: Membership, session: string, ping: Stanza)
 }
 
 /** Answers the queued self-pings. */
-export function answerPings(membership: Membership): void {
-    const waiting = membership.liveness?.waiting;
-    if (membership.liveness !== undefined) {
-        membership.liveness.waiting = undefined;
+export function answerPings(membership: Membership, place: Joined): void {
+    const waiting = place.liveness?.waiting;
+    if (place.liveness !== undefined) {
+        place.liveness.waiting = undefined;
     }
     for (const key of waiting ?? []) {
         const pending = takeIq(key, membership.room);

@@ -2,7 +2,7 @@
 
 import { closeGap } from "../archive/catchup";
 import * as options from "../options";
-import { allMemberships, hasAttached, type Membership, queueOf, setPlace, unansweredOf } from "../state/memberships";
+import { allMemberships, hasAttached, type Membership, queueOf, setPlace } from "../state/memberships";
 import { inSharedQueue, type Joined, type Joining, Phase, requestsOf } from "../state/place";
 import { requeue } from "../state/queue";
 import { hasMoved, move } from "./former";
@@ -20,19 +20,10 @@ const SPREAD = 5;
 /** Resumes all memberships. If the previous instance waited for an answer, the room is asked again. */
 export function resumeAll(): void {
     for (const membership of allMemberships()) {
-        const liveness = membership.liveness;
-        const isInDoubt = liveness?.checking === true || liveness?.timer !== undefined || unansweredOf(membership) > 0;
-        if (liveness !== undefined) {
-            liveness.timer = undefined;
-            liveness.checking = false;
-        }
         if (hasMoved(membership)) {
             move(membership);
         } else {
             resume(membership);
-        }
-        if (isInDoubt && membership.place.phase === Phase.Joined) {
-            checkAfter(membership, math.random() * SPREAD, true);
         }
     }
 }
@@ -70,6 +61,11 @@ function resumeJoined(membership: Membership, before: Joined): void {
         late: before.late,
     };
     setPlace(membership, place);
+    if (before.liveness !== undefined) {
+        const { unanswered, waiting } = before.liveness;
+        place.liveness = { unanswered, waiting };
+        checkAfter(membership, place, math.random() * SPREAD, true);
+    }
     if (membership.catchUp !== undefined) {
         closeGap(membership);
     }

@@ -14,11 +14,10 @@ import {
     membershipsOf,
     now,
     setPlace,
-    stopPing,
     triesOf,
     unansweredOf,
 } from "../state/memberships";
-import { Phase } from "../state/place";
+import { type Joined, Phase, type Place } from "../state/place";
 import { patience } from "../send/ask";
 import { closeGap, startBuffering } from "../archive/catchup";
 import { takeGaps } from "../archive/entries";
@@ -33,45 +32,44 @@ export function check(membership: Membership): void {
 
 /** Asks the room. After a gap, messages may be lost although the account is still in. */
 function checkRoom(membership: Membership, gap: boolean): void {
-    if (membership.liveness?.checking || membership.place.phase !== Phase.Joined) {
+    const place = membership.place;
+    if (place.phase !== Phase.Joined || place.liveness?.checking) {
         return;
     }
-    livenessOf(membership).checking = true;
+    livenessOf(place).checking = true;
     const answered = (condition: string | undefined) => {
-        livenessOf(membership).checking = false;
-        if (isCurrent(membership) && membership.place.phase === Phase.Joined) {
-            checked(membership, condition, gap);
+        livenessOf(place).checking = false;
+        if (isCurrent(membership) && membership.place === place) {
+            checked(membership, place, condition, gap);
         }
-        answerPings(membership);
-        forgetLiveness(membership);
+        answerPings(membership, place);
+        forgetLiveness(place);
     };
     selfPing(membership, answered, patience(membership));
 }
 
 /** Drops the record of self-pings when nothing is in doubt. */
-function forgetLiveness(membership: Membership): void {
-    const liveness = membership.liveness;
+function forgetLiveness(place: Joined): void {
+    const liveness = place.liveness;
     const isDone = liveness?.unanswered === 0 && liveness.timer === undefined && liveness.checking !== true;
     if (isDone && liveness.waiting === undefined) {
-        membership.liveness = undefined;
+        place.liveness = undefined;
     }
 }
 
-function checked(membership: Membership, condition: string | undefined, gap: boolean): void {
+function checked(membership: Membership, place: Joined, condition: string | undefined, gap: boolean): void {
     if (condition === undefined || saysJoined(condition)) {
         const before = unansweredOf(membership);
-        if (membership.place.phase === Phase.Joined) {
-            membership.place.tries = 0;
-            membership.place.confirmedAt = now();
-        }
-        livenessOf(membership).unanswered = 0;
+        place.tries = 0;
+        place.confirmedAt = now();
+        livenessOf(place).unanswered = 0;
         if (gap || before > 0) {
             closeGap(membership);
         }
     } else if (saysNothing(condition) && isUnheard(membership)) {
         leaveUnheard(membership);
     } else if (saysNothing(condition)) {
-        unreachable(membership);
+        unreachable(membership, place);
     } else {
         module.log("info", "%s is no longer in %s (%s), rejoining", membership.username, membership.room, condition);
         lost(membership);
@@ -79,30 +77,29 @@ function checked(membership: Membership, condition: string | undefined, gap: boo
 }
 
 /** The room was not reached. Its messages may be lost. */
-function unreachable(membership: Membership): void {
-    const liveness = livenessOf(membership);
+function unreachable(membership: Membership, place: Joined): void {
+    const liveness = livenessOf(place);
     startBuffering(membership);
     liveness.unanswered = liveness.unanswered + 1;
-    checkAfter(membership, pause(liveness.unanswered), true);
+    checkAfter(membership, place, pause(liveness.unanswered), true);
 }
 
 /** Seconds without a stanza of the room after which a session's self-ping is not answered from the known state. */
 const QUIET = 60;
 
 /** Whether the state of the account in the room is only known from a while ago. */
-export function needsCheck(membership: Membership): boolean {
-    const place = membership.place;
+export function needsCheck(membership: Membership, place: Place): place is Joined {
     if (place.phase !== Phase.Joined || unansweredOf(membership) > 0) {
         return false;
     }
     const isQuiet = now() - Math.max(membership.heardAt ?? 0, place.confirmedAt ?? 0) > QUIET;
-    return isQuiet || membership.liveness?.checking === true || isInDoubt(membership);
+    return isQuiet || place.liveness?.checking === true || isInDoubt(membership);
 }
 
 /** Schedules the next self-ping, in place of an earlier one. */
-export function checkAfter(membership: Membership, seconds: number, gap: boolean): void {
-    stopPing(membership);
-    const liveness = livenessOf(membership);
+export function checkAfter(membership: Membership, place: Joined, seconds: number, gap: boolean): void {
+    const liveness = livenessOf(place);
+    liveness.timer?.stop();
     liveness.timer = after(seconds, () => {
         liveness.timer = undefined;
         checkRoom(membership, gap);
@@ -112,9 +109,10 @@ export function checkAfter(membership: Membership, seconds: number, gap: boolean
 /** Sends self-pings to the rooms that have been quiet for a number of seconds, spread over the same time. */
 export function checkQuiet(seconds: number): void {
     for (const membership of allMemberships()) {
+        const place = membership.place;
         const isQuiet = unansweredOf(membership) === 0 && now() - (membership.heardAt ?? 0) >= seconds;
-        if (membership.place.phase === Phase.Joined && isQuiet) {
-            checkAfter(membership, math.random() * seconds, false);
+        if (place.phase === Phase.Joined && isQuiet) {
+            checkAfter(membership, place, math.random() * seconds, false);
         }
     }
 }
@@ -201,16 +199,20 @@ function lookAfterLinks(): void {
 function checkAll(memberships: Membership[]): void {
     const spread = Math.min(SPREAD, memberships.length / options.rejoinRate);
     for (const membership of memberships) {
-        checkAfter(membership, math.random() * spread, true);
+        const place = membership.place;
+        if (place.phase === Phase.Joined) {
+            checkAfter(membership, place, math.random() * spread, true);
+        }
     }
 }
 
 /** A component of this server has disconnected, with its rooms. */
 export function hostGone(host: string): void {
     for (const membership of allMemberships()) {
-        const isThere = membership.place.phase === Phase.Joined && unansweredOf(membership) === 0;
-        if (isThere && jids.host(membership.room) === host) {
-            unreachable(membership);
+        const place = membership.place;
+        const isAt = jids.host(membership.room) === host;
+        if (isAt && place.phase === Phase.Joined && unansweredOf(membership) === 0) {
+            unreachable(membership, place);
         }
     }
 }
@@ -233,7 +235,7 @@ function goBack(membership: Membership, seconds: number): void {
     const place = membership.place;
     if (place.phase === Phase.Joined) {
         startBuffering(membership);
-        checkAfter(membership, seconds, true);
+        checkAfter(membership, place, seconds, true);
     } else if (place.phase === Phase.Lost && place.next.kind === "pause") {
         const tries = Math.min(place.tries, PATIENT);
         const timer = rejoinAfter(membership, seconds);
@@ -247,8 +249,8 @@ function goBack(membership: Membership, seconds: number): void {
 function hasten(membership: Membership): void {
     const place = membership.place;
     if (place.phase === Phase.Joined && unansweredOf(membership) > PATIENT) {
-        livenessOf(membership).unanswered = PATIENT;
-        checkAfter(membership, pause(PATIENT), true);
+        livenessOf(place).unanswered = PATIENT;
+        checkAfter(membership, place, pause(PATIENT), true);
     } else if (place.phase === Phase.Lost && place.next.kind === "pause" && triesOf(membership) > PATIENT) {
         const timer = rejoinAfter(membership, pause(PATIENT));
         setPlace(membership, { phase: Phase.Lost, tries: PATIENT, next: { kind: "pause", timer } });

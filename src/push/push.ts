@@ -3,6 +3,7 @@
 
 import * as jids from "util.jid";
 import * as st from "util.stanza";
+import { hasModule } from "../host";
 import * as options from "../options";
 import { findMembership, type Membership, occupantJid } from "../state/memberships";
 import { delayBy } from "../stanzas";
@@ -105,9 +106,4 @@ function fire(name: string, event: object): void {
     if (!ok) {
         module.log("error", "A module failed on %s: %s", name, problem);
     }
-}
-
-function hasModule(name: string): boolean {
-    const host = prosody.hosts.get(module.host);
-    return host?.modules.get(name) !== undefined;
 }

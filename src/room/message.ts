@@ -110,7 +110,7 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
     noteHeard(membership);
     if (membership.place.phase === Phase.Joining) {
         // For example a challenge (XEP-0158).
-        membership.place.operation.isHeard = true;
+        membership.place.isHeard = true;
     }
     if (type === "error") {
         onError(membership, stanza);
@@ -125,10 +125,13 @@ export function onMessage(event: StanzaEvent<Origin>): Handled {
         return undefined;
     }
     const requester = requestingSession(membership);
+    const isForRequester = requester !== undefined && isJoinAffiliations(stanza);
+    if (nick === undefined && !isForRequester) {
+        noteConfiguration(membership, stanza);
+    }
     if (requester === undefined && !hasAttached(membership)) {
         return isNotice(stanza) ? true : undefined;
     }
-    const isForRequester = requester !== undefined && isJoinAffiliations(stanza);
     if (!isForRequester) {
         fork(membership, stanza);
     }
@@ -280,6 +283,7 @@ function isSubject(stanza: Stanza): boolean {
 
 /**
  * Updates the status codes of the configuration, which may change while the account is in the room (XEP-0045 10.2.1).
+ * The room may list other offline members from now on, if the configuration or an affiliation has changed (9.9).
  */
 function noteConfiguration(membership: Membership, stanza: Stanza): void {
     const x = stanza.get_child("x", MUC_USER);
@@ -289,7 +293,9 @@ function noteConfiguration(membership: Membership, stanza: Stanza): void {
     forgetPrivacy(membership.room);
     for (const tag of x.tags) {
         const code = tag.name === "status" ? tag.attr.code : undefined;
-        if (code === Status.LoggingOn) {
+        if (tag.name === "item" || code === Status.ConfigurationChange) {
+            outdate(membership.view);
+        } else if (code === Status.LoggingOn) {
             membership.view.logged = true;
         } else if (code === Status.LoggingOff) {
             membership.view.logged = undefined;

@@ -16,6 +16,7 @@ import { hasStatus, isSameNick, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";
 import { findMembership, isCurrent, isOccupantJid, type Membership, now } from "../state/memberships";
 import { intern } from "../state/interned";
+import { findOccupant } from "../state/occupants";
 import { Phase } from "../state/place";
 import { saveOften } from "../state/store";
 import { after, post } from "../turn";
@@ -109,10 +110,16 @@ function onPresenceWhileJoining(membership: Membership, nick: string, stanza: St
     }
 }
 
-/** Whether the room already uses a nick that we requested and the 303 was lost. */
+/**
+ * Whether the room already uses another nick for the account, and the 303 was lost. It is a requested nick, or that of
+ * an unknown occupant that the room removes.
+ */
 function isRenamedUnheard(membership: Membership, nick: string, stanza: Stanza): boolean {
     const place = membership.place;
-    return place.phase === Phase.Joined && isLateNick(place, nick) && hasStatus(stanza, Status.Self);
+    if (place.phase !== Phase.Joined || !hasStatus(stanza, Status.Self)) {
+        return false;
+    }
+    return isLateNick(place, nick) || (isExpulsion(stanza) && findOccupant(membership.view, nick) === undefined);
 }
 
 function renameLate(membership: Membership, nick: string): void {

@@ -1,6 +1,7 @@
 // Reads the block lists of mod_blocklist (XEP-0191).
 
 import * as jids from "util.jid";
+import { hasModule } from "../host";
 import { openRecords, readRecord } from "../state/records";
 
 /** The keys are the blocked JIDs. */
@@ -16,8 +17,7 @@ export function blocklistOf(username: string): Blocklist | undefined {
 
 /** Returns whether the read succeeded, and the blocked JIDs. There are none without mod_blocklist. */
 export function readBlocklist(username: string): LuaMultiReturn<[ok: boolean, blocklist: Blocklist | undefined]> {
-    const host = prosody.hosts.get(module.host);
-    if (!host?.modules.has("blocklist")) {
+    if (!hasModule("blocklist")) {
         return $multi(true, undefined);
     }
     const [done, blocklist] = readRecord(records, username);

@@ -2,6 +2,7 @@
 // sender and are not trusted. mod_bookmarks keeps the bookmarks of XEP-0048 and XEP-0049 in the same node.
 
 import * as jids from "util.jid";
+import { hasModule } from "../host";
 import { mayHaveRooms } from "../send/upstream";
 import { BOOKMARKS, NICK } from "../namespaces";
 import * as options from "../options";
@@ -14,7 +15,7 @@ const nodes = openRecords<Record<string, unknown>>("pep", () => undefined);
 
 /** Whether accounts of this host have bookmarks. */
 export function hasPep(): boolean {
-    return !options.anonymous && prosody.hosts.get(module.host)?.modules.has("pep") === true;
+    return !options.anonymous && hasModule("pep");
 }
 
 /** Returns the account's PEP service. Undefined without mod_pep, on an anonymous host, or if storage failed. */

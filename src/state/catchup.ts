@@ -11,8 +11,8 @@ export interface Buffered {
     readonly weight: number;
 }
 
-/** Result of the query to a room's archive. `unreached`: no answer. */
-export type CatchUpOutcome = "complete" | "refused" | "unreached";
+/** Result of the query to a room's archive. `unreached`: no answer. `failed`: our own storage failed. */
+export type CatchUpOutcome = "complete" | "refused" | "unreached" | "failed";
 
 export interface Querying {
     readonly step: "querying";
@@ -48,7 +48,7 @@ export type Progress =
     /** The archive was not reached, and is asked again later. */
     | { readonly step: "waiting"; readonly tries: number }
     /** The archive has answered. */
-    | { readonly step: "done"; readonly outcome: CatchUpOutcome }
+    | { readonly step: "done"; readonly outcome: "complete" | "refused" }
     | Draining;
 
 /** A gap in an account's messages of a room, until it is filled or given up. */

@@ -9,23 +9,21 @@ import type { InternedStanza } from "./interned";
 import type { Bookmark } from "./bookmarks";
 import type { CatchUp } from "./catchup";
 import type { Part } from "./logs";
-import { type Attachment, inSharedQueue, Phase, type Place, requestsOf, type SessionRequest, timersOf } from "./place";
+import {
+    type Attachment,
+    inSharedQueue,
+    type Joined,
+    type Liveness,
+    Phase,
+    type Place,
+    requestsOf,
+    type SessionRequest,
+    timersOf,
+} from "./place";
 import { retireSent, reviveSent, type SentMessages } from "./sent";
 import { noteJoined } from "./sessions";
 import { forgetOccupants } from "./occupants";
 import { clearView, newView, type RoomView } from "./view";
-
-/** Whether the room is reachable, while that is in doubt. */
-export interface Liveness {
-    /** A self-ping is in flight. */
-    checking?: boolean;
-    /** Consecutive self-pings without an answer: the account may be out, or the room's server unreachable. */
-    unanswered: number;
-    /** Sends the next self-ping. */
-    timer?: Timer | undefined;
-    /** Self-pings of sessions that wait for the account's own, by their ids in state/pending.ts. */
-    waiting?: string[] | undefined;
-}
 
 /** One account in one room. */
 export interface Membership {
@@ -70,7 +68,6 @@ export interface Membership {
     readonly view: RoomView;
     /** When the last stanza of the room arrived, by the monotonic clock. */
     heardAt?: number | undefined;
-    liveness?: Liveness | undefined;
     /** Messages that the room has not answered. */
     sent?: SentMessages | undefined;
     /** The account's part of the room's log, while the account is in the room. */
@@ -196,7 +193,6 @@ export function dropMembership(membership: Membership): void {
     for (const timer of timersOf(membership.place)) {
         timer.stop();
     }
-    stopPing(membership);
     forgetOccupants(membership.view);
     const account = accounts.get(membership.occupant);
     if (account === undefined || !isCurrent(membership)) {
@@ -251,24 +247,16 @@ function includes(timers: Timer[], wanted: Timer): boolean {
     return false;
 }
 
-/** Cancels the next self-ping. */
-export function stopPing(membership: Membership): void {
-    const liveness = membership.liveness;
-    if (liveness?.timer !== undefined) {
-        liveness.timer.stop();
-        liveness.timer = undefined;
-    }
-}
-
-/** Returns the membership's record of self-pings, a new one if there is none. */
-export function livenessOf(membership: Membership): Liveness {
-    membership.liveness ??= { unanswered: 0 };
-    return membership.liveness;
+/** Returns the record of self-pings, a new one if there is none. */
+export function livenessOf(place: Joined): Liveness {
+    place.liveness ??= { unanswered: 0 };
+    return place.liveness;
 }
 
 /** Consecutive self-pings without an answer. */
 export function unansweredOf(membership: Membership): number {
-    return membership.liveness?.unanswered ?? 0;
+    const place = membership.place;
+    return place.phase === Phase.Joined ? (place.liveness?.unanswered ?? 0) : 0;
 }
 
 /** Returns seconds of a clock that cannot be set. */

@@ -43,12 +43,14 @@ export function keepMember(members: OfflineMembers, key: string, interned: Inter
     return true;
 }
 
-/** Removes a member that is online, or is no longer a member. */
-export function forgetMember(members: OfflineMembers, key: string): void {
+/** Removes a member that is online, or is no longer a member. Returns whether it was listed. */
+export function forgetMember(members: OfflineMembers, key: string): boolean {
     const interned = members.presences.get(key);
-    if (interned !== undefined) {
-        members.presences.delete(key);
-        members.count = members.count - 1;
-        members.size = members.size - string.len(interned.text);
+    if (interned === undefined) {
+        return false;
     }
+    members.presences.delete(key);
+    members.count = members.count - 1;
+    members.size = members.size - string.len(interned.text);
+    return true;
 }

@@ -72,22 +72,10 @@ export interface Join extends Sent {
     readonly isReturn: boolean;
     /** Our presence may arrive without relation to this join. Then no subject follows. */
     readonly isDoubtful: boolean;
-    /** Nicks that the room has shown since. */
-    shown: LuaSet<string>;
-    /** A presence with our nick that arrived without 110. */
-    claimed: InternedStanza | undefined;
-    /** When it was sent, by the monotonic clock. */
-    readonly since: number;
-    /** It has timed out. */
-    isOverdue: boolean;
-    /** The room has shown an occupant since the last check. */
-    isShowing: boolean;
-    /** The room has sent a message since, such as a challenge (XEP-0158). */
-    isHeard: boolean;
     /** The account was not in the room before, as far as is known. So a presence of the room answers this join. */
     readonly isFirst: boolean;
-    /** The room has removed the account since. A self-ping tells whether that was the answer. */
-    isRemoved: boolean;
+    /** When it was sent, by the monotonic clock. */
+    readonly since: number;
 }
 
 /** A join of an account in the room, for the room's full answer to one session (XEP-0045 7.2.1). */
@@ -136,10 +124,20 @@ export interface Joining {
     readonly operation: Join;
     /** Earlier joins that the room has not answered. Each has its own timeout. */
     readonly earlier: Join[];
-    /** An earlier join has timed out: the room may have admitted the account. */
-    readonly mayBeIn: boolean;
+    /** A join has timed out: the room may have admitted the account. */
+    mayBeIn: boolean;
     /** Sends the next queued request if the room has not answered by then. */
-    turn: Timer | undefined;
+    turn?: Timer | undefined;
+    /** Nicks that the room has shown since the last join. */
+    shown: LuaSet<string>;
+    /** The room has shown an occupant since the turn began. */
+    isShowing: boolean;
+    /** The room has sent a message since the last join, such as a challenge (XEP-0158). */
+    isHeard: boolean;
+    /** A presence with our nick that arrived without 110. */
+    claimed?: InternedStanza | undefined;
+    /** The room has removed the account since the last join. A self-ping tells whether that was the answer. */
+    isRemoved: boolean;
 }
 
 export interface Entering {
@@ -148,6 +146,8 @@ export interface Entering {
     readonly operation: Join;
     /** A join sent after the one that the room has answered, and not answered yet. */
     readonly later: Join | undefined;
+    /** Nicks that the room has shown since the join. */
+    readonly shown: LuaSet<string>;
     /** Ends the wait for a subject. */
     timer: Timer;
 }
@@ -165,6 +165,18 @@ export interface Told {
     echoes: number;
 }
 
+/** Whether the room is reachable, while that is in doubt. */
+export interface Liveness {
+    /** A self-ping is in flight. */
+    checking?: boolean;
+    /** Consecutive self-pings without an answer: the account may be out, or the room's server unreachable. */
+    unanswered: number;
+    /** Sends the next self-ping. */
+    timer?: Timer | undefined;
+    /** Self-pings of sessions that wait for the account's own, by their ids in state/pending.ts. */
+    waiting?: string[] | undefined;
+}
+
 export interface Joined {
     readonly phase: Phase.Joined;
     tries: number;
@@ -172,6 +184,7 @@ export interface Joined {
     readonly since: number;
     /** When the room last confirmed, in answer to a self-ping, that the account is in it. */
     confirmedAt?: number;
+    liveness?: Liveness | undefined;
     operation?: Resync | Rename | undefined;
     /** A nick change that has timed out. The room may still answer it. */
     late?: Rename | undefined;
@@ -190,6 +203,21 @@ export interface Leaving {
 
 /** Replaced as a whole, so that data of a phase ends with it. */
 export type Place = Lost | Joining | Entering | Joined | Leaving;
+
+/** Returns the place of an account with a join that was just sent. */
+export function joiningBy(operation: Join, earlier: Join[], mayBeIn: boolean, tries: number): Joining {
+    return {
+        phase: Phase.Joining,
+        tries,
+        operation,
+        earlier,
+        mayBeIn,
+        shown: new LuaSet(),
+        isShowing: false,
+        isHeard: false,
+        isRemoved: false,
+    };
+}
 
 /** Returns a place in the shared queue: the account is lost, or will leave. */
 export function inSharedQueue(phase: Phase.Lost | Phase.Leaving, tries = 0): Place {
@@ -217,6 +245,8 @@ export function timersOf(place: Place): Timer[] {
         if (place.later !== undefined) {
             timers.push(place.later.timer);
         }
+    } else if (place.phase === Phase.Joined && place.liveness?.timer !== undefined) {
+        timers.push(place.liveness.timer);
     }
     return timers;
 }

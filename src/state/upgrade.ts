@@ -3,8 +3,8 @@
 import type { CatchUp } from "./catchup";
 import * as jids from "util.jid";
 import { type InternedStanza, intern, restoreInterned } from "./interned";
-import { isAttached, livenessOf, type Membership, now } from "./memberships";
-import { inSharedQueue, type Join, Phase, type Place } from "./place";
+import { isAttached, type Membership, now } from "./memberships";
+import { inSharedQueue, type Join, joiningBy, type Liveness, Phase, type Place } from "./place";
 import { enqueue, newRequest } from "./queue";
 import { keepOccupant, setSelf } from "./view";
 
@@ -86,13 +86,6 @@ export function convert(membership: Membership): boolean {
     if ((membership.catchUp as Partial<CatchUp> | undefined)?.progress === undefined) {
         membership.catchUp = undefined;
     }
-    if (former.timer !== undefined || former.checking === true) {
-        // The room is asked whether the account is still in it.
-        livenessOf(membership).checking = true;
-    }
-    if (former.unanswered !== undefined && former.unanswered > 0) {
-        livenessOf(membership).unanswered = former.unanswered;
-    }
     membership.shownPresence = former.shownPresence === undefined ? undefined : intern(former.shownPresence);
     showFormer(membership, former);
     membership.place = placeOf(membership, former);
@@ -132,19 +125,19 @@ function placeOf(membership: Membership, former: Partial<Former>): Place {
         return inSharedQueue(Phase.Leaving, tries);
     }
     if (phase === Phase.Joining && request !== undefined) {
-        return {
-            phase,
-            tries,
-            operation: joinOf(membership, request, resync !== undefined),
-            earlier: [],
-            mayBeIn: false,
-            turn: undefined,
-        };
+        return joiningBy(joinOf(membership, request, resync !== undefined), [], false, tries);
     }
     if (phase === Phase.Joined || (phase === Phase.Entering && resync === undefined)) {
-        return { phase: Phase.Joined, tries, since: now() };
+        return { phase: Phase.Joined, tries, since: now(), liveness: livenessOf(former) };
     }
     return inSharedQueue(Phase.Lost, tries);
+}
+
+/** The room is asked whether the account is still in it. */
+function livenessOf(former: Partial<Former>): Liveness | undefined {
+    const unanswered = former.unanswered ?? 0;
+    const isInDoubt = former.timer !== undefined || former.checking === true || unanswered > 0;
+    return isInDoubt ? { unanswered } : undefined;
 }
 
 /** The session that asked counted as attached before the room had answered. */
@@ -160,14 +153,8 @@ function joinOf(membership: Membership, request: FormerRequest, isReturn: boolea
         isReturn,
         isDoubtful: false,
         timer: module.add_timer(0, () => undefined),
-        shown: new LuaSet(),
-        claimed: undefined,
-        since: now(),
-        isOverdue: false,
-        isShowing: false,
-        isHeard: false,
         isFirst: false,
-        isRemoved: false,
+        since: now(),
     };
 }
 

@@ -229,8 +229,13 @@ function dueOf(moment: Moment, session: string, room: string): Due {
         // C2: the answer is for the session that asked.
         return session === moment.step.who ? { lines, optional: [] } : { lines: [], optional: [] };
     }
-    const isResync = account === moment.account && isJoin(moment.step, room) && (before?.isOutdated ?? false);
+    const isResync = account === moment.account && isJoin(moment.step, room) && mayBeResync(before);
     return isResync ? { lines: [], optional: lines } : { lines, optional: [] };
+}
+
+/** Whether the room may answer a join of the account itself. */
+function mayBeResync(occupant: Occupant | undefined): boolean {
+    return occupant !== undefined && (occupant.isOutdated || occupant.mayBeOutdated);
 }
 
 /**
@@ -299,7 +304,7 @@ function replayProblems(moment: Moment, got: Element[], due: string[], before: O
     const list = got.slice(isRenamed ? 1 : 0, Math.max(self, 0));
     const history = got.slice(self + 1, Math.max(subject, 0));
     const rest = got.slice(subject + 1).map(lineOfStanza);
-    const updates = before.isOutdated ? due.slice(due.findLastIndex((line) => line.startsWith("message")) + 1) : due;
+    const updates = mayBeResync(before) ? due.slice(due.findLastIndex((line) => line.startsWith("message")) + 1) : due;
     const ownPresences = got.filter(
         ({ name, attrs }) => name === "presence" && attrs.from === own && attrs.type === undefined,
     );

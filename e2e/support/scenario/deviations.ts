@@ -21,6 +21,8 @@ export interface Moment {
     readonly isRename: boolean;
     /** Whether the account's cache cannot serve a replay, so that the room answers the join itself. */
     readonly isResync: boolean;
+    /** Whether the room may answer the join itself. */
+    readonly mayBeResync: boolean;
     /** Whether the step repeats the presence that the room shows already. */
     readonly saysNothingNew: boolean;
     /** Occupant addresses of accounts that are in a room without their client. */
@@ -45,9 +47,18 @@ const deviations: Deviation[] = [
     {
         rule: "C2, J6: others get a presence only if it says something new",
         sides: ["plain"],
-        applies: ({ saysNothingNew, isResync }) => saysNothingNew && !isResync,
+        applies: ({ saysNothingNew, isResync, mayBeResync }) => saysNothingNew && (!isResync || mayBeResync),
         undo: (stanzas, { own }, isActor) =>
             stanzas.filter((stanza) => isActor || !(isFrom(stanza, own) && isAvailable(stanza))),
+    },
+    {
+        rule: "J6: others get one presence if the room answers a join itself",
+        sides: ["minimix"],
+        applies: ({ saysNothingNew, mayBeResync }) => saysNothingNew && mayBeResync,
+        undo: (stanzas, { own }, isActor) => {
+            const presence = stanzas.find((stanza) => isFrom(stanza, own) && isAvailable(stanza));
+            return stanzas.filter((stanza) => isActor || stanza !== presence);
+        },
     },
     {
         rule: "J2, C2: what a session shows anew when it comes back follows on the replay",
@@ -126,6 +137,13 @@ const deviations: Deviation[] = [
         rule: "H1, H2: history is what the account got itself",
         sides: ["plain"],
         applies: isReplay,
+        undo: (stanzas, { heard }, isActor) =>
+            stanzas.filter((stanza) => !isActor || !isPast(stanza) || heard.has(idIn(stanza))),
+    },
+    {
+        rule: "J6: history is the room's if the room answers a join itself",
+        sides: ["minimix"],
+        applies: (moment) => isReplay(moment) && moment.mayBeResync,
         undo: (stanzas, { heard }, isActor) =>
             stanzas.filter((stanza) => !isActor || !isPast(stanza) || heard.has(idIn(stanza))),
     },

@@ -108,6 +108,7 @@ function momentOf(model: Model, memory: Memory, step: Step, number: number, cast
         isAttached: self?.sessions.has(step.who) ?? false,
         isRename: step.does === "join" && (self?.sessions.has(step.who) ?? false) && step.nick !== self?.nick,
         isResync: step.does === "join" && (self?.isOutdated ?? false),
+        mayBeResync: step.does === "join" && (self?.mayBeOutdated ?? false),
         saysNothingNew:
             "shows" in step && step.nick === self?.nick && JSON.stringify(self.shows) === JSON.stringify(step.shows),
         absent: new Set(all.filter(({ isAbsent }) => isAbsent).map(({ address }) => address)),
@@ -131,7 +132,7 @@ function remember(memory: Memory, model: Model, received: Received, moment: Mome
     for (const room of model.rooms.values()) {
         for (const [name, stanzas] of received) {
             for (const stanza of stanzas.filter((stanza) => isMessageIn(stanza, room))) {
-                if (isPast(stanza) && moment.isResync) {
+                if (isPast(stanza) && (moment.isResync || moment.mayBeResync)) {
                     continue;
                 }
                 const accounts = isPast(stanza) ? [accountOf(name, cast.domain)] : room.occupants.keys();

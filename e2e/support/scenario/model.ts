@@ -12,6 +12,8 @@ export interface Occupant {
     isModerator: boolean;
     /** Since the account last got the occupant list, real JIDs have become visible or invisible to it. */
     isOutdated: boolean;
+    /** Since then the room may have announced something that changes its list of offline members. */
+    mayBeOutdated: boolean;
     /** The password of the account's join, and the last one that a session sent. */
     readonly password: string | undefined;
     lastPassword: string | undefined;
@@ -24,6 +26,8 @@ export interface Room {
     password: string | undefined;
     membersOnly: boolean;
     persistent: boolean;
+    /** The room lists members that are offline, or did so earlier. */
+    hasListedOffline: boolean;
     /** Accounts that see real JIDs. */
     whois: string;
     readonly affiliations: Map<string, Affiliation>;
@@ -61,8 +65,17 @@ export function roomOf(model: Model, jid: string): Room {
     return room;
 }
 
-function fresh(state: Room["state"]): Pick<Room, "state" | "password" | "membersOnly" | "persistent" | "whois"> {
-    return { state, password: undefined, membersOnly: false, persistent: false, whois: "moderators" };
+type Configured = "state" | "password" | "membersOnly" | "persistent" | "hasListedOffline" | "whois";
+
+function fresh(state: Room["state"]): Pick<Room, Configured> {
+    return {
+        state,
+        password: undefined,
+        membersOnly: false,
+        persistent: false,
+        hasListedOffline: false,
+        whois: "moderators",
+    };
 }
 
 export function affiliationOf(room: Room, account: string): Affiliation {
@@ -135,6 +148,11 @@ export function apply(model: Model, step: Step, account: string, answer: Answer)
     if (answer === "error") {
         return;
     }
+    if (mayChangeList(room, step)) {
+        for (const occupant of room.occupants.values()) {
+            occupant.mayBeOutdated = true;
+        }
+    }
     switch (step.does) {
         case "join":
             join(room, step, account);
@@ -190,6 +208,14 @@ export function apply(model: Model, step: Step, account: string, answer: Answer)
     }
 }
 
+/** Whether a step may change the offline members that a room lists, also if it has listed none before. */
+function mayChangeList(room: Room, { does }: Step): boolean {
+    return (
+        ["affiliation", "invite", "register", "unregister", "configure"].includes(does) ||
+        (room.hasListedOffline && ["join", "leave", "role"].includes(does))
+    );
+}
+
 /** Ends all sessions. Accounts return to their rooms with the role of their affiliation. */
 function restart(model: Model): void {
     model.online.clear();
@@ -200,6 +226,7 @@ function restart(model: Model): void {
             occupant.isRestored = true;
             occupant.isModerator = isModerating(affiliationOf(room, account));
             occupant.isOutdated = false;
+            occupant.mayBeOutdated = false;
         }
     }
 }
@@ -226,6 +253,7 @@ function join(room: Room, step: Step & { does: "join" }, account: string): void 
             isRestored: false,
             isModerator: isModerating(affiliationOf(room, account)),
             isOutdated: false,
+            mayBeOutdated: false,
             password: step.password,
             lastPassword: step.password,
         });
@@ -239,6 +267,7 @@ function join(room: Room, step: Step & { does: "join" }, account: string): void 
     occupant.shows = step.shows;
     occupant.isRestored = false;
     occupant.isOutdated = false;
+    occupant.mayBeOutdated = false;
 }
 
 function leave(room: Room, session: string, account: string): void {
@@ -312,6 +341,9 @@ function configure(room: Room, form: Form): void {
     const persistent = form["muc#roomconfig_persistentroom"];
     if (persistent !== undefined) {
         room.persistent = persistent === "1";
+    }
+    if (form["muc#roomconfig_presencebroadcast"]?.includes("none") === true) {
+        room.hasListedOffline = true;
     }
     const membersOnly = form["muc#roomconfig_membersonly"];
     if (membersOnly !== undefined) {
