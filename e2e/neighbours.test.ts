@@ -8,6 +8,7 @@ import * as tools from "../tools/versions.mjs";
 import { openHouse } from "./support/house.ts";
 import { publishBookmark } from "./support/bookmarks.ts";
 import { groupchat, join, setAffiliation } from "./support/muc.ts";
+import { eventually } from "./support/outlive.ts";
 import { type ServerOptions, type Version, versions } from "./support/prosody.ts";
 
 /** A server with one such module, and the module's expected effect on rooms. */
@@ -111,10 +112,12 @@ for (const version of versions) {
                 const room = `closed@${server.rooms}`;
                 await assert.rejects(join(phone, room, "Alice"));
                 await publishBookmark(phone, room, { autojoin: true, nick: "Alice" });
-                let listed = "";
-                while (!listed.includes("forbidden by this server")) {
-                    listed = await server.shell('minimix:rooms("alice@a.lab")');
-                }
+                const listed = await eventually(
+                    () => server.shell('minimix:rooms("alice@a.lab")'),
+                    (text) => text.includes(room),
+                    20_000,
+                );
+                assert.match(listed, /forbidden by this server/);
                 assert.deepEqual(await server.occupants(room), []);
                 await house.close();
             });
