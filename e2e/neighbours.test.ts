@@ -64,6 +64,20 @@ for (const version of versions) {
             });
         }
 
+        const spamRules = neighbours["mod_firewall with its spam-blocking script"];
+        test("O6: mod_firewall's spam-blocking script passes a change of affiliation", async () => {
+            const house = await openHouse({ version, ...spamRules?.options });
+            const room = await house.roomWithBoth("tea", { whois: "anyone" });
+            await setAffiliation(house.bob, room, "carol@a.lab", "member");
+            for (const client of [house.phone, house.laptop, house.bob]) {
+                await client.expect(
+                    ({ name, attrs, children }) =>
+                        name === "message" && attrs.from === room && children.join().includes("carol@a.lab"),
+                );
+            }
+            await house.close();
+        });
+
         for (const resource of [undefined, false] as const) {
             const form = resource === false ? "bare" : "full";
             test(`O6: a copy to a member's bare JID is not shown twice, with a ${form} occupant JID`, async () => {
