@@ -4,7 +4,7 @@ import * as id from "util.id";
 import * as st from "util.stanza";
 import * as options from "../options";
 import { presenceIdFor, sendPresence } from "../send/upstream";
-import { forgetRoom, hasAttached, type Membership, queueOf, setPlace, triesOf } from "../state/memberships";
+import { forgetRoom, hasAttached, type Membership, now, queueOf, setPlace, triesOf } from "../state/memberships";
 import { type Join, type Joining, joiningBy, Phase, type SessionRequest } from "../state/place";
 import { takeNext } from "../state/queue";
 import { save } from "../state/store";
@@ -102,8 +102,7 @@ export function waitForTurn(membership: Membership): void {
 }
 
 function takeTurn(membership: Membership, place: Joining): void {
-    if (place.isShowing) {
-        place.isShowing = false;
+    if (place.shownAt !== undefined && now() - place.shownAt < TURN) {
         waitForTurn(membership);
         return;
     }
