@@ -1563,7 +1563,6 @@ function state_place.joiningBy(operation, earlier, mayBeIn, tries)
         earlier = earlier,
         mayBeIn = mayBeIn,
         shown = {},
-        isShowing = false,
         isHeard = false,
         isRemoved = false
     }
@@ -7451,7 +7450,7 @@ function drainOne(membership, catching, draining, mustLeave)
     if draining.failed and not mustLeave then
         return
     end
-    if draining.failed and membership.part ~= nil then
+    if draining.failed and membership.established == true and membership.part ~= nil then
         membership.part.log.gap = true
     end
     passOver(catching)
@@ -8106,6 +8105,7 @@ local mayKeep = state_interned.mayKeep
 local toldAgain = state_interned.toldAgain
 local noteOver = state_limits.noteOver
 local requestingSession = state_memberships.requestingSession
+local now = state_memberships.now
 local eachOccupant = state_occupants.eachOccupant
 local findOccupant = state_occupants.findOccupant
 local forgetOccupant = state_occupants.forgetOccupant
@@ -8320,7 +8320,7 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
         shown[nick] = true
     end
     if membership.place.phase == "joining" then
-        membership.place.isShowing = true
+        membership.place.shownAt = now()
     end
     if not isKept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
@@ -8386,7 +8386,7 @@ end
 function occupancy_burst.keepSelf(membership, nick, stanza)
     local view = membership.view
     local isKept = mayKeep(stanza)
-    local now = isKept and toldAgain(stanza) or reducedSelf(stanza)
+    local shown = isKept and toldAgain(stanza) or reducedSelf(stanza)
     membership.nick = nick
     setOwnNick(view, nick)
     if hasStatus(stanza, "100") then
@@ -8396,14 +8396,14 @@ function occupancy_burst.keepSelf(membership, nick, stanza)
         view.logged = true
     end
     local before = selfOf(membership)
-    if before ~= nil and isModerator(before) ~= isModerator(now) and not view.nonAnonymous then
+    if before ~= nil and isModerator(before) ~= isModerator(shown) and not view.nonAnonymous then
         outdate(view)
     end
     if not isKept then
         noteOver("minimix_max_cached_size", membership.username, membership.room)
         view.stale = "incomplete"
     end
-    return setSelf(membership, nick, now)
+    return setSelf(membership, nick, shown)
 end
 
 LONGEST_ROLE = 16
@@ -9339,18 +9339,17 @@ local sendPresence = send_upstream.sendPresence
 local isBlocked = settings_blocklist.isBlocked
 local detachAll = state_memberships.detachAll
 local now = state_memberships.now
-local triesOf = state_memberships.triesOf
 local forgetRoom = state_memberships.forgetRoom
 local requestsOf = state_place.requestsOf
 local requeue = state_queue.requeue
 local after = minimix_turn.after
 local presenceToShow = occupancy_shown.presenceToShow
---- Factor for the timeout of a join that needs an action of the user.
+--- Factor for the timeout of a join that the room has begun to answer, or that needs an action of the user.
 local EXTENSIONS = 5
 --- Longest pause between two attempts, in seconds.
 local LONGEST_PAUSE = 900
---- First timeout of a rejoin, in seconds; see patience(). Large rooms need some time.
-local JOIN_PATIENCE = 15
+--- Seconds after which a room is asked about an automatic join that it has not answered. Large rooms need some time.
+occupancy_operations.JOIN_PATIENCE = 15
 --- Timeout of a nick change in seconds. The answer may be lost.
 local RENAME_TIMEOUT = 10
 --- Timeout of a resync in seconds. A self-ping ends it earlier if the room does not answer.
@@ -9388,11 +9387,6 @@ function occupancy_operations.ownJoin(membership, isDoubtful)
     }
 end
 
---- Returns the timeout of an automatic join, in seconds.
-function occupancy_operations.ownTimeLimit(membership)
-    return math.min(options.answerTimeout, JOIN_PATIENCE * 2 ^ math.min(triesOf(membership), 10))
-end
-
 --- Sends an automatic join.
 function occupancy_operations.sendOwnJoin(membership, join)
     local presence = presenceToShow(membership)
@@ -9406,10 +9400,14 @@ function occupancy_operations.sendOwnJoin(membership, join)
     sendPresence(membership, presence, join.nick, join.id)
 end
 
---- Returns the remaining seconds of a join for which the user must answer a challenge, for example.
+--- Returns the remaining seconds of a join. They start again with each occupant that the room shows. The user may have to
+-- answer a challenge of the room.
 function occupancy_operations.timeLeft(place)
-    local left = place.operation.since + EXTENSIONS * options.answerTimeout - now()
-    return place.isHeard and left >= 1 and left or 0
+    local since = place.operation.since
+    local longest = since + EXTENSIONS * options.answerTimeout
+    local end_ = place.isHeard and longest or math.min(longest, (place.shownAt or since) + options.answerTimeout)
+    local left = end_ - now()
+    return left >= 1 and left or 0
 end
 
 --- Removes a join from a list.
@@ -9963,6 +9961,7 @@ local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local forgetRoom = state_memberships.forgetRoom
 local hasAttached = state_memberships.hasAttached
+local now = state_memberships.now
 local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
@@ -10051,8 +10050,7 @@ function occupancy_enter.waitForTurn(membership)
 end
 
 function takeTurn(membership, place)
-    if place.isShowing then
-        place.isShowing = false
+    if place.shownAt ~= nil and now() - place.shownAt < occupancy_enter.TURN then
         occupancy_enter.waitForTurn(membership)
         return
     end
@@ -10311,11 +10309,13 @@ end
 -- Failed joins, loss and rejoin: the account is not in a room although it should be.
 local occupancy_lost = {}
 do
-local joinForbidden, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT
+local joinForbidden, startOver, ownJoinUnanswered, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT
 local id = require("util.id")
 local catchUp = archive_catchup.catchUp
 local dropQuestion = archive_catchup.dropQuestion
 local fork = send_fork.fork
+local options = minimix_options
+local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
 local refusalOf = send_rules.refusalOf
 local sendPresence = send_upstream.sendPresence
@@ -10343,8 +10343,8 @@ local over = occupancy_leave.over
 local retryLeave = occupancy_leave.retryLeave
 local TRIES_UNTIL_TOLD = occupancy_leave.TRIES_UNTIL_TOLD
 local isUnheard = occupancy_operations.isUnheard
+local JOIN_PATIENCE = occupancy_operations.JOIN_PATIENCE
 local ownJoin = occupancy_operations.ownJoin
-local ownTimeLimit = occupancy_operations.ownTimeLimit
 local pause = occupancy_operations.pause
 local recall = occupancy_operations.recall
 local removeJoin = occupancy_operations.removeJoin
@@ -10436,7 +10436,8 @@ function occupancy_lost.joinAgain(membership)
         joinForbidden(membership, refusal)
         return
     end
-    local join = newTimedJoin(membership, ownJoin(membership, true), ownTimeLimit(membership))
+    local seconds = math.min(options.answerTimeout, JOIN_PATIENCE)
+    local join = newTimedJoin(membership, ownJoin(membership, true), seconds)
     beginJoin(membership, join, {})
     sendOwnJoin(membership, join)
     occupancy_lost.makeSure(membership, join)
@@ -10489,6 +10490,18 @@ function startOver(membership)
     sendOwnJoin(membership, join)
 end
 
+function ownJoinUnanswered(membership, place)
+    limitJoin(membership, place.operation, math.min(timeLeft(place), JOIN_PATIENCE))
+    local function pinged(condition)
+        local isPending = membership.place == place and isCurrent(membership)
+        local isReached = condition == nil or not saysNothing(condition)
+        if isPending and isReached and not tryNext(membership, place) then
+            occupancy_lost.unreached(membership)
+        end
+    end
+    selfPing(membership, pinged, JOIN_PATIENCE)
+end
+
 --- A session's join has failed. Joins again if the account must be in the room.
 function occupancy_lost.joinFailed(membership, place)
     if tryNext(membership, place) then
@@ -10524,8 +10537,10 @@ local function joinUnanswered(membership, join)
     if join ~= place.operation then
         removeJoin(place.earlier, join)
         refuseUnanswered(membership, join.request)
-    elseif timeLeft(place) > 0 then
+    elseif timeLeft(place) > 0 and (join.request ~= nil or place.isHeard) then
         limitJoin(membership, join, timeLeft(place))
+    elseif timeLeft(place) > 0 then
+        ownJoinUnanswered(membership, place)
     elseif join.request == nil and #queueOf(membership) == 0 then
         occupancy_lost.unreached(membership)
     else
