@@ -15302,6 +15302,47 @@ function room_iq.onIq(event)
 end
 end
 
+-- src/room/firewall.ts
+--
+-- O6: with mod_firewall, a room's stanza to the occupant JID is one to the address of a session, as without this module.
+local room_firewall = {}
+do
+local hasModule = minimix_host.hasModule
+local options = minimix_options
+local findMembership = state_memberships.findMembership
+--- Stands for the account's sessions. It accepts no stanza, so that other modules treat it as a session that is gone.
+local standIn = {send = function() return false end}
+
+--- mod_firewall's condition "TO FULL JID?" looks for a session (conditions.lib.lua). Its script against spam rejects
+-- messages to an address without one, such as changes of affiliation and requests for voice.
+local function asToSession(fire, name, event)
+    local sessions = prosody.full_sessions
+    local from = event.stanza.attr.from
+    local to = event.stanza.attr.to
+    local isKnown = from == nil or to == nil or sessions[to] ~= nil
+    if isKnown or findMembership(to, jids.bare(from)) == nil then
+        return fire(name, event)
+    end
+    sessions[to] = standIn
+    local ok, result = xpcall(function(passed) return fire(name, passed) end, debug.traceback, event)
+    sessions[to] = nil
+    if ok then
+        return result
+    else
+        return error(result, 0)
+    end
+end
+
+--- Applies to all stanzas to the occupant JID, if mod_firewall is loaded.
+function room_firewall.passFirewall()
+    if options.resource ~= nil and hasModule("firewall") then
+        module:wrap_event("message/full", asToSession)
+        module:wrap_event("presence/full", asToSession)
+        module:wrap_event("iq/full", asToSession)
+    end
+end
+end
+
 -- src/room/former.ts
 --
 -- Drops stanzas of rooms to addresses that accounts no longer use (state/former.ts). mod_presence would deliver
@@ -16465,6 +16506,7 @@ module.load = function()
     admin_shell.addShellCommands()
     admin_commands.offerCommands()
     onceStarted(admin_neighbours.checkNeighbours)
+    onceStarted(room_firewall.passFirewall)
     occupancy_components.watchComponents()
     if module.reloading ~= true then
         state_store.load(comeBack)

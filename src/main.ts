@@ -33,6 +33,7 @@ import { forgetAllowances } from "./state/limits";
 import { onResourceBind } from "./client/resource";
 import { onUndelivered } from "./send/fork";
 import { onIq as onRoomIq } from "./room/iq";
+import { passFirewall } from "./room/firewall";
 import { onFormerIq, onFormerMessage, onFormerPresence } from "./room/former";
 import { isLocalError, onGroupchatMessage, onMessage as onRoomMessage, onUnkept } from "./room/message";
 import { onPresence as onRoomPresence } from "./room/presence";
@@ -196,6 +197,7 @@ module.load = () => {
     addShellCommands();
     offerCommands();
     onceStarted(checkNeighbours);
+    onceStarted(passFirewall);
     watchComponents();
     if (module.reloading !== true) {
         load(comeBack);
