@@ -333,7 +333,8 @@ local function restart(story, name, killed, change)
 		end
 	end
 	story.s.host:drop();
-	if killed then forgive_buffered(story); else story.s.host:stop(); end
+	if killed or story.keeps then forgive_buffered(story); end
+	if not killed then story.s.host:stop(); end
 	story.down = true;
 	story.s.host:tick(1);
 	if change then change(); end
