@@ -117,7 +117,12 @@ for (const version of isLong ? versions : versions.slice(-1)) {
     for (const [house, kinds] of Object.entries(houses)) {
         const title = `P1: Prosody ${version}, ${accounts} accounts return with ${house}, each with one presence`;
         test(title, { timeout: 10 * limit }, async (t) => {
-            const network = await startNetwork({ version, room: `prosody-${version}` });
+            const network = await startNetwork({
+                version,
+                room: `prosody-${version}`,
+                // The debug log of this many presences would take most of the time.
+                logLevel: isLong ? "info" : "debug",
+            });
             const { ours, theirs } = network;
             ours.allowError(/s2s/);
             const devices = devicesOf(kinds);

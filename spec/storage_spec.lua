@@ -351,6 +351,25 @@ describe("an outage of minutes while missed messages are fetched", function ()
 	end);
 end);
 
+describe("an account that is put out while its earlier messages cannot be read", function ()
+	it("S3: keeps the messages that it received", function ()
+		local s, faults = in_room { modules = { "disco" } };
+		s:count(1, 3);
+		s:wait(2);
+		s:restart { killed = true };
+		s.room.occupants = { (s.room:occupant "Bob") };
+		faults:fail("nil", "reads", { "minimix_parts"; "minimix_archive" });
+		s:wait(10);
+		assert.same({ "Alice" }, s:occupants());
+		s:count(4, 6);
+		s.room:ban "Alice";
+		faults:work();
+		s:wait(20);
+		assert_one_outage(s);
+		assert.same(numbers(1, 6), read(s:client "phone"));
+	end);
+end);
+
 describe("a driver that reports a failure after storing", function ()
 	it("S3: does not cause a second copy of a message", function ()
 		local lies = false;

@@ -173,6 +173,14 @@ export class Server {
         await this.#end("SIGKILL");
     }
 
+    /** Waits until the server ends by itself. */
+    async ended(): Promise<void> {
+        const child = this.#process;
+        if (child?.exitCode === null && child.signalCode === null) {
+            await once(child, "exit");
+        }
+    }
+
     async restart(changes: Partial<ServerOptions> = {}): Promise<void> {
         await this.stop();
         await this.start(changes);

@@ -186,8 +186,8 @@ function drainOne(membership: Membership, catching: CatchUp, draining: Draining,
     if (draining.failed && !mustLeave) {
         return;
     }
-    if (draining.failed && membership.part !== undefined) {
-        // It is fetched again.
+    if (draining.failed && membership.established === true && membership.part !== undefined) {
+        // The account stays in the room, so the message is fetched again. Nothing more is stored before that.
         membership.part.log.gap = true;
     }
     passOver(catching);

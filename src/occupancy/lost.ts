@@ -9,17 +9,9 @@ import { saysNothing, selfPing } from "../send/ping";
 import { refusalOf } from "../send/rules";
 import { sendPresence } from "../send/upstream";
 import { shouldRejoin, noteRefusal } from "../state/bookmarks";
-import {
-    detachAll,
-    dropMembership,
-    isCurrent,
-    type Membership,
-    queueOf,
-    setPlace,
-    triesOf,
-} from "../state/memberships";
+import { detachAll, dropMembership, isCurrent, type Membership, setPlace, triesOf } from "../state/memberships";
 import { type Join, type Joining, Phase } from "../state/place";
-import { takeNext } from "../state/queue";
+import { hasQueuedJoin, takeJoin } from "../state/queue";
 import { save } from "../state/store";
 import { after } from "../turn";
 import { beginJoin, enter, limitJoin, newTimedJoin, onJoinTimeout, tryNext } from "./enter";
@@ -120,7 +112,7 @@ export function joinAgain(membership: Membership): void {
 /** This server's rules forbid the automatic join. A client's join has passed the same rules. */
 function joinForbidden(membership: Membership, error: Stanza): void {
     const [type, condition] = error.get_error();
-    const request = takeNext(membership);
+    const request = takeJoin(membership);
     if (request !== undefined) {
         enter(membership, request);
     } else if (type === "wait") {
@@ -178,7 +170,7 @@ function joinUnanswered(membership: Membership, join: Join): void {
         limitJoin(membership, join, timeLeft(place));
     } else if (timeLeft(place) > 0) {
         ownJoinUnanswered(membership, place);
-    } else if (join.request === undefined && queueOf(membership).length === 0) {
+    } else if (join.request === undefined && !hasQueuedJoin(membership)) {
         unreached(membership);
     } else {
         place.mayBeIn = true;
