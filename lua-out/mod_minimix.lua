@@ -1598,6 +1598,15 @@ function state_place.timersOf(place)
         if place.later ~= nil then
             timers[#timers + 1] = place.later.timer
         end
+    else
+        local temp_2 = place.phase == "joined"
+        if temp_2 then
+            local liveness = place.liveness
+            temp_2 = (liveness and liveness.timer) ~= nil
+        end
+        if temp_2 then
+            timers[#timers + 1] = place.liveness.timer
+        end
     end
     return timers
 end
@@ -2564,15 +2573,6 @@ function includes(timers, wanted)
     return false
 end
 
---- Cancels the next self-ping.
-function state_memberships.stopPing(membership)
-    local liveness = membership.liveness
-    if (liveness and liveness.timer) ~= nil then
-        liveness.timer:stop()
-        liveness.timer = nil
-    end
-end
-
 function state_memberships.hasAttached(membership)
     return not isEmpty(membership.attached)
 end
@@ -2581,13 +2581,13 @@ function hasRequest(requests, except)
     for _, value_ in ipairs(requests) do
         local session = value_.session
         local queued = value_.queued
-        local temp_8
+        local temp_7
         if session == nil then
-            temp_8 = #queued > 0
+            temp_7 = #queued > 0
         else
-            temp_8 = session ~= except
+            temp_7 = session ~= except
         end
-        if temp_8 then
+        if temp_7 then
             return true
         end
     end
@@ -2712,7 +2712,6 @@ function state_memberships.dropMembership(membership)
     for _, timer in ipairs(timersOf(membership.place)) do
         timer:stop()
     end
-    state_memberships.stopPing(membership)
     forgetOccupants(membership.view)
     local account = state_memberships.accounts[membership.occupant]
     if account == nil or not state_memberships.isCurrent(membership) then
@@ -2753,18 +2752,23 @@ function state_memberships.setPlace(membership, place)
     membership.place = place
 end
 
---- Returns the membership's record of self-pings, a new one if there is none.
-function state_memberships.livenessOf(membership)
-    if membership.liveness == nil then
-        membership.liveness = {unanswered = 0}
+--- Returns the record of self-pings, a new one if there is none.
+function state_memberships.livenessOf(place)
+    if place.liveness == nil then
+        place.liveness = {unanswered = 0}
     end
-    return membership.liveness
+    return place.liveness
 end
 
 --- Consecutive self-pings without an answer.
 function state_memberships.unansweredOf(membership)
-    local liveness = membership.liveness
-    return liveness and liveness.unanswered or 0
+    local place = membership.place
+    if place.phase == "joined" then
+        local liveness = place.liveness
+        return liveness and liveness.unanswered or 0
+    else
+        return 0
+    end
 end
 
 --- Returns seconds of a clock that cannot be set.
@@ -2810,12 +2814,12 @@ function state_memberships.requestingSession(membership)
     if place.phase == "joining" then
         return sessionOf(place.operation.request)
     end
-    local temp_11 = place.phase == "joined"
-    if temp_11 then
+    local temp_10 = place.phase == "joined"
+    if temp_10 then
         local operation = place.operation
-        temp_11 = (operation and operation.kind) == "resync"
+        temp_10 = (operation and operation.kind) == "resync"
     end
-    if temp_11 then
+    if temp_10 then
         return place.operation.request.session
     end
     return nil
@@ -6083,8 +6087,15 @@ function closeRange(membership, part)
     return true
 end
 
-function deliverOwn(membership, log, entry)
+function deliverOwn(membership, log, part, entry)
     local ranges = rangesOf(membership.username, membership.room)
+    local only
+    if #ranges == 1 then
+        only = ranges[1]
+    end
+    if only ~= nil and only == part.range and only.first > part.position then
+        closeRange(membership, part)
+    end
     if #ranges == 0 then
         insert(ranges, entry.number, nil)
         saveSoon(membership, log)
@@ -6190,7 +6201,7 @@ function archive_delivered.deliver(membership, log, part, entry)
         end
     end
     if entry.privateTo ~= nil then
-        deliverOwn(membership, log, entry)
+        deliverOwn(membership, log, part, entry)
         return true
     end
     if entry.number <= part.position then
@@ -11219,9 +11230,6 @@ function noteAdmitted(membership, request, nick)
         membership.since = wallClock()
         membership.sinceNumber = newestNumber()
     end
-    if membership.liveness ~= nil then
-        membership.liveness.unanswered = 0
-    end
     beginRange(membership)
     forgetRefusals(membership.username, membership.room)
     if request == nil then
@@ -11560,10 +11568,10 @@ end
 
 --- Queues a session's self-ping until the account's own is answered. Returns false if the session has too many pending
 -- IQs.
-function occupancy_pong.awaitPong(membership, session, ping)
+function occupancy_pong.awaitPong(membership, place, session, ping)
     local key = expectIqAnswer(session, membership.room, ping)
     if key ~= nil then
-        local liveness = livenessOf(membership)
+        local liveness = livenessOf(place)
         if liveness.waiting == nil then
             liveness.waiting = {}
         end
@@ -11574,11 +11582,11 @@ function occupancy_pong.awaitPong(membership, session, ping)
 end
 
 --- Answers the queued self-pings.
-function occupancy_pong.answerPings(membership)
-    local liveness = membership.liveness
+function occupancy_pong.answerPings(membership, place)
+    local liveness = place.liveness
     local waiting = liveness and liveness.waiting
-    if membership.liveness ~= nil then
-        membership.liveness.waiting = nil
+    if place.liveness ~= nil then
+        place.liveness.waiting = nil
     end
     for _, key in ipairs(waiting or {}) do
         local pending = takeIq(key, membership.room)
@@ -11613,7 +11621,6 @@ local livenessOf = state_memberships.livenessOf
 local membershipsOf = state_memberships.membershipsOf
 local now = state_memberships.now
 local setPlace = state_memberships.setPlace
-local stopPing = state_memberships.stopPing
 local triesOf = state_memberships.triesOf
 local unansweredOf = state_memberships.unansweredOf
 local patience = send_ask.patience
@@ -11628,45 +11635,48 @@ local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
 
 function checkRoom(membership, gap)
-    local liveness = membership.liveness
-    if liveness and liveness.checking or membership.place.phase ~= "joined" then
+    local place = membership.place
+    local checking = place.phase ~= "joined"
+    if not checking then
+        local liveness = place.liveness
+        checking = liveness and liveness.checking
+    end
+    if checking then
         return
     end
-    livenessOf(membership).checking = true
+    livenessOf(place).checking = true
     local function answered(condition)
-        livenessOf(membership).checking = false
-        if isCurrent(membership) and membership.place.phase == "joined" then
-            checked(membership, condition, gap)
+        livenessOf(place).checking = false
+        if isCurrent(membership) and membership.place == place then
+            checked(membership, place, condition, gap)
         end
-        answerPings(membership)
-        forgetLiveness(membership)
+        answerPings(membership, place)
+        forgetLiveness(place)
     end
     selfPing(membership, answered, patience(membership))
 end
 
-function forgetLiveness(membership)
-    local liveness = membership.liveness
+function forgetLiveness(place)
+    local liveness = place.liveness
     local isDone = (liveness and liveness.unanswered) == 0 and liveness.timer == nil and liveness.checking ~= true
     if isDone and liveness.waiting == nil then
-        membership.liveness = nil
+        place.liveness = nil
     end
 end
 
-function checked(membership, condition, gap)
+function checked(membership, place, condition, gap)
     if condition == nil or saysJoined(condition) then
         local before = unansweredOf(membership)
-        if membership.place.phase == "joined" then
-            membership.place.tries = 0
-            membership.place.confirmedAt = now()
-        end
-        livenessOf(membership).unanswered = 0
+        place.tries = 0
+        place.confirmedAt = now()
+        livenessOf(place).unanswered = 0
         if gap or before > 0 then
             closeGap(membership)
         end
     elseif saysNothing(condition) and isUnheard(membership) then
         leaveUnheard(membership)
     elseif saysNothing(condition) then
-        unreachable(membership)
+        unreachable(membership, place)
     else
         module:log(
             "info",
@@ -11679,17 +11689,20 @@ function checked(membership, condition, gap)
     end
 end
 
-function unreachable(membership)
-    local liveness = livenessOf(membership)
+function unreachable(membership, place)
+    local liveness = livenessOf(place)
     startBuffering(membership)
     liveness.unanswered = liveness.unanswered + 1
-    occupancy_watch.checkAfter(membership, pause(liveness.unanswered), true)
+    occupancy_watch.checkAfter(membership, place, pause(liveness.unanswered), true)
 end
 
 --- Schedules the next self-ping, in place of an earlier one.
-function occupancy_watch.checkAfter(membership, seconds, gap)
-    stopPing(membership)
-    local liveness = livenessOf(membership)
+function occupancy_watch.checkAfter(membership, place, seconds, gap)
+    local liveness = livenessOf(place)
+    local timer = liveness.timer
+    if timer ~= nil then
+        timer:stop()
+    end
     liveness.timer = after(seconds, function()
         liveness.timer = nil
         checkRoom(membership, gap)
@@ -11749,7 +11762,10 @@ end
 function checkAll(memberships)
     local spread = math.min(SPREAD, #memberships / options.rejoinRate)
     for _, membership in ipairs(memberships) do
-        occupancy_watch.checkAfter(membership, math.random() * spread, true)
+        local place = membership.place
+        if place.phase == "joined" then
+            occupancy_watch.checkAfter(membership, place, math.random() * spread, true)
+        end
     end
 end
 
@@ -11757,7 +11773,7 @@ function goBack(membership, seconds)
     local place = membership.place
     if place.phase == "joined" then
         startBuffering(membership)
-        occupancy_watch.checkAfter(membership, seconds, true)
+        occupancy_watch.checkAfter(membership, place, seconds, true)
     elseif place.phase == "lost" and place.next.kind == "pause" then
         local tries = math.min(place.tries, PATIENT)
         local timer = rejoinAfter(membership, seconds)
@@ -11770,8 +11786,8 @@ end
 function hasten(membership)
     local place = membership.place
     if place.phase == "joined" and unansweredOf(membership) > PATIENT then
-        livenessOf(membership).unanswered = PATIENT
-        occupancy_watch.checkAfter(membership, pause(PATIENT), true)
+        livenessOf(place).unanswered = PATIENT
+        occupancy_watch.checkAfter(membership, place, pause(PATIENT), true)
     elseif place.phase == "lost" and place.next.kind == "pause" and triesOf(membership) > PATIENT then
         local timer = rejoinAfter(membership, pause(PATIENT))
         setPlace(membership, {phase = "lost", tries = PATIENT, next = {kind = "pause", timer = timer}})
@@ -11842,14 +11858,13 @@ end
 local QUIET = 60
 
 --- Whether the state of the account in the room is only known from a while ago.
-function occupancy_watch.needsCheck(membership)
-    local place = membership.place
+function occupancy_watch.needsCheck(membership, place)
     if place.phase ~= "joined" or unansweredOf(membership) > 0 then
         return false
     end
     local isQuiet = now() - math.max(membership.heardAt or 0, place.confirmedAt or 0) > QUIET
     if not isQuiet then
-        local liveness = membership.liveness
+        local liveness = place.liveness
         isQuiet = (liveness and liveness.checking) == true
     end
     return isQuiet or occupancy_watch.isInDoubt(membership)
@@ -11858,9 +11873,10 @@ end
 --- Sends self-pings to the rooms that have been quiet for a number of seconds, spread over the same time.
 function occupancy_watch.checkQuiet(seconds)
     for _, membership in ipairs(allMemberships()) do
+        local place = membership.place
         local isQuiet = unansweredOf(membership) == 0 and now() - (membership.heardAt or 0) >= seconds
-        if membership.place.phase == "joined" and isQuiet then
-            occupancy_watch.checkAfter(membership, math.random() * seconds, false)
+        if place.phase == "joined" and isQuiet then
+            occupancy_watch.checkAfter(membership, place, math.random() * seconds, false)
         end
     end
 end
@@ -11895,9 +11911,10 @@ end
 --- A component of this server has disconnected, with its rooms.
 function occupancy_watch.hostGone(host)
     for _, membership in ipairs(allMemberships()) do
-        local isThere = membership.place.phase == "joined" and unansweredOf(membership) == 0
-        if isThere and jids.host(membership.room) == host then
-            unreachable(membership)
+        local place = membership.place
+        local isAt = jids.host(membership.room) == host
+        if isAt and place.phase == "joined" and unansweredOf(membership) == 0 then
+            unreachable(membership, place)
         end
     end
 end
@@ -11925,12 +11942,12 @@ function occupancy_watch.checkGaps()
     end
     local doubtful = {}
     for _, membership in ipairs(allMemberships()) do
-        local temp_10 = membership.place.phase == "joined"
-        if temp_10 then
+        local temp_13 = membership.place.phase == "joined"
+        if temp_13 then
             local catchUp = membership.catchUp
-            temp_10 = (catchUp and catchUp.progress.step) == "idle"
+            temp_13 = (catchUp and catchUp.progress.step) == "idle"
         end
-        if temp_10 then
+        if temp_13 then
             doubtful[#doubtful + 1] = membership
         end
     end
@@ -13409,9 +13426,10 @@ function isSelfPing(to, nick, stanza)
 end
 
 function onSelfPing(membership, session, ping)
-    if not isAttached(membership, session.full_jid) or not needsCheck(membership) then
+    local place = membership.place
+    if not isAttached(membership, session.full_jid) or not needsCheck(membership, place) then
         session.send(pong(membership, session.full_jid, ping))
-    elseif awaitPong(membership, session.full_jid, ping) then
+    elseif awaitPong(membership, place, session.full_jid, ping) then
         check(membership)
     else
         noteOver("minimix_max_pending_iqs", session.username, membership.room, "iq_limit")
@@ -14966,14 +14984,13 @@ end
 -- Resumes memberships after a reload. The timers of the previous instance have ended, and its pending answers are lost.
 local occupancy_resume = {}
 do
-local resume, resumeJoined, resumeJoin, awaitLeave
+local resume, resumeJoined, resumeJoin, awaitLeave, SPREAD
 local closeGap = archive_catchup.closeGap
 local options = minimix_options
 local allMemberships = state_memberships.allMemberships
 local hasAttached = state_memberships.hasAttached
 local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
-local unansweredOf = state_memberships.unansweredOf
 local inSharedQueue = state_place.inSharedQueue
 local requestsOf = state_place.requestsOf
 local requeue = state_queue.requeue
@@ -15023,11 +15040,18 @@ function resumeJoined(membership, before)
         late = before.late
     }
     setPlace(membership, place)
+    if before.liveness ~= nil then
+        local liveness = before.liveness
+        local unanswered = liveness.unanswered
+        local waiting = liveness.waiting
+        place.liveness = {unanswered = unanswered, waiting = waiting}
+        checkAfter(membership, place, math.random() * SPREAD, true)
+    end
     if membership.catchUp ~= nil then
         closeGap(membership)
     end
-    local opt_6 = place.operation
-    if (opt_6 and opt_6.kind) == "rename" then
+    local opt_3 = place.operation
+    if (opt_3 and opt_3.kind) == "rename" then
         renameUnanswered(membership, place, place.operation)
         return
     end
@@ -15051,25 +15075,15 @@ function awaitLeave(membership, tries)
     setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
 end
 
---- Seconds over which the self-pings to all rooms are spread.
-local SPREAD = 5
+SPREAD = 5
 
 --- Resumes all memberships. If the previous instance waited for an answer, the room is asked again.
 function occupancy_resume.resumeAll()
     for _, membership in ipairs(allMemberships()) do
-        local liveness = membership.liveness
-        local isInDoubt = (liveness and liveness.checking) == true or (liveness and liveness.timer) ~= nil or unansweredOf(membership) > 0
-        if liveness ~= nil then
-            liveness.timer = nil
-            liveness.checking = false
-        end
         if hasMoved(membership) then
             move(membership)
         else
             resume(membership)
-        end
-        if isInDoubt and membership.place.phase == "joined" then
-            checkAfter(membership, math.random() * SPREAD, true)
         end
     end
 end
@@ -15873,11 +15887,10 @@ end
 -- Converts memberships of earlier versions at a reload: flat records with the fields of all phases.
 local state_upgrade = {}
 do
-local showFormer, placeOf, joinOf, takeRequests
+local showFormer, placeOf, livenessOf, joinOf, takeRequests
 local intern = state_interned.intern
 local restoreInterned = state_interned.restoreInterned
 local isAttached = state_memberships.isAttached
-local livenessOf = state_memberships.livenessOf
 local now = state_memberships.now
 local inSharedQueue = state_place.inSharedQueue
 local joiningBy = state_place.joiningBy
@@ -15935,9 +15948,15 @@ function placeOf(membership, former)
         return joiningBy(joinOf(membership, request, resync ~= nil), {}, false, tries)
     end
     if phase == "joined" or phase == "entering" and resync == nil then
-        return {phase = "joined", tries = tries, since = now()}
+        return {phase = "joined", tries = tries, since = now(), liveness = livenessOf(former)}
     end
     return inSharedQueue("lost", tries)
+end
+
+function livenessOf(former)
+    local unanswered = former.unanswered or 0
+    local isInDoubt = former.timer ~= nil or former.checking == true or unanswered > 0
+    return isInDoubt and {unanswered = unanswered} or nil
 end
 
 function joinOf(membership, request, isReturn)
@@ -16020,12 +16039,6 @@ function state_upgrade.convert(membership)
     local catchUp = membership.catchUp
     if (catchUp and catchUp.progress) == nil then
         membership.catchUp = nil
-    end
-    if former.timer ~= nil or former.checking == true then
-        livenessOf(membership).checking = true
-    end
-    if former.unanswered ~= nil and former.unanswered > 0 then
-        livenessOf(membership).unanswered = former.unanswered
     end
     if former.shownPresence == nil then
         membership.shownPresence = nil
