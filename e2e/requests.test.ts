@@ -11,11 +11,12 @@ import { atOnce } from "./support/suites.ts";
 
 const nsMuc = "http://jabber.org/protocol/muc";
 
-const [oldest = "0.12"] = versions;
+const [oldest = "0.12", middle = oldest] = versions;
 const newest = versions.at(-1) ?? oldest;
 const combinations: NetworkOptions[] = [
     { version: newest, room: `prosody-${oldest}`, occupant: "full" },
     { version: oldest, room: `prosody-${newest}`, occupant: "bare" },
+    { version: middle, room: `prosody-${middle}`, occupant: "full" },
     { version: newest, room: "ejabberd", occupant: "full" },
 ];
 

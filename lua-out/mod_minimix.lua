@@ -498,10 +498,10 @@ end
 -- inside module:send(), and its answer must not arrive in the middle of a state change.
 local minimix_turn = {}
 do
-local drain, send, protect, outbox, running, draining
+local drain, send, protect, logError, outbox, running, draining
 
 function drain()
-    if running or draining then
+    if #outbox == 0 or running or draining then
         return
     end
     draining = true
@@ -518,12 +518,14 @@ function send(stanza)
 end
 
 function protect(task, argument)
-    local ok, result = xpcall(task, debug.traceback, argument)
+    local ok, problem = xpcall(task, debug.traceback, argument)
     if not ok then
-        module:log("error", "Internal error: %s", result)
-        return false, nil
+        logError(problem)
     end
-    return true, result
+end
+
+function logError(problem)
+    module:log("error", "Internal error: %s", problem)
 end
 
 outbox = {}
@@ -559,13 +561,30 @@ function minimix_turn.turn(handler)
     return function(event)
         local outer = running
         running = true
-        local ok, result = protect(handler, event)
+        local ok, result = xpcall(handler, debug.traceback, event)
         running = outer
-        drain()
+        if not ok then
+            logError(result)
+        end
+        if #outbox > 0 then
+            drain()
+        end
         if ok then
             return result
         else
             return true
+        end
+    end
+end
+
+--- The same, for events that pass a test. Others are not handled.
+function minimix_turn.turnIf(isWanted, handler)
+    local handle = minimix_turn.turn(handler)
+    return function(event)
+        if isWanted(event) then
+            return handle(event)
+        else
+            return nil
         end
     end
 end
@@ -1101,7 +1120,7 @@ end
 -- Work and memory that a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
 local minimix_weight = {}
 do
-local weigh, ELEMENT, ATTRIBUTE, MAX_DEPTH
+local weigh, spend, ELEMENT, ATTRIBUTE, MAX_DEPTH
 
 function weigh(element, depth)
     if depth > MAX_DEPTH then
@@ -1118,6 +1137,26 @@ function weigh(element, depth)
     return weight
 end
 
+function spend(element, budget, depth)
+    local left = budget - ELEMENT
+    for _ in pairs(element.attr) do
+        left = left - ATTRIBUTE
+    end
+    local tags = element.tags
+    local count = #tags
+    if count > 0 and depth == 1 then
+        return -1
+    end
+    for i = 1, count do
+        local tag = tags[i]
+        if tag == nil or left < 0 then
+            return left
+        end
+        left = spend(tag, left, depth - 1)
+    end
+    return left
+end
+
 ELEMENT = 320
 ATTRIBUTE = 64
 MAX_DEPTH = 100
@@ -1125,6 +1164,12 @@ MAX_DEPTH = 100
 --- Returns the approximate bytes of a parsed stanza. Infinite if it is nested too deep.
 function minimix_weight.weightOf(stanza)
     return weigh(stanza, 1)
+end
+
+--- Whether elements and attributes of a stanza take more than a number of bytes, or it is nested too deep. Ignores texts,
+-- which the stream limits. Stops as soon as the result is known.
+function minimix_weight.isHeavier(stanza, most)
+    return spend(stanza, most, MAX_DEPTH) < 0
 end
 end
 
@@ -1299,101 +1344,123 @@ end
 -- Serialises stanzas, once for all recipients.
 local minimix_text = {}
 do
-local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names, MOST_PIECES
+local write, writeAttribute, remember, sortNames, sortMany, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names, MOST_PIECES, ROOT, MOST_INSERTED
 
-function write(element, outerNamespace, at)
-    pieces[at] = "<"
-    pieces[at + 1] = element.name
-    return writeRest(element, outerNamespace, at + 2)
-end
-
-function writeRest(element, outerNamespace, start)
+function write(element, outerNamespace, start)
+    local out = pieces
+    local name = element.name
     local attr = element.attr
     local children = element
-    local at = writeAttributes(attr, outerNamespace, start)
-    if #children == 0 then
-        pieces[at] = "/>"
-        return at + 1
-    end
-    pieces[at] = ">"
-    at = at + 1
-    for _, child in ipairs(children) do
-        if type(child) == "string" then
-            pieces[at] = st.xml_escape(child)
-            at = at + 1
-        else
-            at = write(child, attr.xmlns, at)
+    local childCount = #children
+    out[start] = "<"
+    out[start + 1] = name
+    local at = start + 2
+    for i = 1, sortNames(attr) do
+        local key = names[i]
+        local value = attr[key] or ""
+        local opt_0 = memo[key]
+        local text = opt_0 and opt_0[value]
+        if key ~= "xmlns" or value ~= outerNamespace then
+            if text == nil then
+                at = writeAttribute(key, value, i, at)
+            else
+                out[at] = text
+                at = at + 1
+            end
         end
     end
-    pieces[at] = "</"
-    pieces[at + 1] = element.name
-    pieces[at + 2] = ">"
+    if childCount == 0 then
+        out[at] = "/>"
+        return at + 1
+    end
+    out[at] = ">"
+    at = at + 1
+    local namespace = attr.xmlns
+    for i = 1, childCount do
+        local child = children[i]
+        if type(child) == "string" then
+            out[at] = st.xml_escape(child)
+            at = at + 1
+        elseif child ~= nil then
+            at = write(child, namespace, at)
+        end
+    end
+    out[at] = "</"
+    out[at + 1] = name
+    out[at + 2] = ">"
     return at + 3
 end
 
-function writeAttributes(attr, outerNamespace, start)
-    local at = start
-    local prefixes = 0
-    for i = 1, sortNames(attr) do
-        local name = names[i]
-        local value = attr[name] or ""
+function writeAttribute(name, value, index, at)
+    local out = pieces
+    if name ~= "id" then
         local separator = (string.find(name, SEPARATOR, 1, true))
         if separator ~= nil then
-            prefixes = prefixes + 1
-            pieces[at] = prefixedAttribute(name, value, prefixes)
-            at = at + 1
-        elseif name ~= "xmlns" or value ~= outerNamespace then
-            at = writeAttribute(name, value, at)
+            out[at] = prefixedAttribute(name, value, index)
+            return at + 1
+        end
+        if string.len(name) + string.len(value) <= MEMO_LENGTH then
+            out[at] = remember(name, value)
+            return at + 1
         end
     end
-    return at
-end
-
-function writeAttribute(name, value, at)
-    if name ~= "id" and string.len(name) + string.len(value) <= MEMO_LENGTH then
-        pieces[at] = remembered(name, value)
-        return at + 1
-    end
-    pieces[at] = " "
-    pieces[at + 1] = name
-    pieces[at + 2] = "='"
-    pieces[at + 3] = st.xml_escape(value)
-    pieces[at + 4] = "'"
+    out[at] = " "
+    out[at + 1] = name
+    out[at + 2] = "='"
+    out[at + 3] = st.xml_escape(value)
+    out[at + 4] = "'"
     return at + 5
 end
 
-function remembered(name, value)
-    local texts = memo[name]
-    local text = texts and texts[value]
-    if text == nil then
-        if memoSize >= MEMO_SIZE then
-            memo = {}
-            memoSize = 0
-            texts = nil
-        end
-        if texts == nil then
-            texts = {}
-            memo[name] = texts
-        end
-        text = " " .. name .. "='" .. st.xml_escape(value) .. "'"
-        texts[value] = text
-        memoSize = memoSize + 1
+function remember(name, value)
+    local text = " " .. name .. "='" .. st.xml_escape(value) .. "'"
+    if memoSize >= MEMO_SIZE then
+        memo = {}
+        memoSize = 0
     end
+    local texts = memo[name]
+    if texts == nil then
+        texts = {}
+        memo[name] = texts
+    end
+    texts[value] = text
+    memoSize = memoSize + 1
     return text
 end
 
 function sortNames(attr)
+    local first = next(attr)
+    if first == nil then
+        return 0
+    end
+    local sorted = names
+    if (next(attr, first)) == nil then
+        sorted[1] = first
+        return 1
+    end
     local count = 0
     for key in pairs(attr) do
         local name = key
         local at = count
-        while at > 0 and names[at] > name do
-            names[at + 1] = names[at]
-            at = at - 1
+        if count < MOST_INSERTED then
+            while at > 0 and sorted[at] > name do
+                sorted[at + 1] = sorted[at]
+                at = at - 1
+            end
         end
-        names[at + 1] = name
+        sorted[at + 1] = name
         count = count + 1
     end
+    return count <= MOST_INSERTED and count or sortMany(count)
+end
+
+function sortMany(count)
+    local list = {}
+    for i = 1, count do
+        list[#list + 1] = names[i]
+    end
+    table.sort(list)
+    names = list
     return count
 end
 
@@ -1409,13 +1476,14 @@ function minimix_text.textOf(stanza)
     if stanza ~= source or #stanza.tags ~= sourceTags then
         local to = stanza.attr.to
         stanza.attr.to = nil
-        local end_ = writeRest(stanza, nil, 1)
+        local end_ = write(stanza, nil, 1)
         stanza.attr.to = to
         source = stanza
         sourceTags = #stanza.tags
-        sourceText = table.concat(pieces, "", 1, end_ - 1)
+        sourceText = table.concat(pieces, "", ROOT, end_ - 1)
         if end_ > MOST_PIECES then
             pieces = {}
+            names = {}
         end
     end
     return sourceText
@@ -1433,6 +1501,9 @@ pieces = {}
 names = {}
 --- Largest number of pieces for which the table is kept, so that a large stanza does not hold its memory.
 MOST_PIECES = 4096
+--- The index after the name of the root.
+ROOT = 3
+MOST_INSERTED = 16
 end
 
 -- src/state/interned.ts
@@ -1563,7 +1634,6 @@ function state_place.joiningBy(operation, earlier, mayBeIn, tries)
         earlier = earlier,
         mayBeIn = mayBeIn,
         shown = {},
-        isShowing = false,
         isHeard = false,
         isRemoved = false
     }
@@ -2579,15 +2649,18 @@ end
 
 function hasRequest(requests, except)
     for _, value_ in ipairs(requests) do
+        local kind = value_.kind
         local session = value_.session
         local queued = value_.queued
-        local temp_7
-        if session == nil then
-            temp_7 = #queued > 0
-        else
-            temp_7 = session ~= except
+        local temp_8 = kind == "join"
+        if temp_8 then
+            if session == nil then
+                temp_8 = #queued > 0
+            else
+                temp_8 = session ~= except
+            end
         end
-        if temp_7 then
+        if temp_8 then
             return true
         end
     end
@@ -2814,12 +2887,12 @@ function state_memberships.requestingSession(membership)
     if place.phase == "joining" then
         return sessionOf(place.operation.request)
     end
-    local temp_10 = place.phase == "joined"
-    if temp_10 then
+    local temp_11 = place.phase == "joined"
+    if temp_11 then
         local operation = place.operation
-        temp_10 = (operation and operation.kind) == "resync"
+        temp_11 = (operation and operation.kind) == "resync"
     end
-    if temp_10 then
+    if temp_11 then
         return place.operation.request.session
     end
     return nil
@@ -4394,6 +4467,7 @@ end
 function slices.newQueues()
     local queues = {}
     return {
+        pending = queues,
         add = function(key, step)
             local queue = queues[key]
             if queue ~= nil then
@@ -4417,10 +4491,6 @@ function slices.newQueues()
                 return true
             end)
         end,
-        length = function(key)
-            local opt_3 = queues[key]
-            return opt_3 and #opt_3 or 0
-        end,
         drop = function(key)
             queues[key] = nil
         end
@@ -4439,19 +4509,26 @@ local weightOf = minimix_weight.weightOf
 --- Approximate limit of the memory of waiting stanzas per session, in bytes.
 local MAX_WAITING = 4194304
 local outlets = newQueues()
+local pending = outlets.pending
 --- Bytes of memory of waiting stanzas, by session.
 local waiting = {}
 --- The session that receives a slice right now.
 local sending
 
+--- Whether a session receives stanzas in slices.
+function send_outlet.isBusy(fullJid)
+    return pending[fullJid] ~= nil
+end
+
 --- Whether a stanza to a session must wait now.
 function send_outlet.mustWait(fullJid)
-    return sending ~= fullJid and outlets.length(fullJid) > 0
+    return pending[fullJid] ~= nil and sending ~= fullJid
 end
 
 --- Whether too many stanzas wait for a session, so that further ones of the room are dropped.
 function send_outlet.isFull(fullJid)
-    return (waiting[fullJid] or 0) > MAX_WAITING and send_outlet.mustWait(fullJid)
+    local weight = waiting[fullJid]
+    return weight ~= nil and weight > MAX_WAITING and send_outlet.mustWait(fullJid)
 end
 
 --- Sends stanzas to a session step by step.
@@ -4460,7 +4537,11 @@ function send_outlet.sendInSlices(fullJid, step)
         sending = fullJid
         local done = step()
         sending = nil
-        if done and outlets.length(fullJid) <= 1 then
+        if done then
+            local opt_0 = pending[fullJid]
+            done = (opt_0 and #opt_0 or 0) <= 1
+        end
+        if done then
             waiting[fullJid] = nil
         end
         return done
@@ -4495,7 +4576,7 @@ end
 -- once, and each session gets it with its own `to`.
 local send_fork = {}
 do
-local isOverfull, sendNow, writeBatch, passInterned, isFiltered, findSession, pass, addressOf, isPlainStream, passesFilters, BATCH, addresses, plainSends
+local sendNow, sendTable, writeBatch, passInterned, isFiltered, findSession, addressOf, isPlainStream, passesFilters, BATCH, addresses, plainSends
 local options = minimix_options
 local counters = state_counters.counters
 local noteDrop = state_counters.noteDrop
@@ -4504,18 +4585,11 @@ local membershipOf = state_memberships.membershipOf
 local hasJoined = state_sessions.hasJoined
 local noteOver = state_limits.noteOver
 local textOf = minimix_text.textOf
+local isBusy = send_outlet.isBusy
 local isFull = send_outlet.isFull
 local mustWait = send_outlet.mustWait
 local sendBehind = send_outlet.sendBehind
 local sendInSlices = send_outlet.sendInSlices
-
-function isOverfull(membership, fullJid)
-    local isOver = isFull(fullJid)
-    if isOver then
-        noteOver("stanzas that wait for a session", membership.username, membership.room)
-    end
-    return isOver
-end
 
 --- Sends a stanza to one session, if it still exists. During a replay in slices the stanza waits behind it.
 function send_fork.sendTo(fullJid, stanza)
@@ -4532,17 +4606,27 @@ function send_fork.sendTo(fullJid, stanza)
 end
 
 function sendNow(fullJid, stanza)
-    local session = findSession(fullJid)
-    local stream
-    if session ~= nil then
-        stream = pass(session, stanza)
+    local session = prosody.full_sessions[fullJid]
+    if session == nil then
+        return
     end
-    if stream ~= nil then
+    counters.copiesOut = counters.copiesOut + 1
+    if not isPlainStream(session) then
+        sendTable(session, stanza)
+    elseif not isFiltered(session) or passesFilters(session, stanza) then
         local name = stanza.name
-        local address = addressOf(stream)
-        stream.log("debug", "Sending[%s]: <%s%s>", stream.type, name, address)
-        stream.rawsend("<" .. name .. address .. textOf(stanza))
+        local address = addressOf(session)
+        session.log("debug", "Sending[%s]: <%s%s>", session.type, name, address)
+        session.rawsend("<" .. name .. address .. textOf(stanza))
     end
+end
+
+function sendTable(session, stanza)
+    local attr = stanza.attr
+    local to = attr.to
+    attr.to = session.full_jid
+    session.send(stanza)
+    attr.to = to
 end
 
 function writeBatch(session, list, from)
@@ -4596,21 +4680,6 @@ function findSession(fullJid)
     end
 end
 
-function pass(session, stanza)
-    local attr = stanza.attr
-    local to = attr.to
-    local stream
-    counters.copiesOut = counters.copiesOut + 1
-    attr.to = session.full_jid
-    if not isPlainStream(session) then
-        session.send(stanza)
-    elseif passesFilters(session, stanza) then
-        stream = session
-    end
-    attr.to = to
-    return stream
-end
-
 function addressOf(session)
     local address = addresses[session]
     if address == nil then
@@ -4634,17 +4703,15 @@ function isPlainStream(session)
 end
 
 function passesFilters(session, stanza)
-    if not isFiltered(session) then
-        return true
-    end
+    local attr = stanza.attr
+    local to = attr.to
+    attr.to = session.full_jid
     local filtered = session.filter("stanzas/out", stanza)
-    if filtered == stanza then
-        return true
-    end
-    if filtered ~= nil then
+    if filtered ~= nil and filtered ~= stanza then
         session.rawsend(filtered)
     end
-    return false
+    attr.to = to
+    return filtered == stanza
 end
 
 --- Sends a stanza of the room to every attached session except `except`.
@@ -4654,8 +4721,14 @@ function send_fork.fork(membership, stanza, except)
     end
     local before = counters.copiesOut
     for fullJid in pairs(membership.attached) do
-        if fullJid ~= except and not isOverfull(membership, fullJid) then
-            send_fork.sendTo(fullJid, stanza)
+        if fullJid ~= except then
+            if not isBusy(fullJid) then
+                sendNow(fullJid, stanza)
+            elseif isFull(fullJid) then
+                noteOver("stanzas that wait for a session", membership.username, membership.room)
+            else
+                send_fork.sendTo(fullJid, stanza)
+            end
         end
     end
     local copies = counters.copiesOut - before
@@ -4939,13 +5012,29 @@ function state_queue.takeNext(membership)
     return request
 end
 
---- Removes and returns the first join in the queue. Earlier nick changes belong to sessions that are no longer attached.
+--- Removes and returns the first join in the queue. Nick changes wait until the account is in the room.
 function state_queue.takeJoin(membership)
-    local request = state_queue.takeNext(membership)
-    while request ~= nil and request.kind ~= "join" do
-        request = state_queue.takeNext(membership)
+    local queue = membership.queue or {}
+    for i = 1, #queue do
+        local opt_3 = queue[i]
+        if (opt_3 and opt_3.kind) == "join" then
+            local request = table.remove(queue, i)
+            setQueue(membership, queue)
+            return request
+        end
     end
-    return request
+    return nil
+end
+
+--- Whether a join is in the queue.
+function state_queue.hasQueuedJoin(membership)
+    for _, value_ in ipairs(queueOf(membership)) do
+        local kind = value_.kind
+        if kind == "join" then
+            return true
+        end
+    end
+    return false
 end
 
 --- Removes and returns all requests.
@@ -6261,7 +6350,7 @@ local noteDrop = state_counters.noteDrop
 local findMembership = state_memberships.findMembership
 local isDelayBy = minimix_stanzas.isDelayBy
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
-local weightOf = minimix_weight.weightOf
+local isHeavier = minimix_weight.isHeavier
 
 function isOwnId(tag)
     if tag.name ~= "stanza-id" or tag.attr.xmlns ~= STANZA_ID then
@@ -6314,7 +6403,7 @@ function isOfAccount(membership, forwarded)
     return false
 end
 
---- Largest weight of messages and presences of rooms, and of IQs, as returned by weightOf().
+--- Largest weight of messages and presences of rooms, and of IQs, for isHeavier().
 local MAX_WEIGHT = 2 * 1024 * 1024
 local MAX_IQ_WEIGHT = 8 * 1024 * 1024
 --- The last stanza that was weighed: a local room passes the same table for every account (muc.lib.lua, broadcast).
@@ -6327,7 +6416,7 @@ function archive_gate.fromRoom(handler)
         local stanza = event.stanza
         if stanza ~= weighed then
             weighed = stanza
-            isTooBig = weightOf(stanza) > (stanza.name == "iq" and MAX_IQ_WEIGHT or MAX_WEIGHT)
+            isTooBig = isHeavier(stanza, stanza.name == "iq" and MAX_IQ_WEIGHT or MAX_WEIGHT)
         end
         if not isTooBig then
             return handler(event)
@@ -6346,7 +6435,7 @@ end
 -- (XEP-0359 6). Without such ids it is the same table.
 function archive_gate.withoutOwnIds(stanza)
     for _, tag in ipairs(stanza.tags) do
-        if isOwnId(tag) then
+        if tag.name == "stanza-id" and isOwnId(tag) then
             return st.clone(stanza):maptags(function(child)
                 if isOwnId(child) then
                     return nil
@@ -6363,11 +6452,11 @@ end
 function archive_gate.delayOf(stanza, room)
     local delayed
     for _, tag in ipairs(stanza.tags) do
-        if isDelayBy(tag, room) then
-            return "by room"
-        end
-        if isUnnamedDelay(tag) then
-            delayed = "unnamed"
+        if tag.name == "delay" then
+            if isDelayBy(tag, room) then
+                return "by room"
+            end
+            delayed = isUnnamedDelay(tag) and "unnamed" or delayed
         end
     end
     return delayed
@@ -8113,6 +8202,7 @@ local mayKeep = state_interned.mayKeep
 local toldAgain = state_interned.toldAgain
 local noteOver = state_limits.noteOver
 local requestingSession = state_memberships.requestingSession
+local now = state_memberships.now
 local eachOccupant = state_occupants.eachOccupant
 local findOccupant = state_occupants.findOccupant
 local forgetOccupant = state_occupants.forgetOccupant
@@ -8327,7 +8417,7 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
         shown[nick] = true
     end
     if membership.place.phase == "joining" then
-        membership.place.isShowing = true
+        membership.place.shownAt = now()
     end
     if not isKept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
@@ -8393,7 +8483,7 @@ end
 function occupancy_burst.keepSelf(membership, nick, stanza)
     local view = membership.view
     local isKept = mayKeep(stanza)
-    local now = isKept and toldAgain(stanza) or reducedSelf(stanza)
+    local shown = isKept and toldAgain(stanza) or reducedSelf(stanza)
     membership.nick = nick
     setOwnNick(view, nick)
     if hasStatus(stanza, "100") then
@@ -8403,14 +8493,14 @@ function occupancy_burst.keepSelf(membership, nick, stanza)
         view.logged = true
     end
     local before = selfOf(membership)
-    if before ~= nil and isModerator(before) ~= isModerator(now) and not view.nonAnonymous then
+    if before ~= nil and isModerator(before) ~= isModerator(shown) and not view.nonAnonymous then
         outdate(view)
     end
     if not isKept then
         noteOver("minimix_max_cached_size", membership.username, membership.room)
         view.stale = "incomplete"
     end
-    return setSelf(membership, nick, now)
+    return setSelf(membership, nick, shown)
 end
 
 LONGEST_ROLE = 16
@@ -9346,18 +9436,17 @@ local sendPresence = send_upstream.sendPresence
 local isBlocked = settings_blocklist.isBlocked
 local detachAll = state_memberships.detachAll
 local now = state_memberships.now
-local triesOf = state_memberships.triesOf
 local forgetRoom = state_memberships.forgetRoom
 local requestsOf = state_place.requestsOf
 local requeue = state_queue.requeue
 local after = minimix_turn.after
 local presenceToShow = occupancy_shown.presenceToShow
---- Factor for the timeout of a join that needs an action of the user.
+--- Factor for the timeout of a join that the room has begun to answer, or that needs an action of the user.
 local EXTENSIONS = 5
 --- Longest pause between two attempts, in seconds.
 local LONGEST_PAUSE = 900
---- First timeout of a rejoin, in seconds; see patience(). Large rooms need some time.
-local JOIN_PATIENCE = 15
+--- Seconds after which a room is asked about an automatic join that it has not answered. Large rooms need some time.
+occupancy_operations.JOIN_PATIENCE = 15
 --- Timeout of a nick change in seconds. The answer may be lost.
 local RENAME_TIMEOUT = 10
 --- Timeout of a resync in seconds. A self-ping ends it earlier if the room does not answer.
@@ -9395,11 +9484,6 @@ function occupancy_operations.ownJoin(membership, isDoubtful)
     }
 end
 
---- Returns the timeout of an automatic join, in seconds.
-function occupancy_operations.ownTimeLimit(membership)
-    return math.min(options.answerTimeout, JOIN_PATIENCE * 2 ^ math.min(triesOf(membership), 10))
-end
-
 --- Sends an automatic join.
 function occupancy_operations.sendOwnJoin(membership, join)
     local presence = presenceToShow(membership)
@@ -9413,10 +9497,14 @@ function occupancy_operations.sendOwnJoin(membership, join)
     sendPresence(membership, presence, join.nick, join.id)
 end
 
---- Returns the remaining seconds of a join for which the user must answer a challenge, for example.
+--- Returns the remaining seconds of a join. They start again with each occupant that the room shows. The user may have to
+-- answer a challenge of the room.
 function occupancy_operations.timeLeft(place)
-    local left = place.operation.since + EXTENSIONS * options.answerTimeout - now()
-    return place.isHeard and left >= 1 and left or 0
+    local since = place.operation.since
+    local longest = since + EXTENSIONS * options.answerTimeout
+    local end_ = place.isHeard and longest or math.min(longest, (place.shownAt or since) + options.answerTimeout)
+    local left = end_ - now()
+    return left >= 1 and left or 0
 end
 
 --- Removes a join from a list.
@@ -9970,11 +10058,12 @@ local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local forgetRoom = state_memberships.forgetRoom
 local hasAttached = state_memberships.hasAttached
-local queueOf = state_memberships.queueOf
+local now = state_memberships.now
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
 local joiningBy = state_place.joiningBy
-local takeNext = state_queue.takeNext
+local hasQueuedJoin = state_queue.hasQueuedJoin
+local takeJoin = state_queue.takeJoin
 local save = state_store.save
 local after = minimix_turn.after
 local newJoin = occupancy_operations.newJoin
@@ -10047,7 +10136,7 @@ end
 --- Serves the next request in the queue soon, even if the room has not answered the join before it.
 function occupancy_enter.waitForTurn(membership)
     local place = membership.place
-    if place.phase == "joining" and place.turn == nil and #queueOf(membership) > 0 then
+    if place.phase == "joining" and place.turn == nil and hasQueuedJoin(membership) then
         place.turn = after(occupancy_enter.TURN, function()
             place.turn = nil
             if membership.place == place then
@@ -10058,12 +10147,11 @@ function occupancy_enter.waitForTurn(membership)
 end
 
 function takeTurn(membership, place)
-    if place.isShowing then
-        place.isShowing = false
+    if place.shownAt ~= nil and now() - place.shownAt < occupancy_enter.TURN then
         occupancy_enter.waitForTurn(membership)
         return
     end
-    local request = takeNext(membership)
+    local request = takeJoin(membership)
     if request ~= nil then
         place.mayBeIn = true
         local earlier = place.earlier
@@ -10093,7 +10181,7 @@ end
 --- Sends the next queued join after a session's join has failed. Without one, an earlier join may still be answered.
 -- Returns whether there is either.
 function occupancy_enter.tryNext(membership, place)
-    local request = takeNext(membership)
+    local request = takeJoin(membership)
     if request ~= nil then
         occupancy_enter.enter(membership, request, place.earlier)
         return true
@@ -10185,11 +10273,10 @@ local detachAll = state_memberships.detachAll
 local dropMembership = state_memberships.dropMembership
 local isCurrent = state_memberships.isCurrent
 local isUsed = state_memberships.isUsed
-local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
+local hasQueuedJoin = state_queue.hasQueuedJoin
 local takeJoin = state_queue.takeJoin
-local takeNext = state_queue.takeNext
 local save = state_store.save
 local after = minimix_turn.after
 local enter = occupancy_enter.enter
@@ -10205,7 +10292,7 @@ local ownUnavailable = occupancy_replay.ownUnavailable
 --- Shortens the wait for a leave that the room may never confirm, because a session waits.
 function occupancy_leave.hastenLeave(membership)
     local place = membership.place
-    local isFirst = place.phase == "leaving" and place.tries == 0 and #queueOf(membership) > 0
+    local isFirst = place.phase == "leaving" and place.tries == 0 and hasQueuedJoin(membership)
     if isFirst and place.operation ~= nil then
         place.operation.timer:stop()
         place.operation.timer = after(TURN, function()
@@ -10227,7 +10314,7 @@ function occupancy_leave.leaveUnanswered(membership)
     end
     fork(membership, ownUnavailable(membership, answerId))
     detachAll(membership)
-    local request = takeNext(membership)
+    local request = takeJoin(membership)
     if request ~= nil then
         enter(membership, request, {}, membership.nick)
     else
@@ -10318,11 +10405,13 @@ end
 -- Failed joins, loss and rejoin: the account is not in a room although it should be.
 local occupancy_lost = {}
 do
-local joinForbidden, startOver, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT
+local joinForbidden, startOver, ownJoinUnanswered, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT
 local id = require("util.id")
 local catchUp = archive_catchup.catchUp
 local dropQuestion = archive_catchup.dropQuestion
 local fork = send_fork.fork
+local options = minimix_options
+local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
 local refusalOf = send_rules.refusalOf
 local sendPresence = send_upstream.sendPresence
@@ -10331,10 +10420,10 @@ local noteRefusal = state_bookmarks.noteRefusal
 local detachAll = state_memberships.detachAll
 local dropMembership = state_memberships.dropMembership
 local isCurrent = state_memberships.isCurrent
-local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
-local takeNext = state_queue.takeNext
+local hasQueuedJoin = state_queue.hasQueuedJoin
+local takeJoin = state_queue.takeJoin
 local save = state_store.save
 local after = minimix_turn.after
 local beginJoin = occupancy_enter.beginJoin
@@ -10350,8 +10439,8 @@ local over = occupancy_leave.over
 local retryLeave = occupancy_leave.retryLeave
 local TRIES_UNTIL_TOLD = occupancy_leave.TRIES_UNTIL_TOLD
 local isUnheard = occupancy_operations.isUnheard
+local JOIN_PATIENCE = occupancy_operations.JOIN_PATIENCE
 local ownJoin = occupancy_operations.ownJoin
-local ownTimeLimit = occupancy_operations.ownTimeLimit
 local pause = occupancy_operations.pause
 local recall = occupancy_operations.recall
 local removeJoin = occupancy_operations.removeJoin
@@ -10443,7 +10532,8 @@ function occupancy_lost.joinAgain(membership)
         joinForbidden(membership, refusal)
         return
     end
-    local join = newTimedJoin(membership, ownJoin(membership, true), ownTimeLimit(membership))
+    local seconds = math.min(options.answerTimeout, JOIN_PATIENCE)
+    local join = newTimedJoin(membership, ownJoin(membership, true), seconds)
     beginJoin(membership, join, {})
     sendOwnJoin(membership, join)
     occupancy_lost.makeSure(membership, join)
@@ -10451,7 +10541,7 @@ end
 
 function joinForbidden(membership, error_)
     local type_, condition = error_:get_error()
-    local request = takeNext(membership)
+    local request = takeJoin(membership)
     if request ~= nil then
         enter(membership, request)
     elseif type_ == "wait" then
@@ -10496,6 +10586,18 @@ function startOver(membership)
     sendOwnJoin(membership, join)
 end
 
+function ownJoinUnanswered(membership, place)
+    limitJoin(membership, place.operation, math.min(timeLeft(place), JOIN_PATIENCE))
+    local function pinged(condition)
+        local isPending = membership.place == place and isCurrent(membership)
+        local isReached = condition == nil or not saysNothing(condition)
+        if isPending and isReached and not tryNext(membership, place) then
+            occupancy_lost.unreached(membership)
+        end
+    end
+    selfPing(membership, pinged, JOIN_PATIENCE)
+end
+
 --- A session's join has failed. Joins again if the account must be in the room.
 function occupancy_lost.joinFailed(membership, place)
     if tryNext(membership, place) then
@@ -10531,9 +10633,11 @@ local function joinUnanswered(membership, join)
     if join ~= place.operation then
         removeJoin(place.earlier, join)
         refuseUnanswered(membership, join.request)
-    elseif timeLeft(place) > 0 then
+    elseif timeLeft(place) > 0 and (join.request ~= nil or place.isHeard) then
         limitJoin(membership, join, timeLeft(place))
-    elseif join.request == nil and #queueOf(membership) == 0 then
+    elseif timeLeft(place) > 0 then
+        ownJoinUnanswered(membership, place)
+    elseif join.request == nil and not hasQueuedJoin(membership) then
         occupancy_lost.unreached(membership)
     else
         place.mayBeIn = true
@@ -11091,7 +11195,7 @@ local noteDetached = state_memberships.noteDetached
 local now = state_memberships.now
 local setPlace = state_memberships.setPlace
 local requeue = state_queue.requeue
-local takeNext = state_queue.takeNext
+local takeJoin = state_queue.takeJoin
 local forgetOccupant = state_occupants.forgetOccupant
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local forgetOthers = occupancy_burst.forgetOthers
@@ -11341,7 +11445,7 @@ function rejoinRefused(membership, join, error_)
         joinAgain(membership)
         return
     end
-    local next = takeNext(membership)
+    local next = takeJoin(membership)
     if next ~= nil then
         enter(membership, next)
     elseif isTemporary(error_) then
@@ -11993,7 +12097,7 @@ local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local noteDrop = state_counters.noteDrop
 local enqueue = state_queue.enqueue
-local takeNext = state_queue.takeNext
+local takeJoin = state_queue.takeJoin
 local saveOften = state_store.saveOften
 local forgetOccupant = state_occupants.forgetOccupant
 local keepSelf = occupancy_burst.keepSelf
@@ -12090,7 +12194,7 @@ function rejoinFor(membership, _, request)
     enqueue(membership, request)
     local first
     if not membership.established then
-        first = takeNext(membership)
+        first = takeJoin(membership)
     end
     if first ~= nil then
         enter(membership, first)
@@ -12105,7 +12209,7 @@ function enterAfterLeave(membership, place, request)
         hastenLeave(membership)
         return
     end
-    local first = takeNext(membership)
+    local first = takeJoin(membership)
     if first ~= nil then
         enter(membership, first, {}, membership.nick)
     end
@@ -13281,9 +13385,9 @@ end
 
 function endOf(page)
     local fin = st.stanza("fin", {xmlns = MAM, complete = page.complete and "true" or nil})
-    local opt_7 = page.items[1]
-    local opt_9 = page.items[#page.items]
-    local set = rsm.generate({first = opt_7 and opt_7.id, last = opt_9 and opt_9.id, count = page.count})
+    local opt_9 = page.items[1]
+    local opt_11 = page.items[#page.items]
+    local set = rsm.generate({first = opt_9 and opt_9.id, last = opt_11 and opt_11.id, count = page.count})
     return fin:add_child(set)
 end
 
@@ -13332,7 +13436,8 @@ function archive_query.onQuery(event)
         session.send(st.error_reply(stanza, "modify", refusal))
         return true
     end
-    if queries.length(session.full_jid) >= options.maxPendingIqs then
+    local opt_0 = queries.pending[session.full_jid]
+    if (opt_0 and #opt_0 or 0) >= options.maxPendingIqs then
         noteOver("minimix_max_pending_iqs", session.username, "its archive", "iq_limit")
         session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"))
         return true
@@ -14629,9 +14734,12 @@ end
 -- error, and services remove occupants for that (XEP-0045 18.1.2).
 function follow_blocking.onPrivateMessage(event)
     local attr = event.stanza.attr
+    if attr.type == "groupchat" or attr.type == "error" then
+        return nil
+    end
     local from = attr.from
     local to = attr.to
-    if attr.type == "groupchat" or attr.type == "error" or from == nil or to == nil then
+    if from == nil or to == nil then
         return nil
     end
     local room, nick = splitOccupant(from)
@@ -15201,6 +15309,47 @@ function room_iq.onIq(event)
 end
 end
 
+-- src/room/firewall.ts
+--
+-- O6: with mod_firewall, a room's stanza to the occupant JID is one to the address of a session, as without this module.
+local room_firewall = {}
+do
+local hasModule = minimix_host.hasModule
+local options = minimix_options
+local findMembership = state_memberships.findMembership
+--- Stands for the account's sessions. It accepts no stanza, so that other modules treat it as a session that is gone.
+local standIn = {send = function() return false end}
+
+--- mod_firewall's condition "TO FULL JID?" looks for a session (conditions.lib.lua). Its script against spam rejects
+-- messages to an address without one, such as changes of affiliation and requests for voice.
+local function asToSession(fire, name, event)
+    local sessions = prosody.full_sessions
+    local from = event.stanza.attr.from
+    local to = event.stanza.attr.to
+    local isKnown = from == nil or to == nil or sessions[to] ~= nil
+    if isKnown or findMembership(to, jids.bare(from)) == nil then
+        return fire(name, event)
+    end
+    sessions[to] = standIn
+    local ok, result = xpcall(function(passed) return fire(name, passed) end, debug.traceback, event)
+    sessions[to] = nil
+    if ok then
+        return result
+    else
+        return error(result, 0)
+    end
+end
+
+--- Applies to all stanzas to the occupant JID, if mod_firewall is loaded.
+function room_firewall.passFirewall()
+    if options.resource ~= nil and hasModule("firewall") then
+        module:wrap_event("message/full", asToSession)
+        module:wrap_event("presence/full", asToSession)
+        module:wrap_event("iq/full", asToSession)
+    end
+end
+end
+
 -- src/room/former.ts
 --
 -- Drops stanzas of rooms to addresses that accounts no longer use (state/former.ts). mod_presence would deliver
@@ -15366,72 +15515,6 @@ function lookAt(stanza)
     end
 end
 
---- `message/bare` or `message/full`, depending on the form of the occupant JID.
-function room_message.onMessage(event)
-    local stanza = event.stanza
-    local from = stanza.attr.from
-    local to = stanza.attr.to
-    if from == nil or to == nil then
-        return nil
-    end
-    local room, nick = splitOccupant(from)
-    local membership = findMembership(to, room)
-    local type_ = stanza.attr.type
-    if membership == nil then
-        if type_ == "groupchat" then
-            if isTooEarly(to) then
-                return true
-            else
-                return nil
-            end
-        end
-        if type_ == "error" then
-            return onLateError(stanza, from, to)
-        else
-            return nil
-        end
-    end
-    if type_ == "groupchat" then
-        lookAt(stanza)
-        onGroupchat(membership, latestPassed)
-        return true
-    end
-    noteHeard(membership)
-    if membership.place.phase == "joining" then
-        membership.place.isHeard = true
-    end
-    if type_ == "error" then
-        onError(membership, stanza)
-        return true
-    end
-    if isResult(stanza) then
-        takeResult(membership, nick, stanza)
-        return true
-    end
-    if nick == nil and isInvitation(stanza) then
-        return nil
-    end
-    local requester = requestingSession(membership)
-    local isForRequester = requester ~= nil and isJoinAffiliations(stanza)
-    if nick == nil and not isForRequester then
-        noteConfiguration(membership, stanza)
-    end
-    if requester == nil and not hasAttached(membership) then
-        if isNotice(stanza) then
-            return true
-        else
-            return nil
-        end
-    end
-    if not isForRequester then
-        fork(membership, stanza)
-    end
-    if isForRequester or not isAttached(membership, requester) then
-        sendTo(requester, stanza)
-    end
-    return true
-end
-
 function isJoinAffiliations(stanza)
     local x = stanza:get_child("x", MUC_USER)
     local version = x and x:get_child("mav", AFFILIATIONS)
@@ -15448,7 +15531,7 @@ function onGroupchat(membership, stanza)
     local subject = latestIsSubject
     local wakes = latestWakes
     local isPast = latestDelayed ~= nil and isAnswering(membership)
-    local kept = keptForm(stanza, membership.room, latestDelayed, isPast)
+    local kept = latestDelayed == nil and stanza or keptForm(stanza, membership.room, latestDelayed, isPast)
     noteHeard(membership)
     local audience = audienceOf(membership, subject, isPast)
     if isInDoubt(membership) then
@@ -15656,16 +15739,77 @@ latestRoom = ""
 latestIsSubject = false
 latestWakes = false
 
---- The same for errors from local rooms, before other modules. Spam filters would drop them, and mod_mam would store
--- them.
-function room_message.onLocalError(event)
+--- Whether a message is an error of a local room. Other modules must not handle it: spam filters would drop it, and
+-- mod_mam would store it.
+function room_message.isLocalError(event)
     local attr = event.stanza.attr
-    local isLocal = attr.type == "error" and prosody.hosts[jids.host(attr.from or "")] ~= nil
-    if isLocal and isOccupantJid(attr.to or "") then
-        return room_message.onMessage(event)
-    else
+    return attr.type == "error" and prosody.hosts[jids.host(attr.from or "")] ~= nil and isOccupantJid(attr.to or "")
+end
+
+--- `message/bare` or `message/full`, depending on the form of the occupant JID.
+function room_message.onMessage(event)
+    local stanza = event.stanza
+    local from = stanza.attr.from
+    local to = stanza.attr.to
+    if from == nil or to == nil then
         return nil
     end
+    local room, nick = splitOccupant(from)
+    local membership = findMembership(to, room)
+    local type_ = stanza.attr.type
+    if membership == nil then
+        if type_ == "groupchat" then
+            if isTooEarly(to) then
+                return true
+            else
+                return nil
+            end
+        end
+        if type_ == "error" then
+            return onLateError(stanza, from, to)
+        else
+            return nil
+        end
+    end
+    if type_ == "groupchat" then
+        lookAt(stanza)
+        onGroupchat(membership, latestPassed)
+        return true
+    end
+    noteHeard(membership)
+    if membership.place.phase == "joining" then
+        membership.place.isHeard = true
+    end
+    if type_ == "error" then
+        onError(membership, stanza)
+        return true
+    end
+    if isResult(stanza) then
+        takeResult(membership, nick, stanza)
+        return true
+    end
+    if nick == nil and isInvitation(stanza) then
+        return nil
+    end
+    local requester = requestingSession(membership)
+    local isForRequester = requester ~= nil and isJoinAffiliations(stanza)
+    if nick == nil and not isForRequester then
+        noteConfiguration(membership, stanza)
+    end
+    if requester == nil and not hasAttached(membership) then
+        if isNotice(stanza) then
+            return true
+        else
+            return nil
+        end
+    end
+    if not isForRequester then
+        fork(membership, stanza)
+    end
+    if isForRequester or not isAttached(membership, requester) then
+        sendTo(requester, stanza)
+    end
+    return true
 end
 
 --- `message/offline/handle`, after mod_offline (0): a private message to an account without sessions was not stored.
@@ -15761,7 +15905,7 @@ function isRenamedUnheard(membership, nick, stanza)
     if place.phase ~= "joined" or not hasStatus(stanza, "110") then
         return false
     end
-    return isLateNick(place, nick) or isExpulsion(stanza) and findOccupant(membership.view, nick) == nil
+    return findOccupant(membership.view, nick) == nil and (isLateNick(place, nick) or isExpulsion(stanza))
 end
 
 function renameLate(membership, nick)
@@ -16274,7 +16418,7 @@ if options.archive ~= false then
 end
 module:hook(
     options.resource == nil and "message/bare" or "message/full",
-    minimix_turn.turn(room_message.onLocalError),
+    minimix_turn.turnIf(room_message.isLocalError, room_message.onMessage),
     1000
 )
 module:hook(options.resource == nil and "message/bare" or "message/full", follow_blocking.onPrivateMessage, 100.5)
@@ -16369,6 +16513,7 @@ module.load = function()
     admin_shell.addShellCommands()
     admin_commands.offerCommands()
     onceStarted(admin_neighbours.checkNeighbours)
+    onceStarted(room_firewall.passFirewall)
     occupancy_components.watchComponents()
     if module.reloading ~= true then
         state_store.load(comeBack)

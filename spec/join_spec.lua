@@ -736,6 +736,35 @@ describe("a join that the room does not answer", function ()
 		assert.same({ "presence error room/Alice wait remote-server-timeout" }, seen(phone));
 	end);
 
+	-- The room shows another occupant every 50 seconds.
+	local function show_slowly(s, count)
+		for i = 1, count do
+			s:wait(50);
+			s:from("Bob "..i, "<presence>"..status "".."</presence>");
+		end
+	end
+
+	it("J5: goes on while the room shows occupants", function ()
+		local s, phone = joining();
+		fall_silent(s);
+		show_slowly(s, 4);
+		s:from("Alice", "<presence id='j1'>"..status "110".."</presence>");
+		s:from(nil, "<message type='groupchat'><subject/></message>");
+		local lines = seen(phone);
+		table.sort(lines);
+		assert.same({
+			"message groupchat room subject:"; "presence - room/Alice 110"; "presence - room/Bob 1"; "presence - room/Bob 2";
+			"presence - room/Bob 3"; "presence - room/Bob 4";
+		}, lines);
+	end);
+
+	it("J5: ends although the room shows occupants for ever", function ()
+		local s, phone = joining();
+		fall_silent(s);
+		show_slowly(s, 10);
+		assert.same({ "presence error room/Alice wait remote-server-timeout" }, seen(phone));
+	end);
+
 	it("J5: leaves no occupant in the room when the answer comes late", function ()
 		local s, phone = joining();
 		s.host:tick(70);

@@ -48,6 +48,14 @@ local function stored(s, name)
 	return found;
 end
 
+-- Returns what a session receives that joins now.
+local function seen_by_join(s)
+	local phone = s:client "phone";
+	phone:send(join "Alice");
+	s:deliver();
+	return seen(phone);
+end
+
 -- The room has lost the occupant. It answers as Prosody answers for an unknown room.
 local function vanish(s)
 	s.room:forget();
@@ -509,6 +517,83 @@ describe("P1: a server that restarts", function ()
 			"presence - room/Bob"; "presence - room/Al 110"; "message groupchat room subject:";
 		}, seen(phone));
 		assert.same({ "Al" }, s:occupants());
+	end);
+
+	-- The room receives the join of a restarted server, and holds its answers back. lost: it sends them never. pings: it
+	-- answers no pings. Returns the scene, the times of joins, and the function that ends this.
+	local function unanswered(fields)
+		local s = in_room { remote = true };
+		s:restart();
+		local go_on;
+		local joins = times_of(s, s.room, function (stanza)
+			if is_join(stanza) and not go_on then
+				local send_held, drop_held = scene.hold_back(s.room);
+				go_on = fields.lost and drop_held or send_held;
+			end
+			return is_join(stanza);
+		end);
+		function s.room.ignores(_, stanza)
+			return fields.pings and is_ping(stanza);
+		end
+		while #joins < 1 do s:wait(1); end
+		return s, joins, go_on;
+	end
+
+	it("sends no second join to a room that is slow", function ()
+		local s, joins, go_on = unanswered {};
+		s:wait(50);
+		go_on();
+		s:wait(minute);
+		assert.equal(1, #joins);
+		assert.same({ "Alice" }, s:occupants());
+		assert.same({ "presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:" },
+			seen_by_join(s));
+	end);
+
+	it("P2: sends a second join soon if the answer is lost", function ()
+		local s, joins, go_on = unanswered { lost = true };
+		go_on();
+		s:wait(25);
+		assert.equal(2, #joins);
+		assert.same({ "presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:" },
+			seen_by_join(s));
+	end);
+
+	it("P2: sends a second join after the time limit if the room answers no pings", function ()
+		local s, joins, go_on = unanswered { lost = true; pings = true };
+		go_on();
+		s:wait(50);
+		assert.equal(1, #joins);
+		s:wait(2 * minute);
+		assert.equal(2, #joins);
+		assert.same({ "presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:" },
+			seen_by_join(s));
+	end);
+
+	for condition, is_answer in pairs {
+		["not-acceptable"] = true; ["item-not-found"] = true; ["service-unavailable"] = true; ["internal-server-error"] = true;
+		["remote-server-timeout"] = false; ["remote-server-not-found"] = false;
+	} do
+		it("P2: sends "..(is_answer and "a" or "no").." second join if the room answers the ping with "..condition, function ()
+			local s, joins, go_on = unanswered { lost = true };
+			go_on();
+			function s.room.on_iq(_, stanza)
+				return is_ping(stanza) and st.error_reply(stanza, "cancel", condition);
+			end
+			s:wait(25);
+			assert.equal(is_answer and 2 or 1, #joins);
+		end);
+	end
+
+	it("P2: lets a session's join go first if the answer to the account's own join is lost", function ()
+		local s, joins, go_on = unanswered { lost = true };
+		go_on();
+		s:wait(13);
+		local phone = s:client "phone";
+		phone:send(join("Alice", { id = "j2" }));
+		s:wait(4);
+		assert.equal(2, #joins);
+		assert.same({ "presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:" }, seen(phone));
 	end);
 
 	it("does not fail a session's join because the account's own rejoin was not answered", function ()

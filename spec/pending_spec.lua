@@ -323,6 +323,18 @@ describe("a join that the room leaves unanswered", function ()
 		assert_in(s, seen, "Alicia");
 	end);
 
+	it("J9, J10: does not make a later nick change a join", function ()
+		local s, phone = scene.in_room { remote = true };
+		local seen = view.of(phone);
+		phone:send(join("Alicia", { id = "j2" }));
+		phone:send(presence("Al", { id = "n1" }));
+		s.room:kick "Alice";
+		s.room.silent = true;
+		s:wait(70);
+		assert.equal(0, count_of(sent_by_account(s), "room/Al$"));
+		assert.equal("remote-server-timeout", seen:now():error "presence j2");
+	end);
+
 	it("J9: has the full timeout without another request, and is sent once", function ()
 		local s, _, seen = joining();
 		s.host:tick(50);

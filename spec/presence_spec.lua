@@ -492,6 +492,17 @@ describe("a nick change", function ()
 			assert.same({ "Alicia" }, s:occupants());
 		end);
 
+		it("C2: to the nick of another occupant is not confirmed by a 110 on that occupant's presence", function ()
+			s.room:enter "Bob";
+			seen(laptop);
+			phone:send(presence("Bob", { id = "n1" }));
+			s:from("Bob", "<presence>"..scene.status "110".."</presence>");
+			assert.same({ "presence - room/Bob 110" }, seen(laptop));
+			s:wait(30);
+			assert.same({}, seen(laptop));
+			assert.same({ "Alice" }, s:occupants());
+		end);
+
 		it("C2, R2: that was lost is detected when the room removes the account, which does not rejoin", function ()
 			phone:send(join("Alicia", { id = "j2" }));
 			local _, lose = scene.hold_back(s.room);

@@ -9,6 +9,7 @@ local spec_host = require "support.host";
 local spec_room = require "support.room";
 require "fuzz.remember";
 local causes = require "fuzz.causes";
+local forms = require "fuzz.forms";
 local inspect = require "fuzz.inspect";
 local views = require "fuzz.views";
 local ledger = require "fuzz.ledger";
@@ -177,11 +178,19 @@ function world:note_answer(room, stanza, answer)
 	end
 end
 
+-- Whether an address is that of an account in rooms.
+function world:is_of_account(address)
+	return address == self:occupant_jid(jid.node(address));
+end
+
 -- Stanzas of a local room reach the account at once. Others are in flight.
 function world:send(room, stanza)
 	local handled = self.handled;
 	if handled then self:note_answer(room, handled, stanza); end
 	if not room.lies then self.causes:room_sends(room, stanza); end
+	if room.form and stanza.name == "presence" and self:is_of_account(stanza.attr.to) then
+		stanza = forms.of(room.form, stanza);
+	end
 	if room.remote then
 		table.insert(self.on_way, { room = room, stanza = st.clone(stanza); entry = handled and self.ledger:entry(handled) });
 	else
@@ -824,6 +833,10 @@ function events:limit(n)
 	room.limit = not room.limit and #room.occupants or nil;
 end
 
+function events:form(n, m)
+	self:honest_room(n).form = forms.chosen(m);
+end
+
 -- The room's archive answers late, after everything else that is in flight.
 function events:stall(n)
 	local room = self:honest_room(n);
@@ -1131,7 +1144,7 @@ function events:settle()
 		self:remove_unknown();
 	end
 	for _, room in ipairs(self.honest) do
-		room.silent, room.limit = nil, nil;
+		room.silent, room.limit, room.form = nil, nil, nil;
 		self:release(room);
 	end
 	self:wait(until_settled);
@@ -1155,7 +1168,7 @@ function world:finish()
 	end
 	for _, room in ipairs(self.liars) do room.dead = true; end
 	for _, room in ipairs(self.honest) do
-		room.silent, room.limit = nil, nil;
+		room.silent, room.limit, room.form = nil, nil, nil;
 		self:release(room);
 	end
 	self:wait(inactive_after + 2 * 3600);

@@ -10,7 +10,7 @@ import { forkOther, forkOwn } from "../send/own";
 import { hasStatus, isSameNick } from "../stanzas";
 import { type InternedStanza, intern, isSamePresence, mayKeep, toldAgain } from "../state/interned";
 import { noteOver } from "../state/limits";
-import { requestingSession, type Membership } from "../state/memberships";
+import { requestingSession, type Membership, now } from "../state/memberships";
 import { Phase } from "../state/place";
 import { eachOccupant, findOccupant, forgetOccupant, setOwnNick } from "../state/occupants";
 import { eachMember, forgetMember, keepMember, noMembers } from "../state/offline";
@@ -86,7 +86,7 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
         shown.add(nick);
     }
     if (membership.place.phase === Phase.Joining) {
-        membership.place.isShowing = true;
+        membership.place.shownAt = now();
     }
     if (!isKept) {
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room);
@@ -228,7 +228,7 @@ function areShown(presences: LuaIterable<LuaMultiReturn<[string, InternedStanza]
 export function keepSelf(membership: Membership, nick: string, stanza: Stanza): boolean {
     const view = membership.view;
     const isKept = mayKeep(stanza);
-    const now = isKept ? toldAgain(stanza) : reducedSelf(stanza);
+    const shown = isKept ? toldAgain(stanza) : reducedSelf(stanza);
     membership.nick = nick;
     setOwnNick(view, nick);
     if (hasStatus(stanza, Status.NonAnonymous)) {
@@ -238,7 +238,7 @@ export function keepSelf(membership: Membership, nick: string, stanza: Stanza): 
         view.logged = true;
     }
     const before = selfOf(membership);
-    if (before !== undefined && isModerator(before) !== isModerator(now) && !view.nonAnonymous) {
+    if (before !== undefined && isModerator(before) !== isModerator(shown) && !view.nonAnonymous) {
         // In a semi-anonymous room only moderators see real JIDs (XEP-0045 5.1.1).
         outdate(view);
     }
@@ -246,7 +246,7 @@ export function keepSelf(membership: Membership, nick: string, stanza: Stanza): 
         noteOver("minimix_max_cached_size", membership.username, membership.room);
         view.stale = "incomplete";
     }
-    return setSelf(membership, nick, now);
+    return setSelf(membership, nick, shown);
 }
 
 /** The longest affiliation or role is "participant" (XEP-0045 17.3). */

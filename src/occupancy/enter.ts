@@ -4,9 +4,9 @@ import * as id from "util.id";
 import * as st from "util.stanza";
 import * as options from "../options";
 import { presenceIdFor, sendPresence } from "../send/upstream";
-import { forgetRoom, hasAttached, type Membership, queueOf, setPlace, triesOf } from "../state/memberships";
+import { forgetRoom, hasAttached, type Membership, now, setPlace, triesOf } from "../state/memberships";
 import { type Join, type Joining, joiningBy, Phase, type SessionRequest } from "../state/place";
-import { takeNext } from "../state/queue";
+import { hasQueuedJoin, takeJoin } from "../state/queue";
 import { save } from "../state/store";
 import { after } from "../turn";
 import { type JoinParts, newJoin } from "./operations";
@@ -91,7 +91,7 @@ export function beginJoin(membership: Membership, join: Join, earlier: Join[]): 
 /** Serves the next request in the queue soon, even if the room has not answered the join before it. */
 export function waitForTurn(membership: Membership): void {
     const place = membership.place;
-    if (place.phase === Phase.Joining && place.turn === undefined && queueOf(membership).length > 0) {
+    if (place.phase === Phase.Joining && place.turn === undefined && hasQueuedJoin(membership)) {
         place.turn = after(TURN, () => {
             place.turn = undefined;
             if (membership.place === place) {
@@ -102,12 +102,11 @@ export function waitForTurn(membership: Membership): void {
 }
 
 function takeTurn(membership: Membership, place: Joining): void {
-    if (place.isShowing) {
-        place.isShowing = false;
+    if (place.shownAt !== undefined && now() - place.shownAt < TURN) {
         waitForTurn(membership);
         return;
     }
-    const request = takeNext(membership);
+    const request = takeJoin(membership);
     if (request !== undefined) {
         place.mayBeIn = true;
         place.earlier.push(place.operation);
@@ -127,7 +126,7 @@ export function limitJoin(membership: Membership, join: Join, seconds = options.
  * Returns whether there is either.
  */
 export function tryNext(membership: Membership, place: Joining): boolean {
-    const request = takeNext(membership);
+    const request = takeJoin(membership);
     if (request !== undefined) {
         enter(membership, request, place.earlier);
         return true;

@@ -30,7 +30,7 @@ import {
     setPlace,
 } from "../state/memberships";
 import { type Entering, type Join, type Joining, Phase, type SessionRequest } from "../state/place";
-import { requeue, takeNext } from "../state/queue";
+import { requeue, takeJoin } from "../state/queue";
 import { forgetOccupant } from "../state/occupants";
 import { announceIfRenamed, forgetOthers, keepSelf } from "./burst";
 import { adopt, answeredAsJoin, letIn, proceed } from "./joined";
@@ -300,7 +300,7 @@ function rejoinRefused(membership: Membership, join: Join, error: Stanza): void 
         joinAgain(membership);
         return;
     }
-    const next = takeNext(membership);
+    const next = takeJoin(membership);
     if (next !== undefined) {
         // The client may have a new password or another nick.
         enter(membership, next);

@@ -8,18 +8,9 @@ import { fork } from "../send/fork";
 import { saysOut, selfPing } from "../send/ping";
 import { sendPresence } from "../send/upstream";
 import { noteRefusal } from "../state/bookmarks";
-import {
-    detachAll,
-    dropMembership,
-    isCurrent,
-    isUsed,
-    type Membership,
-    queueOf,
-    setPlace,
-    triesOf,
-} from "../state/memberships";
+import { detachAll, dropMembership, isCurrent, isUsed, type Membership, setPlace, triesOf } from "../state/memberships";
 import { Phase } from "../state/place";
-import { takeJoin, takeNext } from "../state/queue";
+import { hasQueuedJoin, takeJoin } from "../state/queue";
 import { save } from "../state/store";
 import { after } from "../turn";
 import { enter, TURN } from "./enter";
@@ -47,7 +38,7 @@ export function leave(membership: Membership, unavailable: Stanza): void {
 /** Shortens the wait for a leave that the room may never confirm, because a session waits. */
 export function hastenLeave(membership: Membership): void {
     const place = membership.place;
-    const isFirst = place.phase === Phase.Leaving && place.tries === 0 && queueOf(membership).length > 0;
+    const isFirst = place.phase === Phase.Leaving && place.tries === 0 && hasQueuedJoin(membership);
     if (isFirst && place.operation !== undefined) {
         place.operation.timer.stop();
         place.operation.timer = after(TURN, () => {
@@ -81,7 +72,7 @@ export function leaveUnanswered(membership: Membership): void {
     const leaving = place.phase === Phase.Leaving ? place.operation : undefined;
     fork(membership, ownUnavailable(membership, leaving === undefined ? undefined : leaving.answerId));
     detachAll(membership);
-    const request = takeNext(membership);
+    const request = takeJoin(membership);
     if (request !== undefined) {
         enter(membership, request, [], membership.nick);
     } else {

@@ -4,26 +4,19 @@ import * as id from "util.id";
 import * as st from "util.stanza";
 import { catchUp, dropQuestion } from "../archive/catchup";
 import { fork } from "../send/fork";
-import { selfPing } from "../send/ping";
+import * as options from "../options";
+import { saysNothing, selfPing } from "../send/ping";
 import { refusalOf } from "../send/rules";
 import { sendPresence } from "../send/upstream";
 import { shouldRejoin, noteRefusal } from "../state/bookmarks";
-import {
-    detachAll,
-    dropMembership,
-    isCurrent,
-    type Membership,
-    queueOf,
-    setPlace,
-    triesOf,
-} from "../state/memberships";
+import { detachAll, dropMembership, isCurrent, type Membership, setPlace, triesOf } from "../state/memberships";
 import { type Join, type Joining, Phase } from "../state/place";
-import { takeNext } from "../state/queue";
+import { hasQueuedJoin, takeJoin } from "../state/queue";
 import { save } from "../state/store";
 import { after } from "../turn";
 import { beginJoin, enter, limitJoin, newTimedJoin, onJoinTimeout, tryNext } from "./enter";
 import { leave, leaveIfUnused, leaveUnheard, over, retryLeave, TRIES_UNTIL_TOLD } from "./leave";
-import { isUnheard, ownJoin, ownTimeLimit, pause, recall, removeJoin, sendOwnJoin, timeLeft } from "./operations";
+import { isUnheard, JOIN_PATIENCE, ownJoin, pause, recall, removeJoin, sendOwnJoin, timeLeft } from "./operations";
 import { refuseQueue, refuseUnanswered } from "./refuse";
 import { technicalRemoval } from "./replay";
 
@@ -109,7 +102,8 @@ export function joinAgain(membership: Membership): void {
         joinForbidden(membership, refusal);
         return;
     }
-    const join = newTimedJoin(membership, ownJoin(membership, true), ownTimeLimit(membership));
+    const seconds = Math.min(options.answerTimeout, JOIN_PATIENCE);
+    const join = newTimedJoin(membership, ownJoin(membership, true), seconds);
     beginJoin(membership, join, []);
     sendOwnJoin(membership, join);
     makeSure(membership, join);
@@ -118,7 +112,7 @@ export function joinAgain(membership: Membership): void {
 /** This server's rules forbid the automatic join. A client's join has passed the same rules. */
 function joinForbidden(membership: Membership, error: Stanza): void {
     const [type, condition] = error.get_error();
-    const request = takeNext(membership);
+    const request = takeJoin(membership);
     if (request !== undefined) {
         enter(membership, request);
     } else if (type === "wait") {
@@ -172,9 +166,11 @@ function joinUnanswered(membership: Membership, join: Join): void {
     if (join !== place.operation) {
         removeJoin(place.earlier, join);
         refuseUnanswered(membership, join.request);
-    } else if (timeLeft(place) > 0) {
+    } else if (timeLeft(place) > 0 && (join.request !== undefined || place.isHeard)) {
         limitJoin(membership, join, timeLeft(place));
-    } else if (join.request === undefined && queueOf(membership).length === 0) {
+    } else if (timeLeft(place) > 0) {
+        ownJoinUnanswered(membership, place);
+    } else if (join.request === undefined && !hasQueuedJoin(membership)) {
         unreached(membership);
     } else {
         place.mayBeIn = true;
@@ -184,6 +180,22 @@ function joinUnanswered(membership: Membership, join: Join): void {
 }
 
 onJoinTimeout(joinUnanswered);
+
+/**
+ * The room has not answered an automatic join. Sends a self-ping, which a slow room answers after the join. So an answer
+ * to the ping shows that the answer to the join is lost. A slow room gets no second join, which all occupants would see.
+ */
+function ownJoinUnanswered(membership: Membership, place: Joining): void {
+    limitJoin(membership, place.operation, Math.min(timeLeft(place), JOIN_PATIENCE));
+    const pinged = (condition: string | undefined) => {
+        const isPending = membership.place === place && isCurrent(membership);
+        const isReached = condition === undefined || !saysNothing(condition);
+        if (isPending && isReached && !tryNext(membership, place)) {
+            unreached(membership);
+        }
+    };
+    selfPing(membership, pinged, JOIN_PATIENCE);
+}
 
 /** A session's join has failed. Joins again if the account must be in the room. */
 export function joinFailed(membership: Membership, place: Joining): void {

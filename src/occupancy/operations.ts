@@ -9,7 +9,7 @@ import { MUC } from "../namespaces";
 import * as options from "../options";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { isBlocked } from "../settings/blocklist";
-import { detachAll, type Membership, now, triesOf, forgetRoom } from "../state/memberships";
+import { detachAll, type Membership, now, forgetRoom } from "../state/memberships";
 import {
     type Join,
     type Joined,
@@ -24,14 +24,14 @@ import { requeue } from "../state/queue";
 import { after } from "../turn";
 import { presenceToShow } from "./shown";
 
-/** Factor for the timeout of a join that needs an action of the user. */
+/** Factor for the timeout of a join that the room has begun to answer, or that needs an action of the user. */
 const EXTENSIONS = 5;
 
 /** Longest pause between two attempts, in seconds. */
 const LONGEST_PAUSE = 900;
 
-/** First timeout of a rejoin, in seconds; see patience(). Large rooms need some time. */
-const JOIN_PATIENCE = 15;
+/** Seconds after which a room is asked about an automatic join that it has not answered. Large rooms need some time. */
+export const JOIN_PATIENCE = 15;
 
 /** Timeout of a nick change in seconds. The answer may be lost. */
 const RENAME_TIMEOUT = 10;
@@ -70,11 +70,6 @@ export function ownJoin(membership: Membership, isDoubtful: boolean): JoinParts 
     return { id: id.medium(), nick: membership.nick, request: undefined, isReturn: true, isDoubtful, isFirst };
 }
 
-/** Returns the timeout of an automatic join, in seconds. */
-export function ownTimeLimit(membership: Membership): number {
-    return Math.min(options.answerTimeout, JOIN_PATIENCE * 2 ** Math.min(triesOf(membership), 10));
-}
-
 /** Sends an automatic join. */
 export function sendOwnJoin(membership: Membership, join: Join): void {
     const presence = presenceToShow(membership);
@@ -89,10 +84,16 @@ export function sendOwnJoin(membership: Membership, join: Join): void {
     sendPresence(membership, presence, join.nick, join.id);
 }
 
-/** Returns the remaining seconds of a join for which the user must answer a challenge, for example. */
+/**
+ * Returns the remaining seconds of a join. They start again with each occupant that the room shows. The user may have to
+ * answer a challenge of the room.
+ */
 export function timeLeft(place: Joining): number {
-    const left = place.operation.since + EXTENSIONS * options.answerTimeout - now();
-    return place.isHeard && left >= 1 ? left : 0;
+    const since = place.operation.since;
+    const longest = since + EXTENSIONS * options.answerTimeout;
+    const end = place.isHeard ? longest : Math.min(longest, (place.shownAt ?? since) + options.answerTimeout);
+    const left = end - now();
+    return left >= 1 ? left : 0;
 }
 
 /** Removes a join from a list. */

@@ -17,7 +17,7 @@ import { noteDrop } from "../state/counters";
 import type { Membership } from "../state/memberships";
 import { type Entering, type Joined, type Joining, type Leaving, type Lost, Phase, type Place } from "../state/place";
 import type { SessionRequest } from "../state/place";
-import { enqueue, takeNext } from "../state/queue";
+import { enqueue, takeJoin } from "../state/queue";
 import { saveOften } from "../state/store";
 import { forgetOccupant } from "../state/occupants";
 import { keepSelf } from "./burst";
@@ -239,7 +239,7 @@ function queueUntilTurn(this: void, membership: Membership, _: Place, request: S
 
 function rejoinFor(this: void, membership: Membership, _: Place, request: SessionRequest): void {
     enqueue(membership, request);
-    const first = membership.established ? undefined : takeNext(membership);
+    const first = membership.established ? undefined : takeJoin(membership);
     if (first !== undefined) {
         // The client's join replaces the server's: the client chooses nick, history and extensions.
         enter(membership, first);
@@ -255,7 +255,7 @@ function enterAfterLeave(this: void, membership: Membership, place: Leaving, req
         hastenLeave(membership);
         return;
     }
-    const first = takeNext(membership);
+    const first = takeJoin(membership);
     if (first !== undefined) {
         enter(membership, first, [], membership.nick);
     }

@@ -111,15 +111,15 @@ function onPresenceWhileJoining(membership: Membership, nick: string, stanza: St
 }
 
 /**
- * Whether the room already uses another nick for the account, and the 303 was lost. It is a requested nick, or that of
- * an unknown occupant that the room removes.
+ * Whether the room already uses another nick for the account, and the 303 was lost. No other occupant has it, and it is
+ * a requested nick, or the room removes its occupant.
  */
 function isRenamedUnheard(membership: Membership, nick: string, stanza: Stanza): boolean {
     const place = membership.place;
     if (place.phase !== Phase.Joined || !hasStatus(stanza, Status.Self)) {
         return false;
     }
-    return isLateNick(place, nick) || (isExpulsion(stanza) && findOccupant(membership.view, nick) === undefined);
+    return findOccupant(membership.view, nick) === undefined && (isLateNick(place, nick) || isExpulsion(stanza));
 }
 
 function renameLate(membership: Membership, nick: string): void {

@@ -301,8 +301,8 @@ export function isUsed(membership: Membership, except?: string): boolean {
 }
 
 function hasRequest(requests: readonly SessionRequest[], except: string | undefined): boolean {
-    for (const { session, queued } of requests) {
-        if (session === undefined ? queued.length > 0 : session !== except) {
+    for (const { kind, session, queued } of requests) {
+        if (kind === "join" && (session === undefined ? queued.length > 0 : session !== except)) {
             return true;
         }
     }

@@ -130,8 +130,8 @@ export interface Joining {
     turn?: Timer | undefined;
     /** Nicks that the room has shown since the last join. */
     shown: LuaSet<string>;
-    /** The room has shown an occupant since the turn began. */
-    isShowing: boolean;
+    /** When the room last showed an occupant, by the monotonic clock. */
+    shownAt?: number | undefined;
     /** The room has sent a message since the last join, such as a challenge (XEP-0158). */
     isHeard: boolean;
     /** A presence with our nick that arrived without 110. */
@@ -213,7 +213,6 @@ export function joiningBy(operation: Join, earlier: Join[], mayBeIn: boolean, tr
         earlier,
         mayBeIn,
         shown: new LuaSet(),
-        isShowing: false,
         isHeard: false,
         isRemoved: false,
     };

@@ -70,15 +70,27 @@ export function takeNext(membership: Membership): SessionRequest | undefined {
     return request;
 }
 
-/**
- * Removes and returns the first join in the queue. Earlier nick changes belong to sessions that are no longer attached.
- */
+/** Removes and returns the first join in the queue. Nick changes wait until the account is in the room. */
 export function takeJoin(membership: Membership): SessionRequest | undefined {
-    let request = takeNext(membership);
-    while (request !== undefined && request.kind !== "join") {
-        request = takeNext(membership);
+    const queue = membership.queue ?? [];
+    for (const i of $range(1, queue.length)) {
+        if (queue[i - 1]?.kind === "join") {
+            const request = table.remove<SessionRequest>(queue, i);
+            setQueue(membership, queue);
+            return request;
+        }
     }
-    return request;
+    return undefined;
+}
+
+/** Whether a join is in the queue. */
+export function hasQueuedJoin(membership: Membership): boolean {
+    for (const { kind } of queueOf(membership)) {
+        if (kind === "join") {
+            return true;
+        }
+    }
+    return false;
 }
 
 /** Removes and returns all requests. */

@@ -70,10 +70,10 @@ const deviations: Deviation[] = [
     {
         rule: "J6: a nick change by such a join is one first",
         sides: ["minimix"],
-        applies: ({ isResync, isRename }) => isResync && isRename,
+        applies: ({ isResync, mayBeResync, isRename }) => (isResync || mayBeResync) && isRename,
         undo: (stanzas, { own }, isActor) => {
-            const change = stanzas.find((stanza) => isFrom(stanza, own) && isAvailable(stanza));
-            return stanzas.filter((stanza) => isActor || stanza !== change);
+            const shown = stanzas.filter((stanza) => isFrom(stanza, own) && isAvailable(stanza));
+            return stanzas.filter((stanza) => isActor || shown.length < 2 || stanza !== shown[0]);
         },
     },
     {
