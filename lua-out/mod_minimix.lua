@@ -6176,8 +6176,15 @@ function closeRange(membership, part)
     return true
 end
 
-function deliverOwn(membership, log, entry)
+function deliverOwn(membership, log, part, entry)
     local ranges = rangesOf(membership.username, membership.room)
+    local only
+    if #ranges == 1 then
+        only = ranges[1]
+    end
+    if only ~= nil and only == part.range and only.first > part.position then
+        closeRange(membership, part)
+    end
     if #ranges == 0 then
         insert(ranges, entry.number, nil)
         saveSoon(membership, log)
@@ -6283,7 +6290,7 @@ function archive_delivered.deliver(membership, log, part, entry)
         end
     end
     if entry.privateTo ~= nil then
-        deliverOwn(membership, log, entry)
+        deliverOwn(membership, log, part, entry)
         return true
     end
     if entry.number <= part.position then

@@ -659,6 +659,28 @@ describe("messages that accounts missed", function ()
 		assert.same({ "for Alice" }, (ask(s:client "laptop", { with = room_jid })));
 	end);
 
+	it("H1: are kept for an account that received nothing else", function ()
+		local s = scene.new { modules = { "disco"; "mam" } };
+		s.room:enter "Bob";
+		s:enter(s:client("phone", "carol"), "Carol");
+		local phone = s:client "phone";
+		s:enter(phone);
+		local send = s.room.send;
+		function s.room.send(stanza)
+			local for_alice = jid.node(stanza.attr.to) == "alice" and stanza:get_child "body";
+			send(for_alice and st.clone(stanza):maptags(function (tag)
+				return tag.name == "body" and st.stanza("body"):text "for Alice" or tag;
+			end) or stanza);
+		end
+		s:count(1, 1);
+		s:wait(2);
+		phone:send(scene.leave "Alice");
+		s:wait(2);
+		assert.same({ "for Alice" }, (ask(phone, { with = room_jid })));
+		s:restart { killed = true };
+		assert.same({ "for Alice" }, (ask(s:client "laptop", { with = room_jid })));
+	end);
+
 	it("H1: are kept for the account within a second, also if they are in the log already", function ()
 		local s = with_carol(2);
 		s:count(3, 5);
