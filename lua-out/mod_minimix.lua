@@ -12921,11 +12921,16 @@ do
 local hasModule = minimix_host.hasModule
 local options = minimix_options
 local PING_MUC = "mod_ping_muc has no effect here, because accounts join rooms instead of clients, and mod_minimix sends the self-pings: " .. "remove it from modules_enabled"
+--- Its hook of `message/full` (0) comes after the module's.
+local PASTEBIN = "mod_pastebin does not replace long messages of rooms for users of this host, because mod_minimix delivers them first: " .. "load mod_pastebin on the component with the rooms"
 
 --- Logs conflicts with other modules, once all modules are loaded.
 function admin_neighbours.checkNeighbours()
     if hasModule("ping_muc") then
         module:log("warn", "%s", PING_MUC)
+    end
+    if options.archive ~= "mam" and hasModule("pastebin") then
+        module:log("warn", "%s", PASTEBIN)
     end
     if options.archive == "mam" and not hasModule("mam") then
         module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so messages of rooms are not archived: load mod_mam, or set minimix_archive to true")
