@@ -10,6 +10,8 @@ local world = require "fuzz.world";
 
 local count = tonumber(os.getenv "MINIMIX_EVENTS" or "") or 2400;
 local seed = new_seed("random events", "MINIMIX_EVENTS");
+-- A long run has random events only.
+local is_long = os.getenv "MINIMIX_EVENTS" ~= nil;
 
 describe("random events", function ()
 	it("break no rule", function ()
@@ -21,7 +23,7 @@ describe("random events", function ()
 		print(list.." events");
 	end);
 
-	for i, list in ipairs(found) do
+	for i, list in ipairs(is_long and {} or found) do
 		it(("break no rule: kept list %d, %s"):format(i, list.about), function ()
 			assert.is_nil((world.play(list)));
 		end);
@@ -103,7 +105,7 @@ local first_seeds = {
 };
 
 describe("the search finds a planted fault within a minute:", function ()
-	for name, plant in pairs(faults) do
+	for name, plant in pairs(is_long and {} or faults) do
 		it(name, function ()
 			local first = seed == 1 and first_seeds[name] or seed;
 			local problem, list = run.search { seed = first; seconds = 60; plant = plant };
