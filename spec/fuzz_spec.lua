@@ -128,7 +128,7 @@ local first_seeds = {
 
 describe("the search finds a planted fault within a minute:", function ()
 	local function finds(plants, with_faults)
-		for name, plant in pairs(plants) do
+		for name, plant in pairs(is_long and {} or plants) do
 			it(name, function ()
 				local first = seed == 1 and first_seeds[name] or seed;
 				local problem, list = run.search { seed = first; seconds = 60; plant = plant; faults = with_faults };
