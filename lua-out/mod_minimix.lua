@@ -6306,8 +6306,8 @@ function archive_delivered.deliver(membership, log, part, entry)
     if entry.number <= part.position then
         return deliverPast(membership, log, part, entry)
     end
-    if range ~= nil then
-        closeRange(membership, part)
+    closeRange(membership, part)
+    if range ~= nil and entry.number == log.last then
         openRange(membership, part, entry.number)
     else
         insert((rangesOf(membership.username, membership.room)), entry.number, before)

@@ -303,9 +303,8 @@ function events.jump(story)
 end
 
 -- While earlier messages may be missing, later ones are in memory only. The room's archive sends them again, if it has
--- one, and if no clock was set back: the query begins at the account's last message, or at the time of its join.
+-- one and the account is not put out: they are due.
 local function forgive_buffered(story)
-	if story.keeps and not story.was_set_back then return; end
 	inspect.each_membership(story.s.host, function (membership)
 		local name = jid.node(membership.room);
 		for _, buffered in ipairs(membership.catchUp and membership.catchUp.buffer or {}) do

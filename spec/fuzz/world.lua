@@ -951,7 +951,7 @@ function world:remove_unknown()
 			local occupant = self:occupant_of(room, account);
 			if occupant and not self:is_known(room.jid, self:occupant_jid(account)) then
 				room.lossy = true;
-				self.host:run(function () room:forget(occupant.nick); end);
+				self.host:run(function () room[room.is_real and "kick" or "forget"](room, occupant.nick); end);
 			end
 		end
 	end
