@@ -4,7 +4,7 @@ max_line_length = false
 -- The compiled module may only use functions common to Lua 5.1 to 5.4, and the names that Prosody defines.
 files["lua-out"] = {
 	read_globals = {
-		prosody = { other_fields = true };
+		prosody = { other_fields = true; fields = { full_sessions = { read_only = false; other_fields = true } } };
 		module = {
 			fields = {
 				"name", "host", "environment", "reloading", "hook", "hook_global", "unhook", "hook_object_event", "unhook_object_event",

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { versions } from "./support/prosody.ts";
@@ -57,17 +57,19 @@ const commands: Record<string, { parameters: string[]; prints: RegExp[] }> = {
     },
 };
 
-for (const [target, { parameters, prints }] of Object.entries(commands)) {
-    test(`make ${target} ${parameters.join(" ")}`, async () => {
-        const { stdout } = await promisify(execFile)("make", [target, ...parameters], {
-            cwd: repository,
-            env,
+describe("the make targets", { concurrency: 2 }, () => {
+    for (const [target, { parameters, prints }] of Object.entries(commands)) {
+        test(`make ${target} ${parameters.join(" ")}`, async () => {
+            const { stdout } = await promisify(execFile)("make", [target, ...parameters], {
+                cwd: repository,
+                env,
+            });
+            for (const pattern of prints) {
+                assert.match(stdout, pattern);
+            }
         });
-        for (const pattern of prints) {
-            assert.match(stdout, pattern);
-        }
-    });
-}
+    }
+});
 
 test("each target of CONTRIBUTING.md is run", () => {
     const elsewhere = ["build", "demo", "demo-web", "e2e", "install", "lint", "rock", "spec", "test"];

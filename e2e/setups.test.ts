@@ -1,7 +1,7 @@
 // O3: the same steps on a server without and on one with mod_minimix, in common configurations. MINIMIX_LONG=1 (`make
 // setups`) plays them on each version and adds single modules. Otherwise it plays a few steps on one version.
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import * as tools from "../tools/versions.mjs";
@@ -46,20 +46,65 @@ const setups: Record<string, { modules: string[]; roomModules?: string[] }> = {
     },
 };
 
-/** Community modules that hook stanzas of users' hosts, each added to the example. */
-const singles = [
-    ...["block_strangers", "carbons_copies", "csi_battery_saver", "filter_chatstates", "lastlog", "lastlog2"],
-    ...["offline_hints", "privacy_lists", "seclabels", "stanza_counter", "throttle_presence", "track_muc_joins"],
-    ...["client_management", "delegation", "privilege", "presence_cache", "presence_dedup"],
-];
+/** Whether a module's source hooks stanzas, their archiving or their copies, or changes what sessions send. */
+const hooks = new RegExp(
+    [
+        /["'](?:pre-)?(?:message|presence|iq(?:-get|-set|-result|-error)?)\//,
+        /["'](?:archive-|carbons-|cloud_notify\/|resource-(?:un)?bind)/,
+        /add_filter|session\.send\s*=/,
+    ]
+        .map(({ source }) => source)
+        .join("|"),
+);
 
-function has(version: Version, module: string): boolean {
-    const lib = tools.versions.find((one) => one.version === version)?.lib ?? "";
-    return [`mod_${module}`, `mod_${module}.lua`].some((name) => existsSync(join(lib, "modules", name)));
+/** Such modules that are not for hosts with users, or not for a test without further servers. */
+const notForUsers = new RegExp(
+    `^(?:${["muc_.*", "vcard_muc", "pubsub", "pubsub_text_interface", "http_upload.*", "s2s_.*", "dnsbl"].join("|")})$`,
+);
+
+/** Such modules that fail in this version, with and without mod_minimix. */
+const broken: Record<Version, string[]> = { 0.12: ["client_certs"], "13.0": ["broadcast"], newest: ["broadcast"] };
+
+/** Options without which a module does nothing here. */
+const optionsOf: Record<string, string> = {
+    anti_spam: 'anti_spam_block_strings = { "cheap watches" }',
+    broadcast: 'broadcast_senders = { "alice-set@a.lab" }',
+    firewall: 'firewall_scripts = { "module:scripts/spam-blocking.pfw" }',
+    turncredentials: 'turncredentials_host = "turn.lab"\nturncredentials_secret = "secret"',
+    unified_push: 'unified_push_secret = "secret"',
+};
+
+/** Errors that modules log with and without mod_minimix. Here HTTP has no port. */
+const allowedErrors = [/Not listening on any ports, '\w+' will be unreachable/];
+
+function folderOf(version: Version): string {
+    return join(tools.versions.find((one) => one.version === version)?.lib ?? "", "modules");
 }
 
-async function compare(version: Version, modules: string[], roomModules: string[]): Promise<void> {
-    const pair = await startPair({ version, modules, roomModules });
+function has(version: Version, module: string): boolean {
+    return [`mod_${module}`, `mod_${module}.lua`].some((name) => existsSync(join(folderOf(version), name)));
+}
+
+/** Returns the source of a module of Debian's package, without its libraries. */
+function sourceOf(version: Version, module: string): string {
+    const file = join(folderOf(version), `mod_${module}`, `mod_${module}.lua`);
+    return existsSync(file) ? readFileSync(file, "utf8") : "";
+}
+
+/** Returns the modules of Debian's package that hook stanzas of users' hosts. Each is added to the example. */
+function singlesOf(version: Version): string[] {
+    const needs = (module: string) =>
+        [...sourceOf(version, module).matchAll(/module:depends\s*\(?\s*["'](\w+)["']/g)].map(([, name = ""]) => name);
+    return readdirSync(folderOf(version))
+        .filter((entry) => /^mod_\w+$/.test(entry))
+        .map((entry) => entry.slice("mod_".length))
+        .filter((name) => hooks.test(sourceOf(version, name)) && !notForUsers.test(name) && !example.includes(name))
+        .filter((name) => !broken[version].includes(name))
+        .filter((name) => needs(name).every((needed) => has(version, needed)));
+}
+
+async function compare({ version, modules, roomModules, hostConfig }: Case): Promise<void> {
+    const pair = await startPair({ version, modules, roomModules, hostConfig, allowedErrors });
     const sessions = ["bob-set/desk", "alice-set/phone", "carol-set/tablet"];
     const result = await compareScenario(
         pair,
@@ -85,6 +130,7 @@ interface Case {
     readonly version: Version;
     readonly modules: string[];
     readonly roomModules: string[];
+    readonly hostConfig: string;
 }
 
 function casesOf(version: Version): Case[] {
@@ -94,17 +140,19 @@ function casesOf(version: Version): Case[] {
         version,
         modules: those(modules),
         roomModules: those(roomModules),
+        hostConfig: "",
     }));
-    const additions = those(isLong ? singles : []).map((module) => ({
+    const additions = (isLong ? singlesOf(version) : []).map((module) => ({
         name: `${version}, the example with mod_${module}`,
         version,
         modules: [...those(example), module],
         roomModules: ["muc_mam"],
+        hostConfig: optionsOf[module] ?? "",
     }));
     return [...configurations, ...additions];
 }
 
 const cases = (isLong ? versions : versions.slice(-1)).flatMap(casesOf);
-for (const { name, version, modules, roomModules } of cases.filter(({ name }) => name.includes(MINIMIX_SETUP))) {
-    test(name, { timeout: 120_000 }, () => compare(version, modules, roomModules));
+for (const one of cases.filter(({ name }) => name.includes(MINIMIX_SETUP))) {
+    test(one.name, { timeout: 120_000 }, () => compare(one));
 }

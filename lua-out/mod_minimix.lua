@@ -498,10 +498,10 @@ end
 -- inside module:send(), and its answer must not arrive in the middle of a state change.
 local minimix_turn = {}
 do
-local drain, send, protect, outbox, running, draining
+local drain, send, protect, logError, outbox, running, draining
 
 function drain()
-    if running or draining then
+    if #outbox == 0 or running or draining then
         return
     end
     draining = true
@@ -518,12 +518,14 @@ function send(stanza)
 end
 
 function protect(task, argument)
-    local ok, result = xpcall(task, debug.traceback, argument)
+    local ok, problem = xpcall(task, debug.traceback, argument)
     if not ok then
-        module:log("error", "Internal error: %s", result)
-        return false, nil
+        logError(problem)
     end
-    return true, result
+end
+
+function logError(problem)
+    module:log("error", "Internal error: %s", problem)
 end
 
 outbox = {}
@@ -559,13 +561,30 @@ function minimix_turn.turn(handler)
     return function(event)
         local outer = running
         running = true
-        local ok, result = protect(handler, event)
+        local ok, result = xpcall(handler, debug.traceback, event)
         running = outer
-        drain()
+        if not ok then
+            logError(result)
+        end
+        if #outbox > 0 then
+            drain()
+        end
         if ok then
             return result
         else
             return true
+        end
+    end
+end
+
+--- The same, for events that pass a test. Others are not handled.
+function minimix_turn.turnIf(isWanted, handler)
+    local handle = minimix_turn.turn(handler)
+    return function(event)
+        if isWanted(event) then
+            return handle(event)
+        else
+            return nil
         end
     end
 end
@@ -1101,7 +1120,7 @@ end
 -- Work and memory that a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
 local minimix_weight = {}
 do
-local weigh, ELEMENT, ATTRIBUTE, MAX_DEPTH
+local weigh, spend, ELEMENT, ATTRIBUTE, MAX_DEPTH
 
 function weigh(element, depth)
     if depth > MAX_DEPTH then
@@ -1118,6 +1137,26 @@ function weigh(element, depth)
     return weight
 end
 
+function spend(element, budget, depth)
+    local left = budget - ELEMENT
+    for _ in pairs(element.attr) do
+        left = left - ATTRIBUTE
+    end
+    local tags = element.tags
+    local count = #tags
+    if count > 0 and depth == 1 then
+        return -1
+    end
+    for i = 1, count do
+        local tag = tags[i]
+        if tag == nil or left < 0 then
+            return left
+        end
+        left = spend(tag, left, depth - 1)
+    end
+    return left
+end
+
 ELEMENT = 320
 ATTRIBUTE = 64
 MAX_DEPTH = 100
@@ -1125,6 +1164,12 @@ MAX_DEPTH = 100
 --- Returns the approximate bytes of a parsed stanza. Infinite if it is nested too deep.
 function minimix_weight.weightOf(stanza)
     return weigh(stanza, 1)
+end
+
+--- Whether elements and attributes of a stanza take more than a number of bytes, or it is nested too deep. Ignores texts,
+-- which the stream limits. Stops as soon as the result is known.
+function minimix_weight.isHeavier(stanza, most)
+    return spend(stanza, most, MAX_DEPTH) < 0
 end
 end
 
@@ -1299,101 +1344,123 @@ end
 -- Serialises stanzas, once for all recipients.
 local minimix_text = {}
 do
-local write, writeRest, writeAttributes, writeAttribute, remembered, sortNames, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names, MOST_PIECES
+local write, writeAttribute, remember, sortNames, sortMany, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names, MOST_PIECES, ROOT, MOST_INSERTED
 
-function write(element, outerNamespace, at)
-    pieces[at] = "<"
-    pieces[at + 1] = element.name
-    return writeRest(element, outerNamespace, at + 2)
-end
-
-function writeRest(element, outerNamespace, start)
+function write(element, outerNamespace, start)
+    local out = pieces
+    local name = element.name
     local attr = element.attr
     local children = element
-    local at = writeAttributes(attr, outerNamespace, start)
-    if #children == 0 then
-        pieces[at] = "/>"
-        return at + 1
-    end
-    pieces[at] = ">"
-    at = at + 1
-    for _, child in ipairs(children) do
-        if type(child) == "string" then
-            pieces[at] = st.xml_escape(child)
-            at = at + 1
-        else
-            at = write(child, attr.xmlns, at)
+    local childCount = #children
+    out[start] = "<"
+    out[start + 1] = name
+    local at = start + 2
+    for i = 1, sortNames(attr) do
+        local key = names[i]
+        local value = attr[key] or ""
+        local opt_0 = memo[key]
+        local text = opt_0 and opt_0[value]
+        if key ~= "xmlns" or value ~= outerNamespace then
+            if text == nil then
+                at = writeAttribute(key, value, i, at)
+            else
+                out[at] = text
+                at = at + 1
+            end
         end
     end
-    pieces[at] = "</"
-    pieces[at + 1] = element.name
-    pieces[at + 2] = ">"
+    if childCount == 0 then
+        out[at] = "/>"
+        return at + 1
+    end
+    out[at] = ">"
+    at = at + 1
+    local namespace = attr.xmlns
+    for i = 1, childCount do
+        local child = children[i]
+        if type(child) == "string" then
+            out[at] = st.xml_escape(child)
+            at = at + 1
+        elseif child ~= nil then
+            at = write(child, namespace, at)
+        end
+    end
+    out[at] = "</"
+    out[at + 1] = name
+    out[at + 2] = ">"
     return at + 3
 end
 
-function writeAttributes(attr, outerNamespace, start)
-    local at = start
-    local prefixes = 0
-    for i = 1, sortNames(attr) do
-        local name = names[i]
-        local value = attr[name] or ""
+function writeAttribute(name, value, index, at)
+    local out = pieces
+    if name ~= "id" then
         local separator = (string.find(name, SEPARATOR, 1, true))
         if separator ~= nil then
-            prefixes = prefixes + 1
-            pieces[at] = prefixedAttribute(name, value, prefixes)
-            at = at + 1
-        elseif name ~= "xmlns" or value ~= outerNamespace then
-            at = writeAttribute(name, value, at)
+            out[at] = prefixedAttribute(name, value, index)
+            return at + 1
+        end
+        if string.len(name) + string.len(value) <= MEMO_LENGTH then
+            out[at] = remember(name, value)
+            return at + 1
         end
     end
-    return at
-end
-
-function writeAttribute(name, value, at)
-    if name ~= "id" and string.len(name) + string.len(value) <= MEMO_LENGTH then
-        pieces[at] = remembered(name, value)
-        return at + 1
-    end
-    pieces[at] = " "
-    pieces[at + 1] = name
-    pieces[at + 2] = "='"
-    pieces[at + 3] = st.xml_escape(value)
-    pieces[at + 4] = "'"
+    out[at] = " "
+    out[at + 1] = name
+    out[at + 2] = "='"
+    out[at + 3] = st.xml_escape(value)
+    out[at + 4] = "'"
     return at + 5
 end
 
-function remembered(name, value)
-    local texts = memo[name]
-    local text = texts and texts[value]
-    if text == nil then
-        if memoSize >= MEMO_SIZE then
-            memo = {}
-            memoSize = 0
-            texts = nil
-        end
-        if texts == nil then
-            texts = {}
-            memo[name] = texts
-        end
-        text = " " .. name .. "='" .. st.xml_escape(value) .. "'"
-        texts[value] = text
-        memoSize = memoSize + 1
+function remember(name, value)
+    local text = " " .. name .. "='" .. st.xml_escape(value) .. "'"
+    if memoSize >= MEMO_SIZE then
+        memo = {}
+        memoSize = 0
     end
+    local texts = memo[name]
+    if texts == nil then
+        texts = {}
+        memo[name] = texts
+    end
+    texts[value] = text
+    memoSize = memoSize + 1
     return text
 end
 
 function sortNames(attr)
+    local first = next(attr)
+    if first == nil then
+        return 0
+    end
+    local sorted = names
+    if (next(attr, first)) == nil then
+        sorted[1] = first
+        return 1
+    end
     local count = 0
     for key in pairs(attr) do
         local name = key
         local at = count
-        while at > 0 and names[at] > name do
-            names[at + 1] = names[at]
-            at = at - 1
+        if count < MOST_INSERTED then
+            while at > 0 and sorted[at] > name do
+                sorted[at + 1] = sorted[at]
+                at = at - 1
+            end
         end
-        names[at + 1] = name
+        sorted[at + 1] = name
         count = count + 1
     end
+    return count <= MOST_INSERTED and count or sortMany(count)
+end
+
+function sortMany(count)
+    local list = {}
+    for i = 1, count do
+        list[#list + 1] = names[i]
+    end
+    table.sort(list)
+    names = list
     return count
 end
 
@@ -1409,13 +1476,14 @@ function minimix_text.textOf(stanza)
     if stanza ~= source or #stanza.tags ~= sourceTags then
         local to = stanza.attr.to
         stanza.attr.to = nil
-        local end_ = writeRest(stanza, nil, 1)
+        local end_ = write(stanza, nil, 1)
         stanza.attr.to = to
         source = stanza
         sourceTags = #stanza.tags
-        sourceText = table.concat(pieces, "", 1, end_ - 1)
+        sourceText = table.concat(pieces, "", ROOT, end_ - 1)
         if end_ > MOST_PIECES then
             pieces = {}
+            names = {}
         end
     end
     return sourceText
@@ -1433,6 +1501,9 @@ pieces = {}
 names = {}
 --- Largest number of pieces for which the table is kept, so that a large stanza does not hold its memory.
 MOST_PIECES = 4096
+--- The index after the name of the root.
+ROOT = 3
+MOST_INSERTED = 16
 end
 
 -- src/state/interned.ts
@@ -4396,6 +4467,7 @@ end
 function slices.newQueues()
     local queues = {}
     return {
+        pending = queues,
         add = function(key, step)
             local queue = queues[key]
             if queue ~= nil then
@@ -4419,10 +4491,6 @@ function slices.newQueues()
                 return true
             end)
         end,
-        length = function(key)
-            local opt_3 = queues[key]
-            return opt_3 and #opt_3 or 0
-        end,
         drop = function(key)
             queues[key] = nil
         end
@@ -4441,19 +4509,26 @@ local weightOf = minimix_weight.weightOf
 --- Approximate limit of the memory of waiting stanzas per session, in bytes.
 local MAX_WAITING = 4194304
 local outlets = newQueues()
+local pending = outlets.pending
 --- Bytes of memory of waiting stanzas, by session.
 local waiting = {}
 --- The session that receives a slice right now.
 local sending
 
+--- Whether a session receives stanzas in slices.
+function send_outlet.isBusy(fullJid)
+    return pending[fullJid] ~= nil
+end
+
 --- Whether a stanza to a session must wait now.
 function send_outlet.mustWait(fullJid)
-    return sending ~= fullJid and outlets.length(fullJid) > 0
+    return pending[fullJid] ~= nil and sending ~= fullJid
 end
 
 --- Whether too many stanzas wait for a session, so that further ones of the room are dropped.
 function send_outlet.isFull(fullJid)
-    return (waiting[fullJid] or 0) > MAX_WAITING and send_outlet.mustWait(fullJid)
+    local weight = waiting[fullJid]
+    return weight ~= nil and weight > MAX_WAITING and send_outlet.mustWait(fullJid)
 end
 
 --- Sends stanzas to a session step by step.
@@ -4462,7 +4537,11 @@ function send_outlet.sendInSlices(fullJid, step)
         sending = fullJid
         local done = step()
         sending = nil
-        if done and outlets.length(fullJid) <= 1 then
+        if done then
+            local opt_0 = pending[fullJid]
+            done = (opt_0 and #opt_0 or 0) <= 1
+        end
+        if done then
             waiting[fullJid] = nil
         end
         return done
@@ -4497,7 +4576,7 @@ end
 -- once, and each session gets it with its own `to`.
 local send_fork = {}
 do
-local isOverfull, sendNow, writeBatch, passInterned, isFiltered, findSession, pass, addressOf, isPlainStream, passesFilters, BATCH, addresses, plainSends
+local sendNow, sendTable, writeBatch, passInterned, isFiltered, findSession, addressOf, isPlainStream, passesFilters, BATCH, addresses, plainSends
 local options = minimix_options
 local counters = state_counters.counters
 local noteDrop = state_counters.noteDrop
@@ -4506,18 +4585,11 @@ local membershipOf = state_memberships.membershipOf
 local hasJoined = state_sessions.hasJoined
 local noteOver = state_limits.noteOver
 local textOf = minimix_text.textOf
+local isBusy = send_outlet.isBusy
 local isFull = send_outlet.isFull
 local mustWait = send_outlet.mustWait
 local sendBehind = send_outlet.sendBehind
 local sendInSlices = send_outlet.sendInSlices
-
-function isOverfull(membership, fullJid)
-    local isOver = isFull(fullJid)
-    if isOver then
-        noteOver("stanzas that wait for a session", membership.username, membership.room)
-    end
-    return isOver
-end
 
 --- Sends a stanza to one session, if it still exists. During a replay in slices the stanza waits behind it.
 function send_fork.sendTo(fullJid, stanza)
@@ -4534,17 +4606,27 @@ function send_fork.sendTo(fullJid, stanza)
 end
 
 function sendNow(fullJid, stanza)
-    local session = findSession(fullJid)
-    local stream
-    if session ~= nil then
-        stream = pass(session, stanza)
+    local session = prosody.full_sessions[fullJid]
+    if session == nil then
+        return
     end
-    if stream ~= nil then
+    counters.copiesOut = counters.copiesOut + 1
+    if not isPlainStream(session) then
+        sendTable(session, stanza)
+    elseif not isFiltered(session) or passesFilters(session, stanza) then
         local name = stanza.name
-        local address = addressOf(stream)
-        stream.log("debug", "Sending[%s]: <%s%s>", stream.type, name, address)
-        stream.rawsend("<" .. name .. address .. textOf(stanza))
+        local address = addressOf(session)
+        session.log("debug", "Sending[%s]: <%s%s>", session.type, name, address)
+        session.rawsend("<" .. name .. address .. textOf(stanza))
     end
+end
+
+function sendTable(session, stanza)
+    local attr = stanza.attr
+    local to = attr.to
+    attr.to = session.full_jid
+    session.send(stanza)
+    attr.to = to
 end
 
 function writeBatch(session, list, from)
@@ -4598,21 +4680,6 @@ function findSession(fullJid)
     end
 end
 
-function pass(session, stanza)
-    local attr = stanza.attr
-    local to = attr.to
-    local stream
-    counters.copiesOut = counters.copiesOut + 1
-    attr.to = session.full_jid
-    if not isPlainStream(session) then
-        session.send(stanza)
-    elseif passesFilters(session, stanza) then
-        stream = session
-    end
-    attr.to = to
-    return stream
-end
-
 function addressOf(session)
     local address = addresses[session]
     if address == nil then
@@ -4636,17 +4703,15 @@ function isPlainStream(session)
 end
 
 function passesFilters(session, stanza)
-    if not isFiltered(session) then
-        return true
-    end
+    local attr = stanza.attr
+    local to = attr.to
+    attr.to = session.full_jid
     local filtered = session.filter("stanzas/out", stanza)
-    if filtered == stanza then
-        return true
-    end
-    if filtered ~= nil then
+    if filtered ~= nil and filtered ~= stanza then
         session.rawsend(filtered)
     end
-    return false
+    attr.to = to
+    return filtered == stanza
 end
 
 --- Sends a stanza of the room to every attached session except `except`.
@@ -4656,8 +4721,14 @@ function send_fork.fork(membership, stanza, except)
     end
     local before = counters.copiesOut
     for fullJid in pairs(membership.attached) do
-        if fullJid ~= except and not isOverfull(membership, fullJid) then
-            send_fork.sendTo(fullJid, stanza)
+        if fullJid ~= except then
+            if not isBusy(fullJid) then
+                sendNow(fullJid, stanza)
+            elseif isFull(fullJid) then
+                noteOver("stanzas that wait for a session", membership.username, membership.room)
+            else
+                send_fork.sendTo(fullJid, stanza)
+            end
         end
     end
     local copies = counters.copiesOut - before
@@ -6272,7 +6343,7 @@ local noteDrop = state_counters.noteDrop
 local findMembership = state_memberships.findMembership
 local isDelayBy = minimix_stanzas.isDelayBy
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
-local weightOf = minimix_weight.weightOf
+local isHeavier = minimix_weight.isHeavier
 
 function isOwnId(tag)
     if tag.name ~= "stanza-id" or tag.attr.xmlns ~= STANZA_ID then
@@ -6325,7 +6396,7 @@ function isOfAccount(membership, forwarded)
     return false
 end
 
---- Largest weight of messages and presences of rooms, and of IQs, as returned by weightOf().
+--- Largest weight of messages and presences of rooms, and of IQs, for isHeavier().
 local MAX_WEIGHT = 2 * 1024 * 1024
 local MAX_IQ_WEIGHT = 8 * 1024 * 1024
 --- The last stanza that was weighed: a local room passes the same table for every account (muc.lib.lua, broadcast).
@@ -6338,7 +6409,7 @@ function archive_gate.fromRoom(handler)
         local stanza = event.stanza
         if stanza ~= weighed then
             weighed = stanza
-            isTooBig = weightOf(stanza) > (stanza.name == "iq" and MAX_IQ_WEIGHT or MAX_WEIGHT)
+            isTooBig = isHeavier(stanza, stanza.name == "iq" and MAX_IQ_WEIGHT or MAX_WEIGHT)
         end
         if not isTooBig then
             return handler(event)
@@ -6357,7 +6428,7 @@ end
 -- (XEP-0359 6). Without such ids it is the same table.
 function archive_gate.withoutOwnIds(stanza)
     for _, tag in ipairs(stanza.tags) do
-        if isOwnId(tag) then
+        if tag.name == "stanza-id" and isOwnId(tag) then
             return st.clone(stanza):maptags(function(child)
                 if isOwnId(child) then
                     return nil
@@ -6374,11 +6445,11 @@ end
 function archive_gate.delayOf(stanza, room)
     local delayed
     for _, tag in ipairs(stanza.tags) do
-        if isDelayBy(tag, room) then
-            return "by room"
-        end
-        if isUnnamedDelay(tag) then
-            delayed = "unnamed"
+        if tag.name == "delay" then
+            if isDelayBy(tag, room) then
+                return "by room"
+            end
+            delayed = isUnnamedDelay(tag) and "unnamed" or delayed
         end
     end
     return delayed
@@ -13307,9 +13378,9 @@ end
 
 function endOf(page)
     local fin = st.stanza("fin", {xmlns = MAM, complete = page.complete and "true" or nil})
-    local opt_7 = page.items[1]
-    local opt_9 = page.items[#page.items]
-    local set = rsm.generate({first = opt_7 and opt_7.id, last = opt_9 and opt_9.id, count = page.count})
+    local opt_9 = page.items[1]
+    local opt_11 = page.items[#page.items]
+    local set = rsm.generate({first = opt_9 and opt_9.id, last = opt_11 and opt_11.id, count = page.count})
     return fin:add_child(set)
 end
 
@@ -13358,7 +13429,8 @@ function archive_query.onQuery(event)
         session.send(st.error_reply(stanza, "modify", refusal))
         return true
     end
-    if queries.length(session.full_jid) >= options.maxPendingIqs then
+    local opt_0 = queries.pending[session.full_jid]
+    if (opt_0 and #opt_0 or 0) >= options.maxPendingIqs then
         noteOver("minimix_max_pending_iqs", session.username, "its archive", "iq_limit")
         session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"))
         return true
@@ -14655,9 +14727,12 @@ end
 -- error, and services remove occupants for that (XEP-0045 18.1.2).
 function follow_blocking.onPrivateMessage(event)
     local attr = event.stanza.attr
+    if attr.type == "groupchat" or attr.type == "error" then
+        return nil
+    end
     local from = attr.from
     local to = attr.to
-    if attr.type == "groupchat" or attr.type == "error" or from == nil or to == nil then
+    if from == nil or to == nil then
         return nil
     end
     local room, nick = splitOccupant(from)
@@ -15227,6 +15302,47 @@ function room_iq.onIq(event)
 end
 end
 
+-- src/room/firewall.ts
+--
+-- O6: with mod_firewall, a room's stanza to the occupant JID is one to the address of a session, as without this module.
+local room_firewall = {}
+do
+local hasModule = minimix_host.hasModule
+local options = minimix_options
+local findMembership = state_memberships.findMembership
+--- Stands for the account's sessions. It accepts no stanza, so that other modules treat it as a session that is gone.
+local standIn = {send = function() return false end}
+
+--- mod_firewall's condition "TO FULL JID?" looks for a session (conditions.lib.lua). Its script against spam rejects
+-- messages to an address without one, such as changes of affiliation and requests for voice.
+local function asToSession(fire, name, event)
+    local sessions = prosody.full_sessions
+    local from = event.stanza.attr.from
+    local to = event.stanza.attr.to
+    local isKnown = from == nil or to == nil or sessions[to] ~= nil
+    if isKnown or findMembership(to, jids.bare(from)) == nil then
+        return fire(name, event)
+    end
+    sessions[to] = standIn
+    local ok, result = xpcall(function(passed) return fire(name, passed) end, debug.traceback, event)
+    sessions[to] = nil
+    if ok then
+        return result
+    else
+        return error(result, 0)
+    end
+end
+
+--- Applies to all stanzas to the occupant JID, if mod_firewall is loaded.
+function room_firewall.passFirewall()
+    if options.resource ~= nil and hasModule("firewall") then
+        module:wrap_event("message/full", asToSession)
+        module:wrap_event("presence/full", asToSession)
+        module:wrap_event("iq/full", asToSession)
+    end
+end
+end
+
 -- src/room/former.ts
 --
 -- Drops stanzas of rooms to addresses that accounts no longer use (state/former.ts). mod_presence would deliver
@@ -15392,72 +15508,6 @@ function lookAt(stanza)
     end
 end
 
---- `message/bare` or `message/full`, depending on the form of the occupant JID.
-function room_message.onMessage(event)
-    local stanza = event.stanza
-    local from = stanza.attr.from
-    local to = stanza.attr.to
-    if from == nil or to == nil then
-        return nil
-    end
-    local room, nick = splitOccupant(from)
-    local membership = findMembership(to, room)
-    local type_ = stanza.attr.type
-    if membership == nil then
-        if type_ == "groupchat" then
-            if isTooEarly(to) then
-                return true
-            else
-                return nil
-            end
-        end
-        if type_ == "error" then
-            return onLateError(stanza, from, to)
-        else
-            return nil
-        end
-    end
-    if type_ == "groupchat" then
-        lookAt(stanza)
-        onGroupchat(membership, latestPassed)
-        return true
-    end
-    noteHeard(membership)
-    if membership.place.phase == "joining" then
-        membership.place.isHeard = true
-    end
-    if type_ == "error" then
-        onError(membership, stanza)
-        return true
-    end
-    if isResult(stanza) then
-        takeResult(membership, nick, stanza)
-        return true
-    end
-    if nick == nil and isInvitation(stanza) then
-        return nil
-    end
-    local requester = requestingSession(membership)
-    local isForRequester = requester ~= nil and isJoinAffiliations(stanza)
-    if nick == nil and not isForRequester then
-        noteConfiguration(membership, stanza)
-    end
-    if requester == nil and not hasAttached(membership) then
-        if isNotice(stanza) then
-            return true
-        else
-            return nil
-        end
-    end
-    if not isForRequester then
-        fork(membership, stanza)
-    end
-    if isForRequester or not isAttached(membership, requester) then
-        sendTo(requester, stanza)
-    end
-    return true
-end
-
 function isJoinAffiliations(stanza)
     local x = stanza:get_child("x", MUC_USER)
     local version = x and x:get_child("mav", AFFILIATIONS)
@@ -15474,7 +15524,7 @@ function onGroupchat(membership, stanza)
     local subject = latestIsSubject
     local wakes = latestWakes
     local isPast = latestDelayed ~= nil and isAnswering(membership)
-    local kept = keptForm(stanza, membership.room, latestDelayed, isPast)
+    local kept = latestDelayed == nil and stanza or keptForm(stanza, membership.room, latestDelayed, isPast)
     noteHeard(membership)
     local audience = audienceOf(membership, subject, isPast)
     if isInDoubt(membership) then
@@ -15682,16 +15732,77 @@ latestRoom = ""
 latestIsSubject = false
 latestWakes = false
 
---- The same for errors from local rooms, before other modules. Spam filters would drop them, and mod_mam would store
--- them.
-function room_message.onLocalError(event)
+--- Whether a message is an error of a local room. Other modules must not handle it: spam filters would drop it, and
+-- mod_mam would store it.
+function room_message.isLocalError(event)
     local attr = event.stanza.attr
-    local isLocal = attr.type == "error" and prosody.hosts[jids.host(attr.from or "")] ~= nil
-    if isLocal and isOccupantJid(attr.to or "") then
-        return room_message.onMessage(event)
-    else
+    return attr.type == "error" and prosody.hosts[jids.host(attr.from or "")] ~= nil and isOccupantJid(attr.to or "")
+end
+
+--- `message/bare` or `message/full`, depending on the form of the occupant JID.
+function room_message.onMessage(event)
+    local stanza = event.stanza
+    local from = stanza.attr.from
+    local to = stanza.attr.to
+    if from == nil or to == nil then
         return nil
     end
+    local room, nick = splitOccupant(from)
+    local membership = findMembership(to, room)
+    local type_ = stanza.attr.type
+    if membership == nil then
+        if type_ == "groupchat" then
+            if isTooEarly(to) then
+                return true
+            else
+                return nil
+            end
+        end
+        if type_ == "error" then
+            return onLateError(stanza, from, to)
+        else
+            return nil
+        end
+    end
+    if type_ == "groupchat" then
+        lookAt(stanza)
+        onGroupchat(membership, latestPassed)
+        return true
+    end
+    noteHeard(membership)
+    if membership.place.phase == "joining" then
+        membership.place.isHeard = true
+    end
+    if type_ == "error" then
+        onError(membership, stanza)
+        return true
+    end
+    if isResult(stanza) then
+        takeResult(membership, nick, stanza)
+        return true
+    end
+    if nick == nil and isInvitation(stanza) then
+        return nil
+    end
+    local requester = requestingSession(membership)
+    local isForRequester = requester ~= nil and isJoinAffiliations(stanza)
+    if nick == nil and not isForRequester then
+        noteConfiguration(membership, stanza)
+    end
+    if requester == nil and not hasAttached(membership) then
+        if isNotice(stanza) then
+            return true
+        else
+            return nil
+        end
+    end
+    if not isForRequester then
+        fork(membership, stanza)
+    end
+    if isForRequester or not isAttached(membership, requester) then
+        sendTo(requester, stanza)
+    end
+    return true
 end
 
 --- `message/offline/handle`, after mod_offline (0): a private message to an account without sessions was not stored.
@@ -16300,7 +16411,7 @@ if options.archive ~= false then
 end
 module:hook(
     options.resource == nil and "message/bare" or "message/full",
-    minimix_turn.turn(room_message.onLocalError),
+    minimix_turn.turnIf(room_message.isLocalError, room_message.onMessage),
     1000
 )
 module:hook(options.resource == nil and "message/bare" or "message/full", follow_blocking.onPrivateMessage, 100.5)
@@ -16395,6 +16506,7 @@ module.load = function()
     admin_shell.addShellCommands()
     admin_commands.offerCommands()
     onceStarted(admin_neighbours.checkNeighbours)
+    onceStarted(room_firewall.passFirewall)
     occupancy_components.watchComponents()
     if module.reloading ~= true then
         state_store.load(comeBack)

@@ -137,3 +137,14 @@ it("B4: history whose times jump is not searched for at length when a client joi
 	end);
 	assert.equal(50, #scene.take(phone));
 end);
+
+it("B4: a presence with many attributes is handled quickly", function ()
+	local s, phone = scene.in_room();
+	local presence = st.presence { from = s.room.jid.."/Eve"; to = s:occupant_jid() };
+	presence:tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):tag("item", { affiliation = "none"; role = "participant" }):up():up();
+	local element = st.stanza("x", { xmlns = "urn:x" });
+	for i = 1, 10000 do element.attr["a"..i] = "1"; end
+	presence:add_child(element);
+	assert_short("many attributes", function () s.host:from_room(presence); end);
+	assert_well(s, phone);
+end);

@@ -11,9 +11,6 @@ local world = require "fuzz.world";
 local count = tonumber(os.getenv "MINIMIX_EVENTS" or "") or 2400;
 local seed = new_seed("random events", "MINIMIX_EVENTS");
 
--- A world is small and short-lived. The garbage collector would take most of the time.
-collectgarbage("setpause", 400);
-
 describe("random events", function ()
 	it("break no rule", function ()
 		local problem, list = run.search { seed = seed; count = count };

@@ -33,16 +33,12 @@ import { forgetAllowances } from "./state/limits";
 import { onResourceBind } from "./client/resource";
 import { onUndelivered } from "./send/fork";
 import { onIq as onRoomIq } from "./room/iq";
+import { passFirewall } from "./room/firewall";
 import { onFormerIq, onFormerMessage, onFormerPresence } from "./room/former";
-import {
-    onGroupchatMessage,
-    onLocalError as onLocalMessageError,
-    onMessage as onRoomMessage,
-    onUnkept,
-} from "./room/message";
+import { isLocalError, onGroupchatMessage, onMessage as onRoomMessage, onUnkept } from "./room/message";
 import { onPresence as onRoomPresence } from "./room/presence";
 import { finishSlices } from "./slices";
-import { inTurn, turn } from "./turn";
+import { inTurn, turn, turnIf } from "./turn";
 import { allFormerOccupants, formerOccupantsOf, hasFormerOccupants } from "./state/former";
 import { restore, type Saved, snapshot } from "./state/snapshot";
 
@@ -91,7 +87,11 @@ if (options.archive !== false) {
     module.hook("account-disco-info", onAccountInfo, -1);
 }
 // Before all other modules: a local room would write an error directly to a session's stream.
-module.hook(options.resource === undefined ? "message/bare" : "message/full", turn(onLocalMessageError), 1000);
+module.hook(
+    options.resource === undefined ? "message/bare" : "message/full",
+    turnIf(isLocalError, onRoomMessage),
+    1000,
+);
 // Before mod_blocklist (100, and -1 for requests that edit the list).
 module.hook(options.resource === undefined ? "message/bare" : "message/full", onPrivateMessage, 100.5);
 module.hook("iq-set/self/urn:xmpp:blocking:block", turn(onBlock), 1);
@@ -197,6 +197,7 @@ module.load = () => {
     addShellCommands();
     offerCommands();
     onceStarted(checkNeighbours);
+    onceStarted(passFirewall);
     watchComponents();
     if (module.reloading !== true) {
         load(comeBack);

@@ -110,8 +110,8 @@ export function forEachInSlices<T>(items: T[], task: (this: void, item: T) => vo
 export interface Queues {
     /** Adds work to a queue. It starts when all earlier work with this key is done. */
     add(this: void, key: string, step: Step): void;
-    /** Returns the number of unfinished tasks with this key. */
-    length(this: void, key: string): number;
+    /** Unfinished work by key. */
+    readonly pending: LuaMap<string, Step[]>;
     /** Drops the work with this key. */
     drop(this: void, key: string): void;
 }
@@ -119,6 +119,7 @@ export interface Queues {
 export function newQueues(): Queues {
     const queues = new LuaMap<string, Step[]>();
     return {
+        pending: queues,
         add: (key, step) => {
             const queue = queues.get(key);
             if (queue !== undefined) {
@@ -142,7 +143,6 @@ export function newQueues(): Queues {
                 return true;
             });
         },
-        length: (key) => queues.get(key)?.length ?? 0,
         drop: (key) => {
             queues.delete(key);
         },

@@ -10,13 +10,14 @@ export function textOf(stanza: Stanza): string {
     if (stanza !== source || stanza.tags.length !== sourceTags) {
         const to = stanza.attr.to;
         stanza.attr.to = undefined;
-        const end = writeRest(stanza, undefined, 1);
+        const end = write(stanza, undefined, 1);
         stanza.attr.to = to;
         source = stanza;
         sourceTags = stanza.tags.length;
-        sourceText = table.concat(pieces as unknown as string[], "", 1, end - 1);
+        sourceText = table.concat(pieces as unknown as string[], "", ROOT, end - 1);
         if (end > MOST_PIECES) {
             pieces = new LuaTable();
+            names = new LuaTable();
         }
     }
     return sourceText;
@@ -43,106 +44,136 @@ const MEMO_LENGTH = 40;
 
 /** The pieces of the text, and the names of one element's attributes. Reused tables, to avoid garbage. */
 let pieces = new LuaTable<number, string>();
-const names = new LuaTable<number, string>();
+let names = new LuaTable<number, string>();
 
 /** Largest number of pieces for which the table is kept, so that a large stanza does not hold its memory. */
 const MOST_PIECES = 4096;
 
-/** Writes an element into `pieces`, starting at `at`. Returns the index after it. */
-function write(element: Stanza, outerNamespace: string | undefined, at: number): number {
-    pieces.set(at, "<");
-    pieces.set(at + 1, element.name);
-    return writeRest(element, outerNamespace, at + 2);
-}
+/** The index after the name of the root. */
+const ROOT = 3;
 
-function writeRest(element: Stanza, outerNamespace: string | undefined, start: number): number {
+/** Writes an element into `pieces`, starting at `start`. Returns the index after it. */
+function write(element: Stanza, outerNamespace: string | undefined, start: number): number {
+    const out = pieces;
+    const name = element.name;
     const attr = element.attr;
     const children = element as unknown as (Stanza | string)[];
-    let at = writeAttributes(attr, outerNamespace, start);
-    if (children.length === 0) {
-        pieces.set(at, "/>");
-        return at + 1;
-    }
-    pieces.set(at, ">");
-    at = at + 1;
-    for (const child of children) {
-        if (typeof child === "string") {
-            pieces.set(at, st.xml_escape(child));
-            at = at + 1;
-        } else {
-            at = write(child, attr.xmlns, at);
+    const childCount = children.length;
+    out.set(start, "<");
+    out.set(start + 1, name);
+    let at = start + 2;
+    for (const i of $range(1, sortNames(attr))) {
+        const key = names.get(i);
+        const value = attr[key] ?? "";
+        const text = memo.get(key)?.get(value);
+        if (key !== "xmlns" || value !== outerNamespace) {
+            if (text === undefined) {
+                at = writeAttribute(key, value, i, at);
+            } else {
+                out.set(at, text);
+                at = at + 1;
+            }
         }
     }
-    pieces.set(at, "</");
-    pieces.set(at + 1, element.name);
-    pieces.set(at + 2, ">");
+    if (childCount === 0) {
+        out.set(at, "/>");
+        return at + 1;
+    }
+    out.set(at, ">");
+    at = at + 1;
+    const namespace = attr.xmlns;
+    for (const i of $range(1, childCount)) {
+        const child = children[i - 1];
+        if (typeof child === "string") {
+            out.set(at, st.xml_escape(child));
+            at = at + 1;
+        } else if (child !== undefined) {
+            at = write(child, namespace, at);
+        }
+    }
+    out.set(at, "</");
+    out.set(at + 1, name);
+    out.set(at + 2, ">");
     return at + 3;
 }
 
-function writeAttributes(attr: Stanza["attr"], outerNamespace: string | undefined, start: number): number {
-    let at = start;
-    let prefixes = 0;
-    for (const i of $range(1, sortNames(attr))) {
-        const name = names.get(i);
-        const value = attr[name] ?? "";
+/** Writes an attribute without a cached text. */
+function writeAttribute(name: string, value: string, index: number, at: number): number {
+    const out = pieces;
+    if (name !== "id") {
         const separator = string.find(name, SEPARATOR, 1, true)[0] as number | undefined;
         if (separator !== undefined) {
-            prefixes = prefixes + 1;
-            pieces.set(at, prefixedAttribute(name, value, prefixes));
-            at = at + 1;
-        } else if (name !== "xmlns" || value !== outerNamespace) {
-            at = writeAttribute(name, value, at);
+            out.set(at, prefixedAttribute(name, value, index));
+            return at + 1;
+        }
+        if (string.len(name) + string.len(value) <= MEMO_LENGTH) {
+            out.set(at, remember(name, value));
+            return at + 1;
         }
     }
-    return at;
-}
-
-function writeAttribute(name: string, value: string, at: number): number {
-    if (name !== "id" && string.len(name) + string.len(value) <= MEMO_LENGTH) {
-        pieces.set(at, remembered(name, value));
-        return at + 1;
-    }
-    pieces.set(at, " ");
-    pieces.set(at + 1, name);
-    pieces.set(at + 2, "='");
-    pieces.set(at + 3, st.xml_escape(value));
-    pieces.set(at + 4, "'");
+    out.set(at, " ");
+    out.set(at + 1, name);
+    out.set(at + 2, "='");
+    out.set(at + 3, st.xml_escape(value));
+    out.set(at + 4, "'");
     return at + 5;
 }
 
-function remembered(name: string, value: string): string {
-    let texts = memo.get(name);
-    let text = texts?.get(value);
-    if (text === undefined) {
-        if (memoSize >= MEMO_SIZE) {
-            memo = new LuaMap();
-            memoSize = 0;
-            texts = undefined;
-        }
-        if (texts === undefined) {
-            texts = new LuaMap();
-            memo.set(name, texts);
-        }
-        text = ` ${name}='${st.xml_escape(value)}'`;
-        texts.set(value, text);
-        memoSize = memoSize + 1;
+/** Caches the text of an attribute. */
+function remember(name: string, value: string): string {
+    const text = ` ${name}='${st.xml_escape(value)}'`;
+    if (memoSize >= MEMO_SIZE) {
+        memo = new LuaMap();
+        memoSize = 0;
     }
+    let texts = memo.get(name);
+    if (texts === undefined) {
+        texts = new LuaMap();
+        memo.set(name, texts);
+    }
+    texts.set(value, text);
+    memoSize = memoSize + 1;
     return text;
 }
 
-/** Writes the sorted names into `names`. Returns their number, which is small. */
+/** Largest number of names that are sorted by insertion. */
+const MOST_INSERTED = 16;
+
+/** Writes the sorted names into `names`. Returns their number. */
 function sortNames(attr: Stanza["attr"]): number {
+    const [first] = next(attr);
+    if (first === undefined) {
+        return 0;
+    }
+    const sorted = names;
+    if (next(attr, first)[0] === undefined) {
+        sorted.set(1, first as string);
+        return 1;
+    }
     let count = 0;
     for (const [key] of pairs(attr)) {
         const name = key as string;
         let at = count;
-        while (at > 0 && names.get(at) > name) {
-            names.set(at + 1, names.get(at));
-            at = at - 1;
+        if (count < MOST_INSERTED) {
+            while (at > 0 && sorted.get(at) > name) {
+                sorted.set(at + 1, sorted.get(at));
+                at = at - 1;
+            }
         }
-        names.set(at + 1, name);
+        sorted.set(at + 1, name);
         count = count + 1;
     }
+    return count <= MOST_INSERTED ? count : sortMany(count);
+}
+
+/** Sorts many names. */
+function sortMany(count: number): number {
+    const list: string[] = [];
+    for (const i of $range(1, count)) {
+        list.push(names.get(i));
+    }
+    table.sort(list);
+    names = list as unknown as LuaTable<number, string>;
     return count;
 }
 

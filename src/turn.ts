@@ -15,7 +15,7 @@ export function post(stanza: Stanza): void {
 
 /** Sends the queued stanzas, including those that a room's answer adds meanwhile. */
 function drain(): void {
-    if (running || draining) {
+    if (outbox.length === 0 || running || draining) {
         return;
     }
     draining = true;
@@ -31,14 +31,16 @@ function send(this: void, stanza: Stanza): void {
     module.send(stanza);
 }
 
-/** Calls a function and logs its error. Returns whether it succeeded, and the result. */
-function protect<E, R>(task: (this: void, argument: E) => R, argument: E): LuaMultiReturn<[boolean, R | undefined]> {
-    const [ok, result] = xpcall(task, debug.traceback, argument);
+/** Calls a function and logs its error. */
+function protect<E>(task: (this: void, argument: E) => void, argument: E): void {
+    const [ok, problem] = xpcall(task, debug.traceback, argument);
     if (!ok) {
-        module.log("error", "Internal error: %s", result);
-        return $multi(false, undefined);
+        logError(problem);
     }
-    return $multi(true, result);
+}
+
+function logError(problem: unknown): void {
+    module.log("error", "Internal error: %s", problem);
 }
 
 /** Runs the task of a timer as a turn. An error is logged and does not end the timer. */
@@ -66,9 +68,23 @@ export function turn<E>(handler: (this: void, event: E) => Handled): (this: void
     return (event) => {
         const outer = running;
         running = true;
-        const [ok, result] = protect(handler, event);
+        const [ok, result] = xpcall(handler, debug.traceback, event);
         running = outer;
-        drain();
+        if (!ok) {
+            logError(result);
+        }
+        if (outbox.length > 0) {
+            drain();
+        }
         return ok ? result : true;
     };
+}
+
+/** The same, for events that pass a test. Others are not handled. */
+export function turnIf<E>(
+    isWanted: (this: void, event: E) => boolean,
+    handler: (this: void, event: E) => Handled,
+): (this: void, event: E) => Handled {
+    const handle = turn(handler);
+    return (event) => (isWanted(event) ? handle(event) : undefined);
 }

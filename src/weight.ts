@@ -26,3 +26,32 @@ function weigh(element: Stanza, depth: number): number {
     }
     return weight;
 }
+
+/**
+ * Whether elements and attributes of a stanza take more than a number of bytes, or it is nested too deep. Ignores texts,
+ * which the stream limits. Stops as soon as the result is known.
+ */
+export function isHeavier(stanza: Stanza, most: number): boolean {
+    return spend(stanza, most, MAX_DEPTH) < 0;
+}
+
+/** Returns the bytes that an element and `depth` levels of its children leave of a budget. Negative if they are over it. */
+function spend(element: Stanza, budget: number, depth: number): number {
+    let left = budget - ELEMENT;
+    for (const [] of pairs(element.attr)) {
+        left = left - ATTRIBUTE;
+    }
+    const tags = element.tags;
+    const count = tags.length;
+    if (count > 0 && depth === 1) {
+        return -1;
+    }
+    for (const i of $range(1, count)) {
+        const tag = tags[i - 1];
+        if (tag === undefined || left < 0) {
+            return left;
+        }
+        left = spend(tag, left, depth - 1);
+    }
+    return left;
+}

@@ -1,6 +1,6 @@
 // Runs all checks, or the groups named on the command line. A failed check does not stop the others.
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,16 +9,16 @@ const folder = fileURLToPath(new URL("..", import.meta.url));
 const bundle = "mod_minimix.lua";
 const e2eCounts = ".build/e2e.json";
 
-/** Groups run one after the other, the checks of a group in parallel. */
-const stages = [{ setup }, { build, lint }, { spec }, { e2e }];
-/** Number of e2e files in parallel. They mostly wait, for servers and for delays. */
-const files = 2 * availableParallelism();
+/** Stages run one after the other, the groups of a stage in parallel. */
+const stages = [{ setup }, { build, lint }, { spec, e2e }];
 /** The bundle must parse on every Lua version that Prosody supports or has supported. */
 const compilers = [
     ...["5.1", "5.2", "5.3", "5.4"].map((version) => [`luac${version}`, "-p", join("lua-out", bundle)]),
     ["luajit", "-bl", join("lua-out", bundle), "/dev/null"],
 ];
 const failures = [];
+/** Settled while no child process writes to this one's output. */
+let live = Promise.resolve();
 const total = { passed: 0, failed: 0, skipped: 0 };
 
 async function setup() {
@@ -57,7 +57,7 @@ async function lint() {
     await Promise.all(Array.from({ length: availableParallelism() }, work));
 }
 
-/** All versions in parallel. Each keeps one core busy. */
+/** All versions in parallel. The e2e tests run meanwhile. They mostly wait, and have priority. */
 async function spec() {
     const { versions } = await import("./versions.mjs");
     await Promise.all(
@@ -74,7 +74,7 @@ function label({ version, release }) {
 
 async function busted(name, prosodyLib) {
     const env = { ...process.env, PROSODY_LIB: prosodyLib };
-    const { output, status } = await run(name, "busted", ["--output=plainTerminal"], env);
+    const { output, status } = await run(name, "nice", ["-n", "15", "busted", "--output=plainTerminal"], env);
     const [, passed, failed, errors, skipped] =
         /(\d+) success\w* \/ (\d+) failure\w* \/ (\d+) error\w* \/ (\d+) pending/.exec(output)?.map(Number) ?? [];
     count(name, settled({ passed, failed: failed + errors, skipped }, status));
@@ -86,21 +86,16 @@ async function e2e(chosen) {
         notRun(`e2e, Prosody ${label(version)}`, version);
     }
     rmSync(e2eCounts, { force: true });
-    const parameters = [
-        ...["--import", "tsx", "--test", "--test-force-exit", `--test-concurrency=${files}`, "--test-timeout=300000"],
-        ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
-        ...["--test-reporter=./tools/count.mjs", "--test-reporter-destination=stderr"],
-        ...(chosen.length > 0 ? chosen : testFiles()),
-    ];
     heading("e2e");
-    const env = { ...process.env, COUNTS: e2eCounts };
-    const { status } = spawnSync(process.execPath, parameters, { cwd: folder, env, stdio: "inherit" });
+    const child = spawn(process.execPath, ["--import", "tsx", "tools/e2e.mjs", ...chosen], {
+        cwd: folder,
+        env: { ...process.env, COUNTS: e2eCounts },
+        stdio: "inherit",
+    });
+    const ended = new Promise((resolve) => child.on("close", resolve));
+    live = ended;
+    const status = await ended;
     count("e2e", settled(JSON.parse(read(e2eCounts) || "{}"), status));
-}
-
-function testFiles() {
-    const files = readdirSync("e2e", { recursive: true });
-    return files.filter((file) => file.endsWith(".test.ts")).map((file) => join("e2e", file));
 }
 
 /** A run without figures, or a failed run without a failed test, counts as one failure. */
@@ -126,7 +121,7 @@ function notRun(name, { unusable }) {
     count(name, unusable === undefined ? { failed: 1 } : { skipped: 1 });
 }
 
-/** Prints the output when the process has ended, because others run meanwhile. */
+/** Prints the output when the process has ended, because others run meanwhile, and no output of others is between. */
 async function run(name, command, parameters, env = process.env) {
     const started = performance.now();
     const child = spawn(command, parameters, { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
@@ -137,7 +132,9 @@ async function run(name, command, parameters, env = process.env) {
     const status = await new Promise((resolve) => {
         child.on("error", ({ message }) => resolve(message)).on("close", resolve);
     });
-    heading(`${name} (${Math.round((performance.now() - started) / 1000)} s)`);
+    const seconds = Math.round((performance.now() - started) / 1000);
+    await live;
+    heading(`${name} (${seconds} s)`);
     console.log(output, typeof status === "string" ? status : "");
     return { output, status };
 }

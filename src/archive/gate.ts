@@ -9,9 +9,9 @@ import { noteDrop } from "../state/counters";
 import { findMembership, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
 import { isDelayBy, stanzaIdBy } from "../stanzas";
-import { weightOf } from "../weight";
+import { isHeavier } from "../weight";
 
-/** Largest weight of messages and presences of rooms, and of IQs, as returned by weightOf(). */
+/** Largest weight of messages and presences of rooms, and of IQs, for isHeavier(). */
 const MAX_WEIGHT = 2 * 1024 * 1024;
 const MAX_IQ_WEIGHT = 8 * 1024 * 1024;
 
@@ -27,7 +27,7 @@ export function fromRoom<O extends Origin>(
         const stanza = event.stanza;
         if (stanza !== weighed) {
             weighed = stanza;
-            isTooBig = weightOf(stanza) > (stanza.name === "iq" ? MAX_IQ_WEIGHT : MAX_WEIGHT);
+            isTooBig = isHeavier(stanza, stanza.name === "iq" ? MAX_IQ_WEIGHT : MAX_WEIGHT);
         }
         if (!isTooBig) {
             return handler(event);
@@ -48,7 +48,7 @@ export function fromRoom<O extends Origin>(
  */
 export function withoutOwnIds(stanza: Stanza): Stanza {
     for (const tag of stanza.tags) {
-        if (isOwnId(tag)) {
+        if (tag.name === "stanza-id" && isOwnId(tag)) {
             return st.clone(stanza).maptags((child) => (isOwnId(child) ? undefined : child));
         }
     }
@@ -70,11 +70,11 @@ export type Delayed = "by room" | "unnamed" | undefined;
 export function delayOf(stanza: Stanza, room: string): Delayed {
     let delayed: Delayed;
     for (const tag of stanza.tags) {
-        if (isDelayBy(tag, room)) {
-            return "by room";
-        }
-        if (isUnnamedDelay(tag)) {
-            delayed = "unnamed";
+        if (tag.name === "delay") {
+            if (isDelayBy(tag, room)) {
+                return "by room";
+            }
+            delayed = isUnnamedDelay(tag) ? "unnamed" : delayed;
         }
     }
     return delayed;

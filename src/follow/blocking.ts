@@ -64,8 +64,11 @@ function forgetBlocked(membership: Membership, blocked: Blocklist): void {
  */
 export function onPrivateMessage(event: StanzaEvent<Origin>): Handled {
     const attr = event.stanza.attr;
+    if (attr.type === "groupchat" || attr.type === "error") {
+        return undefined;
+    }
     const { from, to } = attr;
-    if (attr.type === "groupchat" || attr.type === "error" || from === undefined || to === undefined) {
+    if (from === undefined || to === undefined) {
         return undefined;
     }
     const [room, nick] = splitOccupant(from);

@@ -76,13 +76,12 @@ function lookAt(stanza: Stanza): void {
 }
 
 /**
- * The same for errors from local rooms, before other modules. Spam filters would drop them, and mod_mam would store
- * them.
+ * Whether a message is an error of a local room. Other modules must not handle it: spam filters would drop it, and
+ * mod_mam would store it.
  */
-export function onLocalError(event: StanzaEvent<Origin>): Handled {
+export function isLocalError(event: StanzaEvent<Origin>): boolean {
     const attr = event.stanza.attr;
-    const isLocal = attr.type === "error" && prosody.hosts.has(jids.host(attr.from ?? ""));
-    return isLocal && isOccupantJid(attr.to ?? "") ? onMessage(event) : undefined;
+    return attr.type === "error" && prosody.hosts.has(jids.host(attr.from ?? "")) && isOccupantJid(attr.to ?? "");
 }
 
 /** `message/bare` or `message/full`, depending on the form of the occupant JID. */
@@ -175,7 +174,7 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
     const subject = latestIsSubject;
     const wakes = latestWakes;
     const isPast = latestDelayed !== undefined && isAnswering(membership);
-    const kept = keptForm(stanza, membership.room, latestDelayed, isPast);
+    const kept = latestDelayed === undefined ? stanza : keptForm(stanza, membership.room, latestDelayed, isPast);
     noteHeard(membership);
     const audience = audienceOf(membership, subject, isPast);
     if (isInDoubt(membership)) {

@@ -13,7 +13,7 @@ import { type Membership, membershipOf } from "../state/memberships";
 import { hasJoined } from "../state/sessions";
 import { noteOver } from "../state/limits";
 import { textOf } from "../text";
-import { isFull, mustWait, sendBehind, sendInSlices } from "./outlet";
+import { isBusy, isFull, mustWait, sendBehind, sendInSlices } from "./outlet";
 
 /** Sends a stanza of the room to every attached session except `except`. */
 export function fork(membership: Membership, stanza: Stanza, except?: string): void {
@@ -22,23 +22,20 @@ export function fork(membership: Membership, stanza: Stanza, except?: string): v
     }
     const before = counters.copiesOut;
     for (const [fullJid] of membership.attached) {
-        if (fullJid !== except && !isOverfull(membership, fullJid)) {
-            sendTo(fullJid, stanza);
+        if (fullJid !== except) {
+            if (!isBusy(fullJid)) {
+                sendNow(fullJid, stanza);
+            } else if (isFull(fullJid)) {
+                noteOver("stanzas that wait for a session", membership.username, membership.room);
+            } else {
+                sendTo(fullJid, stanza);
+            }
         }
     }
     const copies = counters.copiesOut - before;
     if (copies > 1) {
         counters.copiesSaved = counters.copiesSaved + copies - 1;
     }
-}
-
-/** Whether too many stanzas wait for a session that still receives a replay. */
-function isOverfull(membership: Membership, fullJid: string): boolean {
-    const isOver = isFull(fullJid);
-    if (isOver) {
-        noteOver("stanzas that wait for a session", membership.username, membership.room);
-    }
-    return isOver;
 }
 
 /** Sends a stanza to one session, if it still exists. During a replay in slices the stanza waits behind it. */
@@ -56,14 +53,28 @@ export function sendTo(fullJid: string | undefined, stanza: Stanza): void {
 }
 
 function sendNow(fullJid: string, stanza: Stanza): void {
-    const session = findSession(fullJid);
-    const stream = session === undefined ? undefined : pass(session, stanza);
-    if (stream !== undefined) {
-        const name = stanza.name;
-        const address = addressOf(stream);
-        stream.log("debug", "Sending[%s]: <%s%s>", stream.type, name, address);
-        stream.rawsend(`<${name}${address}${textOf(stanza)}`);
+    const session = prosody.full_sessions.get(fullJid);
+    if (session === undefined) {
+        return;
     }
+    counters.copiesOut = counters.copiesOut + 1;
+    if (!isPlainStream(session)) {
+        sendTable(session, stanza);
+    } else if (!isFiltered(session) || passesFilters(session, stanza)) {
+        const name = stanza.name;
+        const address = addressOf(session);
+        session.log("debug", "Sending[%s]: <%s%s>", session.type, name, address);
+        session.rawsend(`<${name}${address}${textOf(stanza)}`);
+    }
+}
+
+/** Sends a stanza as a table, addressed to the session. */
+function sendTable(session: ClientSession, stanza: Stanza): void {
+    const attr = stanza.attr;
+    const to = attr.to;
+    attr.to = session.full_jid;
+    session.send(stanza);
+    attr.to = to;
 }
 
 /** Bytes of presence to write to a stream at once. */
@@ -145,22 +156,6 @@ function findSession(fullJid: string | undefined): ClientSession | undefined {
     return fullJid === undefined ? undefined : prosody.full_sessions.get(fullJid);
 }
 
-/** Passes a stanza to a session. Returns the stream if the text must still be written to it. */
-function pass(session: ClientSession, stanza: Stanza): StreamSession | undefined {
-    const attr = stanza.attr;
-    const to = attr.to;
-    let stream: StreamSession | undefined;
-    counters.copiesOut = counters.copiesOut + 1;
-    attr.to = session.full_jid;
-    if (!isPlainStream(session)) {
-        session.send(stanza);
-    } else if (passesFilters(session, stanza)) {
-        stream = session;
-    }
-    attr.to = to;
-    return stream;
-}
-
 /** A session's JID as the `to` attribute of a stanza. */
 const addresses = setmetatable(new LuaMap<ClientSession, string>(), { __mode: "k" });
 
@@ -195,17 +190,15 @@ function isPlainStream(session: ClientSession): session is StreamSession {
  * state. False if a filter keeps the stanza, or replaces it. A replacement is written here.
  */
 function passesFilters(session: StreamSession, stanza: Stanza): boolean {
-    if (!isFiltered(session)) {
-        return true;
-    }
+    const attr = stanza.attr;
+    const to = attr.to;
+    attr.to = session.full_jid;
     const filtered = session.filter("stanzas/out", stanza);
-    if (filtered === stanza) {
-        return true;
-    }
-    if (filtered !== undefined) {
+    if (filtered !== undefined && filtered !== stanza) {
         session.rawsend(filtered);
     }
-    return false;
+    attr.to = to;
+    return filtered === stanza;
 }
 
 /**

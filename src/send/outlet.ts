@@ -9,6 +9,7 @@ import { weightOf } from "../weight";
 const MAX_WAITING = 4194304;
 
 const outlets = newQueues();
+const pending = outlets.pending;
 
 /** Bytes of memory of waiting stanzas, by session. */
 const waiting = new LuaMap<string, number>();
@@ -16,14 +17,20 @@ const waiting = new LuaMap<string, number>();
 /** The session that receives a slice right now. */
 let sending: string | undefined;
 
+/** Whether a session receives stanzas in slices. */
+export function isBusy(fullJid: string): boolean {
+    return pending.has(fullJid);
+}
+
 /** Whether a stanza to a session must wait now. */
 export function mustWait(fullJid: string): boolean {
-    return sending !== fullJid && outlets.length(fullJid) > 0;
+    return pending.has(fullJid) && sending !== fullJid;
 }
 
 /** Whether too many stanzas wait for a session, so that further ones of the room are dropped. */
 export function isFull(fullJid: string): boolean {
-    return (waiting.get(fullJid) ?? 0) > MAX_WAITING && mustWait(fullJid);
+    const weight = waiting.get(fullJid);
+    return weight !== undefined && weight > MAX_WAITING && mustWait(fullJid);
 }
 
 /** Sends stanzas to a session step by step. */
@@ -32,7 +39,7 @@ export function sendInSlices(fullJid: string, step: Step): void {
         sending = fullJid;
         const done = step();
         sending = undefined;
-        if (done && outlets.length(fullJid) <= 1) {
+        if (done && (pending.get(fullJid)?.length ?? 0) <= 1) {
             waiting.delete(fullJid);
         }
         return done;

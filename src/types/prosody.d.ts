@@ -178,6 +178,16 @@ interface ProsodyModule {
     restore?: (this: void, saved: unknown) => void;
     hook<N extends keyof ModuleEvents>(event: N, handler: Handler<ModuleEvents[N]>, priority: number): void;
     hook_global<N extends keyof GlobalEvents>(event: N, handler: Handler<GlobalEvents[N]>, priority?: number): void;
+    /** Calls `wrapper` instead of the event's handlers. It calls `fire` to call them. */
+    wrap_event<N extends keyof ModuleEvents>(
+        event: N,
+        wrapper: (
+            this: void,
+            fire: (this: void, name: string, event: ModuleEvents[N]) => Handled,
+            name: string,
+            event: ModuleEvents[N],
+        ) => Handled,
+    ): void;
     /** Hooks an event of an object such as a PEP service. */
     hook_object_event<N extends keyof ObjectEvents>(
         object: object,
