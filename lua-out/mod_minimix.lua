@@ -15895,10 +15895,14 @@ end
 
 function isRenamedUnheard(membership, nick, stanza)
     local place = membership.place
-    if place.phase ~= "joined" or not hasStatus(stanza, "110") then
+    if place.phase ~= "joined" then
         return false
     end
-    return findOccupant(membership.view, nick) == nil and (isLateNick(place, nick) or isExpulsion(stanza))
+    local isLate = isLateNick(place, nick)
+    if not isLate and stanza.attr.type == nil or findOccupant(membership.view, nick) ~= nil then
+        return false
+    end
+    return hasStatus(stanza, "110") and (isLate or isExpulsion(stanza))
 end
 
 function renameLate(membership, nick)

@@ -116,10 +116,15 @@ function onPresenceWhileJoining(membership: Membership, nick: string, stanza: St
  */
 function isRenamedUnheard(membership: Membership, nick: string, stanza: Stanza): boolean {
     const place = membership.place;
-    if (place.phase !== Phase.Joined || !hasStatus(stanza, Status.Self)) {
+    if (place.phase !== Phase.Joined) {
         return false;
     }
-    return findOccupant(membership.view, nick) === undefined && (isLateNick(place, nick) || isExpulsion(stanza));
+    // Most presences end here.
+    const isLate = isLateNick(place, nick);
+    if ((!isLate && stanza.attr.type === undefined) || findOccupant(membership.view, nick) !== undefined) {
+        return false;
+    }
+    return hasStatus(stanza, Status.Self) && (isLate || isExpulsion(stanza));
 }
 
 function renameLate(membership: Membership, nick: string): void {
