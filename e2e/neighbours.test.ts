@@ -78,6 +78,21 @@ for (const version of versions) {
             await house.close();
         });
 
+        test("O3: mod_pastebin, which does not see messages of rooms, is named at load", async () => {
+            const house = await openHouse({
+                version,
+                extraModules: ["pastebin"],
+                hostConfig: "pastebin_threshold = 10",
+                // No port for HTTP.
+                allowedErrors: [/'pastebin' will be unreachable/],
+            });
+            assert.match(house.server.log(), /\twarn\tmod_pastebin does not replace long messages of rooms/);
+            const room = await house.roomWithBoth("tea");
+            await groupchat(house.bob, room, "longer than that");
+            await house.phone.expect({ room, body: "longer than that", type: "groupchat" });
+            await house.close();
+        });
+
         for (const resource of [undefined, false] as const) {
             const form = resource === false ? "bare" : "full";
             test(`O6: a copy to a member's bare JID is not shown twice, with a ${form} occupant JID`, async () => {

@@ -82,7 +82,8 @@ function folderOf(version: Version): string {
 }
 
 function has(version: Version, module: string): boolean {
-    return [`mod_${module}`, `mod_${module}.lua`].some((name) => existsSync(join(folderOf(version), name)));
+    const files = [`mod_${module}`, `mod_${module}.lua`, `${module}/mod_${module}.lua`];
+    return files.some((name) => existsSync(join(folderOf(version), name)));
 }
 
 /** Returns the source of a module of Debian's package, without its libraries. */

@@ -6176,8 +6176,15 @@ function closeRange(membership, part)
     return true
 end
 
-function deliverOwn(membership, log, entry)
+function deliverOwn(membership, log, part, entry)
     local ranges = rangesOf(membership.username, membership.room)
+    local only
+    if #ranges == 1 then
+        only = ranges[1]
+    end
+    if only ~= nil and only == part.range and only.first > part.position then
+        closeRange(membership, part)
+    end
     if #ranges == 0 then
         insert(ranges, entry.number, nil)
         saveSoon(membership, log)
@@ -6283,7 +6290,7 @@ function archive_delivered.deliver(membership, log, part, entry)
         end
     end
     if entry.privateTo ~= nil then
-        deliverOwn(membership, log, entry)
+        deliverOwn(membership, log, part, entry)
         return true
     end
     if entry.number <= part.position then
@@ -8636,7 +8643,7 @@ end
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
-local triesOf, knownUntil, requestPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, LONGEST_ID
+local triesOf, knownUntil, firstSecond, requestPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, LONGEST_ID
 local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
@@ -8726,7 +8733,7 @@ function archive_catchup.catchUp(membership, done)
     if catching.position ~= nil then
         requestPage(membership, catching, catching.position, query)
     elseif isBuffering and options.archive == "mam" then
-        local start = math.max(membership.since or 0, catching.since - UNNOTICED)
+        local start = math.max(firstSecond(membership) or 0, catching.since - UNNOTICED)
         requestPage(membership, catching, nil, {start = start, isFirst = newest == nil, done = done})
     else
         local after
@@ -8738,7 +8745,15 @@ function archive_catchup.catchUp(membership, done)
 end
 
 function knownUntil(membership, newest)
-    return newest == nil and (membership.since or wallClock()) or newest.when
+    return newest == nil and (firstSecond(membership) or wallClock()) or newest.when
+end
+
+function firstSecond(membership)
+    if membership.since == nil then
+        return nil
+    else
+        return membership.since + 1
+    end
 end
 
 function requestPage(membership, catching, after, query)
@@ -8848,8 +8863,8 @@ function pageQuery(queryId, after, start)
 end
 
 function lastOfPage(fin)
-    local opt_24 = fin:get_child("set", RSM)
-    local last = opt_24 and opt_24:get_child_text("last")
+    local opt_25 = fin:get_child("set", RSM)
+    local last = opt_25 and opt_25:get_child_text("last")
     if last == nil or string.len(last) > LONGEST_ID then
         return nil
     else
@@ -8974,8 +8989,8 @@ function archive_catchup.takeResult(membership, nick, stanza)
     end
     local queryId = catching == nil or (querying and querying.step) ~= "querying"
     if not queryId then
-        local opt_31 = stanza:get_child("result", MAM)
-        queryId = (opt_31 and opt_31.attr.queryid) ~= querying.queryId
+        local opt_32 = stanza:get_child("result", MAM)
+        queryId = (opt_32 and opt_32.attr.queryid) ~= querying.queryId
     end
     if queryId then
         return
@@ -12906,11 +12921,16 @@ do
 local hasModule = minimix_host.hasModule
 local options = minimix_options
 local PING_MUC = "mod_ping_muc has no effect here, because accounts join rooms instead of clients, and mod_minimix sends the self-pings: " .. "remove it from modules_enabled"
+--- Its hook of `message/full` (0) comes after the module's.
+local PASTEBIN = "mod_pastebin does not replace long messages of rooms for users of this host, because mod_minimix delivers them first: " .. "load mod_pastebin on the component with the rooms"
 
 --- Logs conflicts with other modules, once all modules are loaded.
 function admin_neighbours.checkNeighbours()
     if hasModule("ping_muc") then
         module:log("warn", "%s", PING_MUC)
+    end
+    if options.archive ~= "mam" and hasModule("pastebin") then
+        module:log("warn", "%s", PASTEBIN)
     end
     if options.archive == "mam" and not hasModule("mam") then
         module:log("warn", "minimix_archive is \"mam\", but mod_mam is not loaded, so messages of rooms are not archived: load mod_mam, or set minimix_archive to true")

@@ -613,6 +613,34 @@ describe("messages that accounts missed", function ()
 		assert.same(numbers(1, 3), bodies);
 	end);
 
+	for how, options in pairs { ["is killed"] = { killed = true }; ["restarts"] = {} } do
+		it("H6: do not begin before the join, in the same second, when the server "..how, function ()
+			local s = scene.new();
+			mam.keep(s.room);
+			s.room:enter "Bob";
+			s.room:say("Bob", "before the join");
+			s:enter(s:client "phone", "Alice", { muc = "<history maxstanzas='0'/>" });
+			s:restart(options);
+			s.room:say("Bob", "after the join");
+			s:wait(60);
+			local phone = s:client "phone";
+			assert.same({ "after the join" }, (ask(phone, { with = room_jid })));
+			assert.same({ "after the join" }, s:history(phone));
+		end);
+
+		it("H6: do not begin before the join, in the history of a room without an archive, when the server "..how, function ()
+			local s = scene.new();
+			s.room:enter "Bob";
+			s.room:say("Bob", "before the join");
+			s:enter(s:client "phone", "Alice", { muc = "<history maxstanzas='0'/>" });
+			s:restart(options);
+			s:wait(60);
+			local phone = s:client "phone";
+			assert.same({}, (ask(phone, { with = room_jid })));
+			assert.same({}, s:history(phone));
+		end);
+	end
+
 	it("H1: are kept for the account, also if all are private to it", function ()
 		local s, phone = in_room { modules = { "disco"; "mam" } };
 		s:enter(s:client("phone", "carol"), "Carol");
@@ -627,6 +655,28 @@ describe("messages that accounts missed", function ()
 		s:wait(2);
 		phone:send(scene.leave "Alice");
 		s:wait(2);
+		s:restart { killed = true };
+		assert.same({ "for Alice" }, (ask(s:client "laptop", { with = room_jid })));
+	end);
+
+	it("H1: are kept for an account that received nothing else", function ()
+		local s = scene.new { modules = { "disco"; "mam" } };
+		s.room:enter "Bob";
+		s:enter(s:client("phone", "carol"), "Carol");
+		local phone = s:client "phone";
+		s:enter(phone);
+		local send = s.room.send;
+		function s.room.send(stanza)
+			local for_alice = jid.node(stanza.attr.to) == "alice" and stanza:get_child "body";
+			send(for_alice and st.clone(stanza):maptags(function (tag)
+				return tag.name == "body" and st.stanza("body"):text "for Alice" or tag;
+			end) or stanza);
+		end
+		s:count(1, 1);
+		s:wait(2);
+		phone:send(scene.leave "Alice");
+		s:wait(2);
+		assert.same({ "for Alice" }, (ask(phone, { with = room_jid })));
 		s:restart { killed = true };
 		assert.same({ "for Alice" }, (ask(s:client "laptop", { with = room_jid })));
 	end);

@@ -96,7 +96,7 @@ describe("an account without clients", function ()
 	it("B1: takes little memory for each of its rooms", function ()
 		local host = spec_host.new {};
 		local service = new_service(host, 1);
-		local rooms = 40;
+		local rooms = 20;
 		fill_caches(host);
 		visit(host, "user0", numbered("first%d@"..domain, 1, rooms));
 		local before = in_use(host, service);
@@ -111,7 +111,7 @@ describe("an account without clients", function ()
 	it("B1: takes little memory for each room with other accounts", function ()
 		local host = spec_host.new {};
 		local service = new_service(host, 1);
-		local rooms, accounts = numbered("room%d@"..domain, 1, 20), 20;
+		local rooms, accounts = numbered("room%d@"..domain, 1, 20), 10;
 		fill_caches(host);
 		visit(host, "user0", rooms);
 		local before = in_use(host, service);
@@ -128,8 +128,8 @@ describe("an account without clients", function ()
 		fill_caches(host);
 		for account = 1, 2 do visit(host, "user"..account, { room }); end
 		local before = in_use(host, service);
-		for account = 3, 12 do visit(host, "user"..account, { room }); end
-		local each = (in_use(host, service) - before) / 10;
+		for account = 3, 6 do visit(host, "user"..account, { room }); end
+		local each = (in_use(host, service) - before) / 4;
 		print(("%.2f kB for one more account in a room of 1,000"):format(each));
 		assert(each < 4, each);
 	end);
@@ -137,7 +137,7 @@ describe("an account without clients", function ()
 	it("B2: takes almost no memory for a presence that other accounts have seen", function ()
 		local host = spec_host.new {};
 		local service = new_service(host, 0);
-		local room, accounts, crowd, times = "large@"..domain, 100, 1000, 10;
+		local room, accounts, crowd, times = "large@"..domain, 100, 200, 10;
 		for account = 1, accounts do visit(host, "user"..account, { room }); end
 		local addresses = {};
 		for account in pairs(service.joined[room]) do table.insert(addresses, account); end

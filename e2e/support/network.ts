@@ -19,6 +19,8 @@ export interface NetworkOptions {
     occupant?: "bare" | "full";
     /** Further options of our host, as Lua text. */
     hostConfig?: string;
+    /** The log level of Prosody. The default is debug. */
+    logLevel?: "debug" | "info";
 }
 
 /** Servers can be stopped, killed and started again. The links between them stay the same. */
@@ -60,7 +62,7 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
     await restore();
     const starting = [
         startOurs(options, { port: toUs.target, dns: dns.port }),
-        startTheirs(options.room, theirDomain, { port: toThem.target, dns: dns.port }),
+        startTheirs(options, theirDomain, { port: toThem.target, dns: dns.port }),
     ] as const;
     const [ours, theirs] = await Promise.all(starting).catch(async (error: unknown) => {
         // Objects that would keep the test's process from ending.
@@ -121,12 +123,13 @@ function startOurs(options: NetworkOptions, s2s: { port: number; dns: number }):
         domain: ourDomain,
         users: ["alice"],
         hostConfig: `${resource}\n${hostConfig}`,
+        logLevel: options.logLevel ?? "debug",
         s2s,
     });
 }
 
 function startTheirs(
-    room: RoomService,
+    { room, logLevel = "debug" }: NetworkOptions,
     domain: string,
     s2s: { port: number; dns: number },
 ): Promise<Server | Ejabberd> {
@@ -135,7 +138,7 @@ function startTheirs(
         return startEjabberd({ domain, users, s2s });
     }
     const version = room.slice("prosody-".length) as Version;
-    return startServer({ version, domain, users, roomModules: ["muc_mam"], s2s });
+    return startServer({ version, domain, users, roomModules: ["muc_mam"], logLevel, s2s });
 }
 
 /** Stanzas that a server sends before it has noticed a lost connection would be lost. */

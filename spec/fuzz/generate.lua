@@ -18,16 +18,28 @@ local weights = {
 	lie = 30; attack = 12; mood = 3;
 };
 
-local names = {};
-local total = 0;
-for name in pairs(weights) do table.insert(names, name); end
-table.sort(names);
-for _, name in ipairs(names) do total = total + weights[name]; end
+-- Additional events of lists with faults of the server.
+local fault_weights = { fail = 8; mend = 8; jump = 4; restart = 2; kill = 2 };
 
-local function pick(draw)
-	local left = draw(total);
-	for _, name in ipairs(names) do
-		left = left - weights[name];
+local function deck(...)
+	local self = { names = {}; weights = {}; total = 0 };
+	for _, some in ipairs { ... } do
+		for name, weight in pairs(some) do
+			if not self.weights[name] then table.insert(self.names, name); end
+			self.weights[name] = (self.weights[name] or 0) + weight;
+			self.total = self.total + weight;
+		end
+	end
+	table.sort(self.names);
+	return self;
+end
+
+local ordinary, with_faults = deck(weights), deck(weights, fault_weights);
+
+local function pick(from, draw)
+	local left = draw(from.total);
+	for _, name in ipairs(from.names) do
+		left = left - from.weights[name];
 		if left <= 0 then return name; end
 	end
 end
@@ -42,11 +54,13 @@ local function setting(draw)
 	};
 end
 
-local function generate(seed, count)
+-- faults: whether storage fails and the clock jumps
+local function generate(seed, count, faults)
 	local draw = random.new(seed);
 	local list = { seed = seed; setting = setting(draw) };
+	list.setting.faults = faults;
 	for i = 1, count do
-		list[i] = { pick(draw), draw(1000), draw(1000), draw(1000), draw(1000) };
+		list[i] = { pick(faults and with_faults or ordinary, draw), draw(1000), draw(1000), draw(1000), draw(1000) };
 	end
 	return list;
 end
@@ -57,8 +71,8 @@ local function written(list)
 	for i, event in ipairs(list) do
 		lines[i] = ("\t\t{ %q, %d, %d, %d, %d };"):format(table.unpack(event));
 	end
-	local setting_written = ("{ resource = %s; bosh = %s; carbons = %s; prosody = %s }"):format(
-		list.setting.resource, list.setting.bosh, list.setting.carbons, list.setting.prosody);
+	local setting_written = ("{ resource = %s; bosh = %s; carbons = %s; prosody = %s; faults = %s }"):format(
+		list.setting.resource, list.setting.bosh, list.setting.carbons, list.setting.prosody, list.setting.faults);
 	return ("\t{ seed = %d; setting = %s;\n%s\n\t};"):format(list.seed, setting_written, table.concat(lines, "\n"));
 end
 

@@ -4,6 +4,7 @@
 local st = require "util.stanza";
 local jid = require "util.jid";
 local clock = require "support.clock";
+local faulty = require "support.faulty";
 local spec_host = require "support.host";
 local spec_room = require "support.room";
 require "fuzz.remember";
@@ -48,7 +49,9 @@ end
 
 -- setting: see fuzz.generate; plant(host): changes each instance of the module
 function world.new(setting, plant)
+	local faults = setting.faults and faulty.new() or nil;
 	local self = setmetatable({
+		faults = faults;
 		host = spec_host.new {
 			options = {
 				minimix_resource = setting.resource and "minimix";
@@ -56,6 +59,7 @@ function world.new(setting, plant)
 			};
 			modules = setting.carbons and { "carbons" } or nil;
 			accounts = accounts;
+			wrap_store = faults and faults.wrap;
 		};
 		setting = setting;
 		plant = plant;
@@ -921,22 +925,61 @@ function events:reload()
 	self.host:reload();
 end
 
-local function restarts(options)
+-- Accepts the log lines of storage that fails.
+function world:expect_faults()
+	for _, entry in ipairs(self.faults and self.host.log or {}) do
+		if entry.level == "error" and entry.message:find "storage is away$" then entry.level = "expected"; end
+	end
+end
+
+-- Seconds until everything is written once storage works again.
+local until_written = 20;
+
+-- The server ends before everything is written: the next one does not know these memberships.
+function world:lose_unwritten()
+	if not self.faults or self.host:metric "storage_waiting" == 0 then return; end
+	for _, room in ipairs(self.honest) do
+		self.causes:trouble(room);
+		for _, account in ipairs(accounts) do self.causes:may_go(room, account); end
+	end
+	self.has_lost = true;
+end
+
+-- Rooms remove occupants that the account's server does not know.
+function world:remove_unknown()
+	if not self.has_lost or self.faults.kind then return; end
+	self.has_lost = nil;
+	self:deliver_all();
+	for _, room in ipairs(self.honest) do
+		for _, account in ipairs(accounts) do
+			local occupant = self:occupant_of(room, account);
+			if occupant and not self:is_known(room.jid, self:occupant_jid(account)) then
+				room.lossy = true;
+				self.host:run(function () room:forget(occupant.nick); end);
+			end
+		end
+	end
+end
+
+local function restarts(killed)
 	return function (self)
 		self.ledger:excuse_all();
-		if options then self:forget_last_hour(); end
-		self.host:restart(options);
+		if killed then self:forget_last_hour(); else self.host:stop(); end
+		self:lose_unwritten();
+		self:expect_faults();
+		self.host:restart { killed = true };
 		for slot in pairs(self.sessions) do self:end_session(slot); end
 		lose_on_way(self);
 		self:connect_rooms();
 	end
 end
 
-events.restart = restarts();
-events.kill = restarts { killed = true };
+events.restart = restarts(false);
+events.kill = restarts(true);
 
 function events:unload()
 	self.ledger:excuse_all();
+	self:lose_unwritten();
 	for _, room in ipairs(self.honest) do
 		self.causes:trouble(room);
 		for _, account in ipairs(accounts) do self.causes:may_go(room, account); end
@@ -949,6 +992,23 @@ function events:unload()
 		for _, place in pairs(session.places) do place.been_in = nil; end
 	end
 	self.host:load();
+end
+
+-- Storage fails for some calls, for some seconds, or until it is mended.
+function events:fail(n, m, o, p)
+	local calls = o % 3 == 0 and p % 3 + 1 or nil;
+	self.faults:fail(chosen(faulty.kinds, n), chosen({ "reads", "writes", "both" }, m), nil, nil, calls);
+	if o % 3 == 1 then
+		clock.timer.add_task(p % 60, function () self.faults:work(); end);
+	end
+end
+
+function events:mend()
+	self.faults:work();
+end
+
+function events:jump(n)
+	clock.jump(chosen({ 3, 7200, 5184000, -3, -7200, -5184000 }, n));
 end
 
 -- Events of lying rooms
@@ -1087,6 +1147,11 @@ local function check_membership(self, account, room, membership)
 end
 
 function events:settle()
+	if self.faults then
+		self.faults:work();
+		self:wait(until_written);
+		self:remove_unknown();
+	end
 	for _, room in ipairs(self.honest) do
 		room.silent, room.limit, room.form = nil, nil, nil;
 		self:release(room);
@@ -1134,6 +1199,7 @@ end
 
 -- Logs are long. Only failures matter here.
 local function check_log(self)
+	self:expect_faults();
 	self.host:assert_clean();
 	self.host.log, self.host.inspected = {}, 0;
 	self.host.outbox, self.host.unhandled = {}, {};

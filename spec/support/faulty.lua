@@ -23,7 +23,7 @@ function faulty.new()
 	return self;
 end
 
--- kind: see faulty.kinds. what: "reads", "writes", or nil for both. stores: a list of names, or nil for the module's
+-- kind: see faulty.kinds. what: "reads", "writes", or otherwise both. stores: a list of names, or nil for the module's
 -- stores. key: only this account or room. calls: number of calls that fail.
 function faulty:fail(kind, what, stores, key, calls)
 	self.kind, self.what, self.key, self.left = kind, what, key, calls;

@@ -129,7 +129,7 @@ export function catchUp(membership: Membership, done: Done): void {
         requestPage(membership, catching, catching.position, query);
     } else if (isBuffering && options.archive === "mam") {
         // mod_mam does not buffer, so its last message does not tell where the gap begins.
-        const start = Math.max(membership.since ?? 0, catching.since - UNNOTICED);
+        const start = Math.max(firstSecond(membership) ?? 0, catching.since - UNNOTICED);
         requestPage(membership, catching, undefined, { start, isFirst: newest === undefined, done });
     } else {
         const after = newest === undefined ? undefined : stanzaIdBy(newest.stanza, membership.room);
@@ -153,7 +153,15 @@ export function dropQuestion(membership: Membership): void {
 
 /** Returns the time up to which the account has all messages, in seconds. */
 function knownUntil(membership: Membership, newest: Said | undefined): number {
-    return newest === undefined ? (membership.since ?? wallClock()) : newest.when;
+    return newest === undefined ? (firstSecond(membership) ?? wallClock()) : newest.when;
+}
+
+/**
+ * Returns the first full second of the account in the room. In the second of its join, the room may have sent messages
+ * that the account must not read. Those after the join were delivered at once.
+ */
+function firstSecond(membership: Membership): number | undefined {
+    return membership.since === undefined ? undefined : membership.since + 1;
 }
 
 type Done = (this: void, outcome: CatchUpOutcome) => void;

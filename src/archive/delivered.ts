@@ -94,7 +94,7 @@ export function deliver(membership: Membership, log: RoomLog, part: Part, entry:
         }
     }
     if (entry.privateTo !== undefined) {
-        deliverOwn(membership, log, entry);
+        deliverOwn(membership, log, part, entry);
         return true;
     }
     if (entry.number <= part.position) {
@@ -111,9 +111,13 @@ export function deliver(membership: Membership, log: RoomLog, part: Part, entry:
     return true;
 }
 
-/** Records a range even if all entries an account received are private to it. */
-function deliverOwn(membership: Membership, log: RoomLog, entry: Entry): void {
+/** Records a range even if all entries an account received are private to it. An open range without entries is no record. */
+function deliverOwn(membership: Membership, log: RoomLog, part: Part, entry: Entry): void {
     const [ranges] = rangesOf(membership.username, membership.room);
+    const only = ranges.length === 1 ? ranges[0] : undefined;
+    if (only !== undefined && only === part.range && only.first > part.position) {
+        closeRange(membership, part);
+    }
     if (ranges.length === 0) {
         insert(ranges, entry.number, undefined);
         saveSoon(membership, log);
