@@ -1959,9 +1959,16 @@ function state_occupant_list.copyAt(list, position)
 end
 
 function count(list, before, after)
-    list.count = list.count + countOf(after) - countOf(before)
-    list.size = list.size + state_occupant_list.sizeOf(after) - state_occupant_list.sizeOf(before)
-    list.sum = list.sum + markOf(after) - markOf(before)
+    if before ~= nil then
+        list.count = list.count - 1
+        list.size = list.size - string.len(before.text)
+        list.sum = list.sum - before.mark
+    end
+    if after ~= nil then
+        list.count = list.count + 1
+        list.size = list.size + string.len(after.text)
+        list.sum = list.sum + after.mark
+    end
 end
 
 function without(list, own, missing)
@@ -2290,7 +2297,8 @@ function merge(list)
     end
     for i = 1, math.min(#all, MAX_COMPARED + 1) do
         local other = all[i]
-        if other ~= nil and other ~= list and other.behind == 0 then
+        local isClose = other ~= nil and math.abs(other.count - list.count) <= 2
+        if isClose and other ~= list and other.behind == 0 then
             local isLarger = other.readerCount >= list.readerCount
             local isLarger_3
             if isLarger then
@@ -2933,11 +2941,13 @@ local state_restored = {}
 do
 local monotonic = state_clock.monotonic
 local options = minimix_options
+--- Longest wait in seconds. minimix_detached_after may be "never".
+local LONGEST_WAIT = 900
 --- When the wait for the sessions ends, by the monotonic clock.
 local ends = setmetatable({}, {__mode = "k"})
 
 function state_restored.noteRestored(membership)
-    ends[membership] = monotonic() + options.detachedAfter
+    ends[membership] = monotonic() + math.min(options.detachedAfter, LONGEST_WAIT)
 end
 
 function state_restored.isRestored(membership)

@@ -180,9 +180,16 @@ export function append(list: OccupantList, nick: string, after: InternedStanza |
 }
 
 function count(list: OccupantList, before: InternedStanza | undefined, after: InternedStanza | undefined): void {
-    list.count = list.count + countOf(after) - countOf(before);
-    list.size = list.size + sizeOf(after) - sizeOf(before);
-    list.sum = list.sum + markOf(after) - markOf(before);
+    if (before !== undefined) {
+        list.count = list.count - 1;
+        list.size = list.size - string.len(before.text);
+        list.sum = list.sum - before.mark;
+    }
+    if (after !== undefined) {
+        list.count = list.count + 1;
+        list.size = list.size + string.len(after.text);
+        list.sum = list.sum + after.mark;
+    }
 }
 
 /** Whether a list stays within the limits after a change. */
