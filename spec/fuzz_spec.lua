@@ -118,7 +118,7 @@ local server_faults = {
 local first_seeds = {
 	["a message that gets lost"] = 22;
 	["a refusal for now that is taken for the last word"] = 55;
-	["a failed write that is not repeated"] = 3;
+	["a failed write that is not repeated"] = 31;
 	["durations by the wall clock"] = 15;
 };
 
