@@ -4561,11 +4561,8 @@ function send_outlet.sendInSlices(fullJid, step)
         sending = fullJid
         local done = step()
         sending = nil
-        if done then
-            local opt_0 = pending[fullJid]
-            done = (opt_0 and #opt_0 or 0) <= 1
-        end
-        if done then
+        local queue = pending[fullJid]
+        if done and (queue == nil or #queue <= 1) then
             waiting[fullJid] = nil
         end
         return done
