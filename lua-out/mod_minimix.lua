@@ -4562,12 +4562,8 @@ function send_outlet.sendInSlices(fullJid, step)
         sending = fullJid
         local done = step()
         sending = nil
-        local done_2 = done
-        if done_2 then
-            local opt_0 = pending[fullJid]
-            done_2 = (opt_0 and #opt_0 or 0) <= 1
-        end
-        if done_2 then
+        local queue = pending[fullJid]
+        if done and (queue == nil or #queue <= 1) then
             waiting[fullJid] = nil
         end
         return done
