@@ -141,6 +141,13 @@ const deviations: Deviation[] = [
             stanzas.filter((stanza) => !isActor || !isPast(stanza) || heard.has(idIn(stanza))),
     },
     {
+        // Prosody does not announce that it removes non-members (muc/members_only.lib.lua).
+        rule: "J6: an answer of the room shows which occupants it has removed without a word",
+        sides: ["minimix"],
+        applies: ({ step, isResync, mayBeResync }) => step.does === "join" && (isResync || mayBeResync),
+        undo: (stanzas) => stanzas.filter((stanza) => !isUnannounced(stanza)),
+    },
+    {
         rule: "J6: history is the room's if the room answers a join itself",
         sides: ["minimix"],
         applies: (moment) => isReplay(moment) && moment.mayBeResync,
@@ -195,6 +202,13 @@ function isAvailable({ name, attrs }: Element): boolean {
 
 function isUnavailable({ name, attrs }: Element): boolean {
     return name === "presence" && attrs.type === "unavailable";
+}
+
+/** Whether a presence says that an occupant without affiliation is gone, and not why. */
+function isUnannounced(stanza: Element): boolean {
+    const x = stanza.getChild("x", nsMucUser);
+    const isStranger = x?.getChild("item")?.attrs.affiliation === "none";
+    return isUnavailable(stanza) && isStranger && x.getChild("status") === undefined;
 }
 
 /** A message of the past in the form of XEP-0045 7.2.14. The subject is not one. */

@@ -597,7 +597,8 @@ function destroy(scene: Scene): Step {
 function askRoom(scene: Scene): Step | undefined {
     const { who, room } = insider(scene);
     const about = scene.random.pick(questionsToRooms);
-    return { does: "ask", who, room: room.jid, about };
+    // After a restart, Prosody does not repeat the avatar to accounts that have stayed (muc/vcard.lib.lua).
+    return about === "avatar" && scene.cast.comeAndGo ? undefined : { does: "ask", who, room: room.jid, about };
 }
 
 function askOccupant(scene: Scene): Step | undefined {
