@@ -15569,6 +15569,7 @@ function onGroupchat(membership, stanza)
     local subject = latestIsSubject
     local wakes = latestWakes
     local isPast = latestDelayed ~= nil and isAnswering(membership)
+    local isByRoom = latestDelayed == "by room"
     local kept = latestDelayed == nil and stanza or keptForm(stanza, membership.room, latestDelayed, isPast)
     noteHeard(membership)
     local audience = audienceOf(membership, subject, isPast)
@@ -15583,7 +15584,7 @@ function onGroupchat(membership, stanza)
         end
     end
     local before = membership.view.subject
-    if isOwn and not isPast and membership.sent ~= nil then
+    if isOwn and not isPast and not isByRoom and membership.sent ~= nil then
         noteReflected(membership.sent, stanza.attr.id)
     end
     if subject then

@@ -110,6 +110,24 @@ describe("a message to the room", function ()
 		end);
 	end
 
+	it("C1: returns its error although history came when the session had left", function ()
+		local s = scene.new { remote = true };
+		s.room:enter "Alice";
+		s.room:say("Alice", "before");
+		s.room:leave "Alice";
+		local phone = s:client "phone";
+		local release = scene.hold_back(s.room);
+		phone:send(scene.join "Alice");
+		s:deliver();
+		release(1);
+		phone:send(scene.leave("Alice", { id = "l1" }));
+		phone:send(message("late", { id = "m2" }));
+		release();
+		s:wait(5);
+		local lines = seen(phone);
+		assert.equal("message error room modify not-acceptable", lines[#lines]);
+	end);
+
 	it("C1: may have the id of another session's message that succeeded", function ()
 		local s, phone, laptop = scene.two_devices { remote = true };
 		phone:send(message("first", { id = "same" }));

@@ -578,4 +578,14 @@ return {
 		{ "join", 725, 691, 471, 502 };
 		{ "time", 839, 458, 904, 665 };
 	};
+	{ about = "history that arrives when its session has left again, and a message after it"; seed = 1146909; setting = { resource = true; bosh = false; carbons = true; prosody = true };
+		{ "burst", 565, 325, 308, 814 };
+		{ "deliver", 624, 975, 788, 133 };
+		{ "destroy", 853, 634, 175, 234 };
+		{ "deliver", 101, 38, 498, 911 };
+		{ "join", 961, 619, 884, 318 };
+		{ "attack", 475, 602, 988, 613 };
+		{ "deliver", 869, 815, 831, 841 };
+		{ "burst", 643, 997, 801, 668 };
+	};
 };

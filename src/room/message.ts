@@ -174,6 +174,7 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
     const subject = latestIsSubject;
     const wakes = latestWakes;
     const isPast = latestDelayed !== undefined && isAnswering(membership);
+    const isByRoom = latestDelayed === "by room";
     const kept = latestDelayed === undefined ? stanza : keptForm(stanza, membership.room, latestDelayed, isPast);
     noteHeard(membership);
     const audience = audienceOf(membership, subject, isPast);
@@ -188,8 +189,8 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
         }
     }
     const before = membership.view.subject;
-    if (isOwn && !isPast && membership.sent !== undefined) {
-        // Our own message was reflected, so no error will follow.
+    if (isOwn && !isPast && !isByRoom && membership.sent !== undefined) {
+        // Our own message was reflected, so no error will follow. History may arrive when the session has left again.
         noteReflected(membership.sent, stanza.attr.id);
     }
     if (subject) {
