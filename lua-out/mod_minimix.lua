@@ -498,7 +498,7 @@ end
 -- inside module:send(), and its answer must not arrive in the middle of a state change.
 local minimix_turn = {}
 do
-local drain, send, protect, logError, outbox, running, draining
+local drain, send, route, logError, outbox, running, draining
 
 function drain()
     if #outbox == 0 or running or draining then
@@ -507,7 +507,7 @@ function drain()
     draining = true
     local stanza = table.remove(outbox, 1)
     while stanza ~= nil do
-        protect(send, stanza)
+        route(stanza)
         stanza = table.remove(outbox, 1)
     end
     draining = false
@@ -517,10 +517,16 @@ function send(stanza)
     module:send(stanza)
 end
 
-function protect(task, argument)
-    local ok, problem = xpcall(task, debug.traceback, argument)
+function route(stanza)
+    local ok, problem = xpcall(send, debug.traceback, stanza)
     if not ok then
-        logError(problem)
+        module:log(
+            "error",
+            "A module failed on a %s to %s: %s",
+            stanza.name,
+            stanza.attr.to,
+            problem
+        )
     end
 end
 
@@ -536,6 +542,14 @@ draining = false
 function minimix_turn.post(stanza)
     outbox[#outbox + 1] = stanza
     drain()
+end
+
+--- Calls a function and logs its error.
+local function protect(task, argument)
+    local ok, problem = xpcall(task, debug.traceback, argument)
+    if not ok then
+        logError(problem)
+    end
 end
 
 --- Runs the task of a timer as a turn. An error is logged and does not end the timer.
@@ -4547,11 +4561,8 @@ function send_outlet.sendInSlices(fullJid, step)
         sending = fullJid
         local done = step()
         sending = nil
-        if done then
-            local opt_0 = pending[fullJid]
-            done = (opt_0 and #opt_0 or 0) <= 1
-        end
-        if done then
+        local queue = pending[fullJid]
+        if done and (queue == nil or #queue <= 1) then
             waiting[fullJid] = nil
         end
         return done
