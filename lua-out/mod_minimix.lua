@@ -1754,14 +1754,15 @@ function findRefused(sent, from, id)
     if id == nil then
         withoutId = takeById(messages, nil, from)
     end
-    if withoutId == nil then
+    local withoutId_8 = withoutId
+    if withoutId_8 == nil then
         if isPrivate then
-            withoutId = takeByAddress(messages, from)
+            withoutId_8 = takeByAddress(messages, from)
         else
-            withoutId = takeFirst(messages) or takeFirst(others)
+            withoutId_8 = takeFirst(messages) or takeFirst(others)
         end
     end
-    return withoutId
+    return withoutId_8
 end
 
 function takeFirst(messages)
@@ -7658,18 +7659,20 @@ function archive_buffer.flush(membership)
     local deadline = monotonic() + FLUSH
     while catching ~= nil and membership.catchUp == catching and catching.progress.step == "draining" do
         local isLate = monotonic() > deadline
-        if isLate then
+        local isLate_7 = isLate
+        if isLate_7 then
             local part = membership.part
-            isLate = (part and part.log) ~= nil
+            isLate_7 = (part and part.log) ~= nil
         end
-        if isLate then
+        if isLate_7 then
             writeInSlices(membership.part.log)
         end
-        if isLate then
+        local isLate_10 = isLate
+        if isLate_10 then
             local opt_8 = catching.buffer[catching.drained + 1]
-            isLate = (opt_8 and opt_8.seen) == false
+            isLate_10 = (opt_8 and opt_8.seen) == false
         end
-        if isLate then
+        if isLate_10 then
             noteDrop("limit")
             passOver(catching)
         else
@@ -11996,11 +11999,12 @@ function occupancy_watch.needsCheck(membership, place)
         return false
     end
     local isQuiet = now() - math.max(membership.heardAt or 0, place.confirmedAt or 0) > QUIET
-    if not isQuiet then
+    local isQuiet_7 = isQuiet
+    if not isQuiet_7 then
         local liveness = place.liveness
-        isQuiet = (liveness and liveness.checking) == true
+        isQuiet_7 = (liveness and liveness.checking) == true
     end
-    return isQuiet or occupancy_watch.isInDoubt(membership)
+    return isQuiet_7 or occupancy_watch.isInDoubt(membership)
 end
 
 --- Sends self-pings to the rooms that have been quiet for a number of seconds, spread over the same time.
