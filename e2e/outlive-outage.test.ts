@@ -30,7 +30,8 @@ for (const version of versions) {
                 roomConfig: `muc_room_cache_size = ${rooms * 2}`,
                 // mod_storage_sql logs each failed transaction with a traceback.
                 allowedErrors: [
-                    /Storage fails, retrying|\tstorage_sql\t|:storage_sql\t|\tsql\t/,
+                    /:minimix\terror\tStorage fails, retrying: /,
+                    /^\S+ \d+ \S+ (sql|\S+:storage_sql)\t/,
                     /^\s*stack traceback:$/,
                 ],
             });
@@ -52,6 +53,7 @@ for (const version of versions) {
             const mended = Date.now();
             await joined(server, all);
             const back = Date.now();
+            const cpu = Number(await server.eval("return os.clock()"));
             // Until everything is written.
             await eventually(
                 () => Promise.resolve(server.log().includes("Storage works again")),
@@ -66,7 +68,7 @@ for (const version of versions) {
             console.log(
                 `${title}: up after ${up - begin} ms, outage from ${failed - up} to ${mended - up} ms ` +
                     `(${before} were back), all back after ${back - up} ms, ` +
-                    `all written ${written - mended} ms after the outage`,
+                    `all written ${written - mended} ms after the outage; CPU ${cpu.toFixed(1)} s`,
             );
             assert.equal(lines(/Storage fails/), lines(/Storage works again/));
             assert.equal(lines(/Traceback/), 0);
