@@ -54,6 +54,11 @@ missed:
 faults:
 	@MINIMIX_LONG=1 node --import tsx --test --test-force-exit --test-reporter=spec e2e/faults.test.ts
 
+# SIGKILL of real servers: at each write of a story, and at random times, on each version and storage. `make e2e` has some.
+kills:
+	@MINIMIX_LONG=1 node --import tsx --test --test-force-exit --test-reporter=spec e2e/outlive-writes.test.ts \
+		e2e/outlive-kill.test.ts e2e/archive-kill.test.ts
+
 # Generated scenarios, 5,000 steps of each kind or MINIMIX_STEPS. `make e2e` runs a few steps. MINIMIX_SEED sets the first
 # seed.
 scenarios:
@@ -88,4 +93,4 @@ bench: node_modules/.package-lock.json
 clean:
 	rm -rf .build
 
-.PHONY: all build test lint spec fuzz soak missed faults e2e scenarios matrix setups install rock demo demo-web bench clean
+.PHONY: all build test lint spec fuzz soak missed faults kills e2e scenarios matrix setups install rock demo demo-web bench clean
