@@ -15490,7 +15490,7 @@ end
 -- Handles messages from a room to the account.
 local room_message = {}
 do
-local lookAt, isJoinAffiliations, noteHeard, onGroupchat, newcomerOf, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, onError, onLateError, returnToSender, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
+local lookAt, isJoinAffiliations, noteHeard, onGroupchat, newcomerOf, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, mayListOthers, onError, onLateError, returnToSender, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
 local wallClock = state_clock.wallClock
 local bufferMessage = archive_buffer.bufferMessage
 local deliverMissed = archive_buffer.deliverMissed
@@ -15688,7 +15688,7 @@ function noteConfiguration(membership, stanza)
         if tag.name == "status" then
             code = tag.attr.code
         end
-        if tag.name == "item" or code == "104" then
+        if tag.name == "item" or code == "104" and mayListOthers(membership.view) then
             outdate(membership.view)
         elseif code == "170" then
             membership.view.logged = true
@@ -15704,6 +15704,10 @@ function noteConfiguration(membership, stanza)
             saveSoon(membership.username)
         end
     end
+end
+
+function mayListOthers(view)
+    return view.offline ~= nil or view.room == nil
 end
 
 function onError(membership, stanza)

@@ -341,8 +341,6 @@ function config(server: Server, options: ServerOptions, probePort: number): stri
     }
     return `
 run_as_root = true
--- Less garbage collection than by default: it would take almost half of the CPU time.
-gc = { threshold = 400 }
 plugin_paths = { ${quoted(...pluginPaths)} }
 log = { ${options.logLevel ?? "debug"} = ${quoted(server.logFile)} }
 data_path = ${quoted(join(server.folder, "data"))}

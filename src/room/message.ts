@@ -24,7 +24,7 @@ import {
 } from "../state/memberships";
 import { Phase } from "../state/place";
 import { awaitsReflection, noteReflected, retiredSent, type SentMessages, takeRefused } from "../state/sent";
-import { outdate } from "../state/view";
+import { outdate, type RoomView } from "../state/view";
 import * as options from "../options";
 import { audienceOf } from "../occupancy/joining";
 import { onSubject } from "../occupancy/phases";
@@ -293,7 +293,7 @@ function noteConfiguration(membership: Membership, stanza: Stanza): void {
     forgetPrivacy(membership.room);
     for (const tag of x.tags) {
         const code = tag.name === "status" ? tag.attr.code : undefined;
-        if (tag.name === "item" || code === Status.ConfigurationChange) {
+        if (tag.name === "item" || (code === Status.ConfigurationChange && mayListOthers(membership.view))) {
             outdate(membership.view);
         } else if (code === Status.LoggingOn) {
             membership.view.logged = true;
@@ -309,6 +309,14 @@ function noteConfiguration(membership: Membership, stanza: Stanza): void {
             saveSoon(membership.username);
         }
     }
+}
+
+/**
+ * Whether a changed configuration may change the list of offline members. A new avatar is a change too, and a room with
+ * an avatar would send it to all sessions in answer to a join.
+ */
+function mayListOthers(view: RoomView): boolean {
+    return view.offline !== undefined || view.room === undefined;
 }
 
 /** Returns the error of a message to the session that sent it, and to no other. */
