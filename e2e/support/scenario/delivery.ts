@@ -289,7 +289,10 @@ function noteBacklog(moment: Moment, asleep: ReadonlySet<string>): void {
 }
 
 function compare({ lines, optional }: Due, got: string[], where: string): string[] {
-    return difference(lines, without(got, without(optional, lines)), where);
+    // An optional line may equal a later line that must come.
+    const surplus = without(got, lines);
+    const allowed = without(surplus, without(surplus, optional));
+    return difference(lines, without(got, allowed), where);
 }
 
 /** J2: occupants, the own presence, history, the subject; then a new presence of the account. */
