@@ -8323,11 +8323,7 @@ function keyOfMember(stanza)
     end
 end
 
-function forgetOffline(membership, nick, stanza)
-    local members = membership.view.offline
-    if members == nil then
-        return true
-    end
+function forgetOffline(members, nick, stanza)
     local key = keyOfMember(stanza)
     local wasListed = key ~= nil and forgetMember(members, key)
     return forgetMember(members, nick) or wasListed or not isAffiliated(stanza)
@@ -8426,14 +8422,14 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
         occupancy_burst.announceIfRenamed(membership, membership.nick)
     end
     local isDuring = isAnswering(membership)
-    local hasOffline = view.offline ~= nil and view.offline.count > 0
+    local offline = view.offline ~= nil and view.offline.count > 0 and view.offline or nil
     local before
-    if isDuring or hasOffline then
+    if isDuring or offline ~= nil then
         before = findOccupant(view, nick)
     end
     local interned = intern(stanza)
     local isKept = keepOccupant(membership.room, view, nick, interned)
-    if hasOffline and not forgetOffline(membership, nick, stanza) and not isDuring and before == nil then
+    if offline ~= nil and not forgetOffline(offline, nick, stanza) and not isDuring and before == nil then
         outdate(view)
     end
     local shown = shownSince(membership)
@@ -10549,10 +10545,15 @@ function occupancy_lost.rejoin(membership)
         if membership.place ~= place then
             return
         end
-        if outcome == "unreached" and triesOf(membership) < TRIES_FOR_ARCHIVE then
+        if outcome ~= "unreached" or triesOf(membership) >= TRIES_FOR_ARCHIVE then
+            occupancy_lost.joinAgain(membership)
+            return
+        end
+        local request = takeJoin(membership)
+        if request == nil then
             occupancy_lost.unreached(membership)
         else
-            occupancy_lost.joinAgain(membership)
+            enter(membership, request)
         end
     end)
 end

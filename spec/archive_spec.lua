@@ -555,6 +555,25 @@ describe("messages that accounts missed", function ()
 		s:wait(60);
 	end
 
+	it("P3: are fetched after a session's join that did not wait for the room's archive", function ()
+		local s, phone = with_carol(5);
+		local function asks_archive(_, stanza)
+			return stanza.name == "iq" and stanza:get_child("query", "urn:xmpp:mam:2") ~= nil;
+		end
+		s:count(6, 9);
+		s.room.ignores = asks_archive;
+		s:restart();
+		s:wait(4);
+		local laptop = s:client "laptop";
+		laptop:send(scene.join "Alice");
+		s:wait(30);
+		assert.same({ "Carol"; "Alice" }, s:occupants());
+		s.room.ignores = nil;
+		s:count(10, 12);
+		s:wait(300);
+		assert.same(numbers(1, 12), page_through(laptop, { with = room_jid }));
+	end);
+
 	-- The message after which the first query to the room's archive starts.
 	local function watch(s)
 		local after;
@@ -641,16 +660,21 @@ describe("messages that accounts missed", function ()
 		end);
 	end
 
-	it("H1: are kept for the account, also if all are private to it", function ()
-		local s, phone = in_room { modules = { "disco"; "mam" } };
-		s:enter(s:client("phone", "carol"), "Carol");
-		local send = s.room.send;
-		function s.room.send(stanza)
+	-- The room sends alice other texts than the others.
+	local function send_alice_others(room)
+		local send = room.send;
+		function room.send(stanza)
 			local for_alice = jid.node(stanza.attr.to) == "alice" and stanza:get_child "body";
 			send(for_alice and st.clone(stanza):maptags(function (tag)
 				return tag.name == "body" and st.stanza("body"):text "for Alice" or tag;
 			end) or stanza);
 		end
+	end
+
+	it("H1: are kept for the account, also if all are private to it", function ()
+		local s, phone = in_room { modules = { "disco"; "mam" } };
+		s:enter(s:client("phone", "carol"), "Carol");
+		send_alice_others(s.room);
 		s:count(1, 1);
 		s:wait(2);
 		phone:send(scene.leave "Alice");
@@ -665,13 +689,7 @@ describe("messages that accounts missed", function ()
 		s:enter(s:client("phone", "carol"), "Carol");
 		local phone = s:client "phone";
 		s:enter(phone);
-		local send = s.room.send;
-		function s.room.send(stanza)
-			local for_alice = jid.node(stanza.attr.to) == "alice" and stanza:get_child "body";
-			send(for_alice and st.clone(stanza):maptags(function (tag)
-				return tag.name == "body" and st.stanza("body"):text "for Alice" or tag;
-			end) or stanza);
-		end
+		send_alice_others(s.room);
 		s:count(1, 1);
 		s:wait(2);
 		phone:send(scene.leave "Alice");

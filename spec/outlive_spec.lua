@@ -617,6 +617,36 @@ describe("P1: a server that restarts", function ()
 		end
 	end);
 
+	it("J4: does not fail a session's join because the room's archive has not answered", function ()
+		for seconds = 0, 30, 2 do
+			local s = in_room { remote = true };
+			-- The archive answers no question.
+			function s.room.ignores(_, stanza) return stanza.name == "iq" and stanza:get_child("query", "urn:xmpp:mam:2") ~= nil; end
+			s:restart();
+			s:wait(seconds);
+			local phone = s:client "phone";
+			phone:send(join "Alice");
+			s:wait(minute);
+			assert.equal("presence - room/Bob", seen(phone)[1]);
+			assert.same({ "Alice" }, s:occupants());
+		end
+	end);
+
+	it("J4: passes on the error of a session's join to a service out of reach, while the account is lost", function ()
+		for seconds = 0, 30, 2 do
+			local s = in_room { remote = true };
+			s.room.silent = true;
+			s:restart();
+			s:wait(seconds);
+			local phone = s:client "phone";
+			phone:send(join "Alice");
+			s:wait(3 * minute);
+			local answers = seen(phone);
+			assert.equal(1, #answers);
+			assert.matches("^presence error room/Alice", answers[1]);
+		end
+	end);
+
 	it("limits the rejoins per second", function ()
 		local s = scene.new { options = { minimix_max_rooms = 1000 } };
 		local phone = s:client "phone";

@@ -13,7 +13,7 @@ import { noteOver } from "../state/limits";
 import { requestingSession, type Membership, now } from "../state/memberships";
 import { Phase } from "../state/place";
 import { eachOccupant, findOccupant, forgetOccupant, setOwnNick } from "../state/occupants";
-import { eachMember, forgetMember, keepMember, noMembers } from "../state/offline";
+import { eachMember, forgetMember, keepMember, noMembers, type OfflineMembers } from "../state/offline";
 import { keepOccupant, outdate, type RoomView, selfNickOf, selfOf, setSelf } from "../state/view";
 
 /** Returns the nicks that the room has shown since a join was sent. Undefined if it does not answer one. */
@@ -74,11 +74,11 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
         announceIfRenamed(membership, membership.nick);
     }
     const isDuring = isAnswering(membership);
-    const hasOffline = view.offline !== undefined && view.offline.count > 0;
-    const before = isDuring || hasOffline ? findOccupant(view, nick) : undefined;
+    const offline = view.offline !== undefined && view.offline.count > 0 ? view.offline : undefined;
+    const before = isDuring || offline !== undefined ? findOccupant(view, nick) : undefined;
     const interned = intern(stanza);
     const isKept = keepOccupant(membership.room, view, nick, interned);
-    if (hasOffline && !forgetOffline(membership, nick, stanza) && !isDuring && before === undefined) {
+    if (offline !== undefined && !forgetOffline(offline, nick, stanza) && !isDuring && before === undefined) {
         outdate(view);
     }
     const shown = shownSince(membership);
@@ -174,11 +174,7 @@ function keyOfMember(stanza: Stanza): string | undefined {
  * Removes an occupant from the offline members. Returns false if it may be a member that the room has listed under
  * another nick.
  */
-function forgetOffline(membership: Membership, nick: string, stanza: Stanza): boolean {
-    const members = membership.view.offline;
-    if (members === undefined) {
-        return true;
-    }
+function forgetOffline(members: OfflineMembers, nick: string, stanza: Stanza): boolean {
     const key = keyOfMember(stanza);
     const wasListed = key !== undefined && forgetMember(members, key);
     return forgetMember(members, nick) || wasListed || !isAffiliated(stanza);

@@ -87,10 +87,16 @@ export function rejoin(membership: Membership): void {
         if (membership.place !== place) {
             return;
         }
-        if (outcome === "unreached" && triesOf(membership) < TRIES_FOR_ARCHIVE) {
+        if (outcome !== "unreached" || triesOf(membership) >= TRIES_FOR_ARCHIVE) {
+            joinAgain(membership);
+            return;
+        }
+        // A slow archive does not speak for the room. The room itself answers a session's join.
+        const request = takeJoin(membership);
+        if (request === undefined) {
             unreached(membership);
         } else {
-            joinAgain(membership);
+            enter(membership, request);
         }
     });
 }
