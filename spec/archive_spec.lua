@@ -556,7 +556,7 @@ describe("messages that accounts missed", function ()
 	end
 
 	it("P3: are fetched after a session's join that did not wait for the room's archive", function ()
-		local s, phone = with_carol(5);
+		local s = with_carol(5);
 		local function asks_archive(_, stanza)
 			return stanza.name == "iq" and stanza:get_child("query", "urn:xmpp:mam:2") ~= nil;
 		end
