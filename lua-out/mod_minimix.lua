@@ -7286,7 +7286,11 @@ function pastEntry(log, membership, part, stanza, when)
     if when < earliest and not appendsOutOfOrder(membership) then
         return nil
     end
-    return add(log, content, math.min(math.max(when, earliest), wallClock() + AHEAD), nil)
+    local added = add(log, content, math.min(math.max(when, earliest), wallClock() + AHEAD), nil)
+    if added ~= nil then
+        added.name = search.name or false
+    end
+    return added
 end
 
 --- Whether it is known which messages of the past an account has.
@@ -7359,10 +7363,9 @@ function asSaid(stanza)
 end
 
 function findEntry(entries, search, matches)
-    local text = search.text
-    local name = search.name
+    local name = search.name or false
     for _, entry in ipairs(entries) do
-        if (entry.text == text or entry.name == nil or entry.name == name) and matches(entry) then
+        if (entry.name == nil or entry.name == name) and matches(entry) then
             return entry
         end
     end
@@ -7658,7 +7661,7 @@ end
 
 PAUSE = 5
 --- Seconds for storing buffered messages at once.
-local FLUSH = 0.01
+local FLUSH = 0.005
 
 --- Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too.
 function archive_buffer.bufferMessage(membership, catching, stanza, seen)
@@ -8720,7 +8723,7 @@ end
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
-local triesOf, knownUntil, firstSecond, requestPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, LONGEST_ID
+local triesOf, knownUntil, firstSecond, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
 local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
@@ -8878,11 +8881,13 @@ function requestPage(membership, catching, after, query)
             next = lastOfPage(fin)
         end
         catching.position = next or catching.position
+        local isEmpty = catching.left == left
+        catching.left = math.min(catching.left, left - FEWEST)
         if (answer and answer.attr.type) == "error" and after ~= nil and isUnknownId(answer) then
             requestPage(membership, catching, nil, query)
         elseif fin == nil then
             finish(catching, isUnreached(answer) and "unreached" or "refused", query)
-        elseif fin.attr.complete == "true" or next == nil or isEnough(catching, left) then
+        elseif fin.attr.complete == "true" or next == nil or isEmpty or catching.left <= 0 then
             finish(catching, "complete", query)
         else
             requestPage(membership, catching, next, query)
@@ -8905,10 +8910,6 @@ function finish(catching, outcome, query)
         catching.progress = {step = "done", outcome = outcome}
     end
     query.done(outcome)
-end
-
-function isEnough(catching, before)
-    return catching.left <= 0 or catching.left == before
 end
 
 function isUnreached(answer)
@@ -9010,6 +9011,7 @@ local TRIES = 6
 UNNOTICED = 60
 --- Bytes of memory for results that wait. More of them are handled as they arrive.
 local PENDING_WEIGHT = 1048576
+FEWEST = 10
 LONGEST_ID = 1024
 
 --- Queries the archive for missed messages while the account is in the room, until it answers. Then stops buffering.

@@ -161,7 +161,11 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
         return undefined;
     }
     // The log is in order of time.
-    return add(log, content, Math.min(Math.max(when, earliest), wallClock() + AHEAD), undefined);
+    const added = add(log, content, Math.min(Math.max(when, earliest), wallClock() + AHEAD), undefined);
+    if (added !== undefined) {
+        added.name = search.name ?? false;
+    }
+    return added;
 }
 
 /** Whether it is known which messages of the past an account has. */
@@ -234,11 +238,11 @@ function asSaid(stanza: Stanza): Stanza {
 
 type EntryTest = (this: void, entry: Entry) => boolean;
 
-/** Most entries have another text and another name, which is known. */
+/** Compares only entries with the same name, or an unknown one. Equal messages have equal names. */
 function findEntry(entries: Entry[], search: Search, matches: EntryTest): Entry | undefined {
-    const { text, name } = search;
+    const name = search.name ?? false;
     for (const entry of entries) {
-        if ((entry.text === text || entry.name === undefined || entry.name === name) && matches(entry)) {
+        if ((entry.name === undefined || entry.name === name) && matches(entry)) {
             return entry;
         }
     }
