@@ -10459,6 +10459,7 @@ local shouldRejoin = state_bookmarks.shouldRejoin
 local noteRefusal = state_bookmarks.noteRefusal
 local detachAll = state_memberships.detachAll
 local dropMembership = state_memberships.dropMembership
+local isAttached = state_memberships.isAttached
 local isCurrent = state_memberships.isCurrent
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
@@ -10488,6 +10489,7 @@ local sendOwnJoin = occupancy_operations.sendOwnJoin
 local timeLeft = occupancy_operations.timeLeft
 local refuseQueue = occupancy_refuse.refuseQueue
 local refuseUnanswered = occupancy_refuse.refuseUnanswered
+local sendSubject = occupancy_replay.sendSubject
 local technicalRemoval = occupancy_replay.technicalRemoval
 
 --- The account is out although it should be in, and will rejoin. Sessions are told only if this takes too long, and may
@@ -10618,12 +10620,16 @@ function occupancy_lost.makeSure(membership, join)
     selfPing(membership, function()
         local place = membership.place
         if place.phase == "entering" and place.operation == join and isCurrent(membership) then
-            startOver(membership)
+            local request = join.request
+            startOver(membership, request and request.session)
         end
     end)
 end
 
-function startOver(membership)
+function startOver(membership, session)
+    if membership.view.subject ~= nil and isAttached(membership, session) then
+        sendSubject(membership, session)
+    end
     recall(membership)
     local join = newTimedJoin(membership, ownJoin(membership, false))
     beginJoin(membership, join, {})
