@@ -9349,10 +9349,18 @@ function detachedPresence(membership)
     return presence
 end
 
+local isFixed = false
+
+--- The server stops, which ends all sessions. The accounts keep what they show, for the time after the start.
+function occupancy_shown.keepShown()
+    isFixed = true
+    return nil
+end
+
 --- Whether a presence may be sent now. During an operation it may not, because a presence to the old nick would revert a
 -- nick change. It is sent when the operation ends.
 local function mayShow(place)
-    return place.phase == "joined" and place.operation == nil
+    return place.phase == "joined" and place.operation == nil and not isFixed
 end
 
 --- Shows the room the best presence among the attached sessions. Returns whether it has changed.
@@ -16498,6 +16506,7 @@ module:hook("s2sin-destroyed", minimix_turn.turn(occupancy_watch.onLinkGone), 1)
 module:hook("s2sout-destroyed", minimix_turn.turn(occupancy_watch.onLinkGone), 1)
 module:hook("s2sin-established", minimix_turn.turn(occupancy_watch.onLinkUp), 1)
 module:hook("s2sout-established", minimix_turn.turn(occupancy_watch.onLinkUp), 1)
+module:hook_global("server-stopping", occupancy_shown.keepShown, 1)
 module:hook_global("server-stopping", slices.finishSlices, 1)
 module:hook_global("server-stopping", archive_delivered.saveDelivered)
 module:hook_global("server-stopping", state_store.saveLate)
