@@ -235,6 +235,9 @@ module.unload = () => {
     removeShellCommands();
     untrackAll();
     if (module.reloading !== true) {
+        saveDelivered();
+        saveLate();
+        retryNow();
         giveUpIqs();
         withdrawAll();
     }
