@@ -8379,6 +8379,7 @@ local toldAgain = state_interned.toldAgain
 local noteOver = state_limits.noteOver
 local requestingSession = state_memberships.requestingSession
 local now = state_memberships.now
+local wasSent = state_sent_presences.wasSent
 local eachOccupant = state_occupants.eachOccupant
 local findOccupant = state_occupants.findOccupant
 local forgetOccupant = state_occupants.forgetOccupant
@@ -8677,9 +8678,20 @@ end
 
 LONGEST_ROLE = 16
 
---- Whether a nick is the account's, also in another normalisation, and belongs to no other occupant.
-function occupancy_burst.isOwnNick(membership, nick)
-    return nick == membership.nick or findOccupant(membership.view, nick) == nil and isSameNick(nick, membership.nick)
+--- Whether a presence is the account's by its nick, which some services change: "alice" for "Alice". Where the room has
+-- shown our own presence, another form of the nick needs 110 or the id of one of our presences. On other services it is
+-- another occupant.
+function occupancy_burst.isOwnNick(membership, nick, stanza)
+    if nick == membership.nick then
+        return true
+    end
+    local view = membership.view
+    if findOccupant(view, nick) ~= nil or not isSameNick(nick, membership.nick) then
+        return false
+    end
+    local key = stanza.attr.id
+    local isAnswer = key ~= nil and wasSent(membership, key)
+    return selfNickOf(view) ~= membership.nick or isAnswer or hasStatus(stanza, "110")
 end
 end
 
@@ -10599,6 +10611,7 @@ local shouldRejoin = state_bookmarks.shouldRejoin
 local noteRefusal = state_bookmarks.noteRefusal
 local detachAll = state_memberships.detachAll
 local dropMembership = state_memberships.dropMembership
+local isAttached = state_memberships.isAttached
 local isCurrent = state_memberships.isCurrent
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
@@ -10628,6 +10641,7 @@ local sendOwnJoin = occupancy_operations.sendOwnJoin
 local timeLeft = occupancy_operations.timeLeft
 local refuseQueue = occupancy_refuse.refuseQueue
 local refuseUnanswered = occupancy_refuse.refuseUnanswered
+local sendSubject = occupancy_replay.sendSubject
 local technicalRemoval = occupancy_replay.technicalRemoval
 
 --- The account is out although it should be in, and will rejoin. Sessions are told only if this takes too long, and may
@@ -10758,12 +10772,16 @@ function occupancy_lost.makeSure(membership, join)
     selfPing(membership, function()
         local place = membership.place
         if place.phase == "entering" and place.operation == join and isCurrent(membership) then
-            startOver(membership)
+            local request = join.request
+            startOver(membership, request and request.session)
         end
     end)
 end
 
-function startOver(membership)
+function startOver(membership, session)
+    if membership.view.subject ~= nil and isAttached(membership, session) then
+        sendSubject(membership, session)
+    end
     recall(membership)
     local join = newTimedJoin(membership, ownJoin(membership, false))
     beginJoin(membership, join, {})
@@ -11410,17 +11428,15 @@ local makeSure = occupancy_lost.makeSure
 local unreached = occupancy_lost.unreached
 
 --- The room has gone on, so the presence without 110 was our own.
-function occupancy_joining.admitClaimed(membership, place, nick)
-    if nick == nil then
-        nick = place.operation.nick
-    end
+function occupancy_joining.admitClaimed(membership, place)
     local interned = place.claimed
     local stanza
     if interned ~= nil then
         stanza = stanzaOf(interned)
     end
+    local nick = jids.resource(stanza and stanza.attr.from or "")
     place.claimed = nil
-    if stanza ~= nil then
+    if stanza ~= nil and nick ~= nil then
         occupancy_joining.admitted(membership, place, nick, stanza)
     end
 end
@@ -11569,9 +11585,9 @@ end
 --- The room's answer to the join is complete.
 function occupancy_joining.complete(membership, place)
     local join = place.operation
-    local place_6 = place
-    local tries = place_6.tries
-    local later = place_6.later
+    local place_8 = place
+    local tries = place_8.tries
+    local later = place_8.later
     setPlace(membership, {phase = "joined", tries = tries, since = now()})
     if join.isReturn then
         forgetOthers(membership, place.shown)
@@ -11666,11 +11682,11 @@ NICK_TRIES = 3
 
 --- A presence with the account's nick arrived without 110. Older services omit 110. But it may also belong to another
 -- occupant, in the answer to an earlier join. The account is in if the room goes on, or sends nothing more.
-function occupancy_joining.selfClaimed(membership, place, nick, interned)
+function occupancy_joining.selfClaimed(membership, place, interned)
     place.claimed = interned
     after(SELF_TIMEOUT, function()
         if membership.place == place and place.claimed == interned and isCurrent(membership) then
-            occupancy_joining.admitClaimed(membership, place, nick)
+            occupancy_joining.admitClaimed(membership, place)
         end
     end)
 end
@@ -16121,7 +16137,7 @@ function onAvailable(membership, nick, stanza)
     local place = membership.place
     if place.phase == "joining" then
         onPresenceWhileJoining(membership, nick, stanza)
-    elseif isOwnNick(membership, nick) then
+    elseif isOwnNick(membership, nick, stanza) then
         onSelf(membership, nick, stanza)
     elseif isRenamedUnheard(membership, nick, stanza) then
         renameLate(membership, nick)
@@ -16139,7 +16155,7 @@ function onPresenceWhileJoining(membership, nick, stanza)
     local place = membership.place
     onOccupant(membership, nick, stanza)
     if place.phase == "joining" and isSameNick(nick, place.operation.nick) then
-        selfClaimed(membership, place, nick, intern(stanza))
+        selfClaimed(membership, place, intern(stanza))
     end
 end
 
@@ -16163,7 +16179,7 @@ function renameLate(membership, nick)
 end
 
 function onUnavailable(membership, nick, stanza)
-    if isRenamedUnheard(membership, nick, stanza) and not isOwnNick(membership, nick) then
+    if isRenamedUnheard(membership, nick, stanza) and not isOwnNick(membership, nick, stanza) then
         local place = membership.place
         local request
         if place.phase == "joined" then
@@ -16174,7 +16190,7 @@ function onUnavailable(membership, nick, stanza)
         proceedAfter(membership, request)
         return
     end
-    if not isOwnNick(membership, nick) and not isLeaveAnswer(membership, stanza) then
+    if not isOwnNick(membership, nick, stanza) and not isLeaveAnswer(membership, stanza) then
         onOccupantGone(membership, nick, stanza)
         if nick == membership.wantedNick and membership.place.phase == "joined" then
             after(0, function()
