@@ -63,6 +63,7 @@ local function generate(seed, count, faults, lies)
 	local list = { seed = seed; setting = setting(draw) };
 	list.setting.faults = faults;
 	local events = faults and with_faults or lies and with_lies or ordinary;
+	list.setting.folds = seed % 4 == 0; -- one of the rooms changes the case of nicks
 	for i = 1, count do
 		list[i] = { pick(events, draw), draw(1000), draw(1000), draw(1000), draw(1000) };
 	end
@@ -75,8 +76,8 @@ local function written(list)
 	for i, event in ipairs(list) do
 		lines[i] = ("\t\t{ %q, %d, %d, %d, %d };"):format(table.unpack(event));
 	end
-	local setting_written = ("{ resource = %s; bosh = %s; carbons = %s; prosody = %s; faults = %s }"):format(
-		list.setting.resource, list.setting.bosh, list.setting.carbons, list.setting.prosody, list.setting.faults);
+	local setting_written = ("{ resource = %s; bosh = %s; carbons = %s; prosody = %s; faults = %s; folds = %s }"):format(
+		list.setting.resource, list.setting.bosh, list.setting.carbons, list.setting.prosody, list.setting.faults, list.setting.folds);
 	return ("\t{ seed = %d; setting = %s;\n%s\n\t};"):format(list.seed, setting_written, table.concat(lines, "\n"));
 end
 

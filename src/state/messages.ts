@@ -80,15 +80,6 @@ function truncate(messages: Messages, key: string): boolean {
     return quota !== undefined && deleteMessages(messages, key, { truncate: math.floor(quota * 0.9) });
 }
 
-/** Whether a query with these limits may have more messages than were found. */
-export function mayHaveMore(found: Stored[], limit: number, most: number): boolean {
-    let total = 0;
-    for (const { weight } of found) {
-        total = total + weight;
-    }
-    return found.length >= limit || total >= most;
-}
-
 function depthOf(stanza: Stanza): number {
     let deepest = 0;
     for (const tag of stanza.tags) {
@@ -134,7 +125,7 @@ function find(
     let total = 0;
     for (const [id, stanza, when, label] of results) {
         const weight = weightOf(stanza);
-        found.push({ id, stanza, when: tonumber(when) ?? 0, label, weight });
+        found.push({ id, stanza, when: tonumber(when) ?? 0, label: typeof label === "string" ? label : "", weight });
         total = total + weight;
         // Most drivers build a message's stanza when it is requested, so large ones are not read before they are
         // needed.
@@ -143,6 +134,15 @@ function find(
         }
     }
     return $multi(found, undefined);
+}
+
+/** Whether a query with these limits may have more messages than were found. */
+export function mayHaveMore(found: Stored[], limit: number, most: number): boolean {
+    let total = 0;
+    for (const { weight } of found) {
+        total = total + weight;
+    }
+    return found.length >= limit || total >= most;
 }
 
 /** Returns whether the read succeeded, and the message with an id. */
