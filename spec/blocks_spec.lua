@@ -162,7 +162,7 @@ it("B4: history of large messages is read a few at a time", function ()
 	s:wait(5);
 	assert.equal(40, #scene.bodies(laptop:take()));
 	assert.is_true(#limits > 2);
-	for i, limit in ipairs(limits) do assert.is_true(limit <= (i == 1 and 16 or 6), limit); end
+	for i, most in ipairs(limits) do assert.is_true(most <= (i == 1 and 16 or 6), most); end
 end);
 
 it("B4: a presence with many attributes is handled quickly", function ()

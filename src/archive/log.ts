@@ -161,11 +161,11 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
         return undefined;
     }
     // The log is in order of time.
-    const added = add(log, content, Math.min(Math.max(when, earliest), wallClock() + AHEAD), undefined);
-    if (added !== undefined) {
-        added.name = search.name ?? false;
+    const entered = add(log, content, Math.min(Math.max(when, earliest), wallClock() + AHEAD), undefined);
+    if (entered !== undefined) {
+        entered.name = search.name ?? false;
     }
-    return added;
+    return entered;
 }
 
 /** Whether it is known which messages of the past an account has. */
