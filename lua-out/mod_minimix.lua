@@ -4887,6 +4887,7 @@ end
 local state_queue = {}
 do
 local setQueue, isAlive, newestOf, disown, disownAll, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
+local isSameNick = minimix_stanzas.isSameNick
 local requestsOf = state_place.requestsOf
 local queueOf = state_memberships.queueOf
 
@@ -5034,13 +5035,14 @@ function state_queue.takeNext(membership)
     return request
 end
 
---- Removes and returns the first join in the queue. Nick changes wait until the account is in the room.
-function state_queue.takeJoin(membership)
+--- Removes and returns the first join in the queue, or the first one under another nick than `except`. Nick changes wait
+-- until the account is in the room.
+function state_queue.takeJoin(membership, except)
     local queue = membership.queue or {}
     for i = 1, #queue do
-        local opt_3 = queue[i]
-        if (opt_3 and opt_3.kind) == "join" then
-            local request = table.remove(queue, i)
+        local request = queue[i]
+        if (request and request.kind) == "join" and (except == nil or not isSameNick(request.nick, except)) then
+            table.remove(queue, i)
             setQueue(membership, queue)
             return request
         end
@@ -10099,13 +10101,14 @@ end
 -- Sends joins: of sessions, in the order of the queue. The timeout is set before anything is sent.
 local occupancy_enter = {}
 do
-local timedOut, disown, takeTurn, onTimeout
+local timedOut, disown, takeTurn, enterNext, askFirst, onTimeout
 local id = require("util.id")
 local options = minimix_options
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local forgetRoom = state_memberships.forgetRoom
 local hasAttached = state_memberships.hasAttached
+local isCurrent = state_memberships.isCurrent
 local now = state_memberships.now
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
@@ -10114,6 +10117,7 @@ local hasQueuedJoin = state_queue.hasQueuedJoin
 local takeJoin = state_queue.takeJoin
 local save = state_store.save
 local after = minimix_turn.after
+local selfPing = send_ping.selfPing
 local newJoin = occupancy_operations.newJoin
 local joinToShow = occupancy_shown.joinToShow
 
@@ -10199,13 +10203,32 @@ function takeTurn(membership, place)
         occupancy_enter.waitForTurn(membership)
         return
     end
-    local request = takeJoin(membership)
+    local request = takeJoin(membership, place.operation.nick)
     if request ~= nil then
-        place.mayBeIn = true
-        local earlier = place.earlier
-        earlier[#earlier + 1] = place.operation
-        occupancy_enter.enter(membership, request, place.earlier)
+        enterNext(membership, place, request)
+    else
+        askFirst(membership, place)
     end
+end
+
+function enterNext(membership, place, request)
+    place.mayBeIn = true
+    local earlier = place.earlier
+    earlier[#earlier + 1] = place.operation
+    occupancy_enter.enter(membership, request, place.earlier)
+end
+
+function askFirst(membership, place)
+    selfPing(membership, function()
+        local isPending = membership.place == place and isCurrent(membership)
+        local request
+        if isPending then
+            request = takeJoin(membership)
+        end
+        if request ~= nil then
+            enterNext(membership, place, request)
+        end
+    end)
 end
 
 --- Seconds for which an unanswered join may delay the next request.
