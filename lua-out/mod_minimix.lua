@@ -15538,7 +15538,7 @@ end
 -- Handles messages from a room to the account.
 local room_message = {}
 do
-local lookAt, isJoinAffiliations, noteHeard, onGroupchat, newcomerOf, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, mayListOthers, onError, onLateError, returnToSender, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
+local lookAt, isJoinAffiliations, noteHeard, onGroupchat, newcomerOf, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, changesList, onError, onLateError, returnToSender, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
 local wallClock = state_clock.wallClock
 local bufferMessage = archive_buffer.bufferMessage
 local deliverMissed = archive_buffer.deliverMissed
@@ -15736,7 +15736,7 @@ function noteConfiguration(membership, stanza)
         if tag.name == "status" then
             code = tag.attr.code
         end
-        if tag.name == "item" or code == "104" and mayListOthers(membership.view) then
+        if tag.name == "item" or changesList(membership.view, code) then
             outdate(membership.view)
         elseif code == "170" then
             membership.view.logged = true
@@ -15746,7 +15746,7 @@ function noteConfiguration(membership, stanza)
             membership.view.nonAnonymous = true
             outdate(membership.view)
             saveSoon(membership.username)
-        elseif code == "173" then
+        elseif code == "173" or code == "174" then
             membership.view.nonAnonymous = nil
             outdate(membership.view)
             saveSoon(membership.username)
@@ -15754,8 +15754,11 @@ function noteConfiguration(membership, stanza)
     end
 end
 
-function mayListOthers(view)
-    return view.offline ~= nil or view.room == nil
+function changesList(view, code)
+    if code == "104" then
+        return view.offline ~= nil or view.room == nil
+    end
+    return code == "102" or code == "103"
 end
 
 function onError(membership, stanza)
