@@ -237,6 +237,9 @@ module.unload = () => {
     removeShellCommands();
     untrackAll();
     if (module.reloading !== true) {
+        saveDelivered();
+        saveLate();
+        retryNow();
         giveUpIqs();
         withdrawAll();
     }
