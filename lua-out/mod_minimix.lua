@@ -5035,6 +5035,7 @@ end
 local state_queue = {}
 do
 local setQueue, isAlive, newestOf, disown, disownAll, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
+local isSameNick = minimix_stanzas.isSameNick
 local requestsOf = state_place.requestsOf
 local queueOf = state_memberships.queueOf
 
@@ -5182,13 +5183,14 @@ function state_queue.takeNext(membership)
     return request
 end
 
---- Removes and returns the first join in the queue. Nick changes wait until the account is in the room.
-function state_queue.takeJoin(membership)
+--- Removes and returns the first join in the queue, or the first one under another nick than `except`. Nick changes wait
+-- until the account is in the room.
+function state_queue.takeJoin(membership, except)
     local queue = membership.queue or {}
     for i = 1, #queue do
-        local opt_3 = queue[i]
-        if (opt_3 and opt_3.kind) == "join" then
-            local request = table.remove(queue, i)
+        local request = queue[i]
+        if (request and request.kind) == "join" and (except == nil or not isSameNick(request.nick, except)) then
+            table.remove(queue, i)
             setQueue(membership, queue)
             return request
         end
@@ -7433,11 +7435,11 @@ function pastEntry(log, membership, part, stanza, when)
     if when < earliest and not appendsOutOfOrder(membership) then
         return nil
     end
-    local added = add(log, content, math.min(math.max(when, earliest), wallClock() + AHEAD), nil)
-    if added ~= nil then
-        added.name = search.name or false
+    local entered = add(log, content, math.min(math.max(when, earliest), wallClock() + AHEAD), nil)
+    if entered ~= nil then
+        entered.name = search.name or false
     end
-    return added
+    return entered
 end
 
 --- Whether it is known which messages of the past an account has.
@@ -10305,13 +10307,14 @@ end
 -- Sends joins: of sessions, in the order of the queue. The timeout is set before anything is sent.
 local occupancy_enter = {}
 do
-local timedOut, disown, takeTurn, onTimeout
+local timedOut, disown, takeTurn, enterNext, askFirst, onTimeout
 local id = require("util.id")
 local options = minimix_options
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local forgetRoom = state_memberships.forgetRoom
 local hasAttached = state_memberships.hasAttached
+local isCurrent = state_memberships.isCurrent
 local now = state_memberships.now
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
@@ -10320,6 +10323,7 @@ local hasQueuedJoin = state_queue.hasQueuedJoin
 local takeJoin = state_queue.takeJoin
 local save = state_store.save
 local after = minimix_turn.after
+local selfPing = send_ping.selfPing
 local newJoin = occupancy_operations.newJoin
 local joinToShow = occupancy_shown.joinToShow
 
@@ -10405,13 +10409,32 @@ function takeTurn(membership, place)
         occupancy_enter.waitForTurn(membership)
         return
     end
-    local request = takeJoin(membership)
+    local request = takeJoin(membership, place.operation.nick)
     if request ~= nil then
-        place.mayBeIn = true
-        local earlier = place.earlier
-        earlier[#earlier + 1] = place.operation
-        occupancy_enter.enter(membership, request, place.earlier)
+        enterNext(membership, place, request)
+    else
+        askFirst(membership, place)
     end
+end
+
+function enterNext(membership, place, request)
+    place.mayBeIn = true
+    local earlier = place.earlier
+    earlier[#earlier + 1] = place.operation
+    occupancy_enter.enter(membership, request, place.earlier)
+end
+
+function askFirst(membership, place)
+    selfPing(membership, function()
+        local isPending = membership.place == place and isCurrent(membership)
+        local request
+        if isPending then
+            request = takeJoin(membership)
+        end
+        if request ~= nil then
+            enterNext(membership, place, request)
+        end
+    end)
 end
 
 --- Seconds for which an unanswered join may delay the next request.
@@ -15769,7 +15792,7 @@ end
 -- Handles messages from a room to the account.
 local room_message = {}
 do
-local lookAt, isJoinAffiliations, noteHeard, onGroupchat, newcomerOf, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, mayListOthers, onError, onLateError, returnToSender, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
+local lookAt, isJoinAffiliations, noteHeard, onGroupchat, newcomerOf, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, changesList, onError, onLateError, returnToSender, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
 local wallClock = state_clock.wallClock
 local bufferMessage = archive_buffer.bufferMessage
 local deliverMissed = archive_buffer.deliverMissed
@@ -15967,7 +15990,7 @@ function noteConfiguration(membership, stanza)
         if tag.name == "status" then
             code = tag.attr.code
         end
-        if tag.name == "item" or code == "104" and mayListOthers(membership.view) then
+        if tag.name == "item" or changesList(membership.view, code) then
             outdate(membership.view)
         elseif code == "170" then
             membership.view.logged = true
@@ -15977,7 +16000,7 @@ function noteConfiguration(membership, stanza)
             membership.view.nonAnonymous = true
             outdate(membership.view)
             saveSoon(membership.username)
-        elseif code == "173" then
+        elseif code == "173" or code == "174" then
             membership.view.nonAnonymous = nil
             outdate(membership.view)
             saveSoon(membership.username)
@@ -15985,8 +16008,11 @@ function noteConfiguration(membership, stanza)
     end
 end
 
-function mayListOthers(view)
-    return view.offline ~= nil or view.room == nil
+function changesList(view, code)
+    if code == "104" then
+        return view.offline ~= nil or view.room == nil
+    end
+    return code == "102" or code == "103"
 end
 
 function onError(membership, stanza)
