@@ -1178,14 +1178,24 @@ end
 -- Tests on stanzas that util.stanza does not have.
 local minimix_stanzas = {}
 do
-local prepared, removeCodes, hasElement, isSameAttributes, kept
+local prepared, removeCodes, hasElement, isSameAttributes, preparedNicks, preparedCount, MOST_PREPARED, kept
 local DELAY = namespaces.DELAY
 local HINTS = namespaces.HINTS
 local MUC_USER = namespaces.MUC_USER
 local STANZA_ID = namespaces.STANZA_ID
 
 function prepared(nick)
-    return encodings.stringprep.nodeprep(nick) or encodings.stringprep.resourceprep(nick) or nick
+    local found = preparedNicks[nick]
+    if found == nil then
+        found = encodings.stringprep.nodeprep(nick) or encodings.stringprep.resourceprep(nick) or nick
+        if preparedCount >= MOST_PREPARED then
+            preparedNicks = {}
+            preparedCount = 0
+        end
+        preparedNicks[nick] = found
+        preparedCount = preparedCount + 1
+    end
+    return found
 end
 
 --- Whether two elements have the same name, attributes and children, in this order. `ignored` is an attribute to ignore.
@@ -1264,6 +1274,10 @@ end
 function minimix_stanzas.isSameNick(one, other)
     return one == other or prepared(one) == prepared(other)
 end
+
+preparedNicks = {}
+preparedCount = 0
+MOST_PREPARED = 1000
 
 --- Whether two presences of an occupant are equal, in any order of their children. Removes their status codes.
 function minimix_stanzas.hasSameContent(one, other)
@@ -15845,6 +15859,130 @@ function room_message.onUnkept(event)
 end
 end
 
+-- src/room/broadcast.ts
+--
+-- Presence that a room broadcasts. The first account appends it to the list of occupants. Most other accounts have no
+-- session and nothing in flight, and read the same list: they only move on in it. A local room passes the same table for
+-- all accounts (muc.lib.lua, publicise_occupant_status). A remote room sends a copy to each.
+local room_broadcast = {}
+do
+local broadcastLike, passOn, remember, noteCopy, broadcasts, broadcastCount, sender, MOST, copied, content, EXPECTED
+local time = require("util.time")
+local hasStatus = minimix_stanzas.hasStatus
+local isSameElement = minimix_stanzas.isSameElement
+local isSameNick = minimix_stanzas.isSameNick
+local counters = state_counters.counters
+local intern = state_interned.intern
+local accounts = state_memberships.accounts
+
+function broadcastLike(stanza)
+    local isCopy = copied ~= nil and copied.from == stanza.attr.from and isSameElement(content, stanza, "to")
+    if isCopy then
+        return copied
+    else
+        return nil
+    end
+end
+
+function passOn(broadcast, attr)
+    local opt_2 = accounts[attr.to or ""]
+    local membership = opt_2 and opt_2.memberships[broadcast.room]
+    if membership == nil or attr.from ~= broadcast.from or attr.type ~= broadcast.type then
+        return false
+    end
+    local place = membership.place
+    local view = membership.view
+    local list = broadcast.list
+    local nick = broadcast.nick
+    local position = broadcast.position
+    if view.list ~= list or view.position ~= position or membership.detachedAt == nil or place.phase ~= "joined" or place.operation ~= nil or place.late ~= nil or nick == membership.nick or nick == membership.wantedNick or nick == view.own or view.selfNick ~= nil or view.offline ~= nil or broadcast.change.before == nil and isSameNick(nick, membership.nick) then
+        return false
+    end
+    if position + 1 == list.last then
+        if list.behind == 1 then
+            return false
+        end
+        list.behind = list.behind - 1
+    end
+    view.position = position + 1
+    membership.heardAt = time.monotonic()
+    counters.copiesIn = counters.copiesIn + 1
+    return true
+end
+
+function remember(stanza, broadcast)
+    if broadcast.from ~= sender or broadcastCount >= MOST then
+        broadcasts = {}
+        broadcastCount = 0
+        sender = broadcast.from
+    end
+    broadcastCount = broadcastCount + 1
+    broadcasts[stanza] = broadcast
+end
+
+function noteCopy(broadcast, stanza)
+    broadcast.copies = broadcast.copies + 1
+    if broadcast.copies == EXPECTED and broadcasts[stanza] ~= broadcast then
+        content = st.clone(stanza)
+        content.attr.to = nil
+        copied = broadcast
+    end
+end
+
+broadcasts = {}
+broadcastCount = 0
+MOST = 4
+--- The last broadcast that was noted.
+local latest
+content = st.presence()
+EXPECTED = 2
+
+--- Wraps a hook's handler. Accounts that only move on in a shared list do not reach it.
+function room_broadcast.passing(handler)
+    return function(event)
+        local stanza = event.stanza
+        local broadcast = broadcasts[stanza] or broadcastLike(stanza)
+        if broadcast ~= nil and passOn(broadcast, stanza.attr) then
+            return true
+        else
+            return handler(event)
+        end
+    end
+end
+
+--- Notes a presence that an account has just seen, if it is a change that other accounts have not seen.
+function room_broadcast.noteBroadcast(membership, nick, stanza)
+    local view = membership.view
+    local list = view.list
+    if list == nil or list.behind == 0 then
+        return
+    end
+    local attr = stanza.attr
+    local from = attr.from
+    local type_ = attr.type
+    local change = list.log[view.position - list.settled]
+    if (change and change.nick) ~= nick or change.after ~= (type_ == nil and intern(stanza) or nil) then
+        return
+    end
+    if (latest and latest.change) == change then
+        noteCopy(latest, stanza)
+    elseif not hasStatus(stanza, "110") then
+        local position = view.position - 1
+        latest = {
+            from = from,
+            type = type_,
+            room = membership.room,
+            nick = nick,
+            list = list,
+            change = change,
+            position = position,
+            copies = 1
+        }
+        remember(stanza, latest)
+    end
+end
+end
+
 -- src/room/presence.ts
 --
 -- Handles presence from a room to the account: other occupants, and the account itself admitted, renamed or removed.
@@ -15880,6 +16018,7 @@ local isOccupantJid = state_memberships.isOccupantJid
 local now = state_memberships.now
 local intern = state_interned.intern
 local findOccupant = state_occupants.findOccupant
+local noteBroadcast = room_broadcast.noteBroadcast
 local saveOften = state_store.saveOften
 local after = minimix_turn.after
 local post = minimix_turn.post
@@ -15906,6 +16045,7 @@ function onAvailable(membership, nick, stanza)
         onSelf(membership, nick, stanza)
     else
         onOccupant(membership, nick, stanza)
+        noteBroadcast(membership, nick, stanza)
     end
 end
 
@@ -15954,6 +16094,7 @@ function onUnavailable(membership, nick, stanza)
     end
     if not isOwnNick(membership, nick) and not isLeaveAnswer(membership, stanza) then
         onOccupantGone(membership, nick, stanza)
+        noteBroadcast(membership, nick, stanza)
         if nick == membership.wantedNick and membership.place.phase == "joined" then
             after(0, function()
                 if isCurrent(membership) then
@@ -16413,7 +16554,7 @@ end
 if options.resource == nil then
     module:hook(
         "presence/bare",
-        minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence)),
+        room_broadcast.passing(minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence))),
         0.05
     )
     module:hook(
@@ -16425,7 +16566,7 @@ if options.resource == nil then
 else
     module:hook(
         "presence/full",
-        minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence)),
+        room_broadcast.passing(minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence))),
         0.05
     )
     module:hook(
