@@ -10,6 +10,8 @@ local world = require "fuzz.world";
 
 local count = tonumber(os.getenv "MINIMIX_EVENTS" or "") or 2400;
 local seed = new_seed("random events", "MINIMIX_EVENTS");
+-- A long run has random events only.
+local is_long = os.getenv "MINIMIX_EVENTS" ~= nil;
 
 local function search(fields)
 	local problem, list = run.search(fields);
@@ -29,7 +31,7 @@ describe("random events", function ()
 		search { seed = seed; count = count // 2; faults = true };
 	end);
 
-	for i, list in ipairs(found) do
+	for i, list in ipairs(is_long and {} or found) do
 		it(("break no rule: kept list %d, %s"):format(i, list.about), function ()
 			assert.is_nil((world.play(list)));
 		end);
@@ -132,7 +134,7 @@ local first_seeds = {
 
 describe("the search finds a planted fault within a minute:", function ()
 	local function finds(plants, with_faults)
-		for name, plant in pairs(plants) do
+		for name, plant in pairs(is_long and {} or plants) do
 			it(name, function ()
 				local first = seed == 1 and first_seeds[name] or seed;
 				local problem, list = run.search { seed = first; seconds = 60; plant = plant; faults = with_faults };

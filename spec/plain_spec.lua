@@ -500,6 +500,17 @@ describe("an account after a restart", function ()
 		assert.same({ "alice presence - room/Alice xa" }, s:upstream());
 	end);
 
+	it("P1, C2: shows a less available session in the end, with minimix_detached_after = 'never'", function ()
+		local s = scene.new { remote = true; options = { minimix_detached_after = "never" } };
+		s:enter(s:client "phone", "Alice", { content = "<show>chat</show>" });
+		s:restart();
+		s:wait(minute);
+		s:enter(s:client "laptop", "Alice", { content = "<show>away</show>" });
+		assert.same({}, s:upstream());
+		s:wait(20 * minute);
+		assert.same({ "alice presence - room/Alice away" }, s:upstream());
+	end);
+
 	it("P1, P4: keeps showing xa until a client connects", function ()
 		local s = scene.new { remote = true; options = { minimix_detached_after = 60 } };
 		local phone = s:client "phone";

@@ -8,8 +8,8 @@ import { spec } from "node:test/reporters";
 
 /** Files that take longest. They start first, so that none of them runs alone at the end. */
 const longest = [
-    ...["federation", "make", "hostile", "outlive-ejabberd", "scenarios", "bookmarks", "requests", "archive-sql"],
-    ...["network", "limits", "limits-plain", "neighbours", "docs", "outage", "archive", "join", "outlive-kill"],
+    ...["hostile", "make", "federation", "limits", "bookmarks", "gateway", "upgrade", "scenarios", "limits-plain"],
+    ...["network", "outlive-ejabberd", "archive-sql", "outlive-kill", "neighbours", "docs", "outage", "faults", "push"],
 ].map((name) => `${name}.test.ts`);
 
 const counts = { passed: 0, failed: 0, skipped: 0 };

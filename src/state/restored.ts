@@ -4,11 +4,14 @@ import { monotonic } from "./clock";
 import type { Membership } from "./memberships";
 import * as options from "../options";
 
+/** Longest wait in seconds. minimix_detached_after may be "never". */
+const LONGEST_WAIT = 900;
+
 /** When the wait for the sessions ends, by the monotonic clock. */
 const ends = setmetatable(new LuaMap<Membership, number>(), { __mode: "k" });
 
 export function noteRestored(membership: Membership): void {
-    ends.set(membership, monotonic() + options.detachedAfter);
+    ends.set(membership, monotonic() + Math.min(options.detachedAfter, LONGEST_WAIT));
 }
 
 export function isRestored(membership: Membership): boolean {
