@@ -2955,11 +2955,13 @@ local state_restored = {}
 do
 local monotonic = state_clock.monotonic
 local options = minimix_options
+--- Longest wait in seconds. minimix_detached_after may be "never".
+local LONGEST_WAIT = 900
 --- When the wait for the sessions ends, by the monotonic clock.
 local ends = setmetatable({}, {__mode = "k"})
 
 function state_restored.noteRestored(membership)
-    ends[membership] = monotonic() + options.detachedAfter
+    ends[membership] = monotonic() + math.min(options.detachedAfter, LONGEST_WAIT)
 end
 
 function state_restored.isRestored(membership)
