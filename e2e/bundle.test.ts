@@ -141,6 +141,10 @@ const bodies = {
         "let x = 1; const change = () => { x = 2; return a; }; f(x, a === undefined ? change() : b); return x;",
         "local x = 1\nlocal function change()\n    x = 2\n    return a\nend\nlocal x_N = x\nlocal temp_N\nif a == nil then\n    temp_N = change()\nelse\n    temp_N = b\nend\nf(x_N, temp_N)\nreturn x",
     ],
+    "a constant keeps its value when it begins a longer condition": [
+        "const x = g(); if (x && (node?.link?.name ?? b) === b) { f(1); } return x;",
+        "local x = g()\nlocal x_N = x\nif x_N then\n    local link = node and node.link\n    x_N = (link and link.name or b) == b\nend\nif x_N then\n    f(1)\nend\nreturn x",
+    ],
     "a temporary has the name of the field that it comes from": [
         "return node?.link?.name;",
         "local link = node and node.link\nreturn link and link.name",

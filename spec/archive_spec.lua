@@ -681,6 +681,23 @@ describe("messages that accounts missed", function ()
 		assert.same({ "for Alice" }, (ask(s:client "laptop", { with = room_jid })));
 	end);
 
+	it("H6: do not include later ones that only others received, if they are late", function ()
+		local s = in_room { modules = { "disco"; "mam" }; remote = true };
+		s:enter(s:client("phone", "carol"), "Carol");
+		s:count(1, 2);
+		local send, late = s.room.send, {};
+		function s.room.send(stanza)
+			if jid.node(stanza.attr.to) == "carol" then table.insert(late, st.clone(stanza)); else send(stanza); end
+		end
+		s:count(3, 4);
+		s:wait(3);
+		send(late[1]);
+		s:wait(3);
+		s:restart { killed = true };
+		assert.same(numbers(1, 3), (ask(s:client("reader", "carol"), { with = room_jid })));
+		assert.same(numbers(1, 4), (ask(s:client "reader", { with = room_jid })));
+	end);
+
 	it("H1: are kept for the account within a second, also if they are in the log already", function ()
 		local s = with_carol(2);
 		s:count(3, 5);

@@ -197,6 +197,22 @@ describe("a module that fails on an event for push", function ()
 	end);
 end);
 
+describe("a module that fails on what the account sends to a room", function ()
+	it("O8: is named in the log, and later stanzas are sent", function ()
+		local s = scene.new { remote = true };
+		local phone = s:client "phone";
+		s:enter(phone);
+		prosody.hosts[s.host.name].events.add_handler("route/remote", function (event)
+			if event.stanza:get_child_text "body" == "one" then error "out of order"; end
+		end, 100);
+		phone:send(scene.message "one");
+		phone:send(scene.message "two");
+		s:deliver();
+		s.host:expect_error "A module failed on a message to room@.*out of order";
+		assert.same({ "message groupchat room/Alice two" }, scene.seen(phone));
+	end);
+end);
+
 describe("a copy of a message that a service sends to the account's bare JID", function ()
 	for _, remote in ipairs { false, true } do
 		local where = remote and "another" or "this";

@@ -21,7 +21,7 @@ function drain(): void {
     draining = true;
     let stanza = table.remove<Stanza>(outbox, 1);
     while (stanza !== undefined) {
-        protect(send, stanza);
+        route(stanza);
         stanza = table.remove<Stanza>(outbox, 1);
     }
     draining = false;
@@ -29,6 +29,14 @@ function drain(): void {
 
 function send(this: void, stanza: Stanza): void {
     module.send(stanza);
+}
+
+/** Sends a stanza. An error is that of another module, because handlers of this one are turns. */
+function route(stanza: Stanza): void {
+    const [ok, problem] = xpcall(send, debug.traceback, stanza);
+    if (!ok) {
+        module.log("error", "A module failed on a %s to %s: %s", stanza.name, stanza.attr.to, problem);
+    }
 }
 
 /** Calls a function and logs its error. */

@@ -9,7 +9,7 @@ local weights = {
 	join = 28; leave = 7; show = 5; rename = 4; say = 14; whisper = 4; ask = 8; answer = 4; bounce = 4; nonsense = 5; burst = 9;
 	-- honest rooms
 	enter = 4; gone = 3; speak = 16; broadcast = 4; murmur = 3; query = 3; reply = 4; update = 3; mistake = 2; subject = 2; kick = 3; ban = 1; pardon = 2;
-	destroy = 1; forget = 2; rename_bot = 2; force = 1; lock = 1; silent = 2; limit = 1; stall = 2;
+	destroy = 1; forget = 2; rename_bot = 2; force = 1; lock = 1; silent = 2; limit = 1; stall = 2; form = 2;
 	-- links
 	deliver = 40; drop = 1; link = 1; time = 12; settle = 2;
 	-- the server

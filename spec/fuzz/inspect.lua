@@ -6,8 +6,12 @@ local inspect = {};
 -- Tables that grow with the actions of accounts.
 inspect.growing = { "accounts", "pendingIqs", "iqsOfSession", "joined", "questions", "logs", "changed" };
 
+local is_module = {}; -- by source
+
 local function is_of_module(f)
-	return debug.getinfo(f, "S").source:find("mod_minimix.lua", 1, true) ~= nil;
+	local source = debug.getinfo(f, "S").source;
+	if is_module[source] == nil then is_module[source] = source:find("mod_minimix.lua", 1, true) ~= nil; end
+	return is_module[source];
 end
 
 -- Visits all functions of the module that can be reached from a value. Calls on_upvalue(f, index, name, value) for each
@@ -79,12 +83,13 @@ function inspect.accounts(host)
 	return known[api] or {};
 end
 
--- Replaces the functions with a name, wherever they are used: wrap(original) -> function. Returns whether there are
--- any.
-function inspect.replace(host, name, wrap)
+-- Replaces functions by their names, wherever they are used: { [name] = wrap(original) -> function }. Returns whether
+-- there are any.
+function inspect.replace_all(host, wraps)
 	local new, is_new = {}, {};
 	local function replacement(key, value)
-		if key ~= name or type(value) ~= "function" or is_new[value] or not is_of_module(value) then return; end
+		local wrap = wraps[key];
+		if not wrap or type(value) ~= "function" or is_new[value] or not is_of_module(value) then return; end
 		if not new[value] then
 			new[value] = wrap(value);
 			is_new[new[value]] = true;
@@ -98,6 +103,10 @@ function inspect.replace(host, name, wrap)
 		t[key] = replacement(key, value) or value;
 	end);
 	return next(new) ~= nil;
+end
+
+function inspect.replace(host, name, wrap)
+	return inspect.replace_all(host, { [name] = wrap });
 end
 
 -- Memberships

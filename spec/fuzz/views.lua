@@ -19,32 +19,39 @@ local function shown_to(reader)
 	return shown[reader];
 end
 
+local function noting_kept(keep)
+	return function (room, reader, nick, held)
+		local kept = keep(room, reader, nick, held);
+		shown_to(reader)[nick] = kept and held or nil;
+		return kept;
+	end;
+end
+
+local function noting_removed(original)
+	return function (reader, nick)
+		original(reader, nick);
+		shown_to(reader)[nick] = nil;
+	end;
+end
+
+local function noting_end(forget)
+	return function (reader)
+		forget(reader);
+		shown[reader] = nil;
+	end;
+end
+
 -- Records the calls of the module's functions from now on.
 local function watch(host, occupants)
 	inspect.each_membership(host, function (membership)
 		shown[membership.view] = content(occupants, membership.view);
 	end);
-	inspect.replace(host, "keepOccupant", function (keep)
-		return function (room, reader, nick, held)
-			local kept = keep(room, reader, nick, held);
-			shown_to(reader)[nick] = kept and held or nil;
-			return kept;
-		end;
-	end);
-	for _, name in ipairs { "forgetOccupant", "setOwnNick" } do
-		inspect.replace(host, name, function (original)
-			return function (reader, nick)
-				original(reader, nick);
-				shown_to(reader)[nick] = nil;
-			end;
-		end);
-	end
-	inspect.replace(host, "forgetOccupants", function (forget)
-		return function (reader)
-			forget(reader);
-			shown[reader] = nil;
-		end;
-	end);
+	inspect.replace_all(host, {
+		keepOccupant = noting_kept;
+		forgetOccupant = noting_removed;
+		setOwnNick = noting_removed;
+		forgetOccupants = noting_end;
+	});
 end
 
 local function same(one, other)

@@ -599,6 +599,9 @@ function world:send_message(session, room, message)
 	local id, body = message.attr.id, self:text();
 	model.asks(session, "message", room, id);
 	if not room.lies then self.ledger:sent(session, room, id, body); end
+	-- The module has forgotten the messages in flight. Services may change ids, so their reflections count for later ones.
+	self.forgetful = self.forgetful and (self.host.wire[1] or self.on_way[1]) and true;
+	if self.forgetful then self.ledger:excuse_all(); end
 	session.client:send(message:text_tag("body", body));
 end
 
@@ -767,6 +770,7 @@ events.forget = of_account(function (self, room, occupant, o)
 	-- A forgotten occupant is not told. A room restarts only when no stanza is in flight.
 	room.lossy = room.lossy or o % 2 == 0;
 	if o % 2 ~= 0 then self:deliver_all(); end
+	room.restarted = room.restarted or o % 2 ~= 0;
 	room:forget(o % 2 == 0 and occupant.nick or nil);
 end);
 events.force = of_account(function (_, room, occupant, o)
@@ -951,7 +955,7 @@ function world:remove_unknown()
 			local occupant = self:occupant_of(room, account);
 			if occupant and not self:is_known(room.jid, self:occupant_jid(account)) then
 				room.lossy = true;
-				self.host:run(function () room:forget(occupant.nick); end);
+				self.host:run(function () room[room.is_real and "kick" or "forget"](room, occupant.nick); end);
 			end
 		end
 	end
@@ -982,6 +986,7 @@ function events:unload()
 	end
 	self.host:unload();
 	self:read_all();
+	self.forgetful = true;
 	-- The module does not know sessions from before it was loaded. Their full JIDs are in no room.
 	for _, session in pairs(self.sessions) do
 		for _, place in pairs(session.places) do place.been_in = nil; end
@@ -1058,6 +1063,10 @@ function world:tick(seconds)
 		if room.remote and seconds > 10 and (self.host.wire[1] or self.on_way[1]) then self.causes:trouble(room); end
 	end
 	self.host:tick(seconds);
+	for _, room in ipairs(self.honest) do
+		-- A room that has restarted may answer a resync late, as a first join. Its former occupants then stay in the view.
+		room.lossy = room.lossy or room.restarted and seconds > 10 and self.host.wire[1] ~= nil;
+	end
 	self:read_all();
 	self:note_accounts();
 end

@@ -100,10 +100,11 @@ export function deliver(membership: Membership, log: RoomLog, part: Part, entry:
     if (entry.number <= part.position) {
         return deliverPast(membership, log, part, entry);
     }
-    if (range !== undefined) {
-        closeRange(membership, part);
+    closeRange(membership, part);
+    if (range !== undefined && entry.number === log.last) {
         openRange(membership, part, entry.number);
     } else {
+        // An open range would include the later entries, which the account may not have got.
         insert(rangesOf(membership.username, membership.room)[0], entry.number, before);
         saveSoon(membership, log);
     }

@@ -39,7 +39,8 @@ export function sendInSlices(fullJid: string, step: Step): void {
         sending = fullJid;
         const done = step();
         sending = undefined;
-        if (done && (pending.get(fullJid)?.length ?? 0) <= 1) {
+        const queue = pending.get(fullJid);
+        if (done && (queue === undefined || queue.length <= 1)) {
             waiting.delete(fullJid);
         }
         return done;

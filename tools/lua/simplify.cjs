@@ -114,7 +114,7 @@ function replaceTemporary(statements, first, name, variables) {
             decision.leadingComments = use.leadingComments;
             statements.splice(first, last - first + 1, decision);
         }
-    } else if (isAlias(declaration, statements.slice(first + 1), variables)) {
+    } else if (isAlias(declaration, name, statements.slice(first + 1), variables)) {
         rename(statements, name, declaration.right[0]);
         statements.splice(first, 1);
     } else if (canMove(declaration, between, use, name, variables)) {
@@ -206,11 +206,21 @@ function replaceEnds(decision, use) {
     }
 }
 
-/** Whether a temporary is another name for a variable that keeps its value. */
-function isAlias({ right }, rest, variables) {
+/** Whether a temporary is another name for a variable, and both keep their value. */
+function isAlias({ right }, name, rest, variables) {
     const [value, ...others] = right ?? [];
     const isVariable = value !== undefined && others.length === 0 && lua.isIdentifier(value);
-    return isVariable && !variables.has(value.text) && !rest.some((statement) => declares(statement, value.text));
+    return (
+        isVariable &&
+        !variables.has(value.text) &&
+        !changes(rest, name) &&
+        !rest.some((statement) => declares(statement, value.text))
+    );
+}
+
+function changes(statements, name) {
+    const isChange = (node) => lua.isAssignmentStatement(node) && node.left.some((target) => isNamed(target, name));
+    return nodes(statements, isChange).length > 0;
 }
 
 /** Whether a temporary has the same value where it is used, and is used once. */

@@ -432,11 +432,24 @@ function say(scene: Scene): Step {
     return { does: "say", who, room: room.jid, text, payload };
 }
 
+const whisperTypes = ["chat", "chat", "chat", "normal", "headline"] as const;
+
 function whisper(scene: Scene): Step {
     const { who, room } = insider(scene);
     const text = `whispered ${scene.number}`;
     const invites = !waitingForSource.invitationsInPrivate && scene.random.chance(20);
-    return { does: "whisper", who, room: room.jid, nick: someNick(scene, room), text, ...(invites && { invites }) };
+    // The checks of several clients know private messages by their type.
+    const types = scene.cast.comeAndGo && !scene.cast.considerate ? (["chat"] as const) : whisperTypes;
+    const type = scene.random.pick([...types]);
+    return {
+        does: "whisper",
+        who,
+        room: room.jid,
+        nick: someNick(scene, room),
+        text,
+        type,
+        ...(invites && { invites }),
+    };
 }
 
 function probe(scene: Scene): Step | undefined {

@@ -194,6 +194,12 @@ export function apply(model: Model, step: Step, account: string, answer: Answer)
                 affiliate(room, account, "none");
             }
             break;
+        case "ask":
+            if (step.about === "several changes" && answer === "result") {
+                affiliate(room, "one@a.lab", "member");
+                affiliate(room, "two@a.lab", "member");
+            }
+            break;
         case "configure":
             if (answer === "result") {
                 configure(room, step.form);
@@ -209,8 +215,10 @@ export function apply(model: Model, step: Step, account: string, answer: Answer)
 }
 
 /** Whether a step may change the offline members that a room lists, also if it has listed none before. */
-function mayChangeList(room: Room, { does }: Step): boolean {
+function mayChangeList(room: Room, step: Step): boolean {
+    const { does } = step;
     return (
+        (does === "ask" && (step.about === "several changes" || step.about === "avatar")) ||
         ["affiliation", "invite", "register", "unregister", "configure"].includes(does) ||
         (room.hasListedOffline && ["join", "leave", "role"].includes(does))
     );

@@ -7,7 +7,7 @@ import { isConnectionStep, type Step, stanzaOf } from "./steps.ts";
 
 const returnLimit = 60_000;
 /** Some joins get no answer that ends them, such as those of a nick in use by the account itself. */
-const answerLimit = 500;
+const answerLimit = 3000;
 
 export interface Stage {
     readonly server: Server;
@@ -121,7 +121,9 @@ async function act(stage: Stage, step: Step, id: string): Promise<void> {
 async function answered(client: Client, room: string, id: string, before: number): Promise<void> {
     const isLast = (stanza: Element) =>
         (stanza.attrs.type === "error" && stanza.attrs.id === id) ||
-        (bare(stanza.attrs.from ?? "") === room && stanza.getChild("subject") !== undefined);
+        (bare(stanza.attrs.from ?? "") === room &&
+            stanza.getChild("subject") !== undefined &&
+            stanza.getChild("body") === undefined);
     const limit = Date.now() + answerLimit;
     while (!client.received.slice(before).some((stanza) => isLast(stanza)) && Date.now() < limit) {
         await setTimeout(1);

@@ -39,7 +39,7 @@ type RoomStep =
     | { does: "leave"; nick: string; status?: string | undefined }
     | { does: "show" | "rename"; nick: string; shows: Shows }
     | { does: "say"; text: string; payload: Payload }
-    | { does: "whisper"; nick: string; text: string; invites?: boolean }
+    | { does: "whisper"; nick: string; text: string; type: "chat" | "normal" | "headline"; invites?: boolean }
     | { does: "probe"; nick: string }
     | { does: "register"; nick: string }
     | { does: "unregister" }
@@ -92,6 +92,15 @@ const payloads = {
     ],
     "not to be kept": () => [xml("no-store", { xmlns: nsHints }), xml("no-copy", { xmlns: nsHints })],
     thread: () => [xml("thread", { parent: "older" }, "a-thread")],
+    reply: () => [
+        xml("reply", { xmlns: "urn:xmpp:reply:0", to: "room@rooms.example/Someone", id: "step-1" }),
+        xml(
+            "fallback",
+            { xmlns: "urn:xmpp:fallback:0", for: "urn:xmpp:reply:0" },
+            xml("body", { start: "0", end: "4" }),
+        ),
+    ],
+    file: () => [xml("x", { xmlns: "jabber:x:oob" }, xml("url", {}, "https://files.example/a?b=1&c=2"))],
     "subject too": () => [xml("subject", {}, "a headline")],
     "delay of its own": () => [
         xml("delay", { xmlns: "urn:xmpp:delay", from: "gateway.example", stamp: "2024-01-01T00:00:00Z" }),
@@ -112,6 +121,10 @@ const bodiless = {
     composing: () => [xml("composing", { xmlns: "http://jabber.org/protocol/chatstates" })],
     reaction: () => [
         xml("reactions", { xmlns: "urn:xmpp:reactions:0", id: "step-1" }, xml("reaction", {}, "👋🏽")),
+        xml("store", { xmlns: nsHints }),
+    ],
+    retraction: () => [
+        xml("retract", { xmlns: "urn:xmpp:message-retract:1", id: "step-1" }),
         xml("store", { xmlns: nsHints }),
     ],
     marker: () => [xml("displayed", { xmlns: "urn:xmpp:chat-markers:0", id: "step-1" })],
@@ -140,6 +153,37 @@ const questions = {
     members: ["get", () => xml("query", { xmlns: nsAdmin }, xml("item", { affiliation: "member" }))],
     owners: ["get", () => xml("query", { xmlns: nsAdmin }, xml("item", { affiliation: "owner" }))],
     participants: ["get", () => xml("query", { xmlns: nsAdmin }, xml("item", { role: "participant" }))],
+    moderators: ["get", () => xml("query", { xmlns: nsAdmin }, xml("item", { role: "moderator" }))],
+    outcasts: ["get", () => xml("query", { xmlns: nsAdmin }, xml("item", { affiliation: "outcast" }))],
+    "several changes": [
+        "set",
+        () =>
+            xml(
+                "query",
+                { xmlns: nsAdmin },
+                ...["one", "two"].map((name) => xml("item", { jid: `${name}@a.lab`, affiliation: "member" })),
+            ),
+    ],
+    // XEP-0486
+    avatar: [
+        "set",
+        () =>
+            xml(
+                "vCard",
+                { xmlns: "vcard-temp" },
+                xml("PHOTO", {}, xml("TYPE", {}, "image/png"), xml("BINVAL", {}, "QUJD")),
+            ),
+    ],
+    // XEP-0425
+    moderation: [
+        "set",
+        () =>
+            xml(
+                "moderate",
+                { xmlns: "urn:xmpp:message-moderate:1", id: "an-id" },
+                xml("retract", { xmlns: "urn:xmpp:message-retract:1" }),
+            ),
+    ],
     archive: [
         "set",
         () =>
@@ -163,6 +207,12 @@ export const questionsToRooms: Question[] = [
     "members",
     "owners",
     "participants",
+    "moderators",
+    "outcasts",
+    "several changes",
+    "vcard",
+    "avatar",
+    "moderation",
     "archive",
 ];
 export const questionsToOccupants: Question[] = ["info", "ping", "version", "vcard", "unknown"];
@@ -201,7 +251,7 @@ export function stanzaOf(step: Step, id: string, received: readonly Element[]): 
         case "whisper":
             return xml(
                 "message",
-                { to: `${step.room}/${step.nick}`, type: "chat", id },
+                { to: `${step.room}/${step.nick}`, type: step.type, id },
                 xml("body", {}, step.text),
                 step.invites && xml("x", { xmlns: "jabber:x:conference", jid: step.room, reason: "tea" }),
                 xml("x", { xmlns: nsUser }),
