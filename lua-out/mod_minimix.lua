@@ -498,7 +498,7 @@ end
 -- inside module:send(), and its answer must not arrive in the middle of a state change.
 local minimix_turn = {}
 do
-local drain, send, protect, logError, outbox, running, draining
+local drain, send, route, logError, outbox, running, draining
 
 function drain()
     if #outbox == 0 or running or draining then
@@ -507,7 +507,7 @@ function drain()
     draining = true
     local stanza = table.remove(outbox, 1)
     while stanza ~= nil do
-        protect(send, stanza)
+        route(stanza)
         stanza = table.remove(outbox, 1)
     end
     draining = false
@@ -517,10 +517,16 @@ function send(stanza)
     module:send(stanza)
 end
 
-function protect(task, argument)
-    local ok, problem = xpcall(task, debug.traceback, argument)
+function route(stanza)
+    local ok, problem = xpcall(send, debug.traceback, stanza)
     if not ok then
-        logError(problem)
+        module:log(
+            "error",
+            "A module failed on a %s to %s: %s",
+            stanza.name,
+            stanza.attr.to,
+            problem
+        )
     end
 end
 
@@ -536,6 +542,14 @@ draining = false
 function minimix_turn.post(stanza)
     outbox[#outbox + 1] = stanza
     drain()
+end
+
+--- Calls a function and logs its error.
+local function protect(task, argument)
+    local ok, problem = xpcall(task, debug.traceback, argument)
+    if not ok then
+        logError(problem)
+    end
 end
 
 --- Runs the task of a timer as a turn. An error is logged and does not end the timer.
@@ -1754,14 +1768,15 @@ function findRefused(sent, from, id)
     if id == nil then
         withoutId = takeById(messages, nil, from)
     end
-    if withoutId == nil then
+    local withoutId_8 = withoutId
+    if withoutId_8 == nil then
         if isPrivate then
-            withoutId = takeByAddress(messages, from)
+            withoutId_8 = takeByAddress(messages, from)
         else
-            withoutId = takeFirst(messages) or takeFirst(others)
+            withoutId_8 = takeFirst(messages) or takeFirst(others)
         end
     end
-    return withoutId
+    return withoutId_8
 end
 
 function takeFirst(messages)
@@ -4561,11 +4576,8 @@ function send_outlet.sendInSlices(fullJid, step)
         sending = fullJid
         local done = step()
         sending = nil
-        if done then
-            local opt_0 = pending[fullJid]
-            done = (opt_0 and #opt_0 or 0) <= 1
-        end
-        if done then
+        local queue = pending[fullJid]
+        if done and (queue == nil or #queue <= 1) then
             waiting[fullJid] = nil
         end
         return done
@@ -6320,8 +6332,8 @@ function archive_delivered.deliver(membership, log, part, entry)
     if entry.number <= part.position then
         return deliverPast(membership, log, part, entry)
     end
-    if range ~= nil then
-        closeRange(membership, part)
+    closeRange(membership, part)
+    if range ~= nil and entry.number == log.last then
         openRange(membership, part, entry.number)
     else
         insert((rangesOf(membership.username, membership.room)), entry.number, before)
@@ -7661,18 +7673,20 @@ function archive_buffer.flush(membership)
     local deadline = monotonic() + FLUSH
     while catching ~= nil and membership.catchUp == catching and catching.progress.step == "draining" do
         local isLate = monotonic() > deadline
-        if isLate then
+        local isLate_7 = isLate
+        if isLate_7 then
             local part = membership.part
-            isLate = (part and part.log) ~= nil
+            isLate_7 = (part and part.log) ~= nil
         end
-        if isLate then
+        if isLate_7 then
             writeInSlices(membership.part.log)
         end
-        if isLate then
+        local isLate_10 = isLate
+        if isLate_10 then
             local opt_8 = catching.buffer[catching.drained + 1]
-            isLate = (opt_8 and opt_8.seen) == false
+            isLate_10 = (opt_8 and opt_8.seen) == false
         end
-        if isLate then
+        if isLate_10 then
             noteDrop("limit")
             passOver(catching)
         else
@@ -11999,11 +12013,12 @@ function occupancy_watch.needsCheck(membership, place)
         return false
     end
     local isQuiet = now() - math.max(membership.heardAt or 0, place.confirmedAt or 0) > QUIET
-    if not isQuiet then
+    local isQuiet_7 = isQuiet
+    if not isQuiet_7 then
         local liveness = place.liveness
-        isQuiet = (liveness and liveness.checking) == true
+        isQuiet_7 = (liveness and liveness.checking) == true
     end
-    return isQuiet or occupancy_watch.isInDoubt(membership)
+    return isQuiet_7 or occupancy_watch.isInDoubt(membership)
 end
 
 --- Sends self-pings to the rooms that have been quiet for a number of seconds, spread over the same time.
