@@ -17,8 +17,23 @@ export function isSameNick(one: string, other: string): boolean {
     return one === other || prepared(one) === prepared(other);
 }
 
+/** Prepared nicks, by nick, and their largest number. */
+let preparedNicks = new LuaMap<string, string>();
+let preparedCount = 0;
+const MOST_PREPARED = 1000;
+
 function prepared(nick: string): string {
-    return encodings.stringprep.nodeprep(nick) ?? encodings.stringprep.resourceprep(nick) ?? nick;
+    let found = preparedNicks.get(nick);
+    if (found === undefined) {
+        found = encodings.stringprep.nodeprep(nick) ?? encodings.stringprep.resourceprep(nick) ?? nick;
+        if (preparedCount >= MOST_PREPARED) {
+            preparedNicks = new LuaMap();
+            preparedCount = 0;
+        }
+        preparedNicks.set(nick, found);
+        preparedCount = preparedCount + 1;
+    }
+    return found;
 }
 
 /**
