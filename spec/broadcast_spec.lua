@@ -30,6 +30,11 @@ local function with_status(stanza, code)
 	return stanza;
 end
 
+local function banned(stanza)
+	stanza:get_child("x", xmlns_muc.."#user").tags[1].attr.affiliation = "outcast";
+	return with_status(stanza, "301");
+end
+
 local function new_world(draw, remote)
 	local host = spec_host.new {};
 	local self = { host = host; draw = draw; occupants = {}; sessions = {} };
@@ -73,6 +78,7 @@ function events.show(self)
 	local gone, copies, odd = draw(4) == 1, draw(3) == 1, draw(3) == 1;
 	local base = presence(nicks[draw(#nicks)], contents[draw(#contents)], gone and "unavailable" or nil);
 	if draw(15) == 1 then with_status(base, "110"); end
+	if gone and draw(8) == 1 then banned(base); end
 	if draw(5) == 1 then base.attr.id = "i"..draw(2); end
 	local first = draw(#accounts);
 	for i = first, first + #accounts - 1 do
@@ -124,6 +130,7 @@ local function content_of(self)
 		local membership = inspect.membership(self.host, self.occupants[username], room);
 		local view = {};
 		if membership then
+			table.insert(view, ("%s %s"):format(membership.view.stale, membership.heardAt));
 			for nick, held in eachOccupant(membership.view) do table.insert(view, nick..held.text); end
 		end
 		table.sort(view);

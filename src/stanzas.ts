@@ -12,28 +12,18 @@ export function hasStatus(stanza: Stanza, code: Status): boolean {
     return x?.get_child_with_attr("status", undefined, "code", code) !== undefined;
 }
 
+/** Whether a presence has any status code. */
+export function hasAnyStatus(stanza: Stanza): boolean {
+    return stanza.get_child("x", MUC_USER)?.get_child("status") !== undefined;
+}
+
 /** Whether two nicks are equal after preparation. Some services change the case or the normalisation of nicks. */
 export function isSameNick(one: string, other: string): boolean {
     return one === other || prepared(one) === prepared(other);
 }
 
-/** Prepared nicks, by nick, and their largest number. */
-let preparedNicks = new LuaMap<string, string>();
-let preparedCount = 0;
-const MOST_PREPARED = 1000;
-
 function prepared(nick: string): string {
-    let found = preparedNicks.get(nick);
-    if (found === undefined) {
-        found = encodings.stringprep.nodeprep(nick) ?? encodings.stringprep.resourceprep(nick) ?? nick;
-        if (preparedCount >= MOST_PREPARED) {
-            preparedNicks = new LuaMap();
-            preparedCount = 0;
-        }
-        preparedNicks.set(nick, found);
-        preparedCount = preparedCount + 1;
-    }
-    return found;
+    return encodings.stringprep.nodeprep(nick) ?? encodings.stringprep.resourceprep(nick) ?? nick;
 }
 
 /**

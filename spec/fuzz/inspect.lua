@@ -83,16 +83,21 @@ function inspect.accounts(host)
 	return known[api] or {};
 end
 
+-- Functions that replace those of the module. They may be replaced again.
+local replacements = setmetatable({}, { __mode = "k" });
+
 -- Replaces functions by their names, wherever they are used: { [name] = wrap(original) -> function }. Returns whether
 -- there are any.
 function inspect.replace_all(host, wraps)
 	local new, is_new = {}, {};
 	local function replacement(key, value)
 		local wrap = wraps[key];
-		if not wrap or type(value) ~= "function" or is_new[value] or not is_of_module(value) then return; end
+		if not wrap or type(value) ~= "function" or is_new[value] then return; end
+		if not is_of_module(value) and not replacements[value] then return; end
 		if not new[value] then
 			new[value] = wrap(value);
 			is_new[new[value]] = true;
+			replacements[new[value]] = true;
 		end
 		return new[value];
 	end

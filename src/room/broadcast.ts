@@ -3,12 +3,10 @@
 // all accounts (muc.lib.lua, publicise_occupant_status). A remote room sends a copy to each.
 
 import * as st from "util.stanza";
-import * as time from "util.time";
-import { Status } from "../namespaces";
-import { hasStatus, isSameElement, isSameNick } from "../stanzas";
+import { hasAnyStatus, isSameElement, isSameNick } from "../stanzas";
 import { counters } from "../state/counters";
 import { intern } from "../state/interned";
-import { accounts, type Membership } from "../state/memberships";
+import { findMembership, type Membership, now } from "../state/memberships";
 import type { Change, OccupantList } from "../state/occupant-list";
 import { Phase } from "../state/place";
 
@@ -51,7 +49,7 @@ export function passing(
     return (event) => {
         const stanza = event.stanza;
         const broadcast = broadcasts.get(stanza) ?? broadcastLike(stanza);
-        return broadcast !== undefined && passOn(broadcast, stanza.attr) ? true : handler(event);
+        return broadcast !== undefined && passOn(broadcast, stanza) ? true : handler(event);
     };
 }
 
@@ -64,9 +62,13 @@ function broadcastLike(stanza: Stanza): Broadcast | undefined {
  * Moves an account on, if the broadcast is the next change of its list, and means nothing else to the account. Returns
  * whether it does. Raises no error, because it runs outside of a turn.
  */
-function passOn(broadcast: Broadcast, attr: Stanza["attr"]): boolean {
-    const membership = accounts.get(attr.to ?? "")?.memberships.get(broadcast.room);
-    if (membership === undefined || attr.from !== broadcast.from || attr.type !== broadcast.type) {
+function passOn(broadcast: Broadcast, stanza: Stanza): boolean {
+    const { from, to, type } = stanza.attr;
+    if (to === undefined || from !== broadcast.from || type !== broadcast.type) {
+        return false;
+    }
+    const membership = findMembership(to, broadcast.room);
+    if (membership === undefined) {
         return false;
     }
     const { place, view } = membership;
@@ -95,28 +97,30 @@ function passOn(broadcast: Broadcast, attr: Stanza["attr"]): boolean {
         list.behind = list.behind - 1;
     }
     view.position = position + 1;
-    membership.heardAt = time.monotonic();
+    membership.heardAt = now();
     counters.copiesIn = counters.copiesIn + 1;
     return true;
 }
 
-/** Notes a presence that an account has just seen, if it is a change that other accounts have not seen. */
+/**
+ * Notes a presence that an account has just seen, if it is a change that other accounts have not seen. A presence with a
+ * status code may mean more to them, such as a ban.
+ */
 export function noteBroadcast(membership: Membership, nick: string, stanza: Stanza): void {
-    const view = membership.view;
-    const list = view.list;
+    const { list, position } = membership.view;
     if (list === undefined || list.behind === 0) {
         return;
     }
     const { from, type } = stanza.attr;
-    const change = list.log[view.position - list.settled - 1];
-    if (change?.nick !== nick || change.after !== (type === undefined ? intern(stanza) : undefined)) {
+    const change = list.log[position - list.settled - 1];
+    const after = type === undefined ? intern(stanza) : undefined;
+    if (change?.nick !== nick || change.after !== after || hasAnyStatus(stanza)) {
         return;
     }
     if (latest?.change === change) {
         noteCopy(latest, stanza);
-    } else if (!hasStatus(stanza, Status.Self)) {
-        const position = view.position - 1;
-        latest = { from, type, room: membership.room, nick, list, change, position, copies: 1 };
+    } else {
+        latest = { from, type, room: membership.room, nick, list, change, position: position - 1, copies: 1 };
         remember(stanza, latest);
     }
 }
