@@ -86,12 +86,6 @@ local faults = {
 			if reader.list == list then reader.position = reader.position + 1; end
 		end;
 	end);
-	["a broadcast that moves accounts on from another position"] = instead("passOn", function (pass)
-		return function (broadcast, stanza)
-			local shifted = setmetatable({ position = broadcast.position - 1 }, { __index = broadcast });
-			return pass(broadcast, stanza) or pass(shifted, stanza);
-		end;
-	end);
 	["a timer that never ends"] = function (host)
 		local api = host:module();
 		local add_timer = api.add_timer;
