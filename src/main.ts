@@ -27,6 +27,7 @@ import { onRecovery, retryNow } from "./state/outage";
 import { leaveFormerAddresses } from "./occupancy/former";
 import { watchComponents } from "./occupancy/components";
 import { resumeAll } from "./occupancy/resume";
+import { keepShown } from "./occupancy/shown";
 import { checkGaps, bringBack, checkQuiet, onLinkGone, onLinkUp } from "./occupancy/watch";
 import * as options from "./options";
 import { forgetAllowances } from "./state/limits";
@@ -111,6 +112,7 @@ module.hook("s2sin-destroyed", turn(onLinkGone), 1);
 module.hook("s2sout-destroyed", turn(onLinkGone), 1);
 module.hook("s2sin-established", turn(onLinkUp), 1);
 module.hook("s2sout-established", turn(onLinkUp), 1);
+module.hook_global("server-stopping", keepShown, 1);
 module.hook_global("server-stopping", finishSlices, 1);
 module.hook_global("server-stopping", saveDelivered);
 module.hook_global("server-stopping", saveLate);
@@ -236,6 +238,9 @@ module.unload = () => {
     removeShellCommands();
     untrackAll();
     if (module.reloading !== true) {
+        saveDelivered();
+        saveLate();
+        retryNow();
         giveUpIqs();
         withdrawAll();
     }

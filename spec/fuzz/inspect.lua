@@ -57,11 +57,18 @@ local function walk_all(host, api, on_upvalue, on_field)
 	end
 end
 
--- The module's tables, by their names in the bundle. host: support.host
+local function holds_functions(t)
+	local _, value = next(t);
+	return type(value) == "function";
+end
+
+-- The module's tables, by their names in the bundle. Tables of data come before tables of functions with the same name.
+-- host: support.host
 function inspect.tables(host)
 	local found = {};
 	walk_all(host, host:module(), function (_, _, name, value)
-		if type(value) == "table" and not found[name] then found[name] = value; end
+		if type(value) ~= "table" then return; end
+		if not found[name] or holds_functions(found[name]) and not holds_functions(value) then found[name] = value; end
 	end);
 	return found;
 end

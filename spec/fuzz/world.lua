@@ -80,7 +80,7 @@ function world.new(setting, plant)
 		said = 0;
 	}, world);
 	self:add_honest("red@rooms.example.org");
-	self:add_honest("blue@rooms.example.net", { remote = true, whois = "anyone" });
+	self:add_honest("blue@rooms.example.net", { remote = true, whois = "anyone", folds = setting.folds });
 	self:add_honest("green@rooms.example.net", { remote = true, creates = true });
 	self:add_liar("liar.example.org");
 	self:add_liar("liar.example.net", true);
@@ -113,7 +113,7 @@ end
 function world:add_honest(address, fields)
 	fields = fields or {};
 	local room = spec_room.new {
-		jid = address; remote = fields.remote; whois = fields.whois; creates = fields.creates; occupant_ids = true;
+		jid = address; remote = fields.remote; whois = fields.whois; creates = fields.creates; occupant_ids = true; folds = fields.folds;
 		on_iq = function (room, stanza) return self:iq_to_bot(room, stanza); end;
 	};
 	room.questions = {};
@@ -151,7 +151,24 @@ function world:add_liar(domain, remote)
 	self.service[room.jid] = room;
 end
 
+-- Returns the occupant that a service takes for the holder of a nick. A room that folds changes nicks to small letters.
+local function holder_of(room, nick)
+	for _, occupant in ipairs(room.occupants) do
+		if occupant.nick == nick or room.folds and occupant.nick:lower() == nick:lower() then return occupant; end
+	end
+end
+
+local function folded(room, stanza)
+	local nick = jid.resource(stanza.attr.to);
+	if not nick then return stanza; end
+	local holder = holder_of(room, nick);
+	local copy = st.clone(stanza);
+	copy.attr.to = room.jid.."/"..(holder and holder.nick or nick:lower());
+	return copy;
+end
+
 function world:receive(room, stanza)
+	if room.folds then stanza = folded(room, stanza); end
 	local entry = not room.lies and self.ledger:entry(stanza);
 	if entry then
 		entry.arrived = true;
@@ -733,7 +750,7 @@ end
 
 function events:enter(n, m)
 	local room, nick = self:honest_room(n), chosen(bots, m);
-	if not room:occupant(nick) then
+	if not holder_of(room, nick) then
 		self.host:run(function () room:enter(nick); end);
 	end
 end
@@ -746,7 +763,8 @@ events.update = of_bot(function (_, room, bot, o)
 end);
 events.rename_bot = of_bot(function (_, room, bot, o)
 	local nick = chosen({ "Bob", "Carol", "Dave", "Alice" }, o);
-	if not room:occupant(nick) then room:rename(bot, nick); end
+	if o % 40 > 35 then nick = nick:lower(); end
+	if not holder_of(room, nick) then room:rename(bot, nick); end
 end);
 
 function events:murmur(n, m, o)
@@ -789,7 +807,7 @@ events.forget = of_account(function (self, room, occupant, o)
 end);
 events.force = of_account(function (self, room, occupant, o)
 	local nick = chosen(self.nicks, o);
-	if not room:occupant(nick) then room:rename(occupant.nick, nick); end
+	if not holder_of(room, nick) then room:rename(occupant.nick, nick); end
 end);
 
 -- An honest room may make mistakes: it marks another occupant's presence with 110.

@@ -11,6 +11,7 @@ import { hasAnyStatus, hasStatus, isSameNick } from "../stanzas";
 import { type InternedStanza, intern, isSamePresence, mayKeep, toldAgain } from "../state/interned";
 import { noteOver } from "../state/limits";
 import { requestingSession, type Membership, now } from "../state/memberships";
+import { wasSent } from "../state/sent-presences";
 import { Phase } from "../state/place";
 import { eachOccupant, findOccupant, forgetOccupant, setOwnNick } from "../state/occupants";
 import { eachMember, forgetMember, keepMember, noMembers, type OfflineMembers } from "../state/offline";
@@ -283,10 +284,20 @@ export function isRenamed(membership: Membership, nick: string): boolean {
     return before !== undefined && before !== nick;
 }
 
-/** Whether a nick is the account's, also in another normalisation, and belongs to no other occupant. */
-export function isOwnNick(membership: Membership, nick: string): boolean {
-    return (
-        nick === membership.nick ||
-        (findOccupant(membership.view, nick) === undefined && isSameNick(nick, membership.nick))
-    );
+/**
+ * Whether a presence is the account's by its nick, which some services change: "alice" for "Alice". Where the room has
+ * shown our own presence, another form of the nick needs 110 or the id of one of our presences. On other services it is
+ * another occupant.
+ */
+export function isOwnNick(membership: Membership, nick: string, stanza: Stanza): boolean {
+    if (nick === membership.nick) {
+        return true;
+    }
+    const view = membership.view;
+    if (findOccupant(view, nick) !== undefined || !isSameNick(nick, membership.nick)) {
+        return false;
+    }
+    const key = stanza.attr.id;
+    const isAnswer = key !== undefined && wasSent(membership, key);
+    return selfNickOf(view) !== membership.nick || isAnswer || hasStatus(stanza, Status.Self);
 }

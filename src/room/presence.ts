@@ -85,7 +85,7 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
     const place = membership.place;
     if (place.phase === Phase.Joining) {
         onPresenceWhileJoining(membership, nick, stanza);
-    } else if (isOwnNick(membership, nick)) {
+    } else if (isOwnNick(membership, nick, stanza)) {
         onSelf(membership, nick, stanza);
     } else if (isRenamedUnheard(membership, nick, stanza)) {
         renameLate(membership, nick);
@@ -108,7 +108,7 @@ function onPresenceWhileJoining(membership: Membership, nick: string, stanza: St
     const place = membership.place;
     onOccupant(membership, nick, stanza);
     if (place.phase === Phase.Joining && isSameNick(nick, place.operation.nick)) {
-        selfClaimed(membership, place, nick, intern(stanza));
+        selfClaimed(membership, place, intern(stanza));
     }
 }
 
@@ -137,7 +137,7 @@ function renameLate(membership: Membership, nick: string): void {
 }
 
 function onUnavailable(membership: Membership, nick: string, stanza: Stanza): void {
-    if (isRenamedUnheard(membership, nick, stanza) && !isOwnNick(membership, nick)) {
+    if (isRenamedUnheard(membership, nick, stanza) && !isOwnNick(membership, nick, stanza)) {
         const place = membership.place;
         const request = place.phase === Phase.Joined ? renamedUnheard(place, nick) : undefined;
         renameLate(membership, nick);
@@ -145,7 +145,7 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
         proceedAfter(membership, request);
         return;
     }
-    if (!isOwnNick(membership, nick) && !isLeaveAnswer(membership, stanza)) {
+    if (!isOwnNick(membership, nick, stanza) && !isLeaveAnswer(membership, stanza)) {
         onOccupantGone(membership, nick, stanza);
         noteBroadcast(membership, nick, stanza);
         if (nick === membership.wantedNick && membership.place.phase === Phase.Joined) {
