@@ -1390,9 +1390,9 @@ function minimix_stanzas.isSameElement(one, other, ignored)
 end
 
 function removeCodes(presence)
-    local opt_2 = presence:get_child("x", MUC_USER)
-    if opt_2 ~= nil then
-        opt_2:maptags(function(tag)
+    local opt_4 = presence:get_child("x", MUC_USER)
+    if opt_4 ~= nil then
+        opt_4:maptags(function(tag)
             if tag.name == "status" then
                 return nil
             else
@@ -1435,6 +1435,12 @@ end
 function minimix_stanzas.hasStatus(stanza, code)
     local x = stanza:get_child("x", MUC_USER)
     return (x and x:get_child_with_attr("status", nil, "code", code)) ~= nil
+end
+
+--- Whether a presence has any status code.
+function minimix_stanzas.hasAnyStatus(stanza)
+    local opt_2 = stanza:get_child("x", MUC_USER)
+    return (opt_2 and opt_2:get_child("status")) ~= nil
 end
 
 --- Whether two nicks are equal after preparation. Some services change the case or the normalisation of nicks.
@@ -2357,6 +2363,10 @@ function hasSpace(reader, before, interned)
 end
 
 function passChange(reader, nick, interned)
+    local opt_1 = reader.list
+    if reader.position == (opt_1 and opt_1.last) then
+        return false
+    end
     skipOwn(reader)
     local list = reader.list
     if list == nil or reader.position == list.last then
@@ -2478,13 +2488,13 @@ function merge(list)
         local isClose = other ~= nil and math.abs(other.count - list.count) <= 2
         if isClose and other ~= list and other.behind == 0 then
             local isLarger = other.readerCount >= list.readerCount
-            local isLarger_3
+            local isLarger_6
             if isLarger then
-                isLarger_3 = moveReaders(list, other)
+                isLarger_6 = moveReaders(list, other)
             else
-                isLarger_3 = moveReaders(other, list)
+                isLarger_6 = moveReaders(other, list)
             end
-            if isLarger_3 then
+            if isLarger_6 then
                 return
             end
         end
@@ -8427,6 +8437,7 @@ local fork = send_fork.fork
 local sendTo = send_fork.sendTo
 local forkOther = send_own.forkOther
 local forkOwn = send_own.forkOwn
+local hasAnyStatus = minimix_stanzas.hasAnyStatus
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local intern = state_interned.intern
@@ -8492,8 +8503,7 @@ function isAffiliated(stanza)
 end
 
 function isOfMember(stanza)
-    local x = stanza:get_child("x", MUC_USER)
-    return isAffiliated(stanza) and (x and x:get_child("status")) == nil
+    return isAffiliated(stanza) and not hasAnyStatus(stanza)
 end
 
 function onOffline(membership, key, stanza, wasThere)
@@ -8511,9 +8521,9 @@ function onOffline(membership, key, stanza, wasThere)
     local before = view.offline.presences[key]
     local interned = intern(stanza)
     local isKept = keepMember(view.offline, key, interned)
-    local opt_11 = shownSince(membership)
-    if opt_11 ~= nil then
-        opt_11[key] = true
+    local opt_9 = shownSince(membership)
+    if opt_9 ~= nil then
+        opt_9[key] = true
     end
     if not isKept then
         view.stale = "incomplete"
@@ -8557,9 +8567,9 @@ function areShown(presences, shown)
 end
 
 function reducedSelf(stanza)
-    local itemOf_result_15 = itemOf(stanza)
-    local affiliation = itemOf_result_15.affiliation
-    local role = itemOf_result_15.role
+    local itemOf_result_13 = itemOf(stanza)
+    local affiliation = itemOf_result_13.affiliation
+    local role = itemOf_result_13.role
     return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = shortened(affiliation), role = shortened(role)}):reset()
 end
 
@@ -16172,6 +16182,137 @@ function room_message.onUnkept(event)
 end
 end
 
+-- src/room/broadcast.ts
+--
+-- Presence that a room broadcasts. The first account appends it to the list of occupants. Most other accounts have no
+-- session and nothing in flight, and read the same list: they only move on in it. A local room passes the same table for
+-- all accounts (muc.lib.lua, publicise_occupant_status). A remote room sends a copy to each.
+local room_broadcast = {}
+do
+local broadcastLike, passOn, remember, noteCopy, broadcasts, broadcastCount, sender, MOST, copied, content, EXPECTED
+local hasAnyStatus = minimix_stanzas.hasAnyStatus
+local isSameElement = minimix_stanzas.isSameElement
+local isSameNick = minimix_stanzas.isSameNick
+local counters = state_counters.counters
+local intern = state_interned.intern
+local findMembership = state_memberships.findMembership
+local now = state_memberships.now
+
+function broadcastLike(stanza)
+    local isCopy = copied ~= nil and copied.from == stanza.attr.from and isSameElement(content, stanza, "to")
+    if isCopy then
+        return copied
+    else
+        return nil
+    end
+end
+
+function passOn(broadcast, stanza)
+    local attr = stanza.attr
+    local from = attr.from
+    local to = attr.to
+    if to == nil or from ~= broadcast.from or attr.type ~= broadcast.type then
+        return false
+    end
+    local membership = findMembership(to, broadcast.room)
+    if membership == nil then
+        return false
+    end
+    local place = membership.place
+    local view = membership.view
+    local list = broadcast.list
+    local nick = broadcast.nick
+    local position = broadcast.position
+    if view.list ~= list or view.position ~= position or membership.detachedAt == nil or place.phase ~= "joined" or place.operation ~= nil or place.late ~= nil or nick == membership.nick or nick == membership.wantedNick or nick == view.own or view.selfNick ~= nil or view.offline ~= nil or broadcast.change.before == nil and isSameNick(nick, membership.nick) then
+        return false
+    end
+    if position + 1 == list.last then
+        if list.behind == 1 then
+            return false
+        end
+        list.behind = list.behind - 1
+    end
+    view.position = position + 1
+    membership.heardAt = now()
+    counters.copiesIn = counters.copiesIn + 1
+    return true
+end
+
+function remember(stanza, broadcast)
+    if broadcast.from ~= sender or broadcastCount >= MOST then
+        broadcasts = {}
+        broadcastCount = 0
+        sender = broadcast.from
+    end
+    broadcastCount = broadcastCount + 1
+    broadcasts[stanza] = broadcast
+end
+
+function noteCopy(broadcast, stanza)
+    broadcast.copies = broadcast.copies + 1
+    if broadcast.copies == EXPECTED and broadcasts[stanza] ~= broadcast then
+        content = st.clone(stanza)
+        content.attr.to = nil
+        copied = broadcast
+    end
+end
+
+broadcasts = {}
+broadcastCount = 0
+MOST = 4
+--- The last broadcast that was noted.
+local latest
+content = st.presence()
+EXPECTED = 2
+
+--- Wraps a hook's handler. Accounts that only move on in a shared list do not reach it.
+function room_broadcast.passing(handler)
+    return function(event)
+        local stanza = event.stanza
+        local broadcast = broadcasts[stanza] or broadcastLike(stanza)
+        if broadcast ~= nil and passOn(broadcast, stanza) then
+            return true
+        else
+            return handler(event)
+        end
+    end
+end
+
+--- Notes a presence that an account has just seen, if it is a change that other accounts have not seen. A presence with a
+-- status code may mean more to them, such as a ban.
+function room_broadcast.noteBroadcast(membership, nick, stanza)
+    local view = membership.view
+    local list = view.list
+    local position = view.position
+    if list == nil or list.behind == 0 then
+        return
+    end
+    local attr = stanza.attr
+    local from = attr.from
+    local type_ = attr.type
+    local change = list.log[position - list.settled]
+    local after = type_ == nil and intern(stanza) or nil
+    if (change and change.nick) ~= nick or change.after ~= after or hasAnyStatus(stanza) then
+        return
+    end
+    if (latest and latest.change) == change then
+        noteCopy(latest, stanza)
+    else
+        latest = {
+            from = from,
+            type = type_,
+            room = membership.room,
+            nick = nick,
+            list = list,
+            change = change,
+            position = position - 1,
+            copies = 1
+        }
+        remember(stanza, latest)
+    end
+end
+end
+
 -- src/room/presence.ts
 --
 -- Handles presence from a room to the account: other occupants, and the account itself admitted, renamed or removed.
@@ -16207,6 +16348,7 @@ local isOccupantJid = state_memberships.isOccupantJid
 local now = state_memberships.now
 local intern = state_interned.intern
 local findOccupant = state_occupants.findOccupant
+local noteBroadcast = room_broadcast.noteBroadcast
 local saveOften = state_store.saveOften
 local after = minimix_turn.after
 local post = minimix_turn.post
@@ -16233,6 +16375,7 @@ function onAvailable(membership, nick, stanza)
         onSelf(membership, nick, stanza)
     else
         onOccupant(membership, nick, stanza)
+        noteBroadcast(membership, nick, stanza)
     end
 end
 
@@ -16281,6 +16424,7 @@ function onUnavailable(membership, nick, stanza)
     end
     if not isOwnNick(membership, nick, stanza) and not isLeaveAnswer(membership, stanza) then
         onOccupantGone(membership, nick, stanza)
+        noteBroadcast(membership, nick, stanza)
         if nick == membership.wantedNick and membership.place.phase == "joined" then
             after(0, function()
                 if isCurrent(membership) then
@@ -16744,7 +16888,7 @@ end
 if options.resource == nil then
     module:hook(
         "presence/bare",
-        minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence)),
+        room_broadcast.passing(minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence))),
         0.05
     )
     module:hook(
@@ -16756,7 +16900,7 @@ if options.resource == nil then
 else
     module:hook(
         "presence/full",
-        minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence)),
+        room_broadcast.passing(minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence))),
         0.05
     )
     module:hook(

@@ -37,6 +37,7 @@ import { onIq as onRoomIq } from "./room/iq";
 import { passFirewall } from "./room/firewall";
 import { onFormerIq, onFormerMessage, onFormerPresence } from "./room/former";
 import { isLocalError, onGroupchatMessage, onMessage as onRoomMessage, onUnkept } from "./room/message";
+import { passing } from "./room/broadcast";
 import { onPresence as onRoomPresence } from "./room/presence";
 import { finishSlices } from "./slices";
 import { inTurn, turn, turnIf } from "./turn";
@@ -72,11 +73,11 @@ if (options.archive !== "mam") {
     );
 }
 if (options.resource === undefined) {
-    module.hook("presence/bare", turn(fromRoom(onRoomPresence)), 0.05);
+    module.hook("presence/bare", passing(turn(fromRoom(onRoomPresence))), 0.05);
     module.hook("message/bare", turn(fromRoom(onRoomMessage)), -0.25);
     module.hook("iq/bare", turn(fromRoom(onRoomIq)), 0.05);
 } else {
-    module.hook("presence/full", turn(fromRoom(onRoomPresence)), 0.05);
+    module.hook("presence/full", passing(turn(fromRoom(onRoomPresence))), 0.05);
     module.hook("message/full", turn(fromRoom(onRoomMessage)), -0.25);
     module.hook("iq/full", turn(fromRoom(onRoomIq)), 0.05);
     module.hook("pre-resource-bind", onResourceBind, 1);
