@@ -72,7 +72,7 @@ local faults = {
 		end;
 	end);
 	["another occupant that is taken for the account"] = instead("isOwnNick", function (is_own)
-		return function (membership, nick) return is_own(membership, nick) or sometimes(20); end;
+		return function (...) return is_own(...) or sometimes(20); end;
 	end);
 	["a refusal for now that is taken for the last word"] = instead("isTemporary", function ()
 		return function () return false; end;

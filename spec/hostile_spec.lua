@@ -103,6 +103,32 @@ scene.everywhere(function (new_scene)
 		assert_well(s, phone);
 	end);
 
+	-- Nicks are compared by resourceprep, which keeps the case. A service that changes it sends 110 or the id of a request.
+	local ends = {
+		["leaves"] = function (room) room:leave "alice"; end;
+		["is kicked"] = function (room) room:kick "alice"; end;
+		["takes another nick"] = function (room) room:rename("alice", "Carol"); room:leave "Carol"; end;
+	};
+	for how, end_it in pairs(ends) do
+		it("R5: an occupant with the account's nick in small letters is another one, also when it "..how, function ()
+			local s, phone = in_room(new_scene);
+			s.room:enter "Mallory";
+			s.room:rename("Mallory", "alice");
+			s.room:update("alice", scene.presence(nil, { content = "<show>away</show>" }));
+			s:deliver();
+			phone:take();
+			local lines = shown(s);
+			table.sort(lines);
+			assert.same({
+				"message groupchat room subject:"; "presence - room/Alice 110"; "presence - room/Bob"; "presence - room/alice away";
+			}, lines);
+			end_it(s.room);
+			s:deliver();
+			assert.same({ "presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:" }, shown(s));
+			assert_well(s, phone);
+		end);
+	end
+
 	it("B3: a repeated own presence is forked, and the account is in once", function ()
 		local s, phone = in_room(new_scene);
 		s:from("Alice", "<presence>"..status("110").."</presence>");

@@ -632,6 +632,25 @@ describe("P1: a server that restarts", function ()
 		end
 	end);
 
+	it("J2: gives a session the subject, although the room took its join for a nick change after a change of the subject", function ()
+		local s = in_room { remote = true };
+		local is_changed = false;
+		function s.room.ignores(room, stanza)
+			if is_join(stanza) and not is_changed then
+				is_changed = true;
+				room:set_subject("Bob", "tea");
+			end
+			return stanza.name == "iq" and stanza:get_child("query", "urn:xmpp:mam:2") ~= nil;
+		end
+		s:restart { killed = true };
+		local phone = s:client "phone";
+		phone:send(join "Al");
+		s:wait(2 * minute);
+		local lines = seen(phone);
+		table.sort(lines);
+		assert.same({ "message groupchat room/Bob subject:tea"; "presence - room/Al 110"; "presence - room/Bob" }, lines);
+	end);
+
 	it("J4: passes on the error of a session's join to a service out of reach, while the account is lost", function ()
 		for seconds = 0, 30, 2 do
 			local s = in_room { remote = true };

@@ -1,32 +1,48 @@
 -- Forms in which services answer presence (R7): without its id, with an empty or another id, errors without a
--- condition.
+-- condition, own presence without 110.
 
 local st = require "util.stanza";
+local model = require "fuzz.model";
 
 local forms = {};
 
-local ids = {
-	none = function () end;
-	empty = function () return ""; end;
-	other = function (id) return id and "of service "..id; end;
-};
+local function without_id(presence)
+	presence.attr.id = nil;
+end
 
-local names = { "none", "empty", "other", "bare" };
+local function without_condition(presence)
+	local errors = presence.attr.type == "error" and presence:get_child "error";
+	if errors then errors:maptags(function () end); end
+end
+
+-- The model must know the own presence. Clients know it by the nick, as the module does.
+local function without_110(presence)
+	local x = presence:get_child("x", "http://jabber.org/protocol/muc#user");
+	local code = x and x:get_child_with_attr("status", nil, "code", "110");
+	if code then code.attr.code = model.code_own; end
+end
+
+local changes = {
+	without_id;
+	function (presence) presence.attr.id = ""; end;
+	function (presence) presence.attr.id = presence.attr.id and "of service "..presence.attr.id; end;
+	without_condition;
+	without_110;
+	function (presence)
+		without_110(presence);
+		without_id(presence);
+	end;
+};
 
 -- Returns one of the forms. Half of the numbers stand for the usual form.
 function forms.chosen(n)
-	return n % 2 == 0 and names[n // 2 % #names + 1] or nil;
+	return n % 2 == 0 and changes[n // 2 % #changes + 1] or nil;
 end
 
 -- Returns a presence in a form.
 function forms.of(form, presence)
 	local copy = st.clone(presence);
-	if ids[form] then
-		copy.attr.id = ids[form](presence.attr.id);
-	elseif presence.attr.type == "error" then
-		local errors = copy:get_child "error";
-		errors:maptags(function () end);
-	end
+	form(copy);
 	return copy;
 end
 

@@ -588,4 +588,13 @@ return {
 		{ "deliver", 869, 815, 831, 841 };
 		{ "burst", 643, 997, 801, 668 };
 	};
+	{ about = "a session's join after a kill, which a room with the account takes for a nick change"; seed = 116238191; setting = { resource = false; bosh = true; carbons = false; prosody = true };
+		{ "enter", 506, 713, 746, 914 };
+		{ "burst", 989, 770, 676, 310 };
+		{ "deliver", 44, 618, 157, 111 };
+		{ "kill", 444, 601, 389, 500 };
+		{ "subject", 666, 120, 846, 653 };
+		{ "burst", 587, 86, 815, 810 };
+		{ "time", 619, 912, 801, 595 };
+	};
 };

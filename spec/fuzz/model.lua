@@ -11,7 +11,10 @@ local ledger = require "fuzz.ledger";
 local xmlns_mistake = "urn:example:mistake";
 local xmlns_user = "http://jabber.org/protocol/muc#user";
 
-local model = { xmlns_mistake = xmlns_mistake };
+-- Stands for 110 where a service omits it. The module does not know it.
+local code_own = "own";
+
+local model = { xmlns_mistake = xmlns_mistake, code_own = code_own };
 
 local function codes_of(stanza)
 	local codes = {};
@@ -19,6 +22,7 @@ local function codes_of(stanza)
 	for _, tag in ipairs(x and x.tags or {}) do
 		if tag.name == "status" and tag.attr.code then codes[tag.attr.code] = true; end
 	end
+	codes["110"] = codes["110"] or codes[code_own];
 	if stanza:get_child("mistake", xmlns_mistake) then codes["110"] = nil; end
 	return codes, x and x:get_child("item");
 end
@@ -200,9 +204,17 @@ local function on_error(session, place, room, stanza)
 	end
 end
 
+-- Older services omit 110. While a room is silent, the presence of another occupant with the requested nick may be
+-- taken for the account's own.
+local function note_without_110(place, id)
+	for _, asked in ipairs(place.asked) do
+		asked.doubtful = asked.doubtful or id ~= nil and asked.id == id;
+	end
+end
+
 local function on_available(place, nick, stanza, codes)
 	place.view[nick] = stanza;
-	if not codes["110"] then return; end
+	if not codes["110"] then return note_without_110(place, stanza.attr.id); end
 	place.nick = nick;
 	if answers_join(place, stanza.attr.id) then
 		place.awaits_leave = nil;

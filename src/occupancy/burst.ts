@@ -7,10 +7,11 @@ import { itemOf, nickChange, occupantGone, ownPresence } from "./replay";
 import { MUC_USER, Status } from "../namespaces";
 import { fork, sendTo } from "../send/fork";
 import { forkOther, forkOwn } from "../send/own";
-import { hasStatus, isSameNick } from "../stanzas";
+import { hasAnyStatus, hasStatus, isSameNick } from "../stanzas";
 import { type InternedStanza, intern, isSamePresence, mayKeep, toldAgain } from "../state/interned";
 import { noteOver } from "../state/limits";
 import { requestingSession, type Membership, now } from "../state/memberships";
+import { wasSent } from "../state/sent-presences";
 import { Phase } from "../state/place";
 import { eachOccupant, findOccupant, forgetOccupant, setOwnNick } from "../state/occupants";
 import { eachMember, forgetMember, keepMember, noMembers, type OfflineMembers } from "../state/offline";
@@ -136,8 +137,7 @@ function isAffiliated(stanza: Stanza): boolean {
 
 /** Whether a presence shows an offline member, and not an occupant that leaves. */
 function isOfMember(stanza: Stanza): boolean {
-    const x = stanza.get_child("x", MUC_USER);
-    return isAffiliated(stanza) && x?.get_child("status") === undefined;
+    return isAffiliated(stanza) && !hasAnyStatus(stanza);
 }
 
 /**
@@ -284,10 +284,20 @@ export function isRenamed(membership: Membership, nick: string): boolean {
     return before !== undefined && before !== nick;
 }
 
-/** Whether a nick is the account's, also in another normalisation, and belongs to no other occupant. */
-export function isOwnNick(membership: Membership, nick: string): boolean {
-    return (
-        nick === membership.nick ||
-        (findOccupant(membership.view, nick) === undefined && isSameNick(nick, membership.nick))
-    );
+/**
+ * Whether a presence is the account's by its nick, which some services change: "alice" for "Alice". Where the room has
+ * shown our own presence, another form of the nick needs 110 or the id of one of our presences. On other services it is
+ * another occupant.
+ */
+export function isOwnNick(membership: Membership, nick: string, stanza: Stanza): boolean {
+    if (nick === membership.nick) {
+        return true;
+    }
+    const view = membership.view;
+    if (findOccupant(view, nick) !== undefined || !isSameNick(nick, membership.nick)) {
+        return false;
+    }
+    const key = stanza.attr.id;
+    const isAnswer = key !== undefined && wasSent(membership, key);
+    return selfNickOf(view) !== membership.nick || isAnswer || hasStatus(stanza, Status.Self);
 }

@@ -2,6 +2,7 @@
 
 import { wallClock } from "../state/clock";
 import { newestNumber } from "../state/numbers";
+import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { bookmarkJoined } from "../settings/bookmark-write";
 import { endCatchUp } from "../archive/buffer";
@@ -56,21 +57,22 @@ const NICK_TRIES = 3;
  * A presence with the account's nick arrived without 110. Older services omit 110. But it may also belong to another
  * occupant, in the answer to an earlier join. The account is in if the room goes on, or sends nothing more.
  */
-export function selfClaimed(membership: Membership, place: Joining, nick: string, interned: InternedStanza): void {
+export function selfClaimed(membership: Membership, place: Joining, interned: InternedStanza): void {
     place.claimed = interned;
     after(SELF_TIMEOUT, () => {
         if (membership.place === place && place.claimed === interned && isCurrent(membership)) {
-            admitClaimed(membership, place, nick);
+            admitClaimed(membership, place);
         }
     });
 }
 
 /** The room has gone on, so the presence without 110 was our own. */
-export function admitClaimed(membership: Membership, place: Joining, nick = place.operation.nick): void {
+export function admitClaimed(membership: Membership, place: Joining): void {
     const interned = place.claimed;
     const stanza = interned === undefined ? undefined : stanzaOf(interned);
+    const nick = jids.resource(stanza?.attr.from ?? "");
     place.claimed = undefined;
-    if (stanza !== undefined) {
+    if (stanza !== undefined && nick !== undefined) {
         admitted(membership, place, nick, stanza);
     }
 }

@@ -9,7 +9,15 @@ import { saysNothing, selfPing } from "../send/ping";
 import { refusalOf } from "../send/rules";
 import { sendPresence } from "../send/upstream";
 import { shouldRejoin, noteRefusal } from "../state/bookmarks";
-import { detachAll, dropMembership, isCurrent, type Membership, setPlace, triesOf } from "../state/memberships";
+import {
+    detachAll,
+    dropMembership,
+    isAttached,
+    isCurrent,
+    type Membership,
+    setPlace,
+    triesOf,
+} from "../state/memberships";
 import { type Join, type Joining, Phase } from "../state/place";
 import { hasQueuedJoin, takeJoin } from "../state/queue";
 import { save } from "../state/store";
@@ -18,7 +26,7 @@ import { beginJoin, enter, limitJoin, newTimedJoin, onJoinTimeout, tryNext } fro
 import { leave, leaveIfUnused, leaveUnheard, over, retryLeave, TRIES_UNTIL_TOLD } from "./leave";
 import { isUnheard, JOIN_PATIENCE, ownJoin, pause, recall, removeJoin, sendOwnJoin, timeLeft } from "./operations";
 import { refuseQueue, refuseUnanswered } from "./refuse";
-import { technicalRemoval } from "./replay";
+import { sendSubject, technicalRemoval } from "./replay";
 
 /** Attempts after which the account rejoins without an answer of the room's archive. */
 const TRIES_FOR_ARCHIVE = 4;
@@ -146,16 +154,19 @@ export function makeSure(membership: Membership, join: Join): void {
     selfPing(membership, () => {
         const place = membership.place;
         if (place.phase === Phase.Entering && place.operation === join && isCurrent(membership)) {
-            startOver(membership);
+            startOver(membership, join.request?.session);
         }
     });
 }
 
 /**
  * The room treated the join as a presence update, as ejabberd does while the account is still in. It will send the
- * occupants only after a leave.
+ * occupants only after a leave. `session` has asked for the join. A subject that the room repeats is no news to others.
  */
-function startOver(membership: Membership): void {
+function startOver(membership: Membership, session: string | undefined): void {
+    if (membership.view.subject !== undefined && isAttached(membership, session)) {
+        sendSubject(membership, session);
+    }
     recall(membership);
     const join = newTimedJoin(membership, ownJoin(membership, false));
     beginJoin(membership, join, []);

@@ -18,6 +18,7 @@ import { findMembership, isCurrent, isOccupantJid, type Membership, now } from "
 import { intern } from "../state/interned";
 import { findOccupant } from "../state/occupants";
 import { Phase } from "../state/place";
+import { noteBroadcast } from "./broadcast";
 import { saveOften } from "../state/store";
 import { after, post } from "../turn";
 
@@ -84,13 +85,14 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
     const place = membership.place;
     if (place.phase === Phase.Joining) {
         onPresenceWhileJoining(membership, nick, stanza);
-    } else if (isOwnNick(membership, nick)) {
+    } else if (isOwnNick(membership, nick, stanza)) {
         onSelf(membership, nick, stanza);
     } else if (isRenamedUnheard(membership, nick, stanza)) {
         renameLate(membership, nick);
         onSelf(membership, nick, stanza);
     } else {
         onOccupant(membership, nick, stanza);
+        noteBroadcast(membership, nick, stanza);
     }
 }
 
@@ -106,7 +108,7 @@ function onPresenceWhileJoining(membership: Membership, nick: string, stanza: St
     const place = membership.place;
     onOccupant(membership, nick, stanza);
     if (place.phase === Phase.Joining && isSameNick(nick, place.operation.nick)) {
-        selfClaimed(membership, place, nick, intern(stanza));
+        selfClaimed(membership, place, intern(stanza));
     }
 }
 
@@ -135,7 +137,7 @@ function renameLate(membership: Membership, nick: string): void {
 }
 
 function onUnavailable(membership: Membership, nick: string, stanza: Stanza): void {
-    if (isRenamedUnheard(membership, nick, stanza) && !isOwnNick(membership, nick)) {
+    if (isRenamedUnheard(membership, nick, stanza) && !isOwnNick(membership, nick, stanza)) {
         const place = membership.place;
         const request = place.phase === Phase.Joined ? renamedUnheard(place, nick) : undefined;
         renameLate(membership, nick);
@@ -143,8 +145,9 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
         proceedAfter(membership, request);
         return;
     }
-    if (!isOwnNick(membership, nick) && !isLeaveAnswer(membership, stanza)) {
+    if (!isOwnNick(membership, nick, stanza) && !isLeaveAnswer(membership, stanza)) {
         onOccupantGone(membership, nick, stanza);
+        noteBroadcast(membership, nick, stanza);
         if (nick === membership.wantedNick && membership.place.phase === Phase.Joined) {
             // The nick was taken when the account rejoined. Wait: a local room is still sending this presence to its
             // occupants, and fails if a new one enters (muc.lib.lua, publicise_occupant_status).
