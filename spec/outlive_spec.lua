@@ -740,7 +740,7 @@ describe("P1: a server that restarts", function ()
 		assert.same({ "Alice" }, s:occupants());
 	end);
 
-	it("does not treat an account with an online client as unused", function ()
+	it("does not treat an account with an online client as unused #once", function ()
 		local s = in_room { options = { minimix_detached_after = "80 days" } };
 		s.host:tick(40 * day);
 		s.room:forget "Alice";
