@@ -769,7 +769,7 @@ state_driver.HOST = ""
 --- A key that no account has, because nodeprep forbids it.
 state_driver.TRIAL = "@"
 --- Seconds between two reads of a broken record.
-local BROKEN_PAUSE = 10
+local BROKEN_PAUSE = 2
 local stores = {}
 
 --- Declares a store. It is opened at its first use.

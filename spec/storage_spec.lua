@@ -311,6 +311,19 @@ describe("messages that cannot be stored", function ()
 		assert.same(numbers(1, 20), bodies);
 	end);
 
+	it("S3: are stored within seconds, although a read before fails once", function ()
+		local s, faults = in_room { modules = { "disco" } };
+		s:count(1, 2);
+		s:wait(5);
+		faults:fail("nil", "writes", { "minimix_archive" }, nil, 1);
+		s:count(3, 4);
+		faults:fail("nil", "reads", { "minimix_archive" }, room_jid, 1);
+		s:wait(5);
+		s.host:expect_error "^Storage fails";
+		s:restart { killed = true };
+		assert.same(numbers(1, 4), read(s:client "phone"));
+	end);
+
 	it("S5: because of their content prevent neither storing nor forwarding of others", function ()
 		local s, faults, phone = in_room { modules = { "disco" } };
 		local deep = st.message({ from = room_jid.."/Bob", to = s:occupant_jid(), type = "groupchat", id = "deep" }):body "deep";
