@@ -64,24 +64,6 @@ function admin_announce.onAccountInfo(event)
 end
 end
 
--- src/state/clock.ts
---
--- The two clocks. Durations use a clock that cannot be set. The wall clock may jump, and is used for time stamps only.
-local state_clock = {}
-do
-local time = require("util.time")
-
---- Returns seconds of a clock that only moves forward. It continues over a reload, not over a restart.
-function state_clock.monotonic()
-    return time.monotonic()
-end
-
---- Returns full seconds since 1970.
-function state_clock.wallClock()
-    return os.time()
-end
-end
-
 -- src/options.ts
 --
 -- Reads and checks the options. An invalid value or an unknown option is logged. The default replaces an invalid value.
@@ -309,6 +291,24 @@ refuseUnknown(module.host)
 refuseUnknown("*")
 end
 
+-- src/state/clock.ts
+--
+-- The two clocks. Durations use a clock that cannot be set. The wall clock may jump, and is used for time stamps only.
+local state_clock = {}
+do
+local time = require("util.time")
+
+--- Returns seconds of a clock that only moves forward. It continues over a reload, not over a restart.
+function state_clock.monotonic()
+    return time.monotonic()
+end
+
+--- Returns full seconds since 1970.
+function state_clock.wallClock()
+    return os.time()
+end
+end
+
 -- src/state/bookmarks.ts
 --
 -- Bookmarks of an account (XEP-0402), and the rooms that refused it, bookmarked or not.
@@ -459,36 +459,6 @@ function state_bookmarks.mayFollowNick(membership)
     end
     membership.nickFree = free + NICK_PAUSE
     return true
-end
-end
-
--- src/state/counters.ts
---
--- Counters of the module. Plain numbers, because some change with each stanza.
-local state_counters = {}
-do
-state_counters.counters = {
-    copiesIn = 0,
-    copiesOut = 0,
-    copiesSaved = 0,
-    replays = 0,
-    rejoins = 0,
-    archiveWrites = 0,
-    storageFailures = 0,
-    drops = {}
-}
-
---- Counts a dropped stanza, or a request over a limit.
-function state_counters.noteDrop(reason)
-    state_counters.counters.drops[reason] = (state_counters.counters.drops[reason] or 0) + 1
-end
-
---- Takes over the counters of the previous instance, which may have fewer.
-function state_counters.restoreCounters(saved)
-    local all = state_counters.counters
-    for name, value in pairs(saved) do
-        all[name] = value
-    end
 end
 end
 
@@ -706,6 +676,36 @@ function state_outage.retryNow()
 end
 end
 
+-- src/state/counters.ts
+--
+-- Counters of the module. Plain numbers, because some change with each stanza.
+local state_counters = {}
+do
+state_counters.counters = {
+    copiesIn = 0,
+    copiesOut = 0,
+    copiesSaved = 0,
+    replays = 0,
+    rejoins = 0,
+    archiveWrites = 0,
+    storageFailures = 0,
+    drops = {}
+}
+
+--- Counts a dropped stanza, or a request over a limit.
+function state_counters.noteDrop(reason)
+    state_counters.counters.drops[reason] = (state_counters.counters.drops[reason] or 0) + 1
+end
+
+--- Takes over the counters of the previous instance, which may have fewer.
+function state_counters.restoreCounters(saved)
+    local all = state_counters.counters
+    for name, value in pairs(saved) do
+        all[name] = value
+    end
+end
+end
+
 -- src/state/driver.ts
 --
 -- Common part of stores of records (records.ts) and messages (messages.ts): a driver of Prosody that may fail. Drivers
@@ -803,7 +803,8 @@ function state_driver.readFailed(store, key, problem)
     end
     counters.storageFailures = counters.storageFailures + 1
     if store.broken[key] == nil then
-        module:log("error", "The record of %s in %s cannot be read: %s", key, store.name, problem)
+        local owner = key == state_driver.HOST and module.host or key
+        module:log("error", "The record of %s in %s cannot be read: %s", owner, store.name, problem)
     end
     store.broken[key] = monotonic() + BROKEN_PAUSE
 end
@@ -1045,6 +1046,160 @@ function state_records.restoreDirty(saved)
 end
 end
 
+-- src/state/marks.ts
+--
+-- Marks on bookmarks, in the store "minimix_bookmarks", for `minimix_bookmark_write`: the last change of a room's
+-- bookmark. Without the marks, the module would restore bookmarks that the user has removed.
+local state_marks = {}
+do
+local content, forgetOldest, marksOf, wellFormed, write, MAX_MARKS, pending, records
+local wallClock = state_clock.wallClock
+local beginOutage = state_outage.beginOutage
+local onRetry = state_outage.onRetry
+local openRecords = state_records.openRecords
+local readRecord = state_records.readRecord
+local writeRecord = state_records.writeRecord
+
+function content(username)
+    local marks = {}
+    local opt_2 = pending[username]
+    for room, mark in pairs(opt_2 and opt_2.marks or {}) do
+        if mark == false then
+            marks[room] = nil
+        else
+            marks[room] = mark
+        end
+    end
+    forgetOldest(marks)
+    if (next(marks)) == nil then
+        return nil
+    else
+        return marks
+    end
+end
+
+function forgetOldest(marks)
+    local count = 0
+    local oldest
+    local since = math.huge
+    for room, mark in pairs(marks) do
+        count = count + 1
+        if mark ~= false and mark.when < since then
+            oldest = room
+            since = mark.when
+        end
+    end
+    if oldest ~= nil and count > MAX_MARKS then
+        marks[oldest] = nil
+    end
+end
+
+function marksOf(username)
+    local changes = pending[username]
+    if (changes and changes.isRead) == true then
+        return changes.marks
+    end
+    local done, stored = readRecord(records, username)
+    if not done then
+        return nil
+    end
+    local marks = wellFormed(stored)
+    if changes ~= nil then
+        for room, mark in pairs(changes.marks) do
+            marks[room] = mark
+        end
+        changes.marks = marks
+        changes.isRead = true
+    end
+    return marks
+end
+
+function wellFormed(stored)
+    local marks = {}
+    for room, mark in pairs(type(stored) == "table" and stored or {}) do
+        if type(room) == "string" and type(mark) == "table" and type(mark.when) == "number" then
+            marks[room] = mark
+        end
+    end
+    return marks
+end
+
+function write(username)
+    if marksOf(username) == nil or not writeRecord(records, username) then
+        return false
+    end
+    pending[username] = nil
+    return true
+end
+
+MAX_MARKS = 256
+pending = {}
+records = openRecords("minimix_bookmarks", content)
+
+--- Whether the marks of an account can be read.
+function state_marks.canReadMarks(username)
+    return marksOf(username) ~= nil
+end
+
+--- Returns the origin of the last change of a room's bookmark. Undefined if it is unknown.
+function state_marks.markedBy(username, room)
+    local opt_8 = marksOf(username)
+    local mark = opt_8 and opt_8[room]
+    if mark == nil or mark == false then
+        return nil
+    else
+        return mark.by
+    end
+end
+
+--- Stores a mark, or removes it. If storage fails, it is written later.
+function state_marks.setMark(username, room, by)
+    local changes = pending[username] or {marks = {}, isRead = false}
+    local marks = changes.marks
+    if by == nil then
+        marks[room] = false
+    else
+        marks[room] = {by = by, when = wallClock()}
+    end
+    pending[username] = changes
+    if not write(username) then
+        beginOutage()
+    end
+end
+
+onRetry(function()
+    local result = "done"
+    local usernames = {}
+    for username in pairs(pending) do
+        usernames[#usernames + 1] = username
+    end
+    for _, username in ipairs(usernames) do
+        if not write(username) then
+            result = "failing"
+        end
+    end
+    return result
+end)
+
+--- Forgets what is not on disk yet: the account is deleted.
+function state_marks.forgetMarks(username)
+    pending[username] = nil
+end
+
+function state_marks.pendingMarks()
+    return pending
+end
+
+function state_marks.restoreMarks(saved)
+    pending = saved
+    for username in pairs(pending) do
+        if not write(username) then
+            beginOutage()
+        end
+    end
+end
+end
+
 -- src/host.ts
 --
 -- The virtual host that the module serves.
@@ -1227,9 +1382,9 @@ function minimix_stanzas.isSameElement(one, other, ignored)
 end
 
 function removeCodes(presence)
-    local opt_2 = presence:get_child("x", MUC_USER)
-    if opt_2 ~= nil then
-        opt_2:maptags(function(tag)
+    local opt_4 = presence:get_child("x", MUC_USER)
+    if opt_4 ~= nil then
+        opt_4:maptags(function(tag)
             if tag.name == "status" then
                 return nil
             else
@@ -1272,6 +1427,12 @@ end
 function minimix_stanzas.hasStatus(stanza, code)
     local x = stanza:get_child("x", MUC_USER)
     return (x and x:get_child_with_attr("status", nil, "code", code)) ~= nil
+end
+
+--- Whether a presence has any status code.
+function minimix_stanzas.hasAnyStatus(stanza)
+    local opt_2 = stanza:get_child("x", MUC_USER)
+    return (opt_2 and opt_2:get_child("status")) ~= nil
 end
 
 --- Whether two nicks are equal after preparation. Some services change the case or the normalisation of nicks.
@@ -2194,6 +2355,10 @@ function hasSpace(reader, before, interned)
 end
 
 function passChange(reader, nick, interned)
+    local opt_1 = reader.list
+    if reader.position == (opt_1 and opt_1.last) then
+        return false
+    end
     skipOwn(reader)
     local list = reader.list
     if list == nil or reader.position == list.last then
@@ -2315,13 +2480,13 @@ function merge(list)
         local isClose = other ~= nil and math.abs(other.count - list.count) <= 2
         if isClose and other ~= list and other.behind == 0 then
             local isLarger = other.readerCount >= list.readerCount
-            local isLarger_3
+            local isLarger_6
             if isLarger then
-                isLarger_3 = moveReaders(list, other)
+                isLarger_6 = moveReaders(list, other)
             else
-                isLarger_3 = moveReaders(other, list)
+                isLarger_6 = moveReaders(other, list)
             end
-            if isLarger_3 then
+            if isLarger_6 then
                 return
             end
         end
@@ -2994,7 +3159,7 @@ end
 -- An account's record in the store "minimix": written from its memberships, and read back into them.
 local state_account_record = {}
 do
-local formerRecords, shownText, stateOf, leaveFormerAddress, idleSince, isWellFormed, isOptional, loadRoom, mayComeBack
+local formerRecords, shownText, stateOf, leaveFormerAddress, idleSince, isWellFormed, isOptional, isOptionalInteger, loadRoom, mayComeBack
 local intern = state_interned.intern
 local options = minimix_options
 local shouldRejoin = state_bookmarks.shouldRejoin
@@ -3072,11 +3237,15 @@ function isWellFormed(room, saved)
     local since = saved.since
     local shown = saved.shown
     local sinceNumber = saved.sinceNumber
-    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(laterPassword, "string") and isOptional(bookmark, "table") and isOptional(since, "number") and isOptional(sinceNumber, "number") and isOptional(shown, "string")
+    return jids.prep(room) == room and type(nick) == "string" and isOptional(wanted, "string") and isOptional(password, "string") and isOptional(laterPassword, "string") and isOptional(bookmark, "table") and isOptionalInteger(since) and isOptionalInteger(sinceNumber) and isOptional(shown, "string")
 end
 
 function isOptional(value, kind)
     return value == nil or type(value) == kind
+end
+
+function isOptionalInteger(value)
+    return value == nil or type(value) == "number" and value % 1 == 0
 end
 
 function loadRoom(username, room, saved)
@@ -3202,12 +3371,33 @@ end
 -- start.
 local state_numbers = {}
 do
-local extend, LEASE, lastNumber, limit, records
+local isWellFormed, isInteger, extend, LEASE, lastNumber, limit, records
 local wallClock = state_clock.wallClock
 local HOST = state_driver.HOST
+local readFailed = state_driver.readFailed
 local openRecords = state_records.openRecords
 local readRecord = state_records.readRecord
 local writeRecord = state_records.writeRecord
+
+function isWellFormed(lease)
+    local temp_4 = type(lease) == "table" and lease or {}
+    local end_ = temp_4.limit
+    local begun = temp_4.starts
+    local seen = temp_4.alive
+    if not isInteger(end_) or begun ~= nil and type(begun) ~= "table" then
+        return false
+    end
+    for _, start in ipairs(begun or {}) do
+        if not isInteger(start) then
+            return false
+        end
+    end
+    return seen == nil or type(seen) == "number"
+end
+
+function isInteger(value)
+    return type(value) == "number" and value % 1 == 0
+end
 
 function extend()
     limit = lastNumber + LEASE
@@ -3226,6 +3416,10 @@ records = openRecords("minimix_numbers", function() return {limit = limit, start
 function state_numbers.startNumbers()
     local done, lease = readRecord(records, HOST)
     if not done then
+        return false
+    end
+    if lease ~= nil and not isWellFormed(lease) then
+        readFailed(records.store, HOST, "malformed")
         return false
     end
     startNumber = lease == nil and (wallClock() + 1) * 1000 or lease.limit
@@ -3358,8 +3552,13 @@ function state_store.isKnown(username)
     return isListed and unread[username] == nil
 end
 
+--- Whether the rooms of all accounts are known.
+function state_store.isAllKnown()
+    return isListed and (next(unread)) == nil
+end
+
 function loadUntil(deadline)
-    if onLoaded == nil or isListed and (next(unread)) == nil then
+    if onLoaded == nil or state_store.isAllKnown() then
         return "done"
     end
     if not isListed then
@@ -3465,7 +3664,7 @@ unread = {}
 
 --- Whether an address belongs to an account with unknown rooms. Stanzas of rooms to it must be dropped.
 function state_store.isTooEarly(jid)
-    return (not isListed or (next(unread)) ~= nil) and isOccupantJid(jid) and not state_store.isKnown(jids.node(jid) or "")
+    return not state_store.isAllKnown() and isOccupantJid(jid) and not state_store.isKnown(jids.node(jid) or "")
 end
 
 --- Reads all memberships, and continues until storage answers. Each is lost at first. `loaded` gets the accounts that
@@ -3894,7 +4093,7 @@ end
 
 function isNode(username, node)
     local done, known = readRecord(nodes, username)
-    return not done or (known and known[node]) ~= nil
+    return not done or type(known) == "table" and known[node] ~= nil
 end
 
 function isToCount(bookmark, other, isPrepped)
@@ -4033,8 +4232,8 @@ end
 
 --- Reads the current bookmark of a room. The membership has the last known one.
 function settings_bookmarks.readBookmark(username, room)
-    local opt_12 = settings_bookmarks.bookmarksOf(username, room)
-    return opt_12 and opt_12[room]
+    local opt_10 = settings_bookmarks.bookmarksOf(username, room)
+    return opt_10 and opt_10[room]
 end
 
 MAX_CHILDREN = 64
@@ -4060,15 +4259,15 @@ end
 -- Also writes the notification setting when the user asks for it, independent of the option.
 local settings_bookmark_write = {}
 do
-local currentItem, rewrite, create, publish, publishItem, markedBy, marksOf, setMark, forgetOldest, PUBLISH_OPTIONS, MAX_MARKS, unwritten, records, writing
-local wallClock = state_clock.wallClock
+local currentItem, rewrite, create, publish, publishItem, PUBLISH_OPTIONS, writing
 local BOOKMARKS = namespaces.BOOKMARKS
 local PUBSUB = namespaces.PUBSUB
 local options = minimix_options
 local mayFollowNick = state_bookmarks.mayFollowNick
-local openRecords = state_records.openRecords
-local readRecord = state_records.readRecord
-local writeRecord = state_records.writeRecord
+local canReadMarks = state_marks.canReadMarks
+local markedBy = state_marks.markedBy
+local setMark = state_marks.setMark
+local hasPep = settings_bookmarks.hasPep
 local itemsOf = settings_bookmarks.itemsOf
 local pepService = settings_bookmarks.pepService
 local readItem = settings_bookmarks.readItem
@@ -4149,58 +4348,7 @@ function publishItem(service, id, item, config)
     end
 end
 
-function markedBy(username, room)
-    local opt_13 = marksOf(username)
-    local opt_11 = opt_13 and opt_13[room]
-    return opt_11 and opt_11.by
-end
-
-function marksOf(username)
-    local known = unwritten[username]
-    if known ~= nil then
-        return known
-    end
-    local done, marks = readRecord(records, username)
-    return done and (marks or {}) or nil
-end
-
-function setMark(username, room, by)
-    local marks = marksOf(username)
-    if marks == nil then
-        return
-    end
-    if by == nil then
-        marks[room] = nil
-    else
-        marks[room] = {by = by, when = wallClock()}
-    end
-    forgetOldest(marks)
-    unwritten[username] = marks
-    if writeRecord(records, username) then
-        unwritten[username] = nil
-    end
-end
-
-function forgetOldest(marks)
-    local count = 0
-    local oldest
-    local since = math.huge
-    for room, mark in pairs(marks) do
-        count = count + 1
-        if mark.when < since then
-            oldest = room
-            since = mark.when
-        end
-    end
-    if oldest ~= nil and count > MAX_MARKS then
-        marks[oldest] = nil
-    end
-end
-
 PUBLISH_OPTIONS = {persist_items = true, max_items = "max", send_last_published_item = "never", access_model = "whitelist"}
-MAX_MARKS = 256
-unwritten = {}
-records = openRecords("minimix_bookmarks", function(username) return unwritten[username] end)
 writing = false
 
 --- Whether the module itself is changing PEP now. PEP fires its events before `publish` returns.
@@ -4215,15 +4363,10 @@ function settings_bookmark_write.bookmarkJoined(membership)
         return
     end
     local isRead, item = currentItem(membership)
-    local marks
-    if isRead then
-        marks = marksOf(membership.username)
-    end
-    if marks == nil then
+    if not isRead or not canReadMarks(membership.username) then
         return
     end
-    local opt_1 = marks[membership.room]
-    local by = opt_1 and opt_1.by
+    local by = markedBy(membership.username, membership.room)
     if item == nil and by ~= "user" then
         membership.ownBookmark = create(membership) or nil
     elseif item ~= nil and by == "us" then
@@ -4252,7 +4395,14 @@ end
 function settings_bookmark_write.bookmarkNotify(membership, setting)
     local username = membership.username
     local room = membership.room
-    local _, item = currentItem(membership)
+    local isRead, item = currentItem(membership)
+    if not isRead then
+        if hasPep() then
+            return false
+        else
+            return nil
+        end
+    end
     local conference = item and item:get_child("conference", BOOKMARKS)
     if item == nil or conference == nil or readItem(username, room, item) == nil then
         return nil
@@ -4887,6 +5037,7 @@ end
 local state_queue = {}
 do
 local setQueue, isAlive, newestOf, disown, disownAll, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
+local isSameNick = minimix_stanzas.isSameNick
 local requestsOf = state_place.requestsOf
 local queueOf = state_memberships.queueOf
 
@@ -5034,13 +5185,14 @@ function state_queue.takeNext(membership)
     return request
 end
 
---- Removes and returns the first join in the queue. Nick changes wait until the account is in the room.
-function state_queue.takeJoin(membership)
+--- Removes and returns the first join in the queue, or the first one under another nick than `except`. Nick changes wait
+-- until the account is in the room.
+function state_queue.takeJoin(membership, except)
     local queue = membership.queue or {}
     for i = 1, #queue do
-        local opt_3 = queue[i]
-        if (opt_3 and opt_3.kind) == "join" then
-            local request = table.remove(queue, i)
+        local request = queue[i]
+        if (request and request.kind) == "join" and (except == nil or not isSameNick(request.nick, except)) then
+            table.remove(queue, i)
             setQueue(membership, queue)
             return request
         end
@@ -5312,7 +5464,12 @@ function find(messages, key, query, most)
     local found = {}
     local weight = 0
     for id, stanza, when, label in results do
-        found[#found + 1] = {id = id, stanza = stanza, when = tonumber(when) or 0, label = label}
+        found[#found + 1] = {
+            id = id,
+            stanza = stanza,
+            when = tonumber(when) or 0,
+            label = type(label) == "string" and label or ""
+        }
         weight = weight + weightOf(stanza)
         if weight >= most then
             break
@@ -5994,8 +6151,15 @@ function read(username)
     if not done then
         return nil
     end
+    if packed ~= nil and type(packed) ~= "table" then
+        module:log("warn", "Ignoring the archive of %s: malformed record in minimix_parts", username)
+        return rooms
+    end
     for room, stored in pairs(packed or {}) do
-        local ranges = unpack_(stored, endOfStart)
+        local ranges
+        if type(room) == "string" then
+            ranges = unpack_(stored, endOfStart)
+        end
         if ranges == nil then
             module:log("warn", "Ignoring the archive of %s in %s: malformed record in minimix_parts", username, room)
         else
@@ -8218,6 +8382,7 @@ local fork = send_fork.fork
 local sendTo = send_fork.sendTo
 local forkOther = send_own.forkOther
 local forkOwn = send_own.forkOwn
+local hasAnyStatus = minimix_stanzas.hasAnyStatus
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local intern = state_interned.intern
@@ -8283,8 +8448,7 @@ function isAffiliated(stanza)
 end
 
 function isOfMember(stanza)
-    local x = stanza:get_child("x", MUC_USER)
-    return isAffiliated(stanza) and (x and x:get_child("status")) == nil
+    return isAffiliated(stanza) and not hasAnyStatus(stanza)
 end
 
 function onOffline(membership, key, stanza, wasThere)
@@ -8302,9 +8466,9 @@ function onOffline(membership, key, stanza, wasThere)
     local before = view.offline.presences[key]
     local interned = intern(stanza)
     local isKept = keepMember(view.offline, key, interned)
-    local opt_11 = shownSince(membership)
-    if opt_11 ~= nil then
-        opt_11[key] = true
+    local opt_9 = shownSince(membership)
+    if opt_9 ~= nil then
+        opt_9[key] = true
     end
     if not isKept then
         view.stale = "incomplete"
@@ -8348,9 +8512,9 @@ function areShown(presences, shown)
 end
 
 function reducedSelf(stanza)
-    local itemOf_result_15 = itemOf(stanza)
-    local affiliation = itemOf_result_15.affiliation
-    local role = itemOf_result_15.role
+    local itemOf_result_13 = itemOf(stanza)
+    local affiliation = itemOf_result_13.affiliation
+    local role = itemOf_result_13.role
     return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = shortened(affiliation), role = shortened(role)}):reset()
 end
 
@@ -9349,10 +9513,18 @@ function detachedPresence(membership)
     return presence
 end
 
+local isFixed = false
+
+--- The server stops, which ends all sessions. The accounts keep what they show, for the time after the start.
+function occupancy_shown.keepShown()
+    isFixed = true
+    return nil
+end
+
 --- Whether a presence may be sent now. During an operation it may not, because a presence to the old nick would revert a
 -- nick change. It is sent when the operation ends.
 local function mayShow(place)
-    return place.phase == "joined" and place.operation == nil
+    return place.phase == "joined" and place.operation == nil and not isFixed
 end
 
 --- Shows the room the best presence among the attached sessions. Returns whether it has changed.
@@ -10091,13 +10263,14 @@ end
 -- Sends joins: of sessions, in the order of the queue. The timeout is set before anything is sent.
 local occupancy_enter = {}
 do
-local timedOut, disown, takeTurn, onTimeout
+local timedOut, disown, takeTurn, enterNext, askFirst, onTimeout
 local id = require("util.id")
 local options = minimix_options
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
 local forgetRoom = state_memberships.forgetRoom
 local hasAttached = state_memberships.hasAttached
+local isCurrent = state_memberships.isCurrent
 local now = state_memberships.now
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
@@ -10106,6 +10279,7 @@ local hasQueuedJoin = state_queue.hasQueuedJoin
 local takeJoin = state_queue.takeJoin
 local save = state_store.save
 local after = minimix_turn.after
+local selfPing = send_ping.selfPing
 local newJoin = occupancy_operations.newJoin
 local joinToShow = occupancy_shown.joinToShow
 
@@ -10191,13 +10365,32 @@ function takeTurn(membership, place)
         occupancy_enter.waitForTurn(membership)
         return
     end
-    local request = takeJoin(membership)
+    local request = takeJoin(membership, place.operation.nick)
     if request ~= nil then
-        place.mayBeIn = true
-        local earlier = place.earlier
-        earlier[#earlier + 1] = place.operation
-        occupancy_enter.enter(membership, request, place.earlier)
+        enterNext(membership, place, request)
+    else
+        askFirst(membership, place)
     end
+end
+
+function enterNext(membership, place, request)
+    place.mayBeIn = true
+    local earlier = place.earlier
+    earlier[#earlier + 1] = place.operation
+    occupancy_enter.enter(membership, request, place.earlier)
+end
+
+function askFirst(membership, place)
+    selfPing(membership, function()
+        local isPending = membership.place == place and isCurrent(membership)
+        local request
+        if isPending then
+            request = takeJoin(membership)
+        end
+        if request ~= nil then
+            enterNext(membership, place, request)
+        end
+    end)
 end
 
 --- Seconds for which an unanswered join may delay the next request.
@@ -11617,7 +11810,7 @@ end
 -- Limits the rate of work for many accounts and rooms, so that no server is overloaded.
 local occupancy_pace = {}
 do
-local startRuns, serveItems, shuffled, STEP, SLICE, MAX_POSTPONED
+local startRuns, pauseAfter, serveItems, shuffled, STEP, SLICE, MAX_POSTPONED
 local time = require("util.time")
 local options = minimix_options
 local inTurn = minimix_turn.inTurn
@@ -11625,13 +11818,19 @@ local inTurn = minimix_turn.inTurn
 function startRuns(queue)
     local most = math.max(1, options.rejoinRate * STEP)
     local due = 0
+    local before = time.monotonic()
     module:add_timer(STEP, function()
-        due = math.min(due + options.rejoinRate * STEP, most)
         local started = time.monotonic()
+        due = math.min(due + options.rejoinRate * (started - before), most + 1)
+        before = started
         due = due - serveItems(queue, due, started)
         queue.isRunning = #queue.items > 0 or #queue.postponed > 0
-        return queue.isRunning and math.max(STEP, time.monotonic() - started) or nil
+        return queue.isRunning and pauseAfter(time.monotonic() - started) or nil
     end)
+end
+
+function pauseAfter(spent)
+    return spent < SLICE and STEP or spent
 end
 
 function serveItems(queue, most, started)
@@ -12425,6 +12624,8 @@ local refusalsOf = state_bookmarks.refusalsOf
 local monotonic = state_clock.monotonic
 local wallClock = state_clock.wallClock
 local counters = state_counters.counters
+local isAllKnown = state_store.isAllKnown
+local isKnownNow = state_store.isKnownNow
 local countDirty = state_records.countDirty
 local countUnwritten = archive_entries.countUnwritten
 local accounts = state_memberships.accounts
@@ -12437,6 +12638,15 @@ local unansweredOf = state_memberships.unansweredOf
 local newRequest = state_queue.newRequest
 local phases = admin_census.phases
 local takeCensus = admin_census.takeCensus
+
+--- Returns a text if the rooms of an account are unknown, because storage failed. Undefined if they are known.
+function admin_directory.unknownRooms(username)
+    if isKnownNow(username) then
+        return nil
+    else
+        return "The rooms of " .. addressOf(username) .. " are unknown: storage fails"
+    end
+end
 
 function describe(membership, name)
     local since = membership.since == nil and "" or " since " .. datetime.datetime(membership.since)
@@ -12485,12 +12695,12 @@ end
 
 function isNickRequested(membership, nick)
     local place = membership.place
-    local temp_5 = place.phase == "joined"
-    if temp_5 then
+    local temp_7 = place.phase == "joined"
+    if temp_7 then
         local operation = place.operation
-        temp_5 = (operation and operation.nick) == nick
+        temp_7 = (operation and operation.nick) == nick
     end
-    if temp_5 then
+    if temp_7 then
         return true
     end
     for _, request in ipairs(queueOf(membership)) do
@@ -12515,7 +12725,7 @@ function membershipIn(username, room)
 end
 
 function notIn(username, room)
-    return refused(addressOf(username) .. " is not in " .. room)
+    return refused(admin_directory.unknownRooms(username) or addressOf(username) .. " is not in " .. room)
 end
 
 function addressOf(username)
@@ -12524,6 +12734,15 @@ end
 
 function figure(name, value)
     return string.format("%s: %d", name, value)
+end
+
+--- Returns a text if the rooms of some accounts are unknown, because storage failed.
+function admin_directory.unknownAccounts()
+    if isAllKnown() then
+        return nil
+    else
+        return "The rooms of some accounts are unknown: storage fails"
+    end
 end
 
 --- Lists the account's rooms, a line for each, sorted by name.
@@ -12666,7 +12885,7 @@ end
 -- Ad-hoc commands (XEP-0050) on the host's JID. Admins act on all accounts, users on their own.
 local admin_commands = {}
 do
-local refusal, usernameOf
+local form, answerList, refusal, usernameOf
 local MINIMIX = namespaces.MINIMIX
 local accountsIn = admin_directory.accountsIn
 local leaveRoom = admin_directory.leaveRoom
@@ -12676,16 +12895,10 @@ local renameIn = admin_directory.renameIn
 local roomNamesOf = admin_directory.roomNamesOf
 local roomsOf = admin_directory.roomsOf
 local totals = admin_directory.totals
+local unknownAccounts = admin_directory.unknownAccounts
+local unknownRooms = admin_directory.unknownRooms
 
-function refusal(message)
-    return {status = "completed", error = {message = message}}
-end
-
-function usernameOf(data)
-    return jids.node(data.from) or ""
-end
-
-local function form(title, instructions, fields)
+function form(title, instructions, fields)
     local layout = fields
     layout.title = title
     if instructions == "" then
@@ -12695,6 +12908,25 @@ local function form(title, instructions, fields)
     end
     table.insert(layout, 1, {name = "FORM_TYPE", type = "hidden", value = MINIMIX .. "#command"})
     return dataforms.new(layout)
+end
+
+function answerList(title, lines, none)
+    if #lines == 0 then
+        return {status = "completed", info = none}
+    end
+    local layout = form(title, "", {{name = "lines", type = "text-multi", label = title}})
+    return {
+        status = "completed",
+        result = {layout = layout, values = {lines = table.concat(lines, "\n")}}
+    }
+end
+
+function refusal(message)
+    return {status = "completed", error = {message = message}}
+end
+
+function usernameOf(data)
+    return jids.node(data.from) or ""
 end
 
 local anyAccount = {name = "account", type = "jid-single", label = "Account", required = true}
@@ -12710,16 +12942,20 @@ local setting = {
 }
 local NO_ROOMS = "You are not in any group chat"
 
---- Returns lines as a form with a title, which every client shows, or a note if there are no lines.
-local function answerList(title, lines, none)
-    if #lines == 0 then
-        return {status = "completed", info = none}
+--- Lists the rooms of an account.
+local function answerRooms(title, username, none)
+    local unknown = unknownRooms(username)
+    return unknown == nil and answerList(title, roomsOf(username), none) or refusal(unknown)
+end
+
+--- Lists the accounts in a room.
+local function answerAccounts(title, room)
+    local lines = accountsIn(room)
+    local unknown = unknownAccounts()
+    if unknown ~= nil then
+        lines[#lines + 1] = unknown
     end
-    local layout = form(title, "", {{name = "lines", type = "text-multi", label = title}})
-    return {
-        status = "completed",
-        result = {layout = layout, values = {lines = table.concat(lines, "\n")}}
-    }
+    return answerList(title, lines, "No account of " .. module.host .. " is in " .. room)
 end
 
 local function answerResult(bindingPattern0_)
@@ -12757,7 +12993,8 @@ local function userCommand(layout, answer)
     local handler = formCommand(layout, function(data) return {room = roomNamesOf(usernameOf(data))} end, function(fields, data) return answer(usernameOf(data), fields) end)
     return function(self, data, state)
         if data.form == nil and #roomNamesOf(usernameOf(data)) == 0 then
-            return {status = "completed", info = NO_ROOMS}, nil
+            local unknown = unknownRooms(usernameOf(data))
+            return unknown == nil and {status = "completed", info = NO_ROOMS} or refusal(unknown), nil
         end
         return handler(nil, data, state)
     end
@@ -12795,7 +13032,7 @@ local commands = {
         name = "my-rooms",
         title = LIST_OWN,
         permission = "local_user",
-        handler = plainCommand(function(data) return answerList(LIST_OWN, roomsOf(usernameOf(data)), NO_ROOMS) end)
+        handler = plainCommand(function(data) return answerRooms(LIST_OWN, usernameOf(data), NO_ROOMS) end)
     },
     {
         name = "leave-my-room",
@@ -12822,24 +13059,13 @@ local commands = {
         name = "rooms",
         title = LIST_ROOMS,
         permission = "admin",
-        handler = adminCommand(form(LIST_ROOMS, "", {anyAccount}), function(fields) return onAccount(fields, function(username) return answerList(
-            LIST_ROOMS,
-            roomsOf(username),
-            username .. "@" .. module.host .. " is not in any group chat"
-        ) end) end)
+        handler = adminCommand(form(LIST_ROOMS, "", {anyAccount}), function(fields) return onAccount(fields, function(username) return answerRooms(LIST_ROOMS, username, username .. "@" .. module.host .. " is not in any group chat") end) end)
     },
     {
         name = "accounts",
         title = LIST_ACCOUNTS,
         permission = "admin",
-        handler = adminCommand(form(LIST_ACCOUNTS, "", {anyRoom}), function(fields)
-            local room = roomOf(fields)
-            return answerList(
-                LIST_ACCOUNTS,
-                accountsIn(room),
-                "No account of " .. module.host .. " is in " .. room
-            )
-        end)
+        handler = adminCommand(form(LIST_ACCOUNTS, "", {anyRoom}), function(fields) return answerAccounts(LIST_ACCOUNTS, roomOf(fields)) end)
     },
     {
         name = "leave",
@@ -13002,6 +13228,8 @@ local leaveRoom = admin_directory.leaveRoom
 local rejoinRoom = admin_directory.rejoinRoom
 local roomsOf = admin_directory.roomsOf
 local totals = admin_directory.totals
+local unknownAccounts = admin_directory.unknownAccounts
+local unknownRooms = admin_directory.unknownRooms
 
 function list(section, lines, what)
     for _, line in ipairs(lines) do
@@ -13085,6 +13313,10 @@ local function rooms(self, jid)
     if host == nil then
         return nil, problem
     end
+    local unknown = host.unknownRooms(username)
+    if unknown ~= nil then
+        return nil, unknown
+    end
     return list(self, host.roomsOf(username), "rooms")
 end
 
@@ -13097,6 +13329,10 @@ local function accounts(self, room)
     for _, host in pairs(hosts) do
         for _, line in ipairs(host.accountsIn(address)) do
             lines[#lines + 1] = line
+        end
+        local unknown = host.unknownAccounts()
+        if unknown ~= nil then
+            self.session.print(unknown)
         end
     end
     return list(self, lines, "accounts")
@@ -13129,7 +13365,9 @@ function admin_shell.addShellCommands()
         accountsIn = accountsIn,
         leaveRoom = leaveRoom,
         rejoinRoom = rejoinRoom,
-        totals = totals
+        totals = totals,
+        unknownRooms = unknownRooms,
+        unknownAccounts = unknownAccounts
     }
     local commands = {rooms = rooms, accounts = accounts, leave = leave, rejoin = rejoin, stats = stats}
     environment.minimix = setmetatable(commands, {help = {desc = SECTION, commands = help}})
@@ -13983,6 +14221,7 @@ local leave = occupancy_leave.leave
 local fork = send_fork.fork
 local technicalRemoval = occupancy_replay.technicalRemoval
 local forgetRefusals = state_bookmarks.forgetRefusals
+local forgetMarks = state_marks.forgetMarks
 local accounts = state_memberships.accounts
 local allMemberships = state_memberships.allMemberships
 local detachAll = state_memberships.detachAll
@@ -14059,6 +14298,7 @@ end
 function follow_accounts.onAccountEnded(event)
     if event.host == module.host then
         forgetRefusals(event.username)
+        forgetMarks(event.username)
         follow_accounts.forgetAccount(event.username)
         deleteOwn(event.username)
     end
@@ -15513,7 +15753,7 @@ end
 -- Handles messages from a room to the account.
 local room_message = {}
 do
-local lookAt, isJoinAffiliations, noteHeard, onGroupchat, newcomerOf, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, mayListOthers, onError, onLateError, returnToSender, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
+local lookAt, isJoinAffiliations, noteHeard, onGroupchat, newcomerOf, takePast, takeLive, keepSubject, isSameSubject, isSubject, noteConfiguration, changesList, onError, onLateError, returnToSender, isNotice, isInvitation, latest, latestPassed, latestRoom, latestNick, latestDelayed, latestIsSubject, latestWakes
 local wallClock = state_clock.wallClock
 local bufferMessage = archive_buffer.bufferMessage
 local deliverMissed = archive_buffer.deliverMissed
@@ -15711,7 +15951,7 @@ function noteConfiguration(membership, stanza)
         if tag.name == "status" then
             code = tag.attr.code
         end
-        if tag.name == "item" or code == "104" and mayListOthers(membership.view) then
+        if tag.name == "item" or changesList(membership.view, code) then
             outdate(membership.view)
         elseif code == "170" then
             membership.view.logged = true
@@ -15721,7 +15961,7 @@ function noteConfiguration(membership, stanza)
             membership.view.nonAnonymous = true
             outdate(membership.view)
             saveSoon(membership.username)
-        elseif code == "173" then
+        elseif code == "173" or code == "174" then
             membership.view.nonAnonymous = nil
             outdate(membership.view)
             saveSoon(membership.username)
@@ -15729,8 +15969,11 @@ function noteConfiguration(membership, stanza)
     end
 end
 
-function mayListOthers(view)
-    return view.offline ~= nil or view.room == nil
+function changesList(view, code)
+    if code == "104" then
+        return view.offline ~= nil or view.room == nil
+    end
+    return code == "102" or code == "103"
 end
 
 function onError(membership, stanza)
@@ -15890,6 +16133,137 @@ function room_message.onUnkept(event)
 end
 end
 
+-- src/room/broadcast.ts
+--
+-- Presence that a room broadcasts. The first account appends it to the list of occupants. Most other accounts have no
+-- session and nothing in flight, and read the same list: they only move on in it. A local room passes the same table for
+-- all accounts (muc.lib.lua, publicise_occupant_status). A remote room sends a copy to each.
+local room_broadcast = {}
+do
+local broadcastLike, passOn, remember, noteCopy, broadcasts, broadcastCount, sender, MOST, copied, content, EXPECTED
+local hasAnyStatus = minimix_stanzas.hasAnyStatus
+local isSameElement = minimix_stanzas.isSameElement
+local isSameNick = minimix_stanzas.isSameNick
+local counters = state_counters.counters
+local intern = state_interned.intern
+local findMembership = state_memberships.findMembership
+local now = state_memberships.now
+
+function broadcastLike(stanza)
+    local isCopy = copied ~= nil and copied.from == stanza.attr.from and isSameElement(content, stanza, "to")
+    if isCopy then
+        return copied
+    else
+        return nil
+    end
+end
+
+function passOn(broadcast, stanza)
+    local attr = stanza.attr
+    local from = attr.from
+    local to = attr.to
+    if to == nil or from ~= broadcast.from or attr.type ~= broadcast.type then
+        return false
+    end
+    local membership = findMembership(to, broadcast.room)
+    if membership == nil then
+        return false
+    end
+    local place = membership.place
+    local view = membership.view
+    local list = broadcast.list
+    local nick = broadcast.nick
+    local position = broadcast.position
+    if view.list ~= list or view.position ~= position or membership.detachedAt == nil or place.phase ~= "joined" or place.operation ~= nil or place.late ~= nil or nick == membership.nick or nick == membership.wantedNick or nick == view.own or view.selfNick ~= nil or view.offline ~= nil or broadcast.change.before == nil and isSameNick(nick, membership.nick) then
+        return false
+    end
+    if position + 1 == list.last then
+        if list.behind == 1 then
+            return false
+        end
+        list.behind = list.behind - 1
+    end
+    view.position = position + 1
+    membership.heardAt = now()
+    counters.copiesIn = counters.copiesIn + 1
+    return true
+end
+
+function remember(stanza, broadcast)
+    if broadcast.from ~= sender or broadcastCount >= MOST then
+        broadcasts = {}
+        broadcastCount = 0
+        sender = broadcast.from
+    end
+    broadcastCount = broadcastCount + 1
+    broadcasts[stanza] = broadcast
+end
+
+function noteCopy(broadcast, stanza)
+    broadcast.copies = broadcast.copies + 1
+    if broadcast.copies == EXPECTED and broadcasts[stanza] ~= broadcast then
+        content = st.clone(stanza)
+        content.attr.to = nil
+        copied = broadcast
+    end
+end
+
+broadcasts = {}
+broadcastCount = 0
+MOST = 4
+--- The last broadcast that was noted.
+local latest
+content = st.presence()
+EXPECTED = 2
+
+--- Wraps a hook's handler. Accounts that only move on in a shared list do not reach it.
+function room_broadcast.passing(handler)
+    return function(event)
+        local stanza = event.stanza
+        local broadcast = broadcasts[stanza] or broadcastLike(stanza)
+        if broadcast ~= nil and passOn(broadcast, stanza) then
+            return true
+        else
+            return handler(event)
+        end
+    end
+end
+
+--- Notes a presence that an account has just seen, if it is a change that other accounts have not seen. A presence with a
+-- status code may mean more to them, such as a ban.
+function room_broadcast.noteBroadcast(membership, nick, stanza)
+    local view = membership.view
+    local list = view.list
+    local position = view.position
+    if list == nil or list.behind == 0 then
+        return
+    end
+    local attr = stanza.attr
+    local from = attr.from
+    local type_ = attr.type
+    local change = list.log[position - list.settled]
+    local after = type_ == nil and intern(stanza) or nil
+    if (change and change.nick) ~= nick or change.after ~= after or hasAnyStatus(stanza) then
+        return
+    end
+    if (latest and latest.change) == change then
+        noteCopy(latest, stanza)
+    else
+        latest = {
+            from = from,
+            type = type_,
+            room = membership.room,
+            nick = nick,
+            list = list,
+            change = change,
+            position = position - 1,
+            copies = 1
+        }
+        remember(stanza, latest)
+    end
+end
+end
+
 -- src/room/presence.ts
 --
 -- Handles presence from a room to the account: other occupants, and the account itself admitted, renamed or removed.
@@ -15925,6 +16299,7 @@ local isOccupantJid = state_memberships.isOccupantJid
 local now = state_memberships.now
 local intern = state_interned.intern
 local findOccupant = state_occupants.findOccupant
+local noteBroadcast = room_broadcast.noteBroadcast
 local saveOften = state_store.saveOften
 local after = minimix_turn.after
 local post = minimix_turn.post
@@ -15951,6 +16326,7 @@ function onAvailable(membership, nick, stanza)
         onSelf(membership, nick, stanza)
     else
         onOccupant(membership, nick, stanza)
+        noteBroadcast(membership, nick, stanza)
     end
 end
 
@@ -16000,6 +16376,7 @@ function onUnavailable(membership, nick, stanza)
     if not isOwnNick(membership, nick, stanza) and not isLeaveAnswer(membership, stanza) then
         noteStillIn(membership.place, stanza)
         onOccupantGone(membership, nick, stanza)
+        noteBroadcast(membership, nick, stanza)
         if nick == membership.wantedNick and membership.place.phase == "joined" then
             after(0, function()
                 if isCurrent(membership) then
@@ -16311,6 +16688,8 @@ local restoreNumbers = state_numbers.restoreNumbers
 local startNumbers = state_numbers.startNumbers
 local dirtyRecords = state_records.dirtyRecords
 local restoreDirty = state_records.restoreDirty
+local pendingMarks = state_marks.pendingMarks
+local restoreMarks = state_marks.restoreMarks
 local pendingIqs = state_pending.pendingIqs
 local restorePendingIqs = state_pending.restorePendingIqs
 local restoreSentPresences = state_sent_presences.restoreSentPresences
@@ -16389,7 +16768,8 @@ function state_snapshot.snapshot()
         deliveries = deliveries(),
         dirty = dirtyRecords(),
         loading = loading(),
-        sentPresences = sentPresences()
+        sentPresences = sentPresences(),
+        marks = pendingMarks()
     }
 end
 
@@ -16407,6 +16787,7 @@ function state_snapshot.restore(saved)
         restoreLogs(saved.logs)
         restoreDeliveries(saved.deliveries or {})
         restoreDirty(saved.dirty or {})
+        restoreMarks(saved.marks or {})
     end
     for _, account in pairs(saved.accounts) do
         for _, membership in pairs(account.memberships) do
@@ -16465,7 +16846,7 @@ end
 if options.resource == nil then
     module:hook(
         "presence/bare",
-        minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence)),
+        room_broadcast.passing(minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence))),
         0.05
     )
     module:hook(
@@ -16477,7 +16858,7 @@ if options.resource == nil then
 else
     module:hook(
         "presence/full",
-        minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence)),
+        room_broadcast.passing(minimix_turn.turn(archive_gate.fromRoom(room_presence.onPresence))),
         0.05
     )
     module:hook(
@@ -16511,6 +16892,7 @@ module:hook("s2sin-destroyed", minimix_turn.turn(occupancy_watch.onLinkGone), 1)
 module:hook("s2sout-destroyed", minimix_turn.turn(occupancy_watch.onLinkGone), 1)
 module:hook("s2sin-established", minimix_turn.turn(occupancy_watch.onLinkUp), 1)
 module:hook("s2sout-established", minimix_turn.turn(occupancy_watch.onLinkUp), 1)
+module:hook_global("server-stopping", occupancy_shown.keepShown, 1)
 module:hook_global("server-stopping", slices.finishSlices, 1)
 module:hook_global("server-stopping", archive_delivered.saveDelivered)
 module:hook_global("server-stopping", state_store.saveLate)
@@ -16628,6 +17010,9 @@ module.unload = function()
     admin_shell.removeShellCommands()
     client_joined.untrackAll()
     if module.reloading ~= true then
+        archive_delivered.saveDelivered()
+        state_store.saveLate()
+        state_outage.retryNow()
         client_iq.giveUpIqs()
         follow_accounts.withdrawAll()
     end

@@ -2,6 +2,7 @@
 
 local st = require "util.stanza";
 local clock = require "support.clock";
+local faulty = require "support.faulty";
 local scene = require "support.scene";
 local xml = require "support.xml";
 local new_host = require "support.host".new;
@@ -215,6 +216,59 @@ describe("ad-hoc commands", function ()
 	end);
 end);
 
+describe("while the rooms of an account cannot be read, it is not said to be in none:", function ()
+	local function unread(stores)
+		local faults = faulty.new();
+		local s = in_room { wrap_store = faults.wrap; options = { admins = { "admin@example.org" } } };
+		s:wait(10);
+		faults:fail("nil", "reads", stores, stores and "alice");
+		s:restart { killed = true };
+		s:wait(3);
+		s.host:expect_error "^[ST]%w+ ";
+		return s, faults;
+	end
+
+	for what, stores in pairs { ["all records"] = false; ["one record"] = { "minimix" } } do
+		it("S1: in the shell ("..what..")", function ()
+			local s, faults = unread(stores or nil);
+			local text = "The rooms of alice@example.org are unknown: storage fails";
+			assert.same({ n = 3; nil, text, {} }, table.pack(shell(s, "rooms", "alice@example.org")));
+			assert.equal(text, select(2, shell(s, "leave", "alice@example.org", "room@rooms.example.org")));
+			assert.equal(text, select(2, shell(s, "rejoin", "alice@example.org", "room@rooms.example.org")));
+			local _, _, lines = shell(s, "accounts", "room@rooms.example.org");
+			assert.same({ "The rooms of some accounts are unknown: storage fails" }, lines);
+			faults:work();
+			s:wait(30);
+			assert.equal("1 rooms", select(2, shell(s, "rooms", "alice@example.org")));
+			assert.equal("1 accounts", select(2, shell(s, "accounts", "room@rooms.example.org")));
+		end);
+
+		it("S1: in ad-hoc commands ("..what..")", function ()
+			local s, faults = unread(stores or nil);
+			local text = "The rooms of alice@example.org are unknown: storage fails";
+			local phone, admin = s:client "phone", s:client("desk", "admin");
+			local function note(client, name, fields)
+				client:take();
+				client:send(command(name, fields));
+				local element = client:take()[1].tags[1]:get_child "note";
+				return element and element:get_text();
+			end
+			for _, name in ipairs { "my-rooms", "leave-my-room", "my-nick", "my-notify" } do
+				assert.equal(text, note(phone, name));
+			end
+			local account = { account = "alice@example.org"; room = "room@rooms.example.org" };
+			for _, name in ipairs { "rooms", "leave", "rejoin" } do
+				assert.equal(text, note(admin, name, account));
+			end
+			admin:send(command("accounts", account));
+			assert.same({ "The rooms of some accounts are unknown: storage fails" }, lines_of(admin:take()[1]));
+			faults:work();
+			s:wait(30);
+			assert.is_nil(note(phone, "my-rooms"));
+		end);
+	end
+end);
+
 describe("the ad-hoc command my-notify", function ()
 	local room = "room@rooms.example.org";
 	local bookmarks = "urn:xmpp:bookmarks:1";
@@ -306,6 +360,13 @@ describe("the ad-hoc command my-notify", function ()
 		assert.same({ "The bookmark of "..room.." could not be written", "error" }, { note(phone, { room = room; setting = "never" }) });
 		assert.equal(conference "<nick>Alice</nick>", stored(phone));
 		assert.truthy(s.host:last_log("warn", "Could not bookmark"));
+	end);
+
+	it("S1: reports a failure to read the bookmark, and not that there is none", function ()
+		local _, phone = bookmarked "<nick>Alice</nick>";
+		local service = prosody.hosts["example.org"].modules.pep.get_pep_service("alice");
+		service.get_items = function () return false, "internal-server-error"; end;
+		assert.same({ "The bookmark of "..room.." could not be written", "error" }, { note(phone, { room = room; setting = "never" }) });
 	end);
 
 	it("O2: refuses an invalid setting, and rooms that the account is not in", function ()

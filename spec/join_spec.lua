@@ -347,14 +347,16 @@ describe("a session that joins a room that the account is in", function ()
 		s:from(nil, "<message type='groupchat'><x xmlns='http://jabber.org/protocol/muc#user'><status code='170'/></x></message>");
 		laptop:send(join "Alice");
 		assert.equal("presence - room/Alice 100 110 170", seen(laptop)[1]);
-		s.room.whois = nil;
-		s:from(nil, "<message type='groupchat'><x xmlns='http://jabber.org/protocol/muc#user'><status code='171'/><status code='173'/></x></message>");
-		laptop:send(join "Alice");
-		assert.equal("presence - room/Alice 110", seen(laptop)[2]);
-		s.room.whois = "anyone";
-		s:from(nil, "<message type='groupchat'><x xmlns='http://jabber.org/protocol/muc#user'><status code='172'/></x></message>");
-		laptop:send(join "Alice");
-		assert.equal("presence - room/Alice 100 110", seen(laptop)[2]);
+		for _, code in ipairs { "173", "174" } do
+			s.room.whois = nil;
+			s:from(nil, "<message type='groupchat'><x xmlns='http://jabber.org/protocol/muc#user'><status code='171'/><status code='"..code.."'/></x></message>");
+			laptop:send(join "Alice");
+			assert.equal("presence - room/Alice 110", seen(laptop)[2]);
+			s.room.whois = "anyone";
+			s:from(nil, "<message type='groupchat'><x xmlns='http://jabber.org/protocol/muc#user'><status code='172'/></x></message>");
+			laptop:send(join "Alice");
+			assert.equal("presence - room/Alice 100 110", seen(laptop)[2]);
+		end
 	end);
 
 	it("J2, J6: sees real JIDs as soon as the room shows them", function ()
@@ -369,6 +371,20 @@ describe("a session that joins a room that the account is in", function ()
 		assert.equal("presence - room/Bob", scene.line(got[1]));
 		assert.equal("bob@elsewhere.example/client", got[1]:find("{http://jabber.org/protocol/muc#user}x/item").attr.jid);
 	end);
+
+	for _, code in ipairs { "102", "103" } do
+		it("J2: gets the list of offline members that the room has changed ("..code.."), also if it has an avatar", function ()
+			local s = scene.new();
+			s:enter(s:client "phone");
+			s:from(nil, "<presence><x xmlns='vcard-temp:x:update'><photo>abc</photo></x></presence>");
+			local laptop = s:client "laptop";
+			laptop:send(join "Alice");
+			assert.same({}, s:upstream());
+			s:from(nil, "<message type='groupchat'><x xmlns='http://jabber.org/protocol/muc#user'><status code='"..code.."'/></x></message>");
+			laptop:send(join "Alice");
+			assert.same({ "alice presence - room/Alice join" }, s:upstream());
+		end);
+	end
 
 	it("J2: gets no configuration from an occupant that imitates the room", function ()
 		local s = scene.new();

@@ -372,6 +372,42 @@ describe("a join that the room leaves unanswered", function ()
 		assert.same({}, laptop_seen:failed());
 	end);
 
+	-- The room's stanzas arrive some seconds late. Other occupants see a presence for each join.
+	for _, latency in ipairs { 8, 20, 29 } do
+		it("J9, P1: is sent once if others of the same nick follow, with answers after "..latency.." s", function ()
+			local s, _, seen = joining();
+			local laptop, laptop_seen = with_laptop(s);
+			local tablet = s:client "tablet";
+			local tablet_seen = view.of(tablet);
+			local send = scene.hold_back(s.room);
+			s:wait(1);
+			laptop:send(join("Alice", { id = "j2" }));
+			s:wait(3);
+			tablet:send(join("Alice", { id = "j3" }));
+			s:wait(latency - 4);
+			send();
+			s:wait(120);
+			for _, each in ipairs { seen, laptop_seen, tablet_seen } do
+				assert_in(s, each, "Alice");
+				assert.same({}, each:failed());
+			end
+			assert.equal(1, count_of(sent_by_account(s), " join$"));
+		end);
+	end
+
+	it("J9: delays the next request of the same nick for 5 seconds if the answer is lost", function ()
+		local s = joining();
+		local laptop, seen = with_laptop(s);
+		local _, drop = scene.hold_back(s.room);
+		s:wait(1);
+		laptop:send(join("Alice", { id = "j2" }));
+		s:wait(1);
+		drop();
+		s:wait(5);
+		assert_in(s, seen, "Alice");
+		assert.same({ "j2" }, seen.entered);
+	end);
+
 	it("J9, R7: may be refused late, which fails no other request", function ()
 		local s, _, seen = joining();
 		s.room:enter "Alice";

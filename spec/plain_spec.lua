@@ -458,6 +458,27 @@ describe("an account after a restart", function ()
 			end);
 		end
 
+		it("P1: shows rooms nothing new while the server stops, which waits for the clients", function ()
+			local s = scene.new { remote = true };
+			local clients = {};
+			for _, name in ipairs { "laptop", "phone", "tablet" } do
+				clients[name] = s:client(name);
+				s:enter(clients[name], "Alice", { content = contents[name] });
+			end
+			s:upstream();
+			s.host:fire_global("server-stopping", {});
+			for _, name in ipairs { "laptop", "tablet", "phone" } do
+				clients[name]:end_stream { condition = "system-shutdown"; text = "Server is shutting down" };
+				s:wait(1);
+			end
+			assert.same({}, s:upstream());
+			s:restart { killed = true };
+			s:wait(minute);
+			local got = s:arrived();
+			assert.equal(1, #got);
+			assert.equal("abc", got[1]:get_child("c", "http://jabber.org/protocol/caps").attr.ver);
+		end);
+
 		it("P1: shows what those that have returned show, after minimix_detached_after", function ()
 			local s = restarted();
 			local phone = enter(s, "phone");

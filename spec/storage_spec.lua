@@ -459,3 +459,139 @@ describe("an outage", function ()
 		if count_lines(s, "^Storage fails") > 0 then s.host:expect_error "^Storage fails"; end
 	end);
 end);
+
+describe("the server stops while writes fail", function ()
+	for _, kind in ipairs(faulty.kinds) do
+		it("S2: a write that fails once ("..kind..") is repeated", function ()
+			local s, faults, phone = in_room { modules = { "disco" } };
+			s:count(1, 2);
+			s:wait(10);
+			s.room:say("Bob", "3");
+			-- A nick change right after another is written late.
+			phone:send "<presence to='room@rooms.example.org/Alicia'/>";
+			phone:send "<presence to='room@rooms.example.org/Ali'/>";
+			s:deliver();
+			faults:fail(kind, "writes", nil, nil, 1);
+			s.host:stop();
+			assert.equal(1, faults.failed);
+			s.host:expect_error "^Storage fails";
+			s:restart { killed = true };
+			s.room.occupants = { (s.room:occupant "Bob") };
+			s:wait(30);
+			assert.same({ "Ali" }, s:occupants());
+			assert.same(numbers(1, 3), read(s:client "phone"));
+		end);
+	end
+end);
+
+describe("the module is unloaded", function ()
+	it("S2: right after an outage, and writes first", function ()
+		local s, faults, phone = in_room { modules = { "disco" } };
+		local other = s:add_room "other";
+		s:count(1, 2);
+		s:wait(5);
+		faults:fail "nil";
+		s:count(3, 4);
+		phone:send(join("Alice", { room = "other" }));
+		s:deliver();
+		s:wait(3);
+		faults:work();
+		s.host:unload();
+		s.host:expect_error "^Storage fails";
+		s.host:load();
+		s:wait(30);
+		assert.same({ "Alice" }, s:occupants());
+		assert.same({ "Alice" }, s:occupants(other));
+		assert.same(numbers(1, 4), read(phone));
+	end);
+
+	it("H1: in the second of a message, and keeps it", function ()
+		local s, _, phone = in_room { modules = { "disco" } };
+		s:count(1, 2);
+		s:wait(5);
+		s:count(3, 4);
+		s.host:unload();
+		s.host:load();
+		s:wait(30);
+		assert.same(numbers(1, 4), read(phone));
+	end);
+
+	it("S2: during an outage, and rejoins the rooms that are on disk", function ()
+		local s, faults = in_room();
+		s:wait(5);
+		faults:fail "raise";
+		s:count(1, 2);
+		s.host:unload();
+		s.host:load();
+		s:wait(5);
+		faults:work();
+		s:wait(30);
+		s.host:expect_error "^Storage fails";
+		assert.same({ "Alice" }, s:occupants());
+	end);
+end);
+
+describe("a reload before storage has been read", function ()
+	for _, kind in ipairs(faulty.kinds) do
+		it("S4: loses no room ("..kind..")", function ()
+			local s, faults = in_room();
+			s:enter(s:client("desk", "carol"), "Carol");
+			s:wait(5);
+			faults:fail(kind);
+			s:restart { killed = true };
+			s.room.occupants = { (s.room:occupant "Bob") };
+			s:wait(3);
+			s.host:reload();
+			local phone = s:client "phone";
+			phone:send(join "Alice");
+			assert.same({ "presence error room/Alice wait internal-server-error" }, seen(phone));
+			s.host:reload();
+			s:wait(20);
+			faults:work();
+			s:wait(30);
+			s.host:expect_error "^Storage fails";
+			local occupants = s:occupants();
+			table.sort(occupants);
+			assert.same({ "Alice", "Carol" }, occupants);
+		end);
+	end
+end);
+
+describe("bookmarks that the module writes, while storage fails:", function ()
+	local bookmarks, pubsub = "urn:xmpp:bookmarks:1", "http://jabber.org/protocol/pubsub";
+
+	local function retract(client)
+		client:send(("<iq type='set' id='r1'><pubsub xmlns='%s'><retract node='%s' notify='true'><item id='%s'/></retract></pubsub></iq>")
+			:format(pubsub, bookmarks, room_jid));
+	end
+
+	local function is_bookmarked(client)
+		client:take();
+		client:send(("<iq type='get' id='g1'><pubsub xmlns='%s'><items node='%s'/></pubsub></iq>"):format(pubsub, bookmarks));
+		for _, stanza in ipairs(client:take()) do
+			if stanza.attr.id == "g1" then return stanza:find("{"..pubsub.."}pubsub/items/item") ~= nil; end
+		end
+	end
+
+	for _, what in ipairs { "reads", "writes" } do
+		for _, over in ipairs { "", ", over a reload" } do
+			it(("P5, S2: a removed bookmark is not restored (%s fail%s)"):format(what, over), function ()
+				local s, faults, phone = in_room { modules = { "disco"; "pep" }; options = { minimix_bookmark_write = true } };
+				assert.is_true(is_bookmarked(phone));
+				s:wait(10);
+				faults:fail("nil", what, { "minimix_bookmarks" });
+				retract(phone);
+				assert.is_false(is_bookmarked(phone));
+				if over ~= "" then s.host:reload(); end
+				s:wait(15);
+				faults:work();
+				s:wait(40);
+				s.host:expect_error "minimix_bookmarks";
+				s:restart { killed = true };
+				local laptop = s:client "laptop";
+				s:enter(laptop);
+				assert.is_false(is_bookmarked(laptop));
+			end);
+		end
+	end
+end);

@@ -27,6 +27,7 @@ import { onRecovery, retryNow } from "./state/outage";
 import { leaveFormerAddresses } from "./occupancy/former";
 import { watchComponents } from "./occupancy/components";
 import { resumeAll } from "./occupancy/resume";
+import { keepShown } from "./occupancy/shown";
 import { checkGaps, bringBack, checkQuiet, onLinkGone, onLinkUp } from "./occupancy/watch";
 import * as options from "./options";
 import { forgetAllowances } from "./state/limits";
@@ -36,6 +37,7 @@ import { onIq as onRoomIq } from "./room/iq";
 import { passFirewall } from "./room/firewall";
 import { onFormerIq, onFormerMessage, onFormerPresence } from "./room/former";
 import { isLocalError, onGroupchatMessage, onMessage as onRoomMessage, onUnkept } from "./room/message";
+import { passing } from "./room/broadcast";
 import { onPresence as onRoomPresence } from "./room/presence";
 import { finishSlices } from "./slices";
 import { inTurn, turn, turnIf } from "./turn";
@@ -71,11 +73,11 @@ if (options.archive !== "mam") {
     );
 }
 if (options.resource === undefined) {
-    module.hook("presence/bare", turn(fromRoom(onRoomPresence)), 0.05);
+    module.hook("presence/bare", passing(turn(fromRoom(onRoomPresence))), 0.05);
     module.hook("message/bare", turn(fromRoom(onRoomMessage)), -0.25);
     module.hook("iq/bare", turn(fromRoom(onRoomIq)), 0.05);
 } else {
-    module.hook("presence/full", turn(fromRoom(onRoomPresence)), 0.05);
+    module.hook("presence/full", passing(turn(fromRoom(onRoomPresence))), 0.05);
     module.hook("message/full", turn(fromRoom(onRoomMessage)), -0.25);
     module.hook("iq/full", turn(fromRoom(onRoomIq)), 0.05);
     module.hook("pre-resource-bind", onResourceBind, 1);
@@ -110,6 +112,7 @@ module.hook("s2sin-destroyed", turn(onLinkGone), 1);
 module.hook("s2sout-destroyed", turn(onLinkGone), 1);
 module.hook("s2sin-established", turn(onLinkUp), 1);
 module.hook("s2sout-established", turn(onLinkUp), 1);
+module.hook_global("server-stopping", keepShown, 1);
 module.hook_global("server-stopping", finishSlices, 1);
 module.hook_global("server-stopping", saveDelivered);
 module.hook_global("server-stopping", saveLate);
@@ -235,6 +238,9 @@ module.unload = () => {
     removeShellCommands();
     untrackAll();
     if (module.reloading !== true) {
+        saveDelivered();
+        saveLate();
+        retryNow();
         giveUpIqs();
         withdrawAll();
     }

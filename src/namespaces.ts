@@ -26,12 +26,15 @@ export const VCARD_UPDATE = "vcard-temp:x:update";
 
 export const enum Status {
     NonAnonymous = "100",
+    NowShowsOffline = "102",
+    NowHidesOffline = "103",
     ConfigurationChange = "104",
     Self = "110",
     LoggingOn = "170",
     LoggingOff = "171",
     NowNonAnonymous = "172",
     NowSemiAnonymous = "173",
+    NowFullyAnonymous = "174",
     NickAssigned = "210",
     Banned = "301",
     NickChange = "303",

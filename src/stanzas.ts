@@ -12,6 +12,11 @@ export function hasStatus(stanza: Stanza, code: Status): boolean {
     return x?.get_child_with_attr("status", undefined, "code", code) !== undefined;
 }
 
+/** Whether a presence has any status code. */
+export function hasAnyStatus(stanza: Stanza): boolean {
+    return stanza.get_child("x", MUC_USER)?.get_child("status") !== undefined;
+}
+
 /** Whether two nicks are equal after preparation. Some services change the case or the normalisation of nicks. */
 export function isSameNick(one: string, other: string): boolean {
     return one === other || prepared(one) === prepared(other);

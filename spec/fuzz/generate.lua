@@ -60,7 +60,9 @@ local function generate(seed, count, faults)
 	local list = { seed = seed; setting = setting(draw) };
 	list.setting.faults = faults;
 	list.setting.folds = seed % 4 == 0; -- one of the rooms changes the case of nicks
-	for i = 1, count do
+	list.setting.crowd = seed % 4 == 2; -- four accounts instead of two
+	list[1] = list.setting.crowd and { "gather", 0, 0, 0, 0 } or nil;
+	for i = #list + 1, count do
 		list[i] = { pick(faults and with_faults or ordinary, draw), draw(1000), draw(1000), draw(1000), draw(1000) };
 	end
 	return list;
@@ -72,8 +74,9 @@ local function written(list)
 	for i, event in ipairs(list) do
 		lines[i] = ("\t\t{ %q, %d, %d, %d, %d };"):format(table.unpack(event));
 	end
-	local setting_written = ("{ resource = %s; bosh = %s; carbons = %s; prosody = %s; faults = %s; folds = %s }"):format(
-		list.setting.resource, list.setting.bosh, list.setting.carbons, list.setting.prosody, list.setting.faults, list.setting.folds);
+	local fields = list.setting;
+	local setting_written = ("{ resource = %s; bosh = %s; carbons = %s; prosody = %s; faults = %s; folds = %s; crowd = %s }"):format(
+		fields.resource, fields.bosh, fields.carbons, fields.prosody, fields.faults, fields.folds, fields.crowd);
 	return ("\t{ seed = %d; setting = %s;\n%s\n\t};"):format(list.seed, setting_written, table.concat(lines, "\n"));
 end
 

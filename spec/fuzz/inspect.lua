@@ -57,11 +57,18 @@ local function walk_all(host, api, on_upvalue, on_field)
 	end
 end
 
--- The module's tables, by their names in the bundle. host: support.host
+local function holds_functions(t)
+	local _, value = next(t);
+	return type(value) == "function";
+end
+
+-- The module's tables, by their names in the bundle. Tables of data come before tables of functions with the same name.
+-- host: support.host
 function inspect.tables(host)
 	local found = {};
 	walk_all(host, host:module(), function (_, _, name, value)
-		if type(value) == "table" and not found[name] then found[name] = value; end
+		if type(value) ~= "table" then return; end
+		if not found[name] or holds_functions(found[name]) and not holds_functions(value) then found[name] = value; end
 	end);
 	return found;
 end
@@ -83,16 +90,21 @@ function inspect.accounts(host)
 	return known[api] or {};
 end
 
+-- Functions that replace those of the module. They may be replaced again.
+local replacements = setmetatable({}, { __mode = "k" });
+
 -- Replaces functions by their names, wherever they are used: { [name] = wrap(original) -> function }. Returns whether
 -- there are any.
 function inspect.replace_all(host, wraps)
 	local new, is_new = {}, {};
 	local function replacement(key, value)
 		local wrap = wraps[key];
-		if not wrap or type(value) ~= "function" or is_new[value] or not is_of_module(value) then return; end
+		if not wrap or type(value) ~= "function" or is_new[value] then return; end
+		if not is_of_module(value) and not replacements[value] then return; end
 		if not new[value] then
 			new[value] = wrap(value);
 			is_new[new[value]] = true;
+			replacements[new[value]] = true;
 		end
 		return new[value];
 	end

@@ -204,9 +204,17 @@ local function on_error(session, place, room, stanza)
 	end
 end
 
+-- Older services omit 110. While a room is silent, the presence of another occupant with the requested nick may be
+-- taken for the account's own.
+local function note_without_110(place, id)
+	for _, asked in ipairs(place.asked) do
+		asked.doubtful = asked.doubtful or id ~= nil and asked.id == id;
+	end
+end
+
 local function on_available(place, nick, stanza, codes)
 	place.view[nick] = stanza;
-	if not codes["110"] then return; end
+	if not codes["110"] then return note_without_110(place, stanza.attr.id); end
 	place.nick = nick;
 	if answers_join(place, stanza.attr.id) then
 		place.awaits_leave = nil;

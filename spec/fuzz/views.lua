@@ -1,5 +1,7 @@
 -- The occupants that rooms have shown to each account, recorded apart from the shared lists.
 
+local st = require "util.stanza";
+local jid = require "util.jid";
 local inspect = require "fuzz.inspect";
 
 local views = {};
@@ -41,8 +43,23 @@ local function noting_end(forget)
 	end;
 end
 
+-- Only the content of the stanza counts.
+local function noting_broadcast(host, intern)
+	return function (pass)
+		return function (broadcast, stanza)
+			local passed = pass(broadcast, stanza);
+			if passed then
+				local room, nick = jid.bare(stanza.attr.from), jid.resource(stanza.attr.from);
+				local view = inspect.membership(host, stanza.attr.to, room).view;
+				shown_to(view)[nick] = stanza.attr.type == nil and intern(st.clone(stanza)) or nil;
+			end
+			return passed;
+		end;
+	end;
+end
+
 -- Records the calls of the module's functions from now on.
-local function watch(host, occupants)
+local function watch(host, occupants, intern)
 	inspect.each_membership(host, function (membership)
 		shown[membership.view] = content(occupants, membership.view);
 	end);
@@ -51,6 +68,7 @@ local function watch(host, occupants)
 		forgetOccupant = noting_removed;
 		setOwnNick = noting_removed;
 		forgetOccupants = noting_end;
+		passOn = noting_broadcast(host, intern);
 	});
 end
 
@@ -70,10 +88,11 @@ function views.problem(host)
 	if not api then return; end
 	local occupants = watched[api];
 	if not occupants then
-		occupants = inspect.tables(host).state_occupants;
-		if not occupants then return "there is no module of occupants"; end
+		local tables = inspect.tables(host);
+		occupants = tables.state_occupants;
+		if not (occupants and tables.state_interned) then return "there is no module of occupants"; end
 		watched[api] = occupants;
-		watch(host, occupants);
+		watch(host, occupants, tables.state_interned.intern);
 	end
 	local problem;
 	inspect.each_membership(host, function (membership)

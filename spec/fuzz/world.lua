@@ -1,5 +1,5 @@
--- Two accounts with three devices each, honest and lying rooms on this server and on others, random events, and the
--- conditions that must hold after each event.
+-- Two or four accounts with three devices each, honest and lying rooms on this server and on others, random events, and
+-- the conditions that must hold after each event.
 
 local st = require "util.stanza";
 local jid = require "util.jid";
@@ -18,8 +18,9 @@ local model = require "fuzz.model";
 local real = require "fuzz.real";
 
 local xmlns_muc = "http://jabber.org/protocol/muc";
-local accounts = { "alice", "anna" };
-local nicks = { "Alice", "Alice", "Alice", "Anna", "Al", "Bob", "Eve" };
+-- The accounts of a world, and the nicks that their clients ask for.
+local few = { accounts = { "alice", "anna" }; nicks = { "Alice", "Alice", "Alice", "Anna", "Al", "Bob", "Eve" } };
+local crowd = { accounts = { "alice", "anna", "aida", "arno" }; nicks = { "Alice", "Anna", "Aida", "Arno", "Al", "Bob", "Eve" } };
 local bots = { "Bob", "Carol", "Dave" };
 local shows = { "chat", "away", "xa", "dnd" };
 local lives = 3; -- devices of an account
@@ -50,7 +51,10 @@ end
 -- setting: see fuzz.generate; plant(host): changes each instance of the module
 function world.new(setting, plant)
 	local faults = setting.faults and faulty.new() or nil;
+	local people = setting.crowd and crowd or few;
 	local self = setmetatable({
+		accounts = people.accounts;
+		nicks = people.nicks;
 		faults = faults;
 		host = spec_host.new {
 			options = {
@@ -58,7 +62,7 @@ function world.new(setting, plant)
 				minimix_inactive_after = inactive_after;
 			};
 			modules = setting.carbons and { "carbons" } or nil;
-			accounts = accounts;
+			accounts = people.accounts;
 			wrap_store = faults and faults.wrap;
 		};
 		setting = setting;
@@ -134,11 +138,11 @@ end
 
 function world:add_liar(domain, remote)
 	local occupants = {};
-	for _, account in ipairs(accounts) do
+	for _, account in ipairs(self.accounts) do
 		table.insert(occupants, self:occupant_jid(account));
 		table.insert(occupants, self:occupant_jid(account));
 	end
-	table.insert(occupants, accounts[1].."@"..self.host.name);
+	table.insert(occupants, self.accounts[1].."@"..self.host.name);
 	table.insert(occupants, self:occupant_jid "nobody");
 	local room = liar.new(domain, occupants);
 	room.remote = remote;
@@ -338,7 +342,7 @@ end
 
 -- Each slot holds one device, connected or not.
 function world:account_of(slot)
-	return accounts[(slot - 1) // lives + 1], "r"..((slot - 1) % lives + 1);
+	return self.accounts[(slot - 1) // lives + 1], "r"..((slot - 1) % lives + 1);
 end
 
 function world:open(slot)
@@ -364,13 +368,13 @@ end
 
 -- Returns the session of a device that can send.
 function world:speaker(n)
-	local slot = n % (lives * #accounts) + 1;
+	local slot = n % (lives * #self.accounts) + 1;
 	local session = self.sessions[slot] or self:open(slot);
 	if session.client:is_connected() then return session, slot; end
 end
 
 function world:session(n)
-	local slot = n % (lives * #accounts) + 1;
+	local slot = n % (lives * #self.accounts) + 1;
 	return self.sessions[slot], slot;
 end
 
@@ -499,7 +503,7 @@ end
 local events = {};
 
 function events:open(n)
-	self:open(n % (lives * #accounts) + 1);
+	self:open(n % (lives * #self.accounts) + 1);
 end
 
 local function ends(how)
@@ -569,7 +573,7 @@ function events:join(n, m, o, p)
 	local room = self:room(m);
 	local id = p % 13 ~= 0 and self:new_id(p) or nil;
 	-- mod_muc fails on a join without a nick.
-	local nick = (o % 40 ~= 0 or room == self.real) and chosen(nicks, o) or nil;
+	local nick = (o % 40 ~= 0 or room == self.real) and chosen(self.nicks, o) or nil;
 	local presence = st.presence { id = id; to = room.jid..(nick and "/"..nick or "") };
 	presence:tag("x", { xmlns = xmlns_muc });
 	if room.password and p % 4 ~= 0 then
@@ -609,7 +613,7 @@ function events:rename(n, m, o)
 	if not session then return; end
 	local room, id = self:room(m), self:new_id(o);
 	model.asks(session, "presence", room, id);
-	session.client:send(st.presence { id = id; to = room.jid.."/"..chosen(nicks, o) });
+	session.client:send(st.presence { id = id; to = room.jid.."/"..chosen(self.nicks, o) });
 end
 
 function world:send_message(session, room, message)
@@ -712,6 +716,16 @@ function events:burst(n, m, o, p)
 	end
 end
 
+-- All accounts join the rooms on this server, and their sessions end. They read the same list of occupants.
+function events:gather()
+	for i in ipairs(self.accounts) do
+		local slot = (i - 1) * lives;
+		events.join(self, slot, 0, i - 1, 7);
+		if self.real then events.join(self, slot, #self.rooms - 1, i - 1, 7); end
+		events.close(self, slot);
+	end
+end
+
 -- Events of honest rooms
 
 local function of_bot(act)
@@ -726,7 +740,7 @@ end
 
 local function of_account(act)
 	return function (self, n, m, o)
-		local room, account = self:honest_room(n), chosen(accounts, m);
+		local room, account = self:honest_room(n), chosen(self.accounts, m);
 		local occupant = self:occupant_of(room, account);
 		if occupant then
 			self.host:run(function () act(self, room, occupant, o); end);
@@ -754,7 +768,7 @@ events.rename_bot = of_bot(function (_, room, bot, o)
 end);
 
 function events:murmur(n, m, o)
-	local room, occupant = self:honest_room(n), self:occupant_of(self:honest_room(n), chosen(accounts, m));
+	local room, occupant = self:honest_room(n), self:occupant_of(self:honest_room(n), chosen(self.accounts, m));
 	local bot = bot_in(room, o);
 	if bot and occupant then
 		self.host:run(function () room:whisper(bot, occupant.nick, self:text()); end);
@@ -762,7 +776,7 @@ function events:murmur(n, m, o)
 end
 
 function events:query(n, m, o)
-	local room, occupant = self:honest_room(n), self:occupant_of(self:honest_room(n), chosen(accounts, m));
+	local room, occupant = self:honest_room(n), self:occupant_of(self:honest_room(n), chosen(self.accounts, m));
 	local bot = bot_in(room, o);
 	if bot and occupant then
 		self.host:run(function () room:query(bot, occupant.nick, st.stanza("query", { xmlns = chosen(queries, o) })); end);
@@ -791,14 +805,14 @@ events.forget = of_account(function (self, room, occupant, o)
 	room.restarted = room.restarted or o % 2 ~= 0;
 	room:forget(o % 2 == 0 and occupant.nick or nil);
 end);
-events.force = of_account(function (_, room, occupant, o)
-	local nick = chosen(nicks, o);
+events.force = of_account(function (self, room, occupant, o)
+	local nick = chosen(self.nicks, o);
 	if not holder_of(room, nick) then room:rename(occupant.nick, nick); end
 end);
 
 -- An honest room may make mistakes: it marks another occupant's presence with 110.
 function events:mistake(n, m, o)
-	local room, account = self:honest_room(n), self:occupant_jid(chosen(accounts, m));
+	local room, account = self:honest_room(n), self:occupant_jid(chosen(self.accounts, m));
 	local bot = bot_in(room, o);
 	self:deliver_all();
 	local membership = self:is_known(room.jid, account);
@@ -818,7 +832,7 @@ function events:pardon(n)
 	local room = self:honest_room(n);
 	room.members = {};
 	if room == self.real then
-		for _, account in ipairs(accounts) do
+		for _, account in ipairs(self.accounts) do
 			self.host:run(function () room:pardon(account.."@"..self.host.name); end);
 		end
 	end
@@ -958,7 +972,7 @@ function world:lose_unwritten()
 	if not self.faults or self.host:metric "storage_waiting" == 0 then return; end
 	for _, room in ipairs(self.honest) do
 		self.causes:trouble(room);
-		for _, account in ipairs(accounts) do self.causes:may_go(room, account); end
+		for _, account in ipairs(self.accounts) do self.causes:may_go(room, account); end
 	end
 	self.has_lost = true;
 end
@@ -969,7 +983,7 @@ function world:remove_unknown()
 	self.has_lost = nil;
 	self:deliver_all();
 	for _, room in ipairs(self.honest) do
-		for _, account in ipairs(accounts) do
+		for _, account in ipairs(self.accounts) do
 			local occupant = self:occupant_of(room, account);
 			if occupant and not self:is_known(room.jid, self:occupant_jid(account)) then
 				room.lossy = true;
@@ -1000,7 +1014,7 @@ function events:unload()
 	self:lose_unwritten();
 	for _, room in ipairs(self.honest) do
 		self.causes:trouble(room);
-		for _, account in ipairs(accounts) do self.causes:may_go(room, account); end
+		for _, account in ipairs(self.accounts) do self.causes:may_go(room, account); end
 	end
 	self.host:unload();
 	self:read_all();
@@ -1105,7 +1119,7 @@ end
 
 -- Compares accounts with the lists of the rooms. Accounts without use for `minimix_inactive_after` leave.
 function world:note_accounts()
-	for _, account in ipairs(accounts) do
+	for _, account in ipairs(self.accounts) do
 		if self:has_session(account) then self.last_seen[account] = clock.now; end
 		local is_unused = clock.now - (self.last_seen[account] or 0) > inactive_after - 600;
 		for _, room in ipairs(self.honest) do
@@ -1175,7 +1189,7 @@ function events:settle()
 		self:release(room);
 	end
 	self:wait(until_settled);
-	for _, account in ipairs(accounts) do
+	for _, account in ipairs(self.accounts) do
 		for _, room in ipairs(self.honest) do
 			check_membership(self, account, room, self:is_known(room.jid, self:occupant_jid(account)));
 		end

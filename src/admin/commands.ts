@@ -16,6 +16,8 @@ import {
     roomNamesOf,
     roomsOf,
     totals,
+    unknownAccounts,
+    unknownRooms,
 } from "./directory";
 
 function form(title: string, instructions: string, fields: Field[]): Form {
@@ -43,6 +45,22 @@ const setting: Field = {
 };
 
 const NO_ROOMS = "You are not in any group chat";
+
+/** Lists the rooms of an account. */
+function answerRooms(title: string, username: string, none: string): Answer {
+    const unknown = unknownRooms(username);
+    return unknown === undefined ? answerList(title, roomsOf(username), none) : refusal(unknown);
+}
+
+/** Lists the accounts in a room. */
+function answerAccounts(title: string, room: string): Answer {
+    const lines = accountsIn(room);
+    const unknown = unknownAccounts();
+    if (unknown !== undefined) {
+        lines.push(unknown);
+    }
+    return answerList(title, lines, `No account of ${module.host} is in ${room}`);
+}
 
 /** Returns lines as a form with a title, which every client shows, or a note if there are no lines. */
 function answerList(title: string, lines: string[], none: string): Answer {
@@ -98,7 +116,11 @@ function userCommand(layout: Form, answer: (this: void, username: string, fields
     );
     return function (this: unknown, data, state) {
         if (data.form === undefined && roomNamesOf(usernameOf(data)).length === 0) {
-            return $multi({ status: "completed", info: NO_ROOMS }, undefined);
+            const unknown = unknownRooms(usernameOf(data));
+            return $multi(
+                unknown === undefined ? { status: "completed", info: NO_ROOMS } : refusal(unknown),
+                undefined,
+            );
         }
         return handler(data, state);
     };
@@ -151,7 +173,7 @@ const commands: Command[] = [
         name: "my-rooms",
         title: LIST_OWN,
         permission: "local_user",
-        handler: plainCommand((data) => answerList(LIST_OWN, roomsOf(usernameOf(data)), NO_ROOMS)),
+        handler: plainCommand((data) => answerRooms(LIST_OWN, usernameOf(data), NO_ROOMS)),
     },
     {
         name: "leave-my-room",
@@ -189,7 +211,7 @@ const commands: Command[] = [
         permission: "admin",
         handler: adminCommand(form(LIST_ROOMS, "", [anyAccount]), (fields) =>
             onAccount(fields, (username) =>
-                answerList(LIST_ROOMS, roomsOf(username), `${username}@${module.host} is not in any group chat`),
+                answerRooms(LIST_ROOMS, username, `${username}@${module.host} is not in any group chat`),
             ),
         ),
     },
@@ -197,10 +219,9 @@ const commands: Command[] = [
         name: "accounts",
         title: LIST_ACCOUNTS,
         permission: "admin",
-        handler: adminCommand(form(LIST_ACCOUNTS, "", [anyRoom]), (fields) => {
-            const room = roomOf(fields);
-            return answerList(LIST_ACCOUNTS, accountsIn(room), `No account of ${module.host} is in ${room}`);
-        }),
+        handler: adminCommand(form(LIST_ACCOUNTS, "", [anyRoom]), (fields) =>
+            answerAccounts(LIST_ACCOUNTS, roomOf(fields)),
+        ),
     },
     {
         name: "leave",

@@ -12,6 +12,7 @@ import { lost, rejoin } from "../occupancy/lost";
 import { refusalsOf } from "../state/bookmarks";
 import { monotonic, wallClock } from "../state/clock";
 import { counters } from "../state/counters";
+import { isAllKnown, isKnownNow } from "../state/store";
 import { countDirty } from "../state/records";
 import { countUnwritten } from "../archive/entries";
 import {
@@ -32,6 +33,16 @@ export interface CommandResult {
     readonly done: boolean;
     /** The result, or the reason of a refusal. */
     readonly text: string;
+}
+
+/** Returns a text if the rooms of an account are unknown, because storage failed. Undefined if they are known. */
+export function unknownRooms(username: string): string | undefined {
+    return isKnownNow(username) ? undefined : `The rooms of ${addressOf(username)} are unknown: storage fails`;
+}
+
+/** Returns a text if the rooms of some accounts are unknown, because storage failed. */
+export function unknownAccounts(): string | undefined {
+    return isAllKnown() ? undefined : "The rooms of some accounts are unknown: storage fails";
 }
 
 /** Lists the account's rooms, a line for each, sorted by name. */
@@ -214,7 +225,7 @@ function membershipIn(username: string, room: string): Membership | undefined {
 }
 
 function notIn(username: string, room: string): CommandResult {
-    return refused(`${addressOf(username)} is not in ${room}`);
+    return refused(unknownRooms(username) ?? `${addressOf(username)} is not in ${room}`);
 }
 
 function addressOf(username: string): string {

@@ -6,7 +6,16 @@
 // accounts.
 
 import * as jids from "util.jid";
-import { accountsIn, leaveRoom, type CommandResult, rejoinRoom, roomsOf, totals } from "./directory";
+import {
+    accountsIn,
+    leaveRoom,
+    type CommandResult,
+    rejoinRoom,
+    roomsOf,
+    totals,
+    unknownAccounts,
+    unknownRooms,
+} from "./directory";
 
 /** The shell's section, on which commands are called. */
 interface ShellSection {
@@ -20,6 +29,8 @@ interface HostAnswers {
     readonly leaveRoom: typeof leaveRoom;
     readonly rejoinRoom: typeof rejoinRoom;
     readonly totals: typeof totals;
+    readonly unknownRooms: typeof unknownRooms;
+    readonly unknownAccounts: typeof unknownAccounts;
 }
 
 type Result = LuaMultiReturn<[true, string] | [undefined, string]>;
@@ -51,6 +62,10 @@ function rooms(this: ShellSection, jid: unknown): Result {
     if (host === undefined) {
         return $multi(undefined, problem);
     }
+    const unknown = host.unknownRooms(username);
+    if (unknown !== undefined) {
+        return $multi(undefined, unknown);
+    }
     return list(this, host.roomsOf(username), "rooms");
 }
 
@@ -63,6 +78,10 @@ function accounts(this: ShellSection, room: unknown): Result {
     for (const [, host] of hosts) {
         for (const line of host.accountsIn(address)) {
             lines.push(line);
+        }
+        const unknown = host.unknownAccounts();
+        if (unknown !== undefined) {
+            this.session.print(unknown);
         }
     }
     return list(this, lines, "accounts");
@@ -149,7 +168,7 @@ function quote(value: unknown): string {
 
 /** Adds the commands to the shell, and this host to the hosts that answer. */
 export function addShellCommands(): void {
-    hosts.set(module.host, { roomsOf, accountsIn, leaveRoom, rejoinRoom, totals });
+    hosts.set(module.host, { roomsOf, accountsIn, leaveRoom, rejoinRoom, totals, unknownRooms, unknownAccounts });
     const commands = { rooms, accounts, leave, rejoin, stats } as unknown as Record<string, Command>;
     environment.minimix = setmetatable(commands, { help: { desc: SECTION, commands: help } } as object);
 }

@@ -9,6 +9,7 @@ import { leave } from "../occupancy/leave";
 import { fork } from "../send/fork";
 import { technicalRemoval } from "../occupancy/replay";
 import { forgetRefusals } from "../state/bookmarks";
+import { forgetMarks } from "../state/marks";
 import {
     type Account,
     accounts,
@@ -67,6 +68,7 @@ function withdraw(membership: Membership): void {
 export function onAccountEnded(event: { readonly username: string; readonly host: string }): undefined {
     if (event.host === module.host) {
         forgetRefusals(event.username);
+        forgetMarks(event.username);
         forgetAccount(event.username);
         deleteOwn(event.username);
     }

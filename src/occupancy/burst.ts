@@ -7,7 +7,7 @@ import { itemOf, nickChange, occupantGone, ownPresence } from "./replay";
 import { MUC_USER, Status } from "../namespaces";
 import { fork, sendTo } from "../send/fork";
 import { forkOther, forkOwn } from "../send/own";
-import { hasStatus, isSameNick } from "../stanzas";
+import { hasAnyStatus, hasStatus, isSameNick } from "../stanzas";
 import { type InternedStanza, intern, isSamePresence, mayKeep, toldAgain } from "../state/interned";
 import { noteOver } from "../state/limits";
 import { requestingSession, type Membership, now } from "../state/memberships";
@@ -137,8 +137,7 @@ function isAffiliated(stanza: Stanza): boolean {
 
 /** Whether a presence shows an offline member, and not an occupant that leaves. */
 function isOfMember(stanza: Stanza): boolean {
-    const x = stanza.get_child("x", MUC_USER);
-    return isAffiliated(stanza) && x?.get_child("status") === undefined;
+    return isAffiliated(stanza) && !hasAnyStatus(stanza);
 }
 
 /**

@@ -4,11 +4,12 @@ import * as id from "util.id";
 import * as st from "util.stanza";
 import * as options from "../options";
 import { presenceIdFor, sendPresence } from "../send/upstream";
-import { forgetRoom, hasAttached, type Membership, now, setPlace, triesOf } from "../state/memberships";
+import { forgetRoom, hasAttached, isCurrent, type Membership, now, setPlace, triesOf } from "../state/memberships";
 import { type Join, type Joining, joiningBy, Phase, type SessionRequest } from "../state/place";
 import { hasQueuedJoin, takeJoin } from "../state/queue";
 import { save } from "../state/store";
 import { after } from "../turn";
+import { selfPing } from "../send/ping";
 import { type JoinParts, newJoin } from "./operations";
 import { joinToShow } from "./shown";
 
@@ -106,12 +107,32 @@ function takeTurn(membership: Membership, place: Joining): void {
         waitForTurn(membership);
         return;
     }
-    const request = takeJoin(membership);
+    const request = takeJoin(membership, place.operation.nick);
     if (request !== undefined) {
-        place.mayBeIn = true;
-        place.earlier.push(place.operation);
-        enter(membership, request, place.earlier);
+        enterNext(membership, place, request);
+    } else {
+        askFirst(membership, place);
     }
+}
+
+function enterNext(membership: Membership, place: Joining, request: SessionRequest): void {
+    place.mayBeIn = true;
+    place.earlier.push(place.operation);
+    enter(membership, request, place.earlier);
+}
+
+/**
+ * The next join has the nick of the unanswered one. Sends a self-ping, which a slow room answers after the join. Then the
+ * answer serves both sessions, and other occupants see no second join.
+ */
+function askFirst(membership: Membership, place: Joining): void {
+    selfPing(membership, () => {
+        const isPending = membership.place === place && isCurrent(membership);
+        const request = isPending ? takeJoin(membership) : undefined;
+        if (request !== undefined) {
+            enterNext(membership, place, request);
+        }
+    });
 }
 
 /** Restarts the timeout of a join. */

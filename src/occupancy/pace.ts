@@ -44,14 +44,21 @@ export function addPaced<T>(queue: PacedQueue<T>, items: T[]): void {
 function startRuns<T>(queue: PacedQueue<T>): void {
     const most = Math.max(1, options.rejoinRate * STEP);
     let due = 0;
+    let before = time.monotonic();
     module.add_timer(STEP, () => {
-        // Unused capacity is not carried over.
-        due = Math.min(due + options.rejoinRate * STEP, most);
         const started = time.monotonic();
+        // Unused capacity is not carried over, except for a part of an item.
+        due = Math.min(due + options.rejoinRate * (started - before), most + 1);
+        before = started;
         due = due - serveItems(queue, due, started);
         queue.isRunning = queue.items.length > 0 || queue.postponed.length > 0;
-        return queue.isRunning ? Math.max(STEP, time.monotonic() - started) : undefined;
+        return queue.isRunning ? pauseAfter(time.monotonic() - started) : undefined;
     });
+}
+
+/** Returns the seconds until the next run. If a run takes long, half of the time is left to the rest of the server. */
+function pauseAfter(spent: number): number {
+    return spent < SLICE ? STEP : spent;
 }
 
 /** Serves a number of items within the time limit. Returns how many were served. */

@@ -15,12 +15,20 @@ import { endRestored, isRestored, takeOverdue } from "../state/restored";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { firstUnderway, noteUnderway } from "./underway";
 
+let isFixed = false;
+
+/** The server stops, which ends all sessions. The accounts keep what they show, for the time after the start. */
+export function keepShown(): Handled {
+    isFixed = true;
+    return undefined;
+}
+
 /**
  * Whether a presence may be sent now. During an operation it may not, because a presence to the old nick would revert a
  * nick change. It is sent when the operation ends.
  */
 function mayShow(place: Place): place is Joined {
-    return place.phase === Phase.Joined && place.operation === undefined;
+    return place.phase === Phase.Joined && place.operation === undefined && !isFixed;
 }
 
 /** Shows the room the best presence among the attached sessions. Returns whether it has changed. */

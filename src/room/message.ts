@@ -293,7 +293,7 @@ function noteConfiguration(membership: Membership, stanza: Stanza): void {
     forgetPrivacy(membership.room);
     for (const tag of x.tags) {
         const code = tag.name === "status" ? tag.attr.code : undefined;
-        if (tag.name === "item" || (code === Status.ConfigurationChange && mayListOthers(membership.view))) {
+        if (tag.name === "item" || changesList(membership.view, code)) {
             outdate(membership.view);
         } else if (code === Status.LoggingOn) {
             membership.view.logged = true;
@@ -303,7 +303,7 @@ function noteConfiguration(membership: Membership, stanza: Stanza): void {
             membership.view.nonAnonymous = true;
             outdate(membership.view);
             saveSoon(membership.username);
-        } else if (code === Status.NowSemiAnonymous) {
+        } else if (code === Status.NowSemiAnonymous || code === Status.NowFullyAnonymous) {
             membership.view.nonAnonymous = undefined;
             outdate(membership.view);
             saveSoon(membership.username);
@@ -312,11 +312,14 @@ function noteConfiguration(membership: Membership, stanza: Stanza): void {
 }
 
 /**
- * Whether a changed configuration may change the list of offline members. A new avatar is a change too, and a room with
- * an avatar would send it to all sessions in answer to a join.
+ * Whether a change of the configuration may change the list of offline members. A new avatar is a change without a code
+ * of its own, and a room with an avatar would send it to all sessions in answer to a join.
  */
-function mayListOthers(view: RoomView): boolean {
-    return view.offline !== undefined || view.room === undefined;
+function changesList(view: RoomView, code: string | undefined): boolean {
+    if (code === Status.ConfigurationChange) {
+        return view.offline !== undefined || view.room === undefined;
+    }
+    return code === Status.NowShowsOffline || code === Status.NowHidesOffline;
 }
 
 /** Returns the error of a message to the session that sent it, and to no other. */

@@ -18,6 +18,7 @@ import { findMembership, isCurrent, isOccupantJid, type Membership, now } from "
 import { intern } from "../state/interned";
 import { findOccupant } from "../state/occupants";
 import { Phase, type Place } from "../state/place";
+import { noteBroadcast } from "./broadcast";
 import { saveOften } from "../state/store";
 import { after, post } from "../turn";
 
@@ -91,6 +92,7 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
         onSelf(membership, nick, stanza);
     } else {
         onOccupant(membership, nick, stanza);
+        noteBroadcast(membership, nick, stanza);
     }
 }
 
@@ -146,6 +148,7 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
     if (!isOwnNick(membership, nick, stanza) && !isLeaveAnswer(membership, stanza)) {
         noteStillIn(membership.place, stanza);
         onOccupantGone(membership, nick, stanza);
+        noteBroadcast(membership, nick, stanza);
         if (nick === membership.wantedNick && membership.place.phase === Phase.Joined) {
             // The nick was taken when the account rejoined. Wait: a local room is still sending this presence to its
             // occupants, and fails if a new one enters (muc.lib.lua, publicise_occupant_status).

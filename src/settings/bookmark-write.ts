@@ -3,14 +3,13 @@
 //
 // Also writes the notification setting when the user asks for it, independent of the option.
 
-import { wallClock } from "../state/clock";
 import * as st from "util.stanza";
 import { BOOKMARKS, PUBSUB } from "../namespaces";
 import * as options from "../options";
 import { mayFollowNick, type Setting } from "../state/bookmarks";
 import type { Membership } from "../state/memberships";
-import { openRecords, readRecord, writeRecord } from "../state/records";
-import { itemsOf, pepService, readItem, roomOf } from "./bookmarks";
+import { canReadMarks, markedBy, setMark } from "../state/marks";
+import { hasPep, itemsOf, pepService, readItem, roomOf } from "./bookmarks";
 import { withSetting } from "./notify";
 
 type PublishOptions = Record<string, unknown>;
@@ -22,23 +21,6 @@ const PUBLISH_OPTIONS: PublishOptions = {
     send_last_published_item: "never",
     access_model: "whitelist",
 };
-
-/**
- * The last change of a room's bookmark: the module has created it, or the user has removed it. `when` is in seconds.
- */
-interface Mark {
-    readonly by: "us" | "user";
-    readonly when: number;
-}
-
-type Marks = Record<string, Mark | undefined>;
-
-const MAX_MARKS = 256;
-
-/** Marks that are not on disk yet, by account. */
-const unwritten = new LuaMap<string, Marks>();
-
-const records = openRecords<Marks>("minimix_bookmarks", (username) => unwritten.get(username));
 
 let writing = false;
 
@@ -56,11 +38,10 @@ export function bookmarkJoined(membership: Membership): void {
         return;
     }
     const [isRead, item] = currentItem(membership);
-    const marks = isRead ? marksOf(membership.username) : undefined;
-    if (marks === undefined) {
+    if (!isRead || !canReadMarks(membership.username)) {
         return;
     }
-    const by = marks[membership.room]?.by;
+    const by = markedBy(membership.username, membership.room);
     if (item === undefined && by !== "user") {
         membership.ownBookmark = create(membership) || undefined;
     } else if (item !== undefined && by === "us") {
@@ -90,7 +71,10 @@ export function bookmarkRenamed(membership: Membership): void {
  */
 export function bookmarkNotify(membership: Membership, setting: Setting): boolean | undefined {
     const { username, room } = membership;
-    const [, item] = currentItem(membership);
+    const [isRead, item] = currentItem(membership);
+    if (!isRead) {
+        return hasPep() ? false : undefined;
+    }
     const conference = item?.get_child("conference", BOOKMARKS);
     if (item === undefined || conference === undefined || readItem(username, room, item) === undefined) {
         return undefined;
@@ -197,47 +181,4 @@ export function noteRemoved(username: string, room: string): void {
 /** Whether the module has created the bookmark, and the user has not changed it. */
 export function isOurs(username: string, room: string): boolean {
     return options.bookmarkWrite && markedBy(username, room) === "us";
-}
-
-function markedBy(username: string, room: string): Mark["by"] | undefined {
-    return marksOf(username)?.[room]?.by;
-}
-
-/** Returns the marks of an account. Undefined if they cannot be read. */
-function marksOf(username: string): Marks | undefined {
-    const known = unwritten.get(username);
-    if (known !== undefined) {
-        return known;
-    }
-    const [done, marks] = readRecord(records, username);
-    return done ? (marks ?? {}) : undefined;
-}
-
-function setMark(username: string, room: string, by: Mark["by"] | undefined): void {
-    const marks = marksOf(username);
-    if (marks === undefined) {
-        return;
-    }
-    marks[room] = by === undefined ? undefined : { by, when: wallClock() };
-    forgetOldest(marks);
-    unwritten.set(username, marks);
-    if (writeRecord(records, username)) {
-        unwritten.delete(username);
-    }
-}
-
-function forgetOldest(marks: Marks): void {
-    let count = 0;
-    let oldest: string | undefined;
-    let since = math.huge;
-    for (const [room, mark] of pairs(marks)) {
-        count = count + 1;
-        if (mark.when < since) {
-            oldest = room;
-            since = mark.when;
-        }
-    }
-    if (oldest !== undefined && count > MAX_MARKS) {
-        marks[oldest] = undefined;
-    }
 }

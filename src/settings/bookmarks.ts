@@ -61,7 +61,7 @@ function getItems(this: void, service: PepService, node: string): LuaMultiReturn
 /** Whether storage may have a node that mod_pep does not know. After a failed read mod_pep treats a node as empty. */
 function isNode(username: string, node: string): boolean {
     const [done, known] = readRecord(nodes, username);
-    return !done || known?.[node] !== undefined;
+    return !done || (typeof known === "object" && known[node] !== undefined);
 }
 
 /** Reads all bookmarks of an account, or those of one room. Undefined if they cannot be read. */

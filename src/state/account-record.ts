@@ -166,14 +166,18 @@ function isWellFormed(room: unknown, saved: unknown): boolean {
         isOptional(password, "string") &&
         isOptional(laterPassword, "string") &&
         isOptional(bookmark, "table") &&
-        isOptional(since, "number") &&
-        isOptional(sinceNumber, "number") &&
+        isOptionalInteger(since) &&
+        isOptionalInteger(sinceNumber) &&
         isOptional(shown, "string")
     );
 }
 
 function isOptional(value: unknown, kind: string): boolean {
     return value === undefined || type(value) === kind;
+}
+
+function isOptionalInteger(value: unknown): boolean {
+    return value === undefined || (typeof value === "number" && value % 1 === 0);
 }
 
 function loadRoom(username: string, room: string, saved: RoomRecord): void {

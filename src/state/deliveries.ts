@@ -69,8 +69,12 @@ function read(username: string): LuaMap<string, Ranges> | undefined {
     if (!done) {
         return undefined;
     }
+    if (packed !== undefined && typeof packed !== "object") {
+        module.log("warn", "Ignoring the archive of %s: malformed record in minimix_parts", username);
+        return rooms;
+    }
     for (const [room, stored] of pairs(packed ?? {})) {
-        const ranges = unpack(stored, endOfStart);
+        const ranges = typeof room === "string" ? unpack(stored, endOfStart) : undefined;
         if (ranges === undefined) {
             module.log("warn", "Ignoring the archive of %s in %s: malformed record in minimix_parts", username, room);
         } else {

@@ -75,7 +75,8 @@ export function readFailed<S>(store: Store<S>, key: string | undefined, problem:
     }
     counters.storageFailures = counters.storageFailures + 1;
     if (!store.broken.has(key)) {
-        module.log("error", "The record of %s in %s cannot be read: %s", key, store.name, problem);
+        const owner = key === HOST ? module.host : key;
+        module.log("error", "The record of %s in %s cannot be read: %s", owner, store.name, problem);
     }
     store.broken.set(key, monotonic() + BROKEN_PAUSE);
 }

@@ -122,7 +122,7 @@ function find(
     const found: Stored[] = [];
     let weight = 0;
     for (const [id, stanza, when, label] of results) {
-        found.push({ id, stanza, when: tonumber(when) ?? 0, label });
+        found.push({ id, stanza, when: tonumber(when) ?? 0, label: typeof label === "string" ? label : "" });
         weight = weight + weightOf(stanza);
         // Most drivers build a message's stanza when it is requested, so large ones are not read before they are
         // needed.

@@ -4,7 +4,7 @@
 // start.
 
 import { wallClock } from "./clock";
-import { HOST } from "./driver";
+import { HOST, readFailed } from "./driver";
 import { openRecords, readRecord, writeRecord } from "./records";
 
 interface Lease {
@@ -36,6 +36,11 @@ export function startNumbers(): boolean {
     if (!done) {
         return false;
     }
+    if (lease !== undefined && !isWellFormed(lease)) {
+        // Without the limit, numbers could repeat.
+        readFailed(records.store, HOST, "malformed");
+        return false;
+    }
     // Without a lease there are no entries, or an earlier version numbered them by the clock.
     startNumber = lease === undefined ? (wallClock() + 1) * 1000 : lease.limit;
     lastNumber = startNumber;
@@ -44,6 +49,23 @@ export function startNumbers(): boolean {
     starts.push(startNumber);
     extend();
     return true;
+}
+
+function isWellFormed(lease: unknown): boolean {
+    const { limit: end, starts: begun, alive: seen } = typeof lease === "object" ? (lease as Partial<Lease>) : {};
+    if (!isInteger(end) || (begun !== undefined && typeof begun !== "object")) {
+        return false;
+    }
+    for (const start of begun ?? []) {
+        if (!isInteger(start)) {
+            return false;
+        }
+    }
+    return seen === undefined || typeof seen === "number";
+}
+
+function isInteger(value: unknown): value is number {
+    return typeof value === "number" && value % 1 === 0;
 }
 
 function extend(): void {

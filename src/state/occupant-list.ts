@@ -4,7 +4,7 @@ import * as options from "../options";
 import type { InternedStanza } from "./interned";
 
 /** A change of a list: the entry before and after. Undefined means no occupant. */
-interface Change {
+export interface Change {
     readonly nick: string;
     readonly before: InternedStanza | undefined;
     readonly after: InternedStanza | undefined;

@@ -145,6 +145,9 @@ function hasSpace(reader: OccupantReader, before: InternedStanza | undefined, in
 
 /** Moves a reader on if the room sends the list's next change. Returns whether it does. */
 function passChange(reader: OccupantReader, nick: string, interned: InternedStanza | undefined): boolean {
+    if (reader.position === reader.list?.last) {
+        return false;
+    }
     skipOwn(reader);
     const list = reader.list;
     if (list === undefined || reader.position === list.last) {

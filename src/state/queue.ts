@@ -1,5 +1,6 @@
 // Queued requests of sessions, and the stanzas that the sessions have sent meanwhile.
 
+import { isSameNick } from "../stanzas";
 import { requestsOf, type SessionRequest } from "./place";
 import { type Membership, queueOf } from "./memberships";
 
@@ -70,12 +71,16 @@ export function takeNext(membership: Membership): SessionRequest | undefined {
     return request;
 }
 
-/** Removes and returns the first join in the queue. Nick changes wait until the account is in the room. */
-export function takeJoin(membership: Membership): SessionRequest | undefined {
+/**
+ * Removes and returns the first join in the queue, or the first one under another nick than `except`. Nick changes wait
+ * until the account is in the room.
+ */
+export function takeJoin(membership: Membership, except?: string): SessionRequest | undefined {
     const queue = membership.queue ?? [];
     for (const i of $range(1, queue.length)) {
-        if (queue[i - 1]?.kind === "join") {
-            const request = table.remove<SessionRequest>(queue, i);
+        const request = queue[i - 1];
+        if (request?.kind === "join" && (except === undefined || !isSameNick(request.nick, except))) {
+            table.remove(queue, i);
             setQueue(membership, queue);
             return request;
         }

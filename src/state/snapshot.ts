@@ -22,6 +22,7 @@ import { convert } from "./upgrade";
 import { logs, restoreLogs, type RoomLog } from "./logs";
 import { type Numbers, numbers, restoreNumbers, startNumbers } from "./numbers";
 import { type Dirty, dirtyRecords, restoreDirty } from "./records";
+import { type PendingMarks, pendingMarks, restoreMarks } from "./marks";
 import { type PendingIqs, pendingIqs, restorePendingIqs } from "./pending";
 import { restoreSentPresences, type SentPresences, sentPresences } from "./sent-presences";
 import { type Loading, loading } from "./store";
@@ -40,6 +41,7 @@ export interface Saved {
     readonly dirty: Dirty;
     readonly loading: Loading;
     readonly sentPresences: SentPresences;
+    readonly marks: PendingMarks;
 }
 
 export function snapshot(): Saved {
@@ -56,6 +58,7 @@ export function snapshot(): Saved {
         dirty: dirtyRecords(),
         loading: loading(),
         sentPresences: sentPresences(),
+        marks: pendingMarks(),
     };
 }
 
@@ -76,6 +79,7 @@ export function restore(saved: Partial<Saved>): boolean {
         restoreLogs(saved.logs);
         restoreDeliveries(saved.deliveries ?? new LuaMap());
         restoreDirty(saved.dirty ?? {});
+        restoreMarks(saved.marks ?? new LuaMap());
     }
     for (const [, account] of saved.accounts) {
         for (const [, membership] of account.memberships) {

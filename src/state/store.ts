@@ -98,7 +98,12 @@ export function isKnown(username: string): boolean {
 
 /** Whether an address belongs to an account with unknown rooms. Stanzas of rooms to it must be dropped. */
 export function isTooEarly(jid: string): boolean {
-    return (!isListed || next(unread)[0] !== undefined) && isOccupantJid(jid) && !isKnown(jids.node(jid) ?? "");
+    return !isAllKnown() && isOccupantJid(jid) && !isKnown(jids.node(jid) ?? "");
+}
+
+/** Whether the rooms of all accounts are known. */
+export function isAllKnown(): boolean {
+    return isListed && next(unread)[0] === undefined;
 }
 
 type Listener = (this: void, usernames: string[]) => void;
@@ -143,7 +148,7 @@ export function restoreLoading(saved: Loading | undefined, loaded: Listener): vo
 }
 
 function loadUntil(deadline: number): Progress {
-    if (onLoaded === undefined || (isListed && next(unread)[0] === undefined)) {
+    if (onLoaded === undefined || isAllKnown()) {
         return "done";
     }
     if (!isListed) {

@@ -206,6 +206,10 @@ const plugin = {
     },
 
     beforeEmit(_program, options, _emitHost, [file]) {
+        // Nothing was printed, because the sources have errors. The compiler reports them.
+        if (bundle === undefined) {
+            return;
+        }
         const { code, map } = bundle.toStringWithSourceMap({ file: path.basename(file.outputPath) });
         file.code = code.replace(/[ \t]+$/gm, "");
         // The compiler's paths are relative to the folder of each file, not to that of the bundle.
