@@ -238,6 +238,19 @@ describe("a record that cannot be read", function ()
 		assert.same({ "Alice", "Carol" }, occupants);
 	end);
 
+	it("S1: is read at a session's join after a reload, and the join attaches the session to the stored membership", function ()
+		local s, faults = in_room();
+		faults:fail("nil", "reads", { "minimix" }, "alice");
+		s:restart { killed = true };
+		s.host:expect_error "alice in minimix cannot be read";
+		faults:work();
+		s.host:reload();
+		local phone = s:client "phone";
+		phone:send(join "Bob");
+		s:deliver();
+		assert.same({ "presence - room/Bob"; "presence - room/Alice 110 210"; "message groupchat room subject:" }, seen(phone));
+	end);
+
 	local records = {
 		["is no table"] = "nonsense";
 		["has rooms that are none"] = { seen = 1; rooms = "nonsense" };
