@@ -1698,6 +1698,7 @@ local state_interned = {}
 do
 local MUC_USER = namespaces.MUC_USER
 local options = minimix_options
+local isHeavier = minimix_weight.isHeavier
 local treeLimit = minimix_weight.treeLimit
 local weightOf = minimix_weight.weightOf
 local isSameElement = minimix_stanzas.isSameElement
@@ -1754,7 +1755,11 @@ function state_interned.intern(presence)
     local text = textOf(state_interned.toldAgain(presence))
     local found = internedStanzas[text]
     if found == nil then
-        found = {text = text, mark = nextMark()}
+        local isHeavy
+        if isHeavier(presence, treeLimit(options.maxCachedSize)) then
+            isHeavy = true
+        end
+        found = {text = text, mark = nextMark(), isHeavy = isHeavy}
         internedStanzas[text] = found
     end
     source = presence
@@ -2359,7 +2364,7 @@ local totalsOf = state_occupant_list.totalsOf
 function hasSpace(reader, before, interned)
     local count, size = totalsOf(reader)
     local others = before == nil and count or count - 1
-    return sizeOf(interned) <= options.maxCachedSize and others < options.maxOccupants and size - sizeOf(before) + sizeOf(interned) <= options.maxRoomSize
+    return sizeOf(interned) <= options.maxCachedSize and interned.isHeavy ~= true and others < options.maxOccupants and size - sizeOf(before) + sizeOf(interned) <= options.maxRoomSize
 end
 
 function passChange(reader, nick, interned)
@@ -5311,7 +5316,7 @@ function state_offline.keepMember(members, key, interned)
     local size = string.len(interned.text)
     state_offline.forgetMember(members, key)
     local isOver = members.count >= options.maxOccupants or members.size + size > options.maxRoomSize
-    if isOver or size > options.maxCachedSize then
+    if isOver or interned.isHeavy == true or size > options.maxCachedSize then
         return false
     end
     members.presences[key] = interned

@@ -138,6 +138,7 @@ function hasSpace(reader: OccupantReader, before: InternedStanza | undefined, in
     const others = before === undefined ? count : count - 1;
     return (
         sizeOf(interned) <= options.maxCachedSize &&
+        interned.isHeavy !== true &&
         others < options.maxOccupants &&
         size - sizeOf(before) + sizeOf(interned) <= options.maxRoomSize
     );
