@@ -46,6 +46,11 @@ const orders = [
     ["end", "one leaves", "two is lost"],
 ];
 
+/** The orders that an ending has on other versions than the newest. All endings together have all orders. */
+function someOrders(ending: number): string[][] {
+    return orders.filter((_, i) => i % 4 === ending % 4);
+}
+
 atOnce("bookmarks", settings, ({ name, ...setting }) => {
     describe(`${name}: bookmarks`, inTurn, () => {
         let house: House;
@@ -220,8 +225,8 @@ atOnce("the end of a bookmark", versions, (version) => {
             return client;
         }
 
-        for (const [ending, { legacy, end }] of Object.entries(endings)) {
-            for (const order of orders) {
+        for (const [number, [ending, { legacy, end }]] of Object.entries(endings).entries()) {
+            for (const order of version === versions.at(-1) ? orders : someOrders(number)) {
                 test(`L3, L4: ${ending}: ${order.join(", ")}`, async () => {
                     const { bob } = house;
                     const user = legacy ? "carol" : "alice";

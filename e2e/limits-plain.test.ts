@@ -6,7 +6,8 @@ import { type Client, connect, xml } from "./support/client.ts";
 import { create, groupchat, join } from "./support/muc.ts";
 import { startServer, type Version, versions } from "./support/prosody.ts";
 
-const milliseconds = process.env.MINIMIX_LONG === "1" ? 20_000 : 1_500;
+const isLong = process.env.MINIMIX_LONG === "1";
+const milliseconds = isLong ? 20_000 : 1_000;
 /** The flooding client runs on this machine too, so its load is part of the times. */
 const patience = 30_000;
 /** Rounds of stanzas that the client sends before it waits for the answers. */
@@ -32,9 +33,11 @@ const floods: Record<string, (alice: Client, round: number) => Promise<unknown>>
     messages: (alice) => groupchat(alice, loud, "noise"),
 };
 
-for (const version of versions) {
+for (const [i, version] of versions.entries()) {
     describe(`Prosody ${version}: while an account floods a room`, () => {
-        for (const kind of Object.keys(floods)) {
+        const kinds = Object.keys(floods);
+        // In the short run each version has another flood.
+        for (const kind of isLong ? kinds : kinds.slice(i, i + 1)) {
             test(kind, async (t) => {
                 const plain = await measure(version, false, kind);
                 const ours = await measure(version, true, kind);

@@ -58,6 +58,12 @@ function cast(
 const oneEach = { bob: ["desk"], alice: ["phone"], carol: ["tablet"], dave: ["laptop"] };
 const severalEach = { bob: ["desk", "pocket"], alice: ["phone", "laptop", "tablet"], carol: ["watch"] };
 
+/** Faults that the comparison must find, and the text of the messages. */
+const tampering = [
+    ["lost", "lose this for phone"],
+    ["doubled", "double this for phone"],
+] as const;
+
 for (const version of versions) {
     describe(`Generated scenarios on Prosody ${version}`, () => {
         let pair: Pair;
@@ -103,10 +109,7 @@ for (const version of versions) {
             );
         });
 
-        for (const [what, text] of [
-            ["lost", "lose this for phone"],
-            ["doubled", "double this for phone"],
-        ] as const) {
+        for (const [what, text] of version === versions.at(-1) ? tampering : []) {
             test(`the comparison finds a message that is ${what} on its way`, async () => {
                 const play = async (name: string, scenario: (cast: Cast) => Promise<Result>) => {
                     const parts = cast(`${what}${name}`, 1, oneEach);

@@ -441,6 +441,15 @@ describe("retention", function ()
 		assert.same({ "short" }, (ask(phone, { with = room_jid })));
 	end);
 
+	it("B1: messages with so many elements that they take eight times the limit in memory are not stored", function ()
+		local s, phone = in_room();
+		for _, count in ipairs { 2000, 1000 } do
+			s:from("Bob", ("<message type='groupchat'><body>%d</body>%s</message>"):format(count, ("<a/>"):rep(count)));
+		end
+		assert.same({ "2000", "1000" }, scene.bodies(scene.take(phone)));
+		assert.same({ "1000" }, (ask(phone, { with = room_jid })));
+	end);
+
 	for _, name in ipairs { "memory"; "internal"; "SQLite" } do
 		it("H3: a page that begins at a deleted message is refused ("..name..")", function ()
 			local where = backend.open(name);

@@ -138,6 +138,33 @@ it("B4: history whose times jump is not searched for at length when a client joi
 	assert.equal(50, #scene.take(phone));
 end);
 
+-- Drivers for SQL fetch all messages of a query at once, and sort all in a range of time.
+local function watch_queries(limits)
+	return function (store, name)
+		local find = name == "minimix_archive" and store.find;
+		if not find then return store; end
+		return setmetatable({ find = function (_, key, query)
+			assert.is_nil(query.reverse and query.start);
+			table.insert(limits, query.limit);
+			return find(store, key, query);
+		end }, { __index = store });
+	end;
+end
+
+it("B4: history of large messages is read a few at a time", function ()
+	local limits = {};
+	local s, phone = scene.in_room { wrap_store = watch_queries(limits) };
+	for i = 1, 100 do s.room:say("Bob", i..(" "):rep(50000)); end
+	phone:take();
+	local laptop = s:client "laptop";
+	for i = #limits, 1, -1 do limits[i] = nil; end
+	laptop:send(scene.join("Alice", { muc = "<history maxstanzas='1000'/>" }));
+	s:wait(5);
+	assert.equal(40, #scene.bodies(laptop:take()));
+	assert.is_true(#limits > 2);
+	for i, most in ipairs(limits) do assert.is_true(most <= (i == 1 and 16 or 6), most); end
+end);
+
 it("B4: a presence with many attributes is handled quickly", function ()
 	local s, phone = scene.in_room();
 	local presence = st.presence { from = s.room.jid.."/Eve"; to = s:occupant_jid() };

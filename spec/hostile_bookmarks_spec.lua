@@ -152,7 +152,7 @@ local function assert_short(name, f)
 	assert(seconds < 0.05, ("%s: %.0f ms in one go"):format(name, seconds * 1000));
 end
 
-it("B4: a login with 250 huge bookmarks, the next bookmark, and their removal are short", function ()
+it("B4: a login with 250 huge bookmarks, the next bookmark, and their removal are short #once", function ()
 	local s, phone = new_scene();
 	new_service(s, "hostile.example.net");
 	local text = ("w"):rep(2000);

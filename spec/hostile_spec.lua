@@ -418,6 +418,32 @@ scene.everywhere(function (new_scene)
 		assert.equal(150, s.host:metric("drops", { "limit" }));
 	end);
 
+	it("B1: an archive that repeats a page without end is asked a limited number of times", function ()
+		local s, phone = in_room(new_scene);
+		s.room:say("Bob", "before");
+		local count, asked = 1, 0;
+		function s.room.on_iq(room, iq)
+			local query = iq:get_child("query", "urn:xmpp:mam:2");
+			if not query then return; end
+			asked = asked + 1;
+			for n = 1, count do
+				local message = xml.parse(said_by("room@rooms.example.org/Eve", "again"));
+				message.attr.xmlns = "jabber:client";
+				room.send(wrapped(room, iq, message, n));
+			end
+			return st.reply(iq):tag("fin", { xmlns = "urn:xmpp:mam:2" })
+				:tag("set", { xmlns = "http://jabber.org/protocol/rsm" }):text_tag("last", "a"..asked % 3):reset();
+		end
+		-- Before and after the account is back.
+		for messages, pages in pairs { [0] = 2; [1] = 200; [50] = 40 } do
+			count, asked = messages, 0;
+			s:lose_and_return();
+			s:wait(60);
+			assert.equal(pages, asked);
+		end
+		assert_well(s, phone);
+	end);
+
 	for name, delay in pairs {
 		["names no sender"] = "<delay xmlns='urn:xmpp:delay' stamp='2020-01-01T00:00:00Z'/>";
 		["names somebody else"] = "<delay xmlns='urn:xmpp:delay' from='bob@elsewhere.example' stamp='2020-01-01T00:00:00Z'/>";

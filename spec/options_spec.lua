@@ -146,7 +146,7 @@ describe("O1: the option", function ()
 		assert.is_false(is_in(s));
 	end);
 
-	it("minimix_inactive_after may be never", function ()
+	it("minimix_inactive_after may be never #once", function ()
 		local s, phone = in_room { minimix_inactive_after = "never"; minimix_ping_after = "never"; minimix_detached_after = "50 days" };
 		phone:close();
 		s:wait(40 * day);
@@ -180,7 +180,7 @@ describe("O1: the option", function ()
 		assert.equal(0, kept(s));
 	end);
 
-	it("minimix_archive_expires_after may be never", function ()
+	it("minimix_archive_expires_after may be never #once", function ()
 		local s = in_room {
 			minimix_archive_expires_after = "never"; minimix_inactive_after = "never"; minimix_ping_after = "never";
 		};

@@ -184,7 +184,7 @@ function soak:end_all()
 	end
 end
 
-it("B1: nothing is left of "..seconds.." seconds of coming and going", function ()
+it("B1: nothing is left of "..seconds.." seconds of coming and going #once", function ()
 	local s = new();
 	local started = os.clock();
 	for _ = 1, seconds // 3 do s:second(); end

@@ -92,7 +92,7 @@ local function numbered(pattern, first, last)
 	return list;
 end
 
-describe("an account without clients", function ()
+describe("an account without clients #once", function ()
 	it("B1: takes little memory for each of its rooms", function ()
 		local host = spec_host.new {};
 		local service = new_service(host, 1);

@@ -4,6 +4,12 @@
 const ELEMENT = 320;
 const ATTRIBUTE = 64;
 
+/**
+ * Largest memory of a stanza that is kept, as a multiple of the limit of its XML. An ordinary presence takes four or
+ * five times its XML.
+ */
+const TREE = 8;
+
 /** Deepest nesting of elements in an accepted stanza. Prosody's own functions recurse to this depth. */
 const MAX_DEPTH = 100;
 
@@ -25,6 +31,11 @@ function weigh(element: Stanza, depth: number): number {
         weight = weight + (typeof child === "string" ? string.len(child) : weigh(child, depth + 1));
     }
     return weight;
+}
+
+/** Returns the most bytes of memory that a stanza may take that is kept, for a limit of its XML in bytes. */
+export function treeLimit(size: number): number {
+    return TREE * Math.max(size, 1024);
 }
 
 /**

@@ -1,9 +1,9 @@
 // Two clients in a quiet room. They run in a process of their own, so that the work of a test does not delay them.
 import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
+import { on, once } from "node:events";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { connect, type Endpoint } from "./client.ts";
+import { type Client, connect, type Endpoint } from "./client.ts";
 import { create, groupchat, join } from "./muc.ts";
 
 /** Messages to wait for before a result. */
@@ -17,7 +17,7 @@ export class Bystanders {
         this.#process = process;
     }
 
-    /** Connects carol and dave, who talk to each other from then on. `pid` is the process of the server. */
+    /** Connects carol and dave. `pid` is the process of the server. */
     static async start(server: Endpoint, pid: number): Promise<Bystanders> {
         const child = fork(fileURLToPath(import.meta.url), { execArgv: ["--import", "tsx"] });
         const { domain, port } = server;
@@ -26,7 +26,15 @@ export class Bystanders {
         return new Bystanders(child);
     }
 
-    /** Returns what the server has worked until 95 of 100 messages arrived since the last call, in ms of CPU time. */
+    /** Lets carol and dave talk to each other until the next wait(). */
+    talk(): void {
+        this.#process.send("talk");
+    }
+
+    /**
+     * Lets carol and dave send some more messages. Returns what the server has worked until 95 of 100 messages arrived,
+     * since talk() if it was called, in ms of CPU time.
+     */
     async wait(): Promise<number> {
         this.#process.send("wait");
         const [wait] = (await once(this.#process, "message")) as [number];
@@ -48,27 +56,36 @@ async function talk(server: Endpoint, pid: number): Promise<void> {
     const dave = await connect(server, "dave/desk");
     await create(dave, room, "Dave");
     await join(carol, room, "Carol");
-    let waits: number[] = [];
-    const asked = { count: 0 };
-    process.on("message", () => {
-        asked.count++;
-    });
+    // Keeps commands until they are read.
+    const commands = on(process, "message");
     process.send?.("ready");
-    for (;;) {
-        const start = cpuTime(pid);
-        const id = await groupchat(dave, room, "quiet");
-        await carol.expect({ id });
-        waits.push(cpuTime(pid) - start);
-        carol.take();
-        dave.take();
-        carol.received.length = dave.received.length = dave.sent.length = 0;
-        if (asked.count > 0 && waits.length >= fewest) {
-            asked.count--;
-            process.send?.(waits.sort((a, b) => a - b)[Math.floor(waits.length * 0.95)]);
-            waits = [];
-        }
+    const waits: number[] = [];
+    const exchange = async () => {
+        waits.push(await messageTime(dave, carol, pid));
         await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    for await (const [command] of commands) {
+        let isOver = command === "wait";
+        const over = isOver ? undefined : commands.next().then(() => (isOver = true));
+        while (!isOver || waits.length < fewest) {
+            await exchange();
+        }
+        await over;
+        process.send?.(waits.sort((a, b) => a - b)[Math.floor(waits.length * 0.95)]);
+        waits.length = 0;
     }
+}
+
+async function messageTime(from: Client, to: Client, pid: number): Promise<number> {
+    const start = cpuTime(pid);
+    const id = await groupchat(from, room, "quiet");
+    await to.expect({ id });
+    const time = cpuTime(pid) - start;
+    for (const client of [from, to]) {
+        client.take();
+        client.received.length = client.sent.length = 0;
+    }
+    return time;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url) && process.send !== undefined) {

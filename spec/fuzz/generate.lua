@@ -21,6 +21,9 @@ local weights = {
 -- Additional events of lists with faults of the server.
 local fault_weights = { fail = 8; mend = 8; jump = 4; restart = 2; kill = 2 };
 
+-- Additional events of lists in which most events are those of lying rooms.
+local lie_weights = { lie = 360; attack = 180; mood = 40 };
+
 local function deck(...)
 	local self = { names = {}; weights = {}; total = 0 };
 	for _, some in ipairs { ... } do
@@ -34,7 +37,7 @@ local function deck(...)
 	return self;
 end
 
-local ordinary, with_faults = deck(weights), deck(weights, fault_weights);
+local ordinary, with_faults, with_lies = deck(weights), deck(weights, fault_weights), deck(weights, lie_weights);
 
 local function pick(from, draw)
 	local left = draw(from.total);
@@ -54,16 +57,17 @@ local function setting(draw)
 	};
 end
 
--- faults: whether storage fails and the clock jumps
-local function generate(seed, count, faults)
+-- faults: whether storage fails and the clock jumps; lies: whether most events are those of lying rooms
+local function generate(seed, count, faults, lies)
 	local draw = random.new(seed);
 	local list = { seed = seed; setting = setting(draw) };
 	list.setting.faults = faults;
+	local events = faults and with_faults or lies and with_lies or ordinary;
 	list.setting.folds = seed % 4 == 0; -- one of the rooms changes the case of nicks
 	list.setting.crowd = seed % 4 == 2; -- four accounts instead of two
 	list[1] = list.setting.crowd and { "gather", 0, 0, 0, 0 } or nil;
 	for i = #list + 1, count do
-		list[i] = { pick(faults and with_faults or ordinary, draw), draw(1000), draw(1000), draw(1000), draw(1000) };
+		list[i] = { pick(events, draw), draw(1000), draw(1000), draw(1000), draw(1000) };
 	end
 	return list;
 end

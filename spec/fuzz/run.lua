@@ -24,12 +24,13 @@ function run.shorten(list, problem, plant, seconds)
 end
 
 -- Returns nil and the number of events played, or the fault and the list that shows it. fields: seed, count (of
--- events), seconds (instead, or as well), plant(host): changes the module, faults: see fuzz.generate
+-- events), seconds (instead, or as well), plant(host): changes the module, faults and lies: see
+-- fuzz.generate
 function run.search(fields)
 	local played, started = 0, os.clock();
 	local seed = fields.seed;
 	while played < (fields.count or math.huge) and os.clock() - started < (fields.seconds or math.huge) do
-		local list = generate.generate(seed, length, fields.faults);
+		local list = generate.generate(seed, length, fields.faults, fields.lies);
 		local problem, position = world.play(list, fields.plant);
 		if problem then
 			for i = #list, position + 1, -1 do list[i] = nil; end

@@ -19,8 +19,8 @@ end
 -- A stream gets text, of one stanza or of several.
 local function read(self, text)
 	if text:find "^</?stream:" then return; end
-	for _, stanza in ipairs(xml.parse("<stream>"..text.."</stream>").tags) do
-		table.insert(self.inbox, xml.over_the_wire(stanza));
+	for _, stanza in ipairs(xml.parse_all(text)) do
+		table.insert(self.inbox, stanza);
 	end
 end
 

@@ -9,6 +9,14 @@ local function escape(text)
 	return (text:gsub("[&<>']", escapes));
 end
 
+-- A stream leaves out its own namespace.
+local function without_client_xmlns(stanza)
+	if stanza.attr.xmlns == "jabber:client" then
+		stanza.attr.xmlns = nil;
+	end
+	return stanza;
+end
+
 -- Returns a stanza as a stream would: a new table, from text or from another stanza.
 local function parse(stanza)
 	if st.is_stanza(stanza) then return st.clone(stanza); end
@@ -16,10 +24,14 @@ local function parse(stanza)
 	if not parsed then
 		error("not well-formed: "..tostring(err).."\n"..stanza, 2);
 	end
-	if parsed.attr.xmlns == "jabber:client" then
-		parsed.attr.xmlns = nil;
-	end
-	return parsed;
+	return without_client_xmlns(parsed);
+end
+
+-- Returns the stanzas of a text, in order.
+local function parse_all(text)
+	local stanzas = parse("<stream>"..text.."</stream>").tags;
+	for _, stanza in ipairs(stanzas) do without_client_xmlns(stanza); end
+	return stanzas;
 end
 
 local function attributes(stanza, xmlns)
@@ -59,4 +71,4 @@ local function canonical(stanza)
 	return render(parse(stanza));
 end
 
-return { parse = parse; canonical = canonical; over_the_wire = over_the_wire };
+return { parse = parse; parse_all = parse_all; canonical = canonical; over_the_wire = over_the_wire };

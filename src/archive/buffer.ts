@@ -20,7 +20,7 @@ import type { Said } from "./read";
 const PAUSE = 5;
 
 /** Seconds for storing buffered messages at once. */
-const FLUSH = 0.01;
+const FLUSH = 0.005;
 
 /** Archives a missed message, and sends it to the sessions that were attached all the time, if it is new. */
 export function deliverMissed(membership: Membership, delayed: Stanza): void {

@@ -33,6 +33,9 @@ const UNNOTICED = 60;
 /** Bytes of memory for results that wait. More of them are handled as they arrive. */
 const PENDING_WEIGHT = 1048576;
 
+/** Messages that a page counts for at least. An archive may repeat pages with few messages without end. */
+const FEWEST = 10;
+
 /** Longest message id that is used in a query, in bytes. */
 const LONGEST_ID = 1024;
 
@@ -216,12 +219,14 @@ function requestPage(membership: Membership, catching: CatchUp, after: string | 
         const fin = answer?.get_child("fin", MAM);
         const next = fin === undefined ? undefined : lastOfPage(fin);
         catching.position = next ?? catching.position;
+        const isEmpty = catching.left === left;
+        catching.left = Math.min(catching.left, left - FEWEST);
         if (answer?.attr.type === "error" && after !== undefined && isUnknownId(answer)) {
             // The room no longer has that message.
             requestPage(membership, catching, undefined, query);
         } else if (fin === undefined) {
             finish(catching, isUnreached(answer) ? "unreached" : "refused", query);
-        } else if (fin.attr.complete === "true" || next === undefined || isEnough(catching, left)) {
+        } else if (fin.attr.complete === "true" || next === undefined || isEmpty || catching.left <= 0) {
             finish(catching, "complete", query);
         } else {
             requestPage(membership, catching, next, query);
@@ -238,11 +243,6 @@ function finish(catching: CatchUp, outcome: CatchUpOutcome, query: Query): void 
         catching.progress = { step: "done", outcome };
     }
     query.done(outcome);
-}
-
-/** Stops at an empty page, or paging might never end. */
-function isEnough(catching: CatchUp, before: number): boolean {
-    return catching.left <= 0 || catching.left === before;
 }
 
 function isUnreached(answer: Stanza | undefined): boolean {

@@ -2,7 +2,6 @@
 // asked for an approximate range, chunk by chunk.
 
 import { findMessages, getMessage, type Messages } from "../state/messages";
-import { weightOf } from "../weight";
 
 /** An archive that a query reads. */
 export interface Archive {
@@ -11,6 +10,8 @@ export interface Archive {
     readonly key: string;
     /** The label that items must have. Undefined: any label. */
     readonly label: string | undefined;
+    /** Whether times in the store never decrease. */
+    readonly isOrdered: boolean;
     /** Whether the user may read an item with this label. */
     mayRead(this: void, label: string): boolean;
     /** Returns the time of an item with this label. Without it, the time is that in the store. */
@@ -75,6 +76,8 @@ export interface Cursor {
     failed: boolean;
 }
 
+/** Number of items to read first: their size is unknown, and mod_storage_sql fetches all of a query at once. */
+const FIRST_CHUNK = 16;
 const LARGEST_CHUNK = 256;
 
 /** Bytes of memory to read of one archive at a time. */
@@ -84,7 +87,7 @@ export function openCursors(archives: Archive[], max: number): Cursor[] {
     const cursors: Cursor[] = [];
     // One item more than requested shows whether there are more. With many archives, each has a part of the page.
     const share = Math.ceil((4 * (max + 1)) / archives.length);
-    const chunk = max === 0 ? LARGEST_CHUNK : Math.min(max + 1, share, LARGEST_CHUNK);
+    const chunk = max === 0 ? FIRST_CHUNK : Math.min(max + 1, share, FIRST_CHUNK);
     let rank = 0;
     for (const archive of archives) {
         rank = rank + 1;
@@ -113,15 +116,16 @@ export function readOn(cursor: Cursor, walk: Walk, missing: LuaSet<string> | und
         readIds(cursor, walk, ids, missing);
         return;
     }
-    const { items, isAll } = read(cursor, rangeQuery(cursor, walk), READ_WEIGHT);
+    const { items, weight } = read(cursor, rangeQuery(cursor, walk), READ_WEIGHT);
     for (const item of items) {
         consider(cursor, walk, item);
         cursor.last = item;
     }
-    if (isAll && items.length < cursor.chunk) {
+    if (weight < READ_WEIGHT && items.length < cursor.chunk) {
         cursor.ended = true;
     }
-    cursor.chunk = Math.min(cursor.chunk * 2, LARGEST_CHUNK);
+    const fitting = Math.ceil((READ_WEIGHT * items.length) / Math.max(weight, 1));
+    cursor.chunk = Math.min(cursor.chunk * 4, fitting, LARGEST_CHUNK);
 }
 
 function readIds(cursor: Cursor, walk: Walk, ids: string[], missing: LuaSet<string> | undefined): void {
@@ -137,21 +141,21 @@ function readIds(cursor: Cursor, walk: Walk, ids: string[], missing: LuaSet<stri
     cursor.ended = true;
 }
 
-function read(cursor: Cursor, query: ArchiveQuery, most: number): { items: Item[]; isAll: boolean } {
+function read(cursor: Cursor, query: ArchiveQuery, most: number): { items: Item[]; weight: number } {
     const archive = cursor.archive;
     const items: Item[] = [];
     const found = findMessages(archive.store, archive.key, query, most);
     if (found === undefined) {
         cursor.failed = true;
         cursor.ended = true;
-        return { items, isAll: true };
+        return { items, weight: 0 };
     }
     let weight = 0;
-    for (const { id, stanza, when, label } of found) {
+    for (const stored of found) {
+        const { id, stanza, when, label } = stored;
         const stamp = archive.timeOf?.(label, when) ?? when;
-        const item = { id, stanza, when, stamp, label, rank: cursor.rank, weight: weightOf(stanza) };
-        items.push(item);
-        weight = weight + item.weight;
+        items.push({ id, stanza, when, stamp, label, rank: cursor.rank, weight: stored.weight });
+        weight = weight + stored.weight;
     }
     const start = query.after ?? query.before;
     if (items.length === 0 && start !== undefined) {
@@ -160,14 +164,18 @@ function read(cursor: Cursor, query: ArchiveQuery, most: number): { items: Item[
         cursor.failed = !done;
         cursor.lost = done && message === undefined;
     }
-    return { items, isAll: weight < most };
+    return { items, weight };
 }
 
-/** One second more on both sides: mod_storage_internal of 13.0 may start within the requested second. */
+/**
+ * One second more on both sides: mod_storage_internal of 13.0 may start within the requested second. In an ordered
+ * archive the walk itself finds its end. With a time SQLite would read and sort the whole rest of the archive.
+ */
 function rangeQuery(cursor: Cursor, walk: Walk): ArchiveQuery {
-    const start = walk.query.start;
-    const end = walk.query.end;
     const reverse = walk.query.reverse;
+    const isOrdered = cursor.archive.isOrdered;
+    const start = isOrdered && reverse ? undefined : walk.query.start;
+    const end = isOrdered && !reverse ? undefined : walk.query.end;
     const label = cursor.archive.label;
     const from = cursor.last ?? walk.from;
     // Drivers look for the item only among items with the label.
@@ -200,8 +208,12 @@ function consider(cursor: Cursor, walk: Walk, item: Item): void {
         cursor.ended = true;
         return;
     }
-    const inTime = item.when >= (query.start ?? 0) && item.when <= (query.end ?? math.huge);
-    if (inTime && cursor.archive.mayRead(item.label) && query.wants(item.stanza)) {
+    const isLate = item.when > (query.end ?? math.huge);
+    const isEarly = item.when < (query.start ?? -math.huge);
+    if (cursor.archive.isOrdered && (query.reverse ? isEarly : isLate)) {
+        cursor.ended = true;
+    }
+    if (!isLate && !isEarly && cursor.archive.mayRead(item.label) && query.wants(item.stanza)) {
         cursor.items.push(item);
     }
 }

@@ -10,13 +10,14 @@ import * as xml from "util.xml";
 import * as options from "../options";
 import { monotonic } from "../state/clock";
 import { counters } from "../state/counters";
-import { addToTail, dropUnread, type Entry, fillTail, logs, TAIL, type RoomLog } from "../state/logs";
+import { addToTail, dropUnread, type Entry, fillTail, logs, TAIL, TAIL_SIZE, type RoomLog } from "../state/logs";
 import type { Membership } from "../state/memberships";
 import { inLaterSlices } from "../slices";
-import { type Appended, appendMessage, findMessages, openMessages, type Stored } from "../state/messages";
+import { type Appended, appendMessage, findMessages, mayHaveMore, openMessages, type Stored } from "../state/messages";
 import { nextNumber } from "../state/numbers";
 import { beginOutage, onRetry, type Progress } from "../state/outage";
 import { textOf } from "../text";
+import { isHeavier, treeLimit } from "../weight";
 
 /** The store with the messages of all rooms. */
 export const store = openMessages("minimix_archive");
@@ -59,7 +60,7 @@ export function stanzaOf(entry: Entry): Stanza | undefined {
 /** Adds a message to the log. Returns undefined if it cannot be kept. `stanza` is lent and is not changed. */
 export function append(log: RoomLog, stanza: Stanza, when: number, privateTo: string | undefined): Entry | undefined {
     const text = textOf(stanza);
-    if (string.len(text) > options.maxKeptSize) {
+    if (string.len(text) > options.maxKeptSize || isHeavier(stanza, treeLimit(options.maxKeptSize))) {
         module.log("debug", "Not archiving a message of %s: %d bytes is too large", log.room, string.len(text));
         return undefined;
     }
@@ -273,7 +274,7 @@ export function loadTail(log: RoomLog): boolean {
     if (log.isLoaded) {
         return true;
     }
-    const found = findMessages(store, keyOf(log.room), { reverse: true, limit: TAIL });
+    const found = findMessages(store, keyOf(log.room), { reverse: true, limit: TAIL }, TAIL_SIZE);
     if (found === undefined) {
         return false;
     }
@@ -286,7 +287,7 @@ export function loadTail(log: RoomLog): boolean {
             table.insert(entries, 1, entry);
         }
     }
-    fillTail(log, entries, found.length < TAIL);
+    fillTail(log, entries, !mayHaveMore(found, TAIL, TAIL_SIZE));
     return true;
 }
 

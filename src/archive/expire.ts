@@ -148,7 +148,13 @@ export function deleteOwn(username: string): void {
 
 /** Returns a step that deletes the private entries of an account in a log. */
 function deleterOf(username: string, key: string): Step {
-    const own: Archive = { store, key, label: undefined, mayRead: (label) => parseLabel(label)[1] === username };
+    const own: Archive = {
+        store,
+        key,
+        label: undefined,
+        isOrdered: true,
+        mayRead: (label) => parseLabel(label)[1] === username,
+    };
     const read = () => startReading([own], { wants: () => true, reverse: false, max: math.huge });
     let reading = read();
     let items: Item[] = [];

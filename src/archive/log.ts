@@ -8,17 +8,16 @@ import { deliver, isFor, closeMissedSoon } from "./delivered";
 import { MUC_USER, OCCUPANT_ID, STANZA_ID } from "../namespaces";
 import * as options from "../options";
 import { monotonic, wallClock } from "../state/clock";
-import { weightOf } from "../weight";
 import { rangesOf } from "../state/deliveries";
 import type { Entry, Part, EntryWindow, RoomLog } from "../state/logs";
 import type { Membership } from "../state/memberships";
-import { findMessages } from "../state/messages";
+import { findMessages, mayHaveMore } from "../state/messages";
 import { delayBy, isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
 import { textOf } from "../text";
 import { addMissed } from "./personal";
 
 /** Entries to read at a time in the search for a message of the past, bytes of memory, and seconds to keep them. */
-const WINDOW = 100;
+const WINDOW = 50;
 const WINDOW_SIZE = 131072;
 const WINDOW_KEPT = 60;
 
@@ -145,14 +144,14 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
         (entry.text === search.text ||
             (isNamed(log, entry, search.name) &&
                 (isFor(membership.username, ranges, part.position, entry) || isSaidAs(entry, search))));
-    let entry = findEntry(log.tail, matches);
+    let entry = findEntry(log.tail, search, matches);
     const window = entry === undefined && canRead ? windowAround(log, membership, when) : undefined;
     if (window === "failed" && !mustPlace(membership)) {
         notPlaced(membership);
         return undefined;
     }
     if (window !== undefined && window !== "failed") {
-        entry = findInWindow(window, archiveId, matches);
+        entry = findInWindow(window, archiveId, search, matches);
     }
     if (entry !== undefined) {
         return entry.privateTo === undefined ? entry : undefined;
@@ -162,7 +161,11 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
         return undefined;
     }
     // The log is in order of time.
-    return add(log, content, Math.min(Math.max(when, earliest), wallClock() + AHEAD), undefined);
+    const entered = add(log, content, Math.min(Math.max(when, earliest), wallClock() + AHEAD), undefined);
+    if (entered !== undefined) {
+        entered.name = search.name ?? false;
+    }
+    return entered;
 }
 
 /** Whether it is known which messages of the past an account has. */
@@ -235,9 +238,11 @@ function asSaid(stanza: Stanza): Stanza {
 
 type EntryTest = (this: void, entry: Entry) => boolean;
 
-function findEntry(entries: Entry[], matches: EntryTest): Entry | undefined {
+/** Compares only entries with the same name, or an unknown one. Equal messages have equal names. */
+function findEntry(entries: Entry[], search: Search, matches: EntryTest): Entry | undefined {
+    const name = search.name ?? false;
     for (const entry of entries) {
-        if (matches(entry)) {
+        if ((entry.name === undefined || entry.name === name) && matches(entry)) {
             return entry;
         }
     }
@@ -282,12 +287,17 @@ function maySearch(): boolean {
     return readTime < READ_TIME;
 }
 
-function findInWindow(window: EntryWindow, archiveId: string | undefined, matches: EntryTest): Entry | undefined {
+function findInWindow(
+    window: EntryWindow,
+    archiveId: string | undefined,
+    search: Search,
+    matches: EntryTest,
+): Entry | undefined {
     const entry = archiveId === undefined ? undefined : window.ids.get(archiveId);
     if (entry !== undefined && matches(entry)) {
         return entry;
     }
-    return findEntry(archiveId === undefined || entry !== undefined ? window.entries : window.others, matches);
+    return findEntry(archiveId === undefined || entry !== undefined ? window.entries : window.others, search, matches);
 }
 
 function readWindow(log: RoomLog, from: number): EntryWindow | undefined {
@@ -299,17 +309,14 @@ function readWindow(log: RoomLog, from: number): EntryWindow | undefined {
     const until = monotonic() + WINDOW_KEPT;
     const window: EntryWindow = { from, to: math.huge, until, size: 0, entries: [], others: [], ids: new LuaMap() };
     let before: number | undefined;
-    let weight = 0;
     for (const stored of found) {
         const entry = entryOf(stored, before);
         addToWindow(log, window, entry, stored.stanza);
-        weight = weight + weightOf(stored.stanza);
         if (entry.privateTo === undefined) {
             before = entry.number;
         }
     }
-    const isAll = window.entries.length < WINDOW && weight < WINDOW_SIZE;
-    const last = isAll ? undefined : found[found.length - 1];
+    const last = mayHaveMore(found, WINDOW, WINDOW_SIZE) ? found[found.length - 1] : undefined;
     if (last !== undefined) {
         window.to = Math.max(last.when - SKEW, from + 1);
     }

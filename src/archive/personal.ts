@@ -36,7 +36,7 @@ export function hasPersonalArchive(): boolean {
 /** Returns the archive of messages with one JID, or with all. */
 export function personalArchive(username: string, other: string | undefined): Archive {
     // mod_mam labels messages with the bare JID of the other side.
-    return { store, key: username, label: other, mayRead: () => true };
+    return { store, key: username, label: other, isOrdered: false, mayRead: () => true };
 }
 
 /**

@@ -31,6 +31,7 @@ export function archiveOf(username: string, room: string): LuaMultiReturn<[ok: b
         store,
         key: keyOf(room),
         label: undefined,
+        isOrdered: true,
         timeOf,
         mayRead: (label) => {
             const [number, privateTo] = parseLabel(label);
@@ -149,6 +150,7 @@ function startReadingBefore(
         store,
         key: archive.key,
         label: undefined,
+        isOrdered: true,
         timeOf,
         mayRead: (label) => isInRange(parseLabel(label)[0]) && archive.mayRead(label),
     };
@@ -156,27 +158,22 @@ function startReadingBefore(
 }
 
 function readLater(reading: Reading, visit: Visit): Rest {
+    let items: Item[] | undefined;
     const rest: Rest = {
         failed: false,
         step: () => {
-            if (!reading.step()) {
-                return false;
+            if (items !== undefined) {
+                const item = items.pop();
+                return item === undefined || visit({ when: item.stamp, stanza: item.stanza });
             }
-            rest.failed = reading.failed;
-            visitBack(reading.page?.items ?? [], visit);
-            return true;
+            if (reading.step()) {
+                rest.failed = reading.failed;
+                items = reading.page?.items ?? [];
+            }
+            return false;
         },
     };
     return rest;
-}
-
-function visitBack(items: Item[], visit: Visit): void {
-    for (const i of $range(items.length, 1, -1)) {
-        const item = items[i - 1];
-        if (item !== undefined && visit({ when: item.stamp, stanza: item.stanza })) {
-            return;
-        }
-    }
 }
 
 /** Returns the last message that an account received in its room, since it joined, and whether it could be read. */

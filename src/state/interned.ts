@@ -6,7 +6,7 @@ import * as st from "util.stanza";
 import * as xml from "util.xml";
 import { MUC_USER } from "../namespaces";
 import * as options from "../options";
-import { weightOf } from "../weight";
+import { treeLimit, weightOf } from "../weight";
 import { isSameElement } from "../stanzas";
 import { textOf } from "../text";
 
@@ -32,15 +32,10 @@ const internedStanzas = setmetatable(new LuaMap<string, InternedStanza>(), { __m
 let source: Stanza | undefined;
 let latest: InternedStanza | undefined;
 
-/** Largest size of a stanza table, as a multiple of its XML. An ordinary presence takes four or five times its XML. */
-const TREE = 8;
-
 /** Whether a stanza may be kept as a table. minimix_max_cached_size limits its XML, and by this its memory. */
 export function mayKeep(stanza: Stanza): boolean {
-    return (
-        string.len(textOf(stanza)) <= options.maxCachedSize &&
-        weightOf(stanza) <= TREE * Math.max(options.maxCachedSize, 1024)
-    );
+    const most = options.maxCachedSize;
+    return string.len(textOf(stanza)) <= most && weightOf(stanza) <= treeLimit(most);
 }
 
 /** Returns a presence in the form that later joins receive. */

@@ -80,7 +80,7 @@ export interface Part {
 export const TAIL = 50;
 
 /** Memory limit of these entries, in bytes. */
-const TAIL_SIZE = 524288;
+export const TAIL_SIZE = 262144;
 
 export const logs = new LuaMap<string, RoomLog>();
 

@@ -12,6 +12,8 @@ export interface Stored {
     readonly stanza: Stanza;
     readonly when: number;
     readonly label: string;
+    /** Approximate memory in bytes. */
+    readonly weight: number;
 }
 
 /** Deepest nesting of elements that storage is expected to store. */
@@ -120,17 +122,27 @@ function find(
         return $multi(undefined, problem ?? "no reason given");
     }
     const found: Stored[] = [];
-    let weight = 0;
+    let total = 0;
     for (const [id, stanza, when, label] of results) {
-        found.push({ id, stanza, when: tonumber(when) ?? 0, label: typeof label === "string" ? label : "" });
-        weight = weight + weightOf(stanza);
+        const weight = weightOf(stanza);
+        found.push({ id, stanza, when: tonumber(when) ?? 0, label: typeof label === "string" ? label : "", weight });
+        total = total + weight;
         // Most drivers build a message's stanza when it is requested, so large ones are not read before they are
         // needed.
-        if (weight >= most) {
+        if (total >= most) {
             break;
         }
     }
     return $multi(found, undefined);
+}
+
+/** Whether a query with these limits may have more messages than were found. */
+export function mayHaveMore(found: Stored[], limit: number, most: number): boolean {
+    let total = 0;
+    for (const { weight } of found) {
+        total = total + weight;
+    }
+    return found.length >= limit || total >= most;
 }
 
 /** Returns whether the read succeeded, and the message with an id. */
@@ -151,6 +163,7 @@ export function getMessage(messages: Messages, key: string, id: string): LuaMult
         stanza: stanza as Stanza,
         when: tonumber(when) ?? 0,
         label: typeof label === "string" ? label : "",
+        weight: weightOf(stanza as Stanza),
     });
 }
 
