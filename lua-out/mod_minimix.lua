@@ -769,7 +769,7 @@ state_driver.HOST = ""
 --- A key that no account has, because nodeprep forbids it.
 state_driver.TRIAL = "@"
 --- Seconds between two reads of a broken record.
-local BROKEN_PAUSE = 10
+local BROKEN_PAUSE = 2
 local stores = {}
 
 --- Declares a store. It is opened at its first use.
@@ -1333,11 +1333,19 @@ end
 
 ELEMENT = 320
 ATTRIBUTE = 64
+--- Largest memory of a stanza that is kept, as a multiple of the limit of its XML. An ordinary presence takes four or
+-- five times its XML.
+local TREE = 8
 MAX_DEPTH = 100
 
 --- Returns the approximate bytes of a parsed stanza. Infinite if it is nested too deep.
 function minimix_weight.weightOf(stanza)
     return weigh(stanza, 1)
+end
+
+--- Returns the most bytes of memory that a stanza may take that is kept, for a limit of its XML in bytes.
+function minimix_weight.treeLimit(size)
+    return TREE * math.max(size, 1024)
 end
 
 --- Whether elements and attributes of a stanza take more than a number of bytes, or it is nested too deep. Ignores texts,
@@ -1695,6 +1703,7 @@ local state_interned = {}
 do
 local MUC_USER = namespaces.MUC_USER
 local options = minimix_options
+local treeLimit = minimix_weight.treeLimit
 local weightOf = minimix_weight.weightOf
 local isSameElement = minimix_stanzas.isSameElement
 local textOf = minimix_text.textOf
@@ -1735,12 +1744,11 @@ local internedStanzas = setmetatable({}, {__mode = "v"})
 --- The last stanza and its result: a local room passes the same table for all accounts.
 local source
 local latest
---- Largest size of a stanza table, as a multiple of its XML. An ordinary presence takes four or five times its XML.
-local TREE = 8
 
 --- Whether a stanza may be kept as a table. minimix_max_cached_size limits its XML, and by this its memory.
 function state_interned.mayKeep(stanza)
-    return string.len(textOf(stanza)) <= options.maxCachedSize and weightOf(stanza) <= TREE * math.max(options.maxCachedSize, 1024)
+    local most = options.maxCachedSize
+    return string.len(textOf(stanza)) <= most and weightOf(stanza) <= treeLimit(most)
 end
 
 --- Returns a presence in the form that later joins receive.
@@ -5353,7 +5361,7 @@ local beginOutage = state_outage.beginOutage
 --- Number of entries of a room in memory: enough for the history of an ordinary join.
 state_logs.TAIL = 50
 --- Memory limit of these entries, in bytes.
-local TAIL_SIZE = 524288
+state_logs.TAIL_SIZE = 262144
 state_logs.logs = {}
 --- The highest number in dropped logs. A new log of the same room does not know these entries.
 local dropped = 0
@@ -5410,7 +5418,7 @@ function state_logs.addToTail(log, entry)
     local tail = log.tail
     tail[#tail + 1] = entry
     log.size = log.size + string.len(entry.text)
-    while #log.tail > state_logs.TAIL or log.size > TAIL_SIZE and #log.tail > 1 do
+    while #log.tail > state_logs.TAIL or log.size > state_logs.TAIL_SIZE and #log.tail > 1 do
         local oldest = table.remove(log.tail, 1)
         log.size = log.size - string.len(oldest and oldest.text or "")
         log.isLoaded = true
@@ -5425,7 +5433,7 @@ function state_logs.fillTail(log, entries, isComplete)
     for i = #entries, 1, -1 do
         local entry = entries[i]
         if entry ~= nil then
-            if #log.tail >= state_logs.TAIL or log.size + string.len(entry.text) > TAIL_SIZE then
+            if #log.tail >= state_logs.TAIL or log.size + string.len(entry.text) > state_logs.TAIL_SIZE then
                 log.isComplete = false
                 return
             end
@@ -5489,16 +5497,18 @@ function find(messages, key, query, most)
         return nil, problem or "no reason given"
     end
     local found = {}
-    local weight = 0
+    local total = 0
     for id, stanza, when, label in results do
+        local weight = weightOf(stanza)
         found[#found + 1] = {
             id = id,
             stanza = stanza,
             when = tonumber(when) or 0,
-            label = type(label) == "string" and label or ""
+            label = type(label) == "string" and label or "",
+            weight = weight
         }
-        weight = weight + weightOf(stanza)
-        if weight >= most then
+        total = total + weight
+        if total >= most then
             break
         end
     end
@@ -5605,6 +5615,16 @@ function state_messages.findMessages(messages, key, query, most)
     return found or {}
 end
 
+--- Whether a query with these limits may have more messages than were found.
+function state_messages.mayHaveMore(found, limit, most)
+    local total = 0
+    for _, value_ in ipairs(found) do
+        local weight = value_.weight
+        total = total + weight
+    end
+    return #found >= limit or total >= most
+end
+
 --- Returns whether the read succeeded, and the message with an id.
 function state_messages.getMessage(messages, key, id)
     if isUnreadable(messages, key) then
@@ -5628,7 +5648,8 @@ function state_messages.getMessage(messages, key, id)
         id = id,
         stanza = stanza,
         when = tonumber(when) or 0,
-        label = type(label) == "string" and label or ""
+        label = type(label) == "string" and label or "",
+        weight = weightOf(stanza)
     }
 end
 end
@@ -5652,14 +5673,18 @@ local dropUnread = state_logs.dropUnread
 local fillTail = state_logs.fillTail
 local logs = state_logs.logs
 local TAIL = state_logs.TAIL
+local TAIL_SIZE = state_logs.TAIL_SIZE
 local inLaterSlices = slices.inLaterSlices
 local appendMessage = state_messages.appendMessage
 local findMessages = state_messages.findMessages
+local mayHaveMore = state_messages.mayHaveMore
 local openMessages = state_messages.openMessages
 local nextNumber = state_numbers.nextNumber
 local beginOutage = state_outage.beginOutage
 local onRetry = state_outage.onRetry
 local textOf = minimix_text.textOf
+local isHeavier = minimix_weight.isHeavier
+local treeLimit = minimix_weight.treeLimit
 
 --- Storage drivers use the key as a file name, which has a maximum length.
 function archive_entries.keyOf(room)
@@ -5857,7 +5882,7 @@ unwrittenSize = 0
 --- Adds a message to the log. Returns undefined if it cannot be kept. `stanza` is lent and is not changed.
 function archive_entries.append(log, stanza, when, privateTo)
     local text = textOf(stanza)
-    if string.len(text) > options.maxKeptSize then
+    if string.len(text) > options.maxKeptSize or isHeavier(stanza, treeLimit(options.maxKeptSize)) then
         module:log(
             "debug",
             "Not archiving a message of %s: %d bytes is too large",
@@ -5972,7 +5997,8 @@ function archive_entries.loadTail(log)
     local found = findMessages(
         archive_entries.store,
         archive_entries.keyOf(log.room),
-        {reverse = true, limit = TAIL}
+        {reverse = true, limit = TAIL},
+        TAIL_SIZE
     )
     if found == nil then
         return false
@@ -5990,7 +6016,7 @@ function archive_entries.loadTail(log)
             table.insert(entries, 1, entry)
         end
     end
-    fillTail(log, entries, #found < TAIL)
+    fillTail(log, entries, not mayHaveMore(found, TAIL, TAIL_SIZE))
     return true
 end
 end
@@ -6736,7 +6762,6 @@ do
 local readIds, read, rangeQuery, roughly, consider, isPast, isAtOrPast
 local findMessages = state_messages.findMessages
 local getMessage = state_messages.getMessage
-local weightOf = minimix_weight.weightOf
 
 function readIds(cursor, walk, ids, missing)
     for _, item in ipairs(read(cursor, {ids = ids, reverse = walk.query.reverse}, math.huge).items) do
@@ -6761,27 +6786,26 @@ function read(cursor, query, most)
     if found == nil then
         cursor.failed = true
         cursor.ended = true
-        return {items = items, isAll = true}
+        return {items = items, weight = 0}
     end
     local weight = 0
-    for _, value_ in ipairs(found) do
-        local id = value_.id
-        local stanza = value_.stanza
-        local when = value_.when
-        local label = value_.label
+    for _, stored in ipairs(found) do
+        local id = stored.id
+        local stanza = stored.stanza
+        local when = stored.when
+        local label = stored.label
         local timeOf = archive.timeOf
         local stamp = timeOf and timeOf(label, when) or when
-        local item = {
+        items[#items + 1] = {
             id = id,
             stanza = stanza,
             when = when,
             stamp = stamp,
             label = label,
             rank = cursor.rank,
-            weight = weightOf(stanza)
+            weight = stored.weight
         }
-        items[#items + 1] = item
-        weight = weight + item.weight
+        weight = weight + stored.weight
     end
     local start = query.after or query.before
     if #items == 0 and start ~= nil then
@@ -6789,31 +6813,42 @@ function read(cursor, query, most)
         cursor.failed = not done
         cursor.lost = done and message == nil
     end
-    return {items = items, isAll = weight < most}
+    return {items = items, weight = weight}
 end
 
 function rangeQuery(cursor, walk)
-    local start = walk.query.start
-    local end_ = walk.query["end"]
     local reverse = walk.query.reverse
+    local isOrdered = cursor.archive.isOrdered
+    local start
+    if isOrdered and reverse then
+        start = nil
+    else
+        start = walk.query.start
+    end
+    local end_
+    if isOrdered and not reverse then
+        end_ = nil
+    else
+        end_ = walk.query["end"]
+    end
     local label = cursor.archive.label
     local from = cursor.last or walk.from
     local id = (from and from.rank) == cursor.rank and (label or from.label) == from.label and from.id or nil
     local limit = cursor.chunk
-    local temp_9
-    if reverse or from == nil then
-        temp_9 = start
-    else
-        temp_9 = math.max(start or 0, from.when)
-    end
-    local roughly_10_result_17 = roughly(temp_9, -1)
     local temp_11
-    if not reverse or from == nil then
-        temp_11 = end_
+    if reverse or from == nil then
+        temp_11 = start
     else
-        temp_11 = math.min(end_ or math.huge, from.when)
+        temp_11 = math.max(start or 0, from.when)
     end
-    local roughly_12_result_18 = roughly(temp_11, 1)
+    local roughly_12_result_19 = roughly(temp_11, -1)
+    local temp_13
+    if not reverse or from == nil then
+        temp_13 = end_
+    else
+        temp_13 = math.min(end_ or math.huge, from.when)
+    end
+    local roughly_14_result_20 = roughly(temp_13, 1)
     local after
     if not reverse then
         after = id
@@ -6826,8 +6861,8 @@ function rangeQuery(cursor, walk)
         with = label,
         limit = limit,
         reverse = reverse,
-        start = roughly_10_result_17,
-        ["end"] = roughly_12_result_18,
+        start = roughly_12_result_19,
+        ["end"] = roughly_14_result_20,
         after = after,
         before = before
     }
@@ -6852,8 +6887,20 @@ function consider(cursor, walk, item)
         cursor.ended = true
         return
     end
-    local inTime = item.when >= (query.start or 0) and item.when <= (query["end"] or math.huge)
-    if inTime and cursor.archive.mayRead(item.label) and query.wants(item.stanza) then
+    local isLate = item.when > (query["end"] or math.huge)
+    local isEarly = item.when < (query.start or -math.huge)
+    local isOrdered = cursor.archive.isOrdered
+    if isOrdered then
+        if query.reverse then
+            isOrdered = isEarly
+        else
+            isOrdered = isLate
+        end
+    end
+    if isOrdered then
+        cursor.ended = true
+    end
+    if not isLate and not isEarly and cursor.archive.mayRead(item.label) and query.wants(item.stanza) then
         local items = cursor.items
         items[#items + 1] = item
     end
@@ -6888,6 +6935,8 @@ function archive_cursor.isAhead(one, other, reverse)
     return isLater ~= reverse
 end
 
+--- Number of items to read first: their size is unknown, and mod_storage_sql fetches all of a query at once.
+local FIRST_CHUNK = 16
 local LARGEST_CHUNK = 256
 --- Bytes of memory to read of one archive at a time.
 local READ_WEIGHT = 262144
@@ -6895,7 +6944,7 @@ local READ_WEIGHT = 262144
 function archive_cursor.openCursors(archives, max)
     local cursors = {}
     local share = math.ceil(4 * (max + 1) / #archives)
-    local chunk = max == 0 and LARGEST_CHUNK or math.min(max + 1, share, LARGEST_CHUNK)
+    local chunk = max == 0 and FIRST_CHUNK or math.min(max + 1, share, FIRST_CHUNK)
     local rank = 0
     for _, archive in ipairs(archives) do
         rank = rank + 1
@@ -6925,15 +6974,16 @@ function archive_cursor.readOn(cursor, walk, missing)
     end
     local read_result_0 = read(cursor, rangeQuery(cursor, walk), READ_WEIGHT)
     local items = read_result_0.items
-    local isAll = read_result_0.isAll
+    local weight = read_result_0.weight
     for _, item in ipairs(items) do
         consider(cursor, walk, item)
         cursor.last = item
     end
-    if isAll and #items < cursor.chunk then
+    if weight < READ_WEIGHT and #items < cursor.chunk then
         cursor.ended = true
     end
-    cursor.chunk = math.min(cursor.chunk * 2, LARGEST_CHUNK)
+    local fitting = math.ceil(READ_WEIGHT * #items / math.max(weight, 1))
+    cursor.chunk = math.min(cursor.chunk * 4, fitting, LARGEST_CHUNK)
 end
 end
 
@@ -7181,7 +7231,13 @@ local stanzaIdBy = minimix_stanzas.stanzaIdBy
 
 --- Returns the archive of messages with one JID, or with all.
 function archive_personal.personalArchive(username, other)
-    return {store = store, key = username, label = other, mayRead = function() return true end}
+    return {
+        store = store,
+        key = username,
+        label = other,
+        isOrdered = false,
+        mayRead = function() return true end
+    }
 end
 
 --- Starts to read the last messages of a room.
@@ -7302,9 +7358,9 @@ local STANZA_ID = namespaces.STANZA_ID
 local options = minimix_options
 local monotonic = state_clock.monotonic
 local wallClock = state_clock.wallClock
-local weightOf = minimix_weight.weightOf
 local rangesOf = state_deliveries.rangesOf
 local findMessages = state_messages.findMessages
+local mayHaveMore = state_messages.mayHaveMore
 local delayBy = minimix_stanzas.delayBy
 local isDelayBy = minimix_stanzas.isDelayBy
 local isWorthKeeping = minimix_stanzas.isWorthKeeping
@@ -7397,7 +7453,7 @@ function pastEntry(log, membership, part, stanza, when)
     local function matches(entry)
         return not isAnothers(entry, membership) and (entry.text == search.text or isNamed(log, entry, search.name) and (isFor(membership.username, ranges, part.position, entry) or isSaidAs(entry, search)))
     end
-    local entry = findEntry(log.tail, matches)
+    local entry = findEntry(log.tail, search, matches)
     local window
     if entry == nil and canRead then
         window = windowAround(log, membership, when)
@@ -7407,7 +7463,7 @@ function pastEntry(log, membership, part, stanza, when)
         return nil
     end
     if window ~= nil and window ~= "failed" then
-        entry = findInWindow(window, archiveId, matches)
+        entry = findInWindow(window, archiveId, search, matches)
     end
     if entry ~= nil then
         return entry.privateTo == nil and entry or nil
@@ -7416,7 +7472,11 @@ function pastEntry(log, membership, part, stanza, when)
     if when < earliest and not appendsOutOfOrder(membership) then
         return nil
     end
-    return add(log, content, math.min(math.max(when, earliest), wallClock() + AHEAD), nil)
+    local entered = add(log, content, math.min(math.max(when, earliest), wallClock() + AHEAD), nil)
+    if entered ~= nil then
+        entered.name = search.name or false
+    end
+    return entered
 end
 
 --- Whether it is known which messages of the past an account has.
@@ -7488,9 +7548,10 @@ function asSaid(stanza)
     return said
 end
 
-function findEntry(entries, matches)
+function findEntry(entries, search, matches)
+    local name = search.name or false
     for _, entry in ipairs(entries) do
-        if matches(entry) then
+        if (entry.name == nil or entry.name == name) and matches(entry) then
             return entry
         end
     end
@@ -7525,7 +7586,7 @@ function maySearch()
     return readTime < READ_TIME
 end
 
-function findInWindow(window, archiveId, matches)
+function findInWindow(window, archiveId, search, matches)
     local entry
     if archiveId ~= nil then
         entry = window.ids[archiveId]
@@ -7533,7 +7594,7 @@ function findInWindow(window, archiveId, matches)
     if entry ~= nil and matches(entry) then
         return entry
     end
-    return findEntry((archiveId == nil or entry ~= nil) and window.entries or window.others, matches)
+    return findEntry((archiveId == nil or entry ~= nil) and window.entries or window.others, search, matches)
 end
 
 function readWindow(log, from)
@@ -7553,18 +7614,15 @@ function readWindow(log, from)
         ids = {}
     }
     local before
-    local weight = 0
     for _, stored in ipairs(found) do
         local entry = entryOf(stored, before)
         addToWindow(log, window, entry, stored.stanza)
-        weight = weight + weightOf(stored.stanza)
         if entry.privateTo == nil then
             before = entry.number
         end
     end
-    local isAll = #window.entries < WINDOW and weight < WINDOW_SIZE
     local last
-    if not isAll then
+    if mayHaveMore(found, WINDOW, WINDOW_SIZE) then
         last = found[#found]
     end
     if last ~= nil then
@@ -7610,7 +7668,7 @@ function withoutDelay(log, stanza)
     return content
 end
 
-WINDOW = 100
+WINDOW = 50
 WINDOW_SIZE = 131072
 WINDOW_KEPT = 60
 READ_TIME = 0.01
@@ -7789,7 +7847,7 @@ end
 
 PAUSE = 5
 --- Seconds for storing buffered messages at once.
-local FLUSH = 0.01
+local FLUSH = 0.005
 
 --- Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too.
 function archive_buffer.bufferMessage(membership, catching, stanza, seen)
@@ -7925,7 +7983,7 @@ end
 -- Reads the messages that an account got of a room's log.
 local archive_read = {}
 do
-local lastOf, startReadingBefore, readLater, visitBack
+local lastOf, startReadingBefore, readLater
 local startReading = archive_page.startReading
 local loadTail = archive_entries.loadTail
 local keyOf = archive_entries.keyOf
@@ -7955,6 +8013,7 @@ function startReadingBefore(archive, isInRange, most, since)
         store = store,
         key = archive.key,
         label = nil,
+        isOrdered = true,
         timeOf = timeOf,
         mayRead = function(label) return isInRange((parseLabel(label))) and archive.mayRead(label) end
     }
@@ -7965,29 +8024,24 @@ function startReadingBefore(archive, isInRange, most, since)
 end
 
 function readLater(reading, visit)
+    local items
     local rest
     rest = {
         failed = false,
         step = function()
-            if not reading.step() then
-                return false
+            if items ~= nil then
+                local item = table.remove(items)
+                return item == nil or visit({when = item.stamp, stanza = item.stanza})
             end
-            rest.failed = reading.failed
-            local page = reading.page
-            visitBack(page and page.items or {}, visit)
-            return true
+            if reading.step() then
+                rest.failed = reading.failed
+                local page = reading.page
+                items = page and page.items or {}
+            end
+            return false
         end
     }
     return rest
-end
-
-function visitBack(items, visit)
-    for i = #items, 1, -1 do
-        local item = items[i]
-        if item ~= nil and visit({when = item.stamp, stanza = item.stanza}) then
-            return
-        end
-    end
 end
 
 --- Returns the part of a room's log that an account got, also after it left. Undefined if it never was in the room, or
@@ -8008,6 +8062,7 @@ function archive_read.archiveOf(username, room)
         store = store,
         key = keyOf(room),
         label = nil,
+        isOrdered = true,
         timeOf = timeOf,
         mayRead = function(label)
             local number, privateTo = parseLabel(label)
@@ -8867,7 +8922,7 @@ end
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
-local triesOf, knownUntil, firstSecond, requestPage, finish, isEnough, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, LONGEST_ID
+local triesOf, knownUntil, firstSecond, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
 local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
@@ -9025,11 +9080,13 @@ function requestPage(membership, catching, after, query)
             next = lastOfPage(fin)
         end
         catching.position = next or catching.position
+        local isEmpty = catching.left == left
+        catching.left = math.min(catching.left, left - FEWEST)
         if (answer and answer.attr.type) == "error" and after ~= nil and isUnknownId(answer) then
             requestPage(membership, catching, nil, query)
         elseif fin == nil then
             finish(catching, isUnreached(answer) and "unreached" or "refused", query)
-        elseif fin.attr.complete == "true" or next == nil or isEnough(catching, left) then
+        elseif fin.attr.complete == "true" or next == nil or isEmpty or catching.left <= 0 then
             finish(catching, "complete", query)
         else
             requestPage(membership, catching, next, query)
@@ -9052,10 +9109,6 @@ function finish(catching, outcome, query)
         catching.progress = {step = "done", outcome = outcome}
     end
     query.done(outcome)
-end
-
-function isEnough(catching, before)
-    return catching.left <= 0 or catching.left == before
 end
 
 function isUnreached(answer)
@@ -9157,6 +9210,7 @@ local TRIES = 6
 UNNOTICED = 60
 --- Bytes of memory for results that wait. More of them are handled as they arrive.
 local PENDING_WEIGHT = 1048576
+FEWEST = 10
 LONGEST_ID = 1024
 
 --- Queries the archive for missed messages while the account is in the room, until it answers. Then stops buffering.
@@ -11514,6 +11568,7 @@ end
 function occupancy_joining.admitted(membership, place, nick, stanza)
     local key = stanza.attr.id
     if key ~= nil and wasSentBeforeLeave(membership, key) then
+        place.claimed = nil
         return
     end
     local join = answeredJoin(place, nick, key)
@@ -14148,6 +14203,7 @@ function deleterOf(username, key)
         store = store,
         key = key,
         label = nil,
+        isOrdered = true,
         mayRead = function(label) return select(2, parseLabel(label)) == username end
     }
     local function read()
@@ -14542,13 +14598,18 @@ local isKnownNow = state_store.isKnownNow
 local mayHaveRooms = send_upstream.mayHaveRooms
 local queueUntilJoined = client_queue.queueUntilJoined
 
-function join(session, stanza, room, wanted, known)
-    local attached = known ~= nil and isAttached(known, session.full_jid) and known.place.phase ~= "leaving"
-    local nick = wanted or (attached and known.nick or nil)
-    if nick == nil or known == nil and not mayBeRoom(session, room) then
+function join(session, stanza, room, wanted, before)
+    if before == nil and not mayBeRoom(session, room) then
         return nil
     end
-    if known == nil and not isKnownNow(session.username) then
+    local isRead = before ~= nil or isKnownNow(session.username)
+    local known = before or membershipOf(session, room)
+    local attached = known ~= nil and isAttached(known, session.full_jid) and known.place.phase ~= "leaving"
+    local nick = wanted or (attached and known.nick or nil)
+    if nick == nil then
+        return nil
+    end
+    if not isRead then
         session.send(st.error_reply(stanza, "wait", "internal-server-error", nil, room))
         return true
     end
@@ -16291,7 +16352,7 @@ end
 -- Handles presence from a room to the account: other occupants, and the account itself admitted, renamed or removed.
 local room_presence = {}
 do
-local onStray, onAvailable, onPresenceWhileJoining, isRenamedUnheard, renameLate, onUnavailable, isLeaveAnswer, onOwnUnavailable, newNickIn
+local onStray, onAvailable, onPresenceWhileJoining, isRenamedUnheard, renameLate, onUnavailable, noteStillIn, isLeaveAnswer, onOwnUnavailable, newNickIn
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local isOwnNick = occupancy_burst.isOwnNick
 local onOccupant = occupancy_burst.onOccupant
@@ -16396,6 +16457,7 @@ function onUnavailable(membership, nick, stanza)
         return
     end
     if not isOwnNick(membership, nick, stanza) and not isLeaveAnswer(membership, stanza) then
+        noteStillIn(membership.place, stanza)
         onOccupantGone(membership, nick, stanza)
         noteBroadcast(membership, nick, stanza)
         if nick == membership.wantedNick and membership.place.phase == "joined" then
@@ -16415,6 +16477,12 @@ function onUnavailable(membership, nick, stanza)
         onRenamed(membership, newNick, stanza)
     else
         onOwnUnavailable(membership, stanza)
+    end
+end
+
+function noteStillIn(place, stanza)
+    if place.phase == "joining" and hasStatus(stanza, "303") and hasStatus(stanza, "110") then
+        place.operation.isDoubtful = true
     end
 end
 
