@@ -769,7 +769,7 @@ state_driver.HOST = ""
 --- A key that no account has, because nodeprep forbids it.
 state_driver.TRIAL = "@"
 --- Seconds between two reads of a broken record.
-local BROKEN_PAUSE = 10
+local BROKEN_PAUSE = 2
 local stores = {}
 
 --- Declares a store. It is opened at its first use.
@@ -11540,6 +11540,7 @@ end
 function occupancy_joining.admitted(membership, place, nick, stanza)
     local key = stanza.attr.id
     if key ~= nil and wasSentBeforeLeave(membership, key) then
+        place.claimed = nil
         return
     end
     local join = answeredJoin(place, nick, key)
@@ -14569,13 +14570,18 @@ local isKnownNow = state_store.isKnownNow
 local mayHaveRooms = send_upstream.mayHaveRooms
 local queueUntilJoined = client_queue.queueUntilJoined
 
-function join(session, stanza, room, wanted, known)
-    local attached = known ~= nil and isAttached(known, session.full_jid) and known.place.phase ~= "leaving"
-    local nick = wanted or (attached and known.nick or nil)
-    if nick == nil or known == nil and not mayBeRoom(session, room) then
+function join(session, stanza, room, wanted, before)
+    if before == nil and not mayBeRoom(session, room) then
         return nil
     end
-    if known == nil and not isKnownNow(session.username) then
+    local isRead = before ~= nil or isKnownNow(session.username)
+    local known = before or membershipOf(session, room)
+    local attached = known ~= nil and isAttached(known, session.full_jid) and known.place.phase ~= "leaving"
+    local nick = wanted or (attached and known.nick or nil)
+    if nick == nil then
+        return nil
+    end
+    if not isRead then
         session.send(st.error_reply(stanza, "wait", "internal-server-error", nil, room))
         return true
     end
@@ -16318,7 +16324,7 @@ end
 -- Handles presence from a room to the account: other occupants, and the account itself admitted, renamed or removed.
 local room_presence = {}
 do
-local onStray, onAvailable, onPresenceWhileJoining, isRenamedUnheard, renameLate, onUnavailable, isLeaveAnswer, onOwnUnavailable, newNickIn
+local onStray, onAvailable, onPresenceWhileJoining, isRenamedUnheard, renameLate, onUnavailable, noteStillIn, isLeaveAnswer, onOwnUnavailable, newNickIn
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local isOwnNick = occupancy_burst.isOwnNick
 local onOccupant = occupancy_burst.onOccupant
@@ -16423,6 +16429,7 @@ function onUnavailable(membership, nick, stanza)
         return
     end
     if not isOwnNick(membership, nick, stanza) and not isLeaveAnswer(membership, stanza) then
+        noteStillIn(membership.place, stanza)
         onOccupantGone(membership, nick, stanza)
         noteBroadcast(membership, nick, stanza)
         if nick == membership.wantedNick and membership.place.phase == "joined" then
@@ -16442,6 +16449,12 @@ function onUnavailable(membership, nick, stanza)
         onRenamed(membership, newNick, stanza)
     else
         onOwnUnavailable(membership, stanza)
+    end
+end
+
+function noteStillIn(place, stanza)
+    if place.phase == "joining" and hasStatus(stanza, "303") and hasStatus(stanza, "110") then
+        place.operation.isDoubtful = true
     end
 end
 

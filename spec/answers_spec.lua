@@ -603,6 +603,21 @@ describe("a room that first", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
+	it("J8, R7: admits the account by an earlier join is not in by an occupant with the nick of the next one", function ()
+		local s, phone = asked();
+		phone:send(leave("Alice", { id = "l1" }));
+		phone:send(join("Bob", { id = "j2" }));
+		s:deliver();
+		s:from("Alice", "<presence type='unavailable'>"..status "110".."</presence>");
+		scene.take(phone);
+		s:from("Bob", "<presence>"..status().."</presence>");
+		s:from("Alice", "<presence id='j1'>"..status "110".."</presence>");
+		s:from(nil, "<message type='groupchat'><subject/></message>");
+		s:from("Alice", "<presence type='unavailable' id='l1'>"..status "110".."</presence>");
+		s:from("Bob", "<presence type='error' id='j2'>"..scene.error("cancel", "conflict").."</presence>");
+		assert.same({ "presence error room/Bob cancel conflict" }, scene.seen(phone));
+	end);
+
 	it("J9, R7: sends a challenge does not delay the next request", function ()
 		local s = asked();
 		s:from(nil, "<message id='c1'><captcha xmlns='urn:xmpp:captcha'><x xmlns='jabber:x:data' type='form'/></captcha></message>");

@@ -238,6 +238,19 @@ describe("a record that cannot be read", function ()
 		assert.same({ "Alice", "Carol" }, occupants);
 	end);
 
+	it("S1: is read at a session's join after a reload, and the join attaches the session to the stored membership", function ()
+		local s, faults = in_room();
+		faults:fail("nil", "reads", { "minimix" }, "alice");
+		s:restart { killed = true };
+		s.host:expect_error "alice in minimix cannot be read";
+		faults:work();
+		s.host:reload();
+		local phone = s:client "phone";
+		phone:send(join "Bob");
+		s:deliver();
+		assert.same({ "presence - room/Bob"; "presence - room/Alice 110 210"; "message groupchat room subject:" }, seen(phone));
+	end);
+
 	local records = {
 		["is no table"] = "nonsense";
 		["has rooms that are none"] = { seen = 1; rooms = "nonsense" };
@@ -309,6 +322,19 @@ describe("messages that cannot be stored", function ()
 		local bodies = read(phone);
 		for i, body in ipairs(bodies) do bodies[i] = body:gsub("x", ""); end
 		assert.same(numbers(1, 20), bodies);
+	end);
+
+	it("S3: are stored within seconds, although a read before fails once", function ()
+		local s, faults = in_room { modules = { "disco" } };
+		s:count(1, 2);
+		s:wait(5);
+		faults:fail("nil", "writes", { "minimix_archive" }, nil, 1);
+		s:count(3, 4);
+		faults:fail("nil", "reads", { "minimix_archive" }, room_jid, 1);
+		s:wait(5);
+		s.host:expect_error "^Storage fails";
+		s:restart { killed = true };
+		assert.same(numbers(1, 4), read(s:client "phone"));
 	end);
 
 	it("S5: because of their content prevent neither storing nor forwarding of others", function ()

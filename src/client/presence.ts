@@ -74,15 +74,21 @@ function join(
     stanza: Stanza,
     room: string,
     wanted: string | undefined,
-    known: Membership | undefined,
+    before: Membership | undefined,
 ): Handled {
+    if (before === undefined && !mayBeRoom(session, room)) {
+        return undefined;
+    }
+    // The rooms of an account may be read only now, because its record was broken.
+    const isRead = before !== undefined || isKnownNow(session.username);
+    const known = before ?? membershipOf(session, room);
     const attached = known !== undefined && isAttached(known, session.full_jid) && known.place.phase !== Phase.Leaving;
     // An attached session need not name a nick. A session with a pending join, or leave, must.
     const nick = wanted ?? (attached ? known.nick : undefined);
-    if (nick === undefined || (known === undefined && !mayBeRoom(session, room))) {
+    if (nick === undefined) {
         return undefined;
     }
-    if (known === undefined && !isKnownNow(session.username)) {
+    if (!isRead) {
         session.send(st.error_reply(stanza, "wait", "internal-server-error", undefined, room));
         return true;
     }

@@ -81,6 +81,8 @@ export function admitClaimed(membership: Membership, place: Joining): void {
 export function admitted(membership: Membership, place: Joining, nick: string, stanza: Stanza): void {
     const key = stanza.attr.id;
     if (key !== undefined && wasSentBeforeLeave(membership, key)) {
+        // The room sends 110, so an occupant without it is not the account.
+        place.claimed = undefined;
         return;
     }
     const join = answeredJoin(place, nick, key);

@@ -17,7 +17,7 @@ import { counters, noteDrop } from "../state/counters";
 import { findMembership, isCurrent, isOccupantJid, type Membership, now } from "../state/memberships";
 import { intern } from "../state/interned";
 import { findOccupant } from "../state/occupants";
-import { Phase } from "../state/place";
+import { Phase, type Place } from "../state/place";
 import { noteBroadcast } from "./broadcast";
 import { saveOften } from "../state/store";
 import { after, post } from "../turn";
@@ -146,6 +146,7 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
         return;
     }
     if (!isOwnNick(membership, nick, stanza) && !isLeaveAnswer(membership, stanza)) {
+        noteStillIn(membership.place, stanza);
         onOccupantGone(membership, nick, stanza);
         noteBroadcast(membership, nick, stanza);
         if (nick === membership.wantedNick && membership.place.phase === Phase.Joined) {
@@ -164,6 +165,16 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
         onRenamed(membership, newNick, stanza);
     } else {
         onOwnUnavailable(membership, stanza);
+    }
+}
+
+/**
+ * A room that changes our nick before it answers a join has had the account all the time. It takes the join for that
+ * nick change (XEP-0045 7.6), and sends no occupants and no subject.
+ */
+function noteStillIn(place: Place, stanza: Stanza): void {
+    if (place.phase === Phase.Joining && hasStatus(stanza, Status.NickChange) && hasStatus(stanza, Status.Self)) {
+        place.operation.isDoubtful = true;
     }
 }
 

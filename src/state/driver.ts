@@ -29,7 +29,7 @@ export const HOST = "";
 export const TRIAL = "@";
 
 /** Seconds between two reads of a broken record. */
-const BROKEN_PAUSE = 10;
+const BROKEN_PAUSE = 2;
 
 const stores: Store<unknown>[] = [];
 

@@ -71,7 +71,7 @@ export interface Join extends Sent {
     /** Sessions are attached, or the account joins by itself: known occupants are not new to them. */
     readonly isReturn: boolean;
     /** Our presence may arrive without relation to this join. Then no subject follows. */
-    readonly isDoubtful: boolean;
+    isDoubtful: boolean;
     /** The account was not in the room before, as far as is known. So a presence of the room answers this join. */
     readonly isFirst: boolean;
     /** When it was sent, by the monotonic clock. */
