@@ -226,7 +226,7 @@ for (const version of versions) {
         test("B1, B4: 8 MB of cached presence are replayed to a session with stream management", async (t) => {
             const room = newRoom();
             const phone = await enter("alice/crowd", room);
-            const status = `<status>${"x".repeat(4000)}</status><b xmlns='b'>${"<a/>".repeat(2000)}</b>`;
+            const status = `<status>${"x".repeat(11_000)}</status><b xmlns='b'>${"<a/>".repeat(300)}</b>`;
             const item = `<x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='participant'/></x>`;
             const count = long ? 680 : 40;
             for (let i = 0; i < count; i++) {

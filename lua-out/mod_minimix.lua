@@ -1289,7 +1289,7 @@ end
 -- Work and memory that a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
 local minimix_weight = {}
 do
-local weigh, spend, ELEMENT, ATTRIBUTE, MAX_DEPTH
+local weigh, spendAttributes, spendTags, ELEMENT, ATTRIBUTE, MAX_DEPTH
 
 function weigh(element, depth)
     if depth > MAX_DEPTH then
@@ -1306,22 +1306,27 @@ function weigh(element, depth)
     return weight
 end
 
-function spend(element, budget, depth)
-    local left = budget - ELEMENT
-    for _ in pairs(element.attr) do
+function spendAttributes(attr, budget)
+    local left = budget
+    for _ in pairs(attr) do
         left = left - ATTRIBUTE
     end
-    local tags = element.tags
-    local count = #tags
-    if count > 0 and depth == 1 then
-        return -1
-    end
-    for i = 1, count do
-        local tag = tags[i]
-        if tag == nil or left < 0 then
-            return left
+    return left
+end
+
+function spendTags(tags, budget, depth)
+    local left = budget
+    for _, tag in ipairs(tags) do
+        if left < 0 or depth == 1 then
+            return -1
         end
-        left = spend(tag, left, depth - 1)
+        left = left - ELEMENT
+        for _ in pairs(tag.attr) do
+            left = left - ATTRIBUTE
+        end
+        if #tag.tags > 0 then
+            left = spendTags(tag.tags, left, depth - 1)
+        end
     end
     return left
 end
@@ -1346,7 +1351,7 @@ end
 --- Whether elements and attributes of a stanza take more than a number of bytes, or it is nested too deep. Ignores texts,
 -- which the stream limits. Stops as soon as the result is known.
 function minimix_weight.isHeavier(stanza, most)
-    return spend(stanza, most, MAX_DEPTH) < 0
+    return spendTags(stanza.tags, spendAttributes(stanza.attr, most - ELEMENT), MAX_DEPTH) < 0
 end
 end
 
@@ -1698,6 +1703,7 @@ local state_interned = {}
 do
 local MUC_USER = namespaces.MUC_USER
 local options = minimix_options
+local isHeavier = minimix_weight.isHeavier
 local treeLimit = minimix_weight.treeLimit
 local weightOf = minimix_weight.weightOf
 local isSameElement = minimix_stanzas.isSameElement
@@ -1754,7 +1760,11 @@ function state_interned.intern(presence)
     local text = textOf(state_interned.toldAgain(presence))
     local found = internedStanzas[text]
     if found == nil then
-        found = {text = text, mark = nextMark()}
+        local isHeavy
+        if isHeavier(presence, treeLimit(options.maxCachedSize)) then
+            isHeavy = true
+        end
+        found = {text = text, mark = nextMark(), isHeavy = isHeavy}
         internedStanzas[text] = found
     end
     source = presence
@@ -2277,15 +2287,20 @@ function state_occupant_list.totalsOf(reader)
     return total - countOf(own), size - state_occupant_list.sizeOf(own)
 end
 
---- Appends a change to a list.
-function state_occupant_list.append(list, nick, after)
-    local before = list.occupants[nick]
+--- Replaces an entry. Readers that have not seen the last change would miss it.
+function state_occupant_list.replace(list, nick, before, after)
     if after == nil then
         list.occupants[nick] = nil
     else
         list.occupants[nick] = after
     end
     count(list, before, after)
+end
+
+--- Appends a change to a list.
+function state_occupant_list.append(list, nick, after)
+    local before = list.occupants[nick]
+    state_occupant_list.replace(list, nick, before, after)
     list.last = list.last + 1
     local log = list.log
     log[#log + 1] = {nick = nick, before = before, after = after}
@@ -2336,7 +2351,7 @@ end
 -- account reads an entry that the room has not sent to it.
 local state_occupants = {}
 do
-local hasSpace, passChange, skipOwn, moveOn, settleIfDone, change, splitOff, enter, leave, merge, moveReaders, moveReader, MAX_BEHIND, MAX_COMPARED
+local keepAlone, hasSpace, passChange, skipOwn, moveOn, settleIfDone, change, splitOff, enter, leave, merge, moveReaders, moveReader, MAX_BEHIND, MAX_COMPARED
 local options = minimix_options
 local restoreInterned = state_interned.restoreInterned
 local append = state_occupant_list.append
@@ -2352,19 +2367,36 @@ local listsOf = state_occupant_list.listsOf
 local newList = state_occupant_list.newList
 local register = state_occupant_list.register
 local remove = state_occupant_list.remove
+local replace = state_occupant_list.replace
 local sizeOf = state_occupant_list.sizeOf
 local sortIn = state_occupant_list.sortIn
 local totalsOf = state_occupant_list.totalsOf
 
+function keepAlone(reader, nick, interned)
+    local list = reader.list
+    if (list and list.readerCount) ~= 1 or reader.position ~= list.last or reader.own ~= nil then
+        return false
+    end
+    local before = list.occupants[nick]
+    if sizeOf(interned) > options.maxCachedSize or not fits(list, before, interned) then
+        return false
+    end
+    if before ~= interned then
+        replace(list, nick, before, interned)
+        merge(list)
+    end
+    return true
+end
+
 function hasSpace(reader, before, interned)
     local count, size = totalsOf(reader)
     local others = before == nil and count or count - 1
-    return sizeOf(interned) <= options.maxCachedSize and others < options.maxOccupants and size - sizeOf(before) + sizeOf(interned) <= options.maxRoomSize
+    return sizeOf(interned) <= options.maxCachedSize and interned.isHeavy ~= true and others < options.maxOccupants and size - sizeOf(before) + sizeOf(interned) <= options.maxRoomSize
 end
 
 function passChange(reader, nick, interned)
-    local opt_1 = reader.list
-    if reader.position == (opt_1 and opt_1.last) then
+    local opt_3 = reader.list
+    if reader.position == (opt_3 and opt_3.last) then
         return false
     end
     skipOwn(reader)
@@ -2488,13 +2520,13 @@ function merge(list)
         local isClose = other ~= nil and math.abs(other.count - list.count) <= 2
         if isClose and other ~= list and other.behind == 0 then
             local isLarger = other.readerCount >= list.readerCount
-            local isLarger_6
+            local isLarger_8
             if isLarger then
-                isLarger_6 = moveReaders(list, other)
+                isLarger_8 = moveReaders(list, other)
             else
-                isLarger_6 = moveReaders(other, list)
+                isLarger_8 = moveReaders(other, list)
             end
-            if isLarger_6 then
+            if isLarger_8 then
                 return
             end
         end
@@ -2592,7 +2624,7 @@ function state_occupants.keepOccupant(room, reader, nick, interned)
     if reader.own == nick then
         reader.own = nil
     end
-    if passChange(reader, nick, interned) then
+    if keepAlone(reader, nick, interned) or passChange(reader, nick, interned) then
         return true
     end
     local before = state_occupants.findOccupant(reader, nick)
@@ -5311,7 +5343,7 @@ function state_offline.keepMember(members, key, interned)
     local size = string.len(interned.text)
     state_offline.forgetMember(members, key)
     local isOver = members.count >= options.maxOccupants or members.size + size > options.maxRoomSize
-    if isOver or size > options.maxCachedSize then
+    if isOver or interned.isHeavy == true or size > options.maxCachedSize then
         return false
     end
     members.presences[key] = interned
@@ -6551,7 +6583,7 @@ end
 -- one. See docs/security.md.
 local archive_gate = {}
 do
-local isOwnId, isUnnamedDelay, named, takeArchived, isOfAccount
+local isOwnId, isUnnamedDelay, named, takeArchived, isOfAccount, isOf
 local CARBONS = namespaces.CARBONS
 local DELAY = namespaces.DELAY
 local FORWARD = namespaces.FORWARD
@@ -6608,11 +6640,15 @@ end
 function isOfAccount(membership, forwarded)
     local account = jids.bare(membership.occupant)
     for _, tag in ipairs(forwarded.tags) do
-        if jids.bare(tag.attr.from or "") == account or jids.bare(tag.attr.to or "") == account then
+        if isOf(account, tag.attr.from) or isOf(account, tag.attr.to) then
             return true
         end
     end
     return false
+end
+
+function isOf(account, address)
+    return jids.bare(jids.prep(address or "") or "") == account
 end
 
 --- Largest weight of messages and presences of rooms, and of IQs, for isHeavier().
@@ -8445,6 +8481,7 @@ local isSamePresence = state_interned.isSamePresence
 local mayKeep = state_interned.mayKeep
 local toldAgain = state_interned.toldAgain
 local noteOver = state_limits.noteOver
+local hasAttached = state_memberships.hasAttached
 local requestingSession = state_memberships.requestingSession
 local now = state_memberships.now
 local wasSent = state_sent_presences.wasSent
@@ -8670,7 +8707,7 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
             return
         end
     end
-    if not isDuring or not isKnown(before, interned) then
+    if hasAttached(membership) and (not isDuring or not isKnown(before, interned)) then
         forkOther(membership, stanza, listedSession(membership))
     end
 end

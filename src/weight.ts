@@ -43,26 +43,31 @@ export function treeLimit(size: number): number {
  * which the stream limits. Stops as soon as the result is known.
  */
 export function isHeavier(stanza: Stanza, most: number): boolean {
-    return spend(stanza, most, MAX_DEPTH) < 0;
+    return spendTags(stanza.tags, spendAttributes(stanza.attr, most - ELEMENT), MAX_DEPTH) < 0;
 }
 
-/** Returns the bytes that an element and `depth` levels of its children leave of a budget. Negative if they are over it. */
-function spend(element: Stanza, budget: number, depth: number): number {
-    let left = budget - ELEMENT;
-    for (const [] of pairs(element.attr)) {
+function spendAttributes(attr: Stanza["attr"], budget: number): number {
+    let left = budget;
+    for (const [] of pairs(attr)) {
         left = left - ATTRIBUTE;
     }
-    const tags = element.tags;
-    const count = tags.length;
-    if (count > 0 && depth === 1) {
-        return -1;
-    }
-    for (const i of $range(1, count)) {
-        const tag = tags[i - 1];
-        if (tag === undefined || left < 0) {
-            return left;
+    return left;
+}
+
+/** Returns the bytes that `depth` levels of elements leave of a budget. Negative if they are over it. */
+function spendTags(tags: Stanza[], budget: number, depth: number): number {
+    let left = budget;
+    for (const tag of tags) {
+        if (left < 0 || depth === 1) {
+            return -1;
         }
-        left = spend(tag, left, depth - 1);
+        left = left - ELEMENT;
+        for (const [] of pairs(tag.attr)) {
+            left = left - ATTRIBUTE;
+        }
+        if (tag.tags.length > 0) {
+            left = spendTags(tag.tags, left, depth - 1);
+        }
     }
     return left;
 }

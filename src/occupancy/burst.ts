@@ -10,7 +10,7 @@ import { forkOther, forkOwn } from "../send/own";
 import { hasAnyStatus, hasStatus, isSameNick } from "../stanzas";
 import { type InternedStanza, intern, isSamePresence, mayKeep, toldAgain } from "../state/interned";
 import { noteOver } from "../state/limits";
-import { requestingSession, type Membership, now } from "../state/memberships";
+import { hasAttached, requestingSession, type Membership, now } from "../state/memberships";
 import { wasSent } from "../state/sent-presences";
 import { Phase } from "../state/place";
 import { eachOccupant, findOccupant, forgetOccupant, setOwnNick } from "../state/occupants";
@@ -97,7 +97,7 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
             return;
         }
     }
-    if (!isDuring || !isKnown(before, interned)) {
+    if (hasAttached(membership) && (!isDuring || !isKnown(before, interned))) {
         forkOther(membership, stanza, listedSession(membership));
     }
 }

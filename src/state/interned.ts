@@ -6,7 +6,7 @@ import * as st from "util.stanza";
 import * as xml from "util.xml";
 import { MUC_USER } from "../namespaces";
 import * as options from "../options";
-import { treeLimit, weightOf } from "../weight";
+import { isHeavier, treeLimit, weightOf } from "../weight";
 import { isSameElement } from "../stanzas";
 import { textOf } from "../text";
 
@@ -15,6 +15,8 @@ export interface InternedStanza {
     readonly text: string;
     /** A random number, equal for equal text. Sums of marks distinguish most sets of presences. */
     readonly mark: number;
+    /** Whether its table takes too much memory, and time to parse, for a session's join. */
+    readonly isHeavy?: boolean | undefined;
 }
 
 /** The last mark (Lehmer's generator). math.random() is left for numbers that must not be predictable. */
@@ -46,7 +48,8 @@ export function intern(presence: Stanza): InternedStanza {
     const text = textOf(toldAgain(presence));
     let found = internedStanzas.get(text);
     if (found === undefined) {
-        found = { text, mark: nextMark() };
+        const isHeavy = isHeavier(presence, treeLimit(options.maxCachedSize)) ? true : undefined;
+        found = { text, mark: nextMark(), isHeavy };
         internedStanzas.set(text, found);
     }
     source = presence;

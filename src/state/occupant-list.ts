@@ -166,15 +166,25 @@ export function totalsOf(reader: OccupantReader): LuaMultiReturn<[number, number
     return $multi(total - countOf(own), size - sizeOf(own));
 }
 
-/** Appends a change to a list. */
-export function append(list: OccupantList, nick: string, after: InternedStanza | undefined): void {
-    const before = list.occupants.get(nick);
+/** Replaces an entry. Readers that have not seen the last change would miss it. */
+export function replace(
+    list: OccupantList,
+    nick: string,
+    before: InternedStanza | undefined,
+    after: InternedStanza | undefined,
+): void {
     if (after === undefined) {
         list.occupants.delete(nick);
     } else {
         list.occupants.set(nick, after);
     }
     count(list, before, after);
+}
+
+/** Appends a change to a list. */
+export function append(list: OccupantList, nick: string, after: InternedStanza | undefined): void {
+    const before = list.occupants.get(nick);
+    replace(list, nick, before, after);
     list.last = list.last + 1;
     list.log.push({ nick, before, after });
 }

@@ -21,6 +21,7 @@ import {
     type OccupantReader,
     register,
     remove,
+    replace,
     sizeOf,
     sortIn,
     totalsOf,
@@ -74,7 +75,7 @@ export function keepOccupant(room: string, reader: OccupantReader, nick: string,
     if (reader.own === nick) {
         reader.own = undefined;
     }
-    if (passChange(reader, nick, interned)) {
+    if (keepAlone(reader, nick, interned) || passChange(reader, nick, interned)) {
         return true;
     }
     const before = findOccupant(reader, nick);
@@ -86,6 +87,26 @@ export function keepOccupant(room: string, reader: OccupantReader, nick: string,
         return false;
     }
     change(room, reader, nick, before, interned);
+    return true;
+}
+
+/**
+ * Changes a list that only this account reads, as in most joins. Without other readers it needs no log. Returns false if
+ * the ordinary way has to decide.
+ */
+function keepAlone(reader: OccupantReader, nick: string, interned: InternedStanza): boolean {
+    const list = reader.list;
+    if (list?.readerCount !== 1 || reader.position !== list.last || reader.own !== undefined) {
+        return false;
+    }
+    const before = list.occupants.get(nick);
+    if (sizeOf(interned) > options.maxCachedSize || !fits(list, before, interned)) {
+        return false;
+    }
+    if (before !== interned) {
+        replace(list, nick, before, interned);
+        merge(list);
+    }
     return true;
 }
 
@@ -138,6 +159,7 @@ function hasSpace(reader: OccupantReader, before: InternedStanza | undefined, in
     const others = before === undefined ? count : count - 1;
     return (
         sizeOf(interned) <= options.maxCachedSize &&
+        interned.isHeavy !== true &&
         others < options.maxOccupants &&
         size - sizeOf(before) + sizeOf(interned) <= options.maxRoomSize
     );

@@ -34,7 +34,7 @@ export function keepMember(members: OfflineMembers, key: string, interned: Inter
     const size = string.len(interned.text);
     forgetMember(members, key);
     const isOver = members.count >= options.maxOccupants || members.size + size > options.maxRoomSize;
-    if (isOver || size > options.maxCachedSize) {
+    if (isOver || interned.isHeavy === true || size > options.maxCachedSize) {
         return false;
     }
     members.presences.set(key, interned);
