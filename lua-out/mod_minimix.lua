@@ -6583,7 +6583,7 @@ end
 -- one. See docs/security.md.
 local archive_gate = {}
 do
-local isOwnId, isUnnamedDelay, named, takeArchived, isOfAccount
+local isOwnId, isUnnamedDelay, named, takeArchived, isOfAccount, isOf
 local CARBONS = namespaces.CARBONS
 local DELAY = namespaces.DELAY
 local FORWARD = namespaces.FORWARD
@@ -6640,11 +6640,15 @@ end
 function isOfAccount(membership, forwarded)
     local account = jids.bare(membership.occupant)
     for _, tag in ipairs(forwarded.tags) do
-        if jids.bare(tag.attr.from or "") == account or jids.bare(tag.attr.to or "") == account then
+        if isOf(account, tag.attr.from) or isOf(account, tag.attr.to) then
             return true
         end
     end
     return false
+end
+
+function isOf(account, address)
+    return jids.bare(jids.prep(address or "") or "") == account
 end
 
 --- Largest weight of messages and presences of rooms, and of IQs, for isHeavier().

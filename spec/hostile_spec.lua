@@ -349,6 +349,7 @@ scene.everywhere(function (new_scene)
 		s.room:say("Bob", "before");
 		local forged = "<message xmlns='jabber:client' from='carol@example.org/x' to='alice@example.org'><body>forged</body></message>";
 		local forwarded = "<forwarded xmlns='urn:xmpp:forward:0'>"..forged.."</forwarded>";
+		forwarded = forwarded..forwarded:gsub("from=.- to='alice@example.org'", "from='ALICE@Example.org/x'");
 		give(s.room, { said_by("room@rooms.example.org/Eve", "true", ([[
 			<sent xmlns='urn:xmpp:carbons:2'>%s</sent><received xmlns='urn:xmpp:carbons:2'>%s</received>
 			<result xmlns='urn:xmpp:mam:2' id='x' queryid='f1'>%s</result>%s

@@ -152,11 +152,15 @@ function takeArchived(membership: Membership, tag: Stanza): Stanza | undefined {
 function isOfAccount(membership: Membership, forwarded: Stanza): boolean {
     const account = jids.bare(membership.occupant);
     for (const tag of forwarded.tags) {
-        if (jids.bare(tag.attr.from ?? "") === account || jids.bare(tag.attr.to ?? "") === account) {
+        if (isOf(account, tag.attr.from) || isOf(account, tag.attr.to)) {
             return true;
         }
     }
     return false;
+}
+
+function isOf(account: string, address: string | undefined): boolean {
+    return jids.bare(jids.prep(address ?? "") ?? "") === account;
 }
 
 /** Adds the archive's id of a message, if the message has no id by the room. */
