@@ -60,7 +60,7 @@ kills:
 		e2e/outlive-kill.test.ts e2e/archive-kill.test.ts
 
 # Generated scenarios, 5,000 steps of each kind or MINIMIX_STEPS. `make e2e` runs a few steps. MINIMIX_SEED sets the first
-# seed.
+# seed, PROSODY=0.12 the only version.
 scenarios:
 	@MINIMIX_STEPS=$${MINIMIX_STEPS:-5000} node --import tsx --test --test-force-exit --test-reporter=spec e2e/scenarios.test.ts
 

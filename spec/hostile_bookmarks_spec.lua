@@ -68,7 +68,7 @@ local function count_rooms(s)
 	return count;
 end
 
-it("B1: of 250 bookmarks with autojoin, the account joins minimix_max_rooms", function ()
+it("B1: of 250 bookmarks with autojoin, the account joins minimix_max_rooms #once", function ()
 	local s, phone = new_scene { options = { minimix_max_rooms = 30; pep_max_items = 1000 } };
 	local service = new_service(s, "hostile.example.net");
 	for i = 1, 250 do bookmark(phone, ("r%d@hostile.example.net"):format(i)); end

@@ -470,7 +470,7 @@ describe("memory", function ()
 		assert.same({ "message groupchat room/Bob hi" }, seen(phone));
 	end);
 
-	it("B1: the memory for parsing cached presence is freed after a replay", function ()
+	it("B1: the memory for parsing cached presence is freed after a replay #once", function ()
 		local s = in_big_room { minimix_max_cached_size = 16384 };
 		for i = 1, 30 do
 			s:from("N"..i, ("<presence>%s<b xmlns='b'>%s</b></presence>"):format(scene.status(), elements(300)));
@@ -486,7 +486,7 @@ describe("memory", function ()
 		end) < 200);
 	end);
 
-	it("B1: messages buffered during a gap take at most minimix_max_gap_size", function ()
+	it("B1: messages buffered during a gap take at most minimix_max_gap_size #once", function ()
 		local s, phone = asks_archive(function () return true; end, { minimix_max_kept_size = 1000 });
 		s:wait(10);
 		phone:take();

@@ -679,7 +679,7 @@ describe("P1: a server that restarts", function ()
 		end
 	end);
 
-	it("limits the rejoins per second", function ()
+	it("limits the rejoins per second #once", function ()
 		local s = scene.new { options = { minimix_max_rooms = 1000 } };
 		local phone = s:client "phone";
 		for i = 1, 250 do

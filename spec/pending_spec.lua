@@ -807,10 +807,10 @@ describe("stanzas that a session sends while its join is pending", function ()
 		end
 	end
 
-	it("B1, J10: are limited in number, with an error for each beyond the limit", flood(3000, 1));
-	it("B1, J10: are limited in bytes, with an error for each beyond the limit", flood(300, 60000));
+	it("B1, J10: are limited in number, with an error for each beyond the limit #once", flood(3000, 1));
+	it("B1, J10: are limited in bytes, with an error for each beyond the limit #once", flood(300, 60000));
 
-	it("B1, J10: are limited for nick changes and presence as well", function ()
+	it("B1, J10: are limited for nick changes and presence as well #once", function ()
 		local s, phone, seen = joining();
 		for i = 1, 3000 do phone:send(presence("Alice"..i, { id = "n"..i })); end
 		s:wait(60);

@@ -304,7 +304,7 @@ describe("a record that cannot be read", function ()
 end);
 
 describe("messages that cannot be stored", function ()
-	it("S3: are limited in bytes, and the room's archive provides the rest", function ()
+	it("S3: are limited in bytes, and the room's archive provides the rest #once", function ()
 		local s, faults, phone = in_room { modules = { "disco" }; options = { minimix_max_kept_size = 1000000 } };
 		mam.keep(s.room);
 		local long = ("x"):rep(500000);

@@ -236,6 +236,10 @@ local function on_unavailable(session, place, room, nick, stanza)
 		return;
 	end
 	local was_in = place.state == "in";
+	if stanza.attr.id and not place.awaits_leave then
+		-- A room may remove the account instead of admitting it. This answers the join with the same id.
+		answers_join(place, stanza.attr.id);
+	end
 	place.thrown_out = not place.awaits_leave;
 	goes_out(place);
 	return was_in and room.explain and room.explain(session.account, stanza) or nil;

@@ -954,6 +954,10 @@ end
 
 function events:reload()
 	self.ledger:excuse_all();
+	for _, room in ipairs(self.honest) do
+		-- A reload ends the wait for an answer. Without its id, a late answer looks like that to the next presence.
+		if room.form then self.causes:trouble(room); end
+	end
 	self.host:reload();
 end
 

@@ -172,14 +172,16 @@ function isExportsFrame(statement) {
     return isFrame && value !== undefined && lua.isIdentifier(value) && value.text === "____exports";
 }
 
-function isUsed(table, units) {
+/** Returns the names in all files. */
+function namesIn(units) {
     const files = units.map(({ file }) => file);
-    return nodes(files, (node) => lua.isIdentifier(node) && node.text === table).length > 0;
+    return new Set(nodes(files, lua.isIdentifier).map(({ text }) => text));
 }
 
-function blockOf(unit, units, print) {
+/** `used`: the names in all files. A file whose table is not among them needs none. */
+function blockOf(unit, used, print) {
     const title = [`-- src/${unit.name}.ts`, ...(unit.about === "" ? [] : ["--", unit.about])].join("\n");
-    const table = isUsed(unit.table, units) ? `local ${unit.table} = {}\n` : "";
+    const table = used.has(unit.table) ? `local ${unit.table} = {}\n` : "";
     return ["\n", title, "\n", table, "do\n", print(unit), "end\n"];
 }
 
@@ -196,12 +198,13 @@ const plugin = {
             link(unit, units);
             simplify(unit.file, shared);
         }
+        const used = namesIn(units);
         const print = ({ fileName, file }) => new Printer(emitHost, program, fileName).print(file).sourceMapNode;
         bundle = new SourceNode(null, null, null, [
             ...HEADER.map((line) => `${line}\n`),
             "\n",
             ...libraries.map(([alias, path]) => `local ${alias} = require("${path}")\n`),
-            ...units.flatMap((unit) => blockOf(unit, units, print)),
+            ...units.flatMap((unit) => blockOf(unit, used, print)),
         ]);
     },
 
