@@ -35,7 +35,8 @@ rock:
 	@tools/rock
 
 # Random events, a million or MINIMIX_EVENTS. `make spec` runs some seconds of it. MINIMIX_SEED sets the first seed. The
-# default is a new seed each time, which is printed. The same applies to soak, missed and scenarios.
+# default is a new seed each time, which is printed. The same applies to soak, missed and scenarios. With MINIMIX_LIES=1
+# most events are those of lying rooms.
 fuzz:
 	@MINIMIX_EVENTS=$${MINIMIX_EVENTS:-1000000} busted --output=plainTerminal spec/fuzz_spec.lua
 

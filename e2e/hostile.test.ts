@@ -354,7 +354,7 @@ for (const version of versions) {
                 const shown = await join(laptop, room, "Alice", { history: { maxstanzas: "1000" }, timeout: 60_000 });
                 assert(shown.length > 20 && shown.length < 45, String(shown.length));
             });
-            report(t, cost, undefined, version === "0.12" ? 3 * longest : longest);
+            report(t, cost, undefined, version === "0.12" ? 1.5 * longest : longest);
             await laptop.disconnect();
             await phone.disconnect();
         });

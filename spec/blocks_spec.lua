@@ -138,6 +138,23 @@ it("B4: history whose times jump is not searched for at length when a client joi
 	assert.equal(50, #scene.take(phone));
 end);
 
+it("B4: stanzas with thousands of equal elements are handled quickly", function ()
+	local s, phone = scene.in_room();
+	local delay = ("<delay xmlns='urn:xmpp:delay' from='%s' stamp='2020-01-01T00:00:00Z'/>"):format(s.room.jid);
+	for _, element in ipairs { "<item affiliation='none' role='participant' nick='x'/>", "<status code='303'/>", "<status code='110'/>" } do
+		local x = ("<x xmlns='http://jabber.org/protocol/muc#user'>%s</x>"):format(element:rep(4000));
+		assert_short(element, function ()
+			s:from("Eve", "<presence>"..x.."</presence>");
+			s:from("Bob", "<presence type='unavailable'>"..x.."</presence>");
+			s:from(nil, "<message type='groupchat'>"..x.."</message>");
+		end);
+	end
+	for _, element in ipairs { delay, "<body>x</body>", "<stanza-id xmlns='urn:xmpp:sid:0' by='alice@example.org' id='x'/>" } do
+		assert_short(element, function () s:from("Eve", "<message type='groupchat'>"..element:rep(4000).."<body>x</body></message>"); end);
+	end
+	assert_well(s, phone);
+end);
+
 -- Drivers for SQL fetch all messages of a query at once, and sort all in a range of time.
 local function watch_queries(limits)
 	return function (store, name)

@@ -96,7 +96,8 @@ it("B3: malformed addresses of rooms have no effect", function ()
 	local s, phone = new_scene();
 	local ids = {
 		"", " ", "@", "@@", "room@", "@rooms.example.org", "rooms.example.org", "room@rooms.example.org/nick", "a b@c d", "room@rooms.example.org/",
-		("x"):rep(1024).."@rooms.example.org", "room@"..("y"):rep(1024), "room\u{200E}@@rooms.example.org", "alice@example.org",
+		("x"):rep(1024).."@rooms.example.org", "room@"..("y"):rep(1024), "room\u{200E}@@rooms.example.org",
+		"alice@example.org", "ALICE@Example.org", "alice@example.org/minimix", "bob@example.org", "example.org", "example.org/room",
 	};
 	for _, id in ipairs(ids) do bookmark(phone, id); end
 	s:wait(10);
@@ -104,6 +105,25 @@ it("B3: malformed addresses of rooms have no effect", function ()
 	bookmark(phone, s.room.jid, nil, st.stanza("nick"):text("Alice"));
 	s:wait(10);
 	assert.same({ "Alice" }, s:occupants());
+end);
+
+it("R2: a bookmarked room that answers each join with a redirection is not followed, and joined once", function ()
+	local s, phone = new_scene();
+	local trap = s:add_room "trap";
+	local joins = 0;
+	s.host:on_stanza_to("hostile.example.net", function (stanza)
+		if stanza.name ~= "presence" or stanza.attr.type then return; end
+		joins = joins + 1;
+		s.host:from_room(st.presence({ type = "unavailable"; from = stanza.attr.to; to = stanza.attr.from; id = stanza.attr.id }):tag("x", { xmlns = muc_user })
+			:tag("item", { affiliation = "none"; role = "none" }):up():tag("destroy", { jid = trap.jid }):up():tag("status", { code = "110" }):reset());
+	end, { remote = true });
+	bookmark(phone, "r1@hostile.example.net");
+	s:wait(3600);
+	s:restart();
+	s:client "phone";
+	s:wait(3600);
+	assert.equal(1, joins);
+	assert.same({}, trap.received);
 end);
 
 it("B1: a huge name, nick and password of a bookmark are not kept", function ()

@@ -386,6 +386,34 @@ scene.everywhere(function (new_scene)
 		assert.same({}, seen(phone));
 	end);
 
+	it("R5: archive results count only with the id of the query, and before its end", function ()
+		local s, phone = in_room(new_scene);
+		s.room:say("Bob", "before");
+		local late;
+		function s.room.on_iq(room, iq)
+			local query = iq:get_child("query", "urn:xmpp:mam:2");
+			if not query then return; end
+			room.on_iq = nil;
+			local function result(body, id)
+				local message = xml.parse(said_by("room@rooms.example.org/Eve", body));
+				message.attr.xmlns = "jabber:client";
+				local stanza = wrapped(room, iq, message, 1);
+				stanza.tags[1].attr.queryid = id;
+				room.send(stanza);
+			end
+			result("of another query", "other");
+			result("of no query", nil);
+			result("true", query.attr.queryid);
+			function late() result("late", query.attr.queryid); end
+			return st.reply(iq):tag("fin", { xmlns = "urn:xmpp:mam:2"; complete = "true" }):reset();
+		end
+		phone:take();
+		s:lose_and_return();
+		late();
+		s:deliver();
+		assert.same({ "message groupchat room/Eve true" }, seen(phone));
+	end);
+
 	it("R5: an archive result without a message or a time is dropped", function ()
 		local s, phone = in_room(new_scene);
 		s.room:say("Bob", "before");
