@@ -7858,6 +7858,12 @@ PAUSE = 5
 --- Seconds for storing buffered messages at once.
 local FLUSH = 0.005
 
+--- Whether a message of the room's archive has also arrived live since the gap.
+function archive_buffer.hasArrived(membership, catching, message)
+    local messageId = messageIdOf(membership, message)
+    return messageId ~= nil and catching.bufferedIds[messageId] ~= nil
+end
+
 --- Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too.
 function archive_buffer.bufferMessage(membership, catching, stanza, seen)
     local when = wallClock()
@@ -8931,7 +8937,7 @@ end
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
-local triesOf, knownUntil, firstSecond, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
+local triesOf, firstSecond, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isBeforeJoin, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
 local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
@@ -8954,6 +8960,7 @@ local silences = settings_blocklist.silences
 local endCatchUp = archive_buffer.endCatchUp
 local flush = archive_buffer.flush
 local deliverMissed = archive_buffer.deliverMissed
+local hasArrived = archive_buffer.hasArrived
 local addArchiveId = archive_gate.addArchiveId
 local fromArchive = archive_gate.fromArchive
 local openPart = archive_delivered.openPart
@@ -8974,6 +8981,7 @@ function archive_catchup.startBuffering(membership)
             progress = {step = "idle"},
             since = wallClock(),
             position = nil,
+            earliest = nil,
             blocked = nil,
             buffer = {},
             drained = 0,
@@ -9017,12 +9025,24 @@ function archive_catchup.catchUp(membership, done)
         return
     end
     catching.left = options.maxHistory
-    local query = {start = knownUntil(membership, newest), isFirst = newest == nil, done = done}
+    if newest == nil then
+        catching.earliest = firstSecond(membership)
+    else
+        catching.earliest = nil
+    end
+    local start
+    if newest == nil then
+        start = membership.since
+    else
+        start = newest.when
+    end
+    local query = {start = start or wallClock(), isFirst = newest == nil, done = done}
     if catching.position ~= nil then
         requestPage(membership, catching, catching.position, query)
     elseif isBuffering and options.archive == "mam" then
-        local start = math.max(firstSecond(membership) or 0, catching.since - UNNOTICED)
-        requestPage(membership, catching, nil, {start = start, isFirst = newest == nil, done = done})
+        local unnoticed = math.max(membership.since or 0, catching.since - UNNOTICED)
+        catching.earliest = firstSecond(membership)
+        requestPage(membership, catching, nil, {start = unnoticed, isFirst = newest == nil, done = done})
     else
         local after
         if newest ~= nil then
@@ -9030,10 +9050,6 @@ function archive_catchup.catchUp(membership, done)
         end
         requestPage(membership, catching, after, query)
     end
-end
-
-function knownUntil(membership, newest)
-    return newest == nil and (firstSecond(membership) or wallClock()) or newest.when
 end
 
 function firstSecond(membership)
@@ -9149,8 +9165,8 @@ function pageQuery(queryId, after, start)
 end
 
 function lastOfPage(fin)
-    local opt_25 = fin:get_child("set", RSM)
-    local last = opt_25 and opt_25:get_child_text("last")
+    local opt_27 = fin:get_child("set", RSM)
+    local last = opt_27 and opt_27:get_child_text("last")
     if last == nil or string.len(last) > LONGEST_ID then
         return nil
     else
@@ -9199,12 +9215,27 @@ function handleResult(membership, catching, result)
     else
         archived = fromArchive(membership, message)
     end
-    if archived ~= nil and delay ~= nil and not isSilenced(membership, catching, archived) then
-        catching.latest = math.max(catching.latest, math.min(math.floor(when or 0), wallClock()))
-        addArchiveId(archived, membership.room, result.attr.id)
+    if archived == nil or delay == nil or when == nil then
+        return
+    end
+    addArchiveId(archived, membership.room, result.attr.id)
+    if isBeforeJoin(membership, catching, archived, when) then
+        return
+    end
+    if not isSilenced(membership, catching, archived) then
+        catching.latest = math.max(catching.latest, math.min(math.floor(when), wallClock()))
         archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
         deliverMissed(membership, archived)
     end
+end
+
+function isBeforeJoin(membership, catching, message, when)
+    local earliest = catching.earliest
+    local isOlder = earliest ~= nil and when < earliest and not hasArrived(membership, catching, message)
+    if not isOlder then
+        catching.earliest = nil
+    end
+    return isOlder
 end
 
 function isSilenced(membership, catching, message)
@@ -9260,6 +9291,11 @@ function archive_catchup.dropQuestion(membership)
     end
 end
 
+--- Returns the time up to which the account has all messages, in seconds.
+local function knownUntil(membership, newest)
+    return newest == nil and (firstSecond(membership) or wallClock()) or newest.when
+end
+
 --- Whether a message is a result of an archive (XEP-0313 4.2).
 function archive_catchup.isResult(stanza)
     return stanza:get_child("result", MAM) ~= nil
@@ -9276,8 +9312,8 @@ function archive_catchup.takeResult(membership, nick, stanza)
     end
     local queryId = catching == nil or (querying and querying.step) ~= "querying"
     if not queryId then
-        local opt_32 = stanza:get_child("result", MAM)
-        queryId = (opt_32 and opt_32.attr.queryid) ~= querying.queryId
+        local opt_34 = stanza:get_child("result", MAM)
+        queryId = (opt_34 and opt_34.attr.queryid) ~= querying.queryId
     end
     if queryId then
         return

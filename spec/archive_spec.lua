@@ -641,6 +641,25 @@ describe("messages that accounts missed", function ()
 		assert.same(numbers(1, 3), bodies);
 	end);
 
+	for _, archive in ipairs { "own"; "mam" } do
+		it(("H1, H6: are all since the join if the link breaks in the same second (%s archive)"):format(archive), function ()
+			local options = { minimix_archive = archive == "mam" and "mam" or nil };
+			local s = scene.new { modules = { "disco"; "mam" }; remote = true; options = options };
+			mam.keep(s.room);
+			s.room:enter "Bob";
+			s.room:say("Bob", "before the join");
+			local phone = s:client "phone";
+			phone:send(scene.join("Alice", { muc = "<history maxstanzas='0'/>" }));
+			s:deliver();
+			s:link "destroyed";
+			s:count(1, 3);
+			s.room:forget "Alice";
+			s:count(4, 80);
+			s:wait(60);
+			assert.same(numbers(1, 80), page_through(phone, { with = room_jid }));
+		end);
+	end
+
 	for how, options in pairs { ["is killed"] = { killed = true }; ["restarts"] = {} } do
 		it("H6: do not begin before the join, in the same second, when the server "..how, function ()
 			local s = scene.new();

@@ -30,6 +30,12 @@ export function deliverMissed(membership: Membership, delayed: Stanza): void {
     }
 }
 
+/** Whether a message of the room's archive has also arrived live since the gap. */
+export function hasArrived(membership: Membership, catching: CatchUp, message: Stanza): boolean {
+    const messageId = messageIdOf(membership, message);
+    return messageId !== undefined && catching.bufferedIds.has(messageId);
+}
+
 /** Whether a missed message has also arrived live. */
 function takeBufferedId(membership: Membership, delayed: Stanza): boolean {
     const catching = membership.catchUp;

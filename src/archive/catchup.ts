@@ -15,7 +15,7 @@ import { ask, patience } from "../send/ask";
 import { inSlices } from "../slices";
 import { weightOf } from "../weight";
 import { blocklistOf, readBlocklist, silences } from "../settings/blocklist";
-import { endCatchUp, flush, deliverMissed } from "./buffer";
+import { endCatchUp, flush, deliverMissed, hasArrived } from "./buffer";
 import { addArchiveId, fromArchive } from "./gate";
 import { openPart } from "./delivered";
 import { isKept, newestOf, type Said } from "./read";
@@ -55,6 +55,7 @@ export function startBuffering(membership: Membership): void {
             progress: { step: "idle" },
             since: wallClock(),
             position: undefined,
+            earliest: undefined,
             blocked: undefined,
             buffer: [],
             drained: 0,
@@ -127,13 +128,16 @@ export function catchUp(membership: Membership, done: Done): void {
         return;
     }
     catching.left = options.maxHistory;
-    const query: Query = { start: knownUntil(membership, newest), isFirst: newest === undefined, done };
+    catching.earliest = newest === undefined ? firstSecond(membership) : undefined;
+    const start = newest === undefined ? membership.since : newest.when;
+    const query: Query = { start: start ?? wallClock(), isFirst: newest === undefined, done };
     if (catching.position !== undefined) {
         requestPage(membership, catching, catching.position, query);
     } else if (isBuffering && options.archive === "mam") {
         // mod_mam does not buffer, so its last message does not tell where the gap begins.
-        const start = Math.max(firstSecond(membership) ?? 0, catching.since - UNNOTICED);
-        requestPage(membership, catching, undefined, { start, isFirst: newest === undefined, done });
+        const unnoticed = Math.max(membership.since ?? 0, catching.since - UNNOTICED);
+        catching.earliest = firstSecond(membership);
+        requestPage(membership, catching, undefined, { start: unnoticed, isFirst: newest === undefined, done });
     } else {
         const after = newest === undefined ? undefined : stanzaIdBy(newest.stanza, membership.room);
         requestPage(membership, catching, after, query);
@@ -161,7 +165,7 @@ function knownUntil(membership: Membership, newest: Said | undefined): number {
 
 /**
  * Returns the first full second of the account in the room. In the second of its join, the room may have sent messages
- * that the account must not read. Those after the join were delivered at once.
+ * that the account must not read.
  */
 function firstSecond(membership: Membership): number | undefined {
     return membership.since === undefined ? undefined : membership.since + 1;
@@ -345,12 +349,28 @@ function handleResult(membership: Membership, catching: CatchUp, result: Stanza)
     const delay = forwarded === undefined ? undefined : forwarded.get_child("delay", DELAY);
     const when = delay === undefined ? undefined : datetime.parse(delay.attr.stamp ?? "");
     const archived = message === undefined || when === undefined ? undefined : fromArchive(membership, message);
-    if (archived !== undefined && delay !== undefined && !isSilenced(membership, catching, archived)) {
-        catching.latest = Math.max(catching.latest, Math.min(math.floor(when ?? 0), wallClock()));
-        addArchiveId(archived, membership.room, result.attr.id);
+    if (archived === undefined || delay === undefined || when === undefined) {
+        return;
+    }
+    addArchiveId(archived, membership.room, result.attr.id);
+    if (isBeforeJoin(membership, catching, archived, when)) {
+        return;
+    }
+    if (!isSilenced(membership, catching, archived)) {
+        catching.latest = Math.max(catching.latest, Math.min(math.floor(when), wallClock()));
         archived.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: membership.room, stamp: delay.attr.stamp }));
         deliverMissed(membership, archived);
     }
+}
+
+/** Whether a result may be older than the account's join. One that has also arrived live is not, nor are those after it. */
+function isBeforeJoin(membership: Membership, catching: CatchUp, message: Stanza, when: number): boolean {
+    const earliest = catching.earliest;
+    const isOlder = earliest !== undefined && when < earliest && !hasArrived(membership, catching, message);
+    if (!isOlder) {
+        catching.earliest = undefined;
+    }
+    return isOlder;
 }
 
 /** Whether the account has blocked the sender. The archive has messages that mod_blocklist would drop. */
