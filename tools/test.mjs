@@ -1,6 +1,6 @@
 // Runs all checks, or the groups named on the command line. A failed check does not stop the others.
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -77,13 +77,20 @@ function label({ version, release }) {
     return version === "newest" ? `${version} (${release})` : version;
 }
 
+/** A process for each file. In one process for all, the memory of earlier specs makes each garbage collection longer. */
 async function busted(name, prosodyLib, parameters) {
+    const started = performance.now();
     const env = { ...process.env, PROSODY_LIB: prosodyLib };
-    const command = ["-n", "15", "busted", "--output=plainTerminal", ...parameters];
-    const { output, status } = await run(name, "nice", command, env);
-    const [, passed, failed, errors, skipped] =
-        /(\d+) success\w* \/ (\d+) failure\w* \/ (\d+) error\w* \/ (\d+) pending/.exec(output)?.map(Number) ?? [];
-    count(name, settled({ passed, failed: failed + errors, skipped }, status));
+    const reports = [];
+    for (const file of readdirSync("spec").filter((each) => each.endsWith("_spec.lua"))) {
+        const command = ["-n", "15", "busted", "--output=plainTerminal", ...parameters, join("spec", file)];
+        const { output, status } = await capture("nice", command, env);
+        const [, passed, failed, errors, skipped] =
+            /(\d+) success\w* \/ (\d+) failure\w* \/ (\d+) error\w* \/ (\d+) pending/.exec(output)?.map(Number) ?? [];
+        count(`${name}, ${file}`, settled({ passed, failed: failed + errors, skipped }, status));
+        reports.push(`${file}\n${output}`);
+    }
+    await report(name, started, reports.join("\n"));
 }
 
 async function e2e(chosen) {
@@ -127,22 +134,37 @@ function notRun(name, { unusable }) {
     count(name, unusable === undefined ? { failed: 1 } : { skipped: 1 });
 }
 
-/** Prints the output when the process has ended, because others run meanwhile, and no output of others is between. */
-async function run(name, command, parameters, env = process.env) {
+/** Runs a process, and prints its output. */
+async function run(name, command, parameters) {
     const started = performance.now();
+    const { output, status } = await capture(command, parameters, process.env);
+    await report(name, started, output);
+    return { output, status };
+}
+
+/** Returns the output and the exit status of a process. If it does not start, the output says why. */
+async function capture(command, parameters, env) {
     const child = spawn(command, parameters, { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) {
         stream.setEncoding("utf8").on("data", (text) => (output += text));
     }
     const status = await new Promise((resolve) => {
-        child.on("error", ({ message }) => resolve(message)).on("close", resolve);
+        child.on("error", ({ message }) => {
+            output += message;
+            resolve(message);
+        });
+        child.on("close", resolve);
     });
+    return { output, status };
+}
+
+/** Prints output when all of it is known, because others run meanwhile, and no output of others is between. */
+async function report(name, started, output) {
     const seconds = Math.round((performance.now() - started) / 1000);
     await live;
     heading(`${name} (${seconds} s)`);
-    console.log(output, typeof status === "string" ? status : "");
-    return { output, status };
+    console.log(output);
 }
 
 function heading(name) {
