@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { join as joinPath } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { client as anonymousClient, type Element } from "@xmpp/client";
-import { type Client, connect, statusCodes, xml } from "./support/client.ts";
+import { type Client, connect, statusCodes, streamManaged, xml } from "./support/client.ts";
 import { create, groupchat, join, leave } from "./support/muc.ts";
 import { eventually } from "./support/outlive.ts";
 import { type Server, startServer, versions } from "./support/prosody.ts";
@@ -150,7 +150,7 @@ for (const version of versions) {
                 }
             });
         });
-        await guest.start();
+        await Promise.all([guest.start(), streamManaged(guest)]);
         await guest.send(xml("presence", { to: `${room}/Guest` }, xml("x", { xmlns: nsMuc })));
         await joined;
         await guest.send(xml("message", { to: room, type: "groupchat" }, xml("body", {}, "hello")));

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { client as anonymousClient, type Element, xml } from "@xmpp/client";
-import { bare } from "./support/client.ts";
+import { bare, streamManaged } from "./support/client.ts";
 import { eventually } from "./support/outlive.ts";
 import { type Server, startServer, type Version, versions } from "./support/prosody.ts";
 
@@ -24,7 +24,7 @@ async function enter(server: Server): Promise<Guest> {
     client.reconnect.stop();
     client.on("error", () => undefined);
     client.on("stanza", (stanza: Element) => received.push(stanza));
-    await client.start();
+    await Promise.all([client.start(), streamManaged(client)]);
     return {
         received,
         send: (stanza) => client.send(stanza),

@@ -139,7 +139,7 @@ export class Client {
     }
 
     async start(): Promise<void> {
-        const ready = this.#options.smacks ? this.#streamManaged() : Promise.resolve();
+        const ready = this.#options.smacks ? streamManaged(this.#xmpp) : Promise.resolve();
         await Promise.all([this.#xmpp.start(), ready]);
         if (this.#options.presence ?? true) {
             await this.send(xml("presence"));
@@ -258,20 +258,9 @@ export class Client {
         const outcome = Promise.any([resumed, bound]);
         await Promise.all([outcome, this.#xmpp.reconnect.reconnect()]);
         if (!(await outcome)) {
-            await this.#streamManaged();
+            await streamManaged(this.#xmpp);
         }
         return outcome;
-    }
-
-    // Send nothing before <enabled/>, or the two sides count differently.
-    async #streamManaged(): Promise<void> {
-        for (;;) {
-            const nonza = (await event(this.#xmpp, "nonza")) as Element;
-            if (nonza.is("enabled", nsSm)) {
-                return;
-            }
-            assert(!nonza.is("failed", nsSm), `stream management refused: ${nonza.toString()}`);
-        }
     }
 
     #receive(stanza: Element): void {
@@ -316,6 +305,17 @@ export class Client {
             this.#wakers.add(look);
             look();
         });
+    }
+}
+
+/** Waits for stream management. Send nothing before <enabled/>, or the two sides count differently. */
+export async function streamManaged(client: XmppClient): Promise<void> {
+    for (;;) {
+        const nonza = (await event(client, "nonza")) as Element;
+        if (nonza.is("enabled", nsSm)) {
+            return;
+        }
+        assert(!nonza.is("failed", nsSm), `stream management refused: ${nonza.toString()}`);
     }
 }
 
