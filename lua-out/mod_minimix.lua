@@ -1819,14 +1819,14 @@ function state_place.isKnownPhase(phase)
 end
 
 --- Returns the place of an account with a join that was just sent.
-function state_place.joiningBy(operation, earlier, mayBeIn, tries)
+function state_place.joiningBy(operation, earlier, shown, mayBeIn, tries)
     return {
         phase = "joining",
         tries = tries,
         operation = operation,
         earlier = earlier,
         mayBeIn = mayBeIn,
-        shown = {},
+        shown = shown,
         isHeard = false,
         isRemoved = false
     }
@@ -10431,7 +10431,7 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         earlier = {}
     end
     local isReturn = hasAttached(membership)
-    if not isReturn then
+    if not isReturn and #earlier == 0 then
         forgetRoom(membership)
     end
     local key = presenceIdFor(membership, request.id)
@@ -10470,7 +10470,9 @@ function occupancy_enter.beginJoin(membership, join, earlier)
     membership.nick = join.nick
     local before = membership.place
     local mayBeIn = before.phase == "joining" and before.mayBeIn
-    setPlace(membership, joiningBy(join, earlier, mayBeIn, triesOf(membership)))
+    local isAnswered = before.phase == "joining" and #earlier > 0
+    local shown = isAnswered and before.shown or {}
+    setPlace(membership, joiningBy(join, earlier, shown, mayBeIn, triesOf(membership)))
     occupancy_enter.waitForTurn(membership)
 end
 
@@ -16671,7 +16673,7 @@ function placeOf(membership, former)
         return inSharedQueue("leaving", tries)
     end
     if phase == "joining" and request ~= nil then
-        return joiningBy(joinOf(membership, request, resync ~= nil), {}, false, tries)
+        return joiningBy(joinOf(membership, request, resync ~= nil), {}, {}, false, tries)
     end
     if phase == "joined" or phase == "entering" and resync == nil then
         return {phase = "joined", tries = tries, since = now(), liveness = livenessOf(former)}

@@ -395,6 +395,35 @@ describe("a join that the room leaves unanswered", function ()
 		end);
 	end
 
+	for _, returns in ipairs { false, true } do
+		it("J9, J2: whose answer stops after some occupants shares them with the next one"
+			..(returns and ", when the account returns" or ""), function ()
+			local s = scene.new { remote = true };
+			s.room:enter "Bob";
+			local phone = s:client "phone";
+			local seen = view.of(phone);
+			if returns then
+				s:enter(phone);
+				s.room:forget "Alice";
+				s:from("Bob", ("<presence type='error'>%s</presence>"):format(scene.error("cancel", "item-not-found")), s:occupant_jid "alice");
+			end
+			local send = scene.hold_back(s.room);
+			if returns then s:wait(1); else phone:send(join("Alice", { id = "j1" })); end
+			s:wait(1);
+			send(1);
+			local laptop, laptop_seen = with_laptop(s);
+			laptop:send(join("Alicia", { id = "j2" }));
+			s:wait(8);
+			send();
+			s:wait(60);
+			if not returns then assert_in(s, seen, seen:now().nick); end
+			assert_in(s, laptop_seen, laptop_seen:now().nick);
+			local tablet = s:client "tablet";
+			tablet:send(join(laptop_seen.nick, { id = "j3" }));
+			assert.truthy(table.concat(scene.lines(scene.take(tablet)), "\n"):find("room/Bob", 1, true));
+		end);
+	end
+
 	it("J9: delays the next request of the same nick for 5 seconds if the answer is lost", function ()
 		local s = joining();
 		local laptop, seen = with_laptop(s);

@@ -46,7 +46,8 @@ export function enter(
     unconfirmed?: string,
 ): void {
     const isReturn = hasAttached(membership);
-    if (!isReturn) {
+    // The room may have begun to answer an earlier join. Then it takes this one for a nick change, and repeats no occupants.
+    if (!isReturn && earlier.length === 0) {
         forgetRoom(membership);
     }
     const key = presenceIdFor(membership, request.id);
@@ -85,7 +86,9 @@ export function beginJoin(membership: Membership, join: Join, earlier: Join[]): 
     membership.nick = join.nick;
     const before = membership.place;
     const mayBeIn = before.phase === Phase.Joining && before.mayBeIn;
-    setPlace(membership, joiningBy(join, earlier, mayBeIn, triesOf(membership)));
+    const isAnswered = before.phase === Phase.Joining && earlier.length > 0;
+    const shown = isAnswered ? before.shown : new LuaSet<string>();
+    setPlace(membership, joiningBy(join, earlier, shown, mayBeIn, triesOf(membership)));
     waitForTurn(membership);
 }
 

@@ -128,7 +128,7 @@ export interface Joining {
     mayBeIn: boolean;
     /** Sends the next queued request if the room has not answered by then. */
     turn?: Timer | undefined;
-    /** Nicks that the room has shown since the last join. */
+    /** Nicks that the room has shown since the earliest unanswered join. */
     shown: LuaSet<string>;
     /** When the room last showed an occupant, by the monotonic clock. */
     shownAt?: number | undefined;
@@ -205,14 +205,20 @@ export interface Leaving {
 export type Place = Lost | Joining | Entering | Joined | Leaving;
 
 /** Returns the place of an account with a join that was just sent. */
-export function joiningBy(operation: Join, earlier: Join[], mayBeIn: boolean, tries: number): Joining {
+export function joiningBy(
+    operation: Join,
+    earlier: Join[],
+    shown: LuaSet<string>,
+    mayBeIn: boolean,
+    tries: number,
+): Joining {
     return {
         phase: Phase.Joining,
         tries,
         operation,
         earlier,
         mayBeIn,
-        shown: new LuaSet(),
+        shown,
         isHeard: false,
         isRemoved: false,
     };

@@ -125,7 +125,7 @@ function placeOf(membership: Membership, former: Partial<Former>): Place {
         return inSharedQueue(Phase.Leaving, tries);
     }
     if (phase === Phase.Joining && request !== undefined) {
-        return joiningBy(joinOf(membership, request, resync !== undefined), [], false, tries);
+        return joiningBy(joinOf(membership, request, resync !== undefined), [], new LuaSet(), false, tries);
     }
     if (phase === Phase.Joined || (phase === Phase.Entering && resync === undefined)) {
         return { phase: Phase.Joined, tries, since: now(), liveness: livenessOf(former) };
