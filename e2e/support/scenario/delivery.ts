@@ -73,6 +73,7 @@ export async function checkScenario(server: Server, cast: Cast, seed: number, le
                 isEnding: number >= length,
             };
             noteHeard(moment);
+            noteHistory(moment);
             problems = [...problemsIn(moment), ...(await occupantProblems(server, model, step))];
             noteBacklog(moment, model.asleep);
         }
@@ -267,6 +268,18 @@ function noteHeard({ step, number, before, after, arrivals, heard, kept, quiet }
     }
 }
 
+/** A room that answers a session's join itself sends its own history. Other sessions of the account may read it, too. */
+function noteHistory({ step, account, before, received, heard }: Moment): void {
+    if (step.does !== "join" || !mayBeResync(before.get(step.room)?.occupants.get(account))) {
+        return;
+    }
+    for (const stanza of received.get(step.who) ?? []) {
+        if (stanza.name === "message" && isPast(stanza) && bare(stanza.attrs.from ?? "") === step.room) {
+            heard.add(`${account} ${step.room} ${idIn(stanza)}`);
+        }
+    }
+}
+
 function noteBacklog(moment: Moment, asleep: ReadonlySet<string>): void {
     const { backlog, step } = moment;
     if (step.does === "restart") {
@@ -328,10 +341,10 @@ function replayProblems(moment: Moment, got: Element[], due: string[], before: O
         ...(subject > self ? [] : ["no subject at the end"]),
         ...history.filter((stanza) => !isPast(stanza)).map((stanza) => `no history: ${stanza.toString()}`),
         ...repeated(history.map(idIn)).map((id) => `history has ${id} twice`),
-        // H1
+        // H1. The answer of the room has its own history.
         ...history
             .map(idIn)
-            .filter((id) => !moment.heard.has(`${moment.account} ${room} ${id}`))
+            .filter((id) => !mayBeResync(before) && !moment.heard.has(`${moment.account} ${room} ${id}`))
             .map((id) => `history has ${id}, which was for others`),
         // A new nick is in the list, for this session.
         ...difference(isRenamed ? [] : updates.filter(isNews), rest, "after the replay"),

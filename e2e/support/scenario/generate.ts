@@ -463,13 +463,21 @@ function register(scene: Scene): Step | undefined {
     const members = insiders(scene).filter(({ who, room }) =>
         ["owner", "admin", "member"].includes(affiliationOf(room, account(scene, who))),
     );
-    const { who, room } = members.length > 0 && random.chance(80) ? random.pick(members) : insider(scene);
+    const { who, room, self } = members.length > 0 && random.chance(80) ? random.pick(members) : insider(scene);
+    if (isAbsent(scene, self)) {
+        return undefined;
+    }
     return { does: "register", who, room: room.jid, nick: random.chance(80) ? ownNick(who) : someNick(scene, room) };
 }
 
 function unregister(scene: Scene): Step | undefined {
     const { who, room, self } = insider(scene);
-    return scene.cast.considerate && self === undefined ? undefined : { does: "unregister", who, room: room.jid };
+    return isAbsent(scene, self) ? undefined : { does: "unregister", who, room: room.jid };
+}
+
+/** Whether only the account is in the room, or is not: the room shows a new affiliation of its occupants by presence. */
+function isAbsent({ cast }: Scene, self: Occupant | undefined): boolean {
+    return cast.considerate && (self === undefined || self.sessions.size === 0);
 }
 
 function subject(scene: Scene): Step {

@@ -234,7 +234,8 @@ function restart(model: Model): void {
             occupant.isRestored = true;
             occupant.isModerator = isModerating(affiliationOf(room, account));
             occupant.isOutdated = false;
-            occupant.mayBeOutdated = false;
+            // A session may be faster than the account. Then the room answers its join.
+            occupant.mayBeOutdated = true;
         }
     }
 }
