@@ -100,8 +100,8 @@ const deviations: Deviation[] = [
             stanzas.filter((stanza) => isActor || !(isFrom(stanza, own) && isUnavailable(stanza))),
     },
     {
-        rule: "L1: rooms are told nothing, and so those that have ended do not complain",
-        sides: ["plain"],
+        rule: "L1: rooms that the client joined are told nothing, and so those that have ended do not complain",
+        sides: ["plain", "minimix"],
         applies: ({ step }) => step.does === "unavailable",
         undo: (stanzas) => stanzas.filter(({ name, attrs }) => !(name === "presence" && attrs.type === "error")),
     },
