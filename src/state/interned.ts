@@ -6,9 +6,9 @@ import * as st from "util.stanza";
 import * as xml from "util.xml";
 import { MUC_USER } from "../namespaces";
 import * as options from "../options";
-import { isHeavier, treeLimit, weightOf } from "../weight";
+import { isHeavier, mayBeHeavier, treeLimit, weightOf } from "../weight";
 import { isSameElement } from "../stanzas";
-import { textOf } from "../text";
+import { piecesOf, textOf } from "../text";
 
 export interface InternedStanza {
     /** The XML after the name, without `to`. */
@@ -45,16 +45,22 @@ export function intern(presence: Stanza): InternedStanza {
     if (presence === source && latest !== undefined) {
         return latest;
     }
-    const text = textOf(toldAgain(presence));
+    const told = toldAgain(presence);
+    const text = textOf(told);
     let found = internedStanzas.get(text);
     if (found === undefined) {
-        const isHeavy = isHeavier(presence, treeLimit(options.maxCachedSize)) ? true : undefined;
+        const isHeavy = weighsMuch(told) ? true : undefined;
         found = { text, mark: nextMark(), isHeavy };
         internedStanzas.set(text, found);
     }
     source = presence;
     latest = found;
     return found;
+}
+
+function weighsMuch(presence: Stanza): boolean {
+    const most = treeLimit(options.maxCachedSize);
+    return mayBeHeavier(piecesOf(presence), most) && isHeavier(presence, most);
 }
 
 /** Takes over a presence of the previous instance, so that equal text is shared again. */

@@ -100,7 +100,8 @@ function keepAlone(reader: OccupantReader, nick: string, interned: InternedStanz
         return false;
     }
     const before = list.occupants.get(nick);
-    if (sizeOf(interned) > options.maxCachedSize || !fits(list, before, interned)) {
+    const isLarge = interned.isHeavy === true || interned.text.length > options.maxCachedSize;
+    if (isLarge || !fits(list, before, interned)) {
         return false;
     }
     if (before !== interned) {
