@@ -130,6 +130,46 @@ for _, kind in ipairs(faulty.kinds) do
 			assert.same(numbers(1, 65), read(s:client "phone"));
 		end);
 
+		-- Each `change` ends the attempts to store the room's history while live messages wait behind it.
+		for what, change in pairs {
+			["the link breaks again"] = function (s)
+				s:link "destroyed";
+				s:wait(5);
+				s:link "established";
+			end;
+			["the account leaves"] = function (_, phone)
+				phone:send(leave "Alice");
+			end;
+			["the account is kicked"] = function (s)
+				s.room:kick "Alice";
+			end;
+		} do
+			it("S3: messages behind history that cannot be stored are archived later if "..what, function ()
+				local s, faults = in_room { remote = true; bounces = true; modules = { "disco" } };
+				s:count(1, 60);
+				s:wait(2);
+				-- Otherwise the entries in memory are enough to place the messages.
+				clock.jump(-7200);
+				s:restart { killed = true };
+				s.room.on_iq = function () return true; end;
+				s:wait(1);
+				s:count(61, 63);
+				faults:fail(kind, "reads");
+				s.room.on_iq = nil;
+				s:wait(90);
+				local phone = s:client "phone";
+				s:enter(phone);
+				s:count(64, 66);
+				change(s, phone);
+				s:wait(5);
+				faults:work();
+				s:wait(60);
+				assert_one_outage(s);
+				local bodies = read(s:client "laptop");
+				assert.same({ "64"; "65"; "66" }, { table.unpack(bodies, #bodies - 2) });
+			end);
+		end
+
 		it("S3: a session that attaches gets its history and the subject", function ()
 			local s, faults = in_room();
 			s:count(1, 3);

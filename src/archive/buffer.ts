@@ -12,15 +12,54 @@ import { noteOver } from "../state/limits";
 import type { Membership } from "../state/memberships";
 import { addDelay, delayBy, stanzaIdBy } from "../stanzas";
 import { weightOf } from "../weight";
+import { openPart } from "./delivered";
 import { writeInSlices } from "./entries";
 import { record } from "./log";
-import type { Said } from "./read";
+import { isKept, type Said } from "./read";
 
 /** Seconds between attempts to move messages into the log. */
 const PAUSE = 5;
 
 /** Seconds for storing buffered messages at once. */
 const FLUSH = 0.005;
+
+/**
+ * Starts to buffer, because messages of the room may have been lost. Buffering ends when the archive has been asked.
+ * The log is in order of time, and the last message before a gap tells where the gap begins.
+ */
+export function startBuffering(membership: Membership): void {
+    openPart(membership);
+    const before = membership.catchUp;
+    if ((before === undefined || isInterrupted(before)) && isKept(membership)) {
+        const catching = newCatchUp(before);
+        membership.catchUp = catching;
+        drainEarlier(membership, catching);
+    }
+}
+
+/** Whether a new gap begins while buffered messages are being moved into the log. They came before it. */
+function isInterrupted(catching: CatchUp): boolean {
+    return catching.progress.step === "draining" && !catching.progress.isFull;
+}
+
+function newCatchUp(before: CatchUp | undefined): CatchUp {
+    const earlier = before === undefined ? 0 : before.buffer.length - before.drained;
+    return {
+        progress: { step: "idle" },
+        since: wallClock(),
+        position: undefined,
+        earliest: undefined,
+        blocked: undefined,
+        buffer: before?.buffer ?? [],
+        drained: before?.drained ?? 0,
+        earlier: earlier > 0 ? earlier : undefined,
+        weight: before?.weight ?? 0,
+        bufferedIds: before?.bufferedIds ?? new LuaSet(),
+        left: options.maxHistory,
+        latest: 0,
+        appendOutOfOrder: false,
+    };
+}
 
 /** Archives a missed message, and sends it to the sessions that were attached all the time, if it is new. */
 export function deliverMissed(membership: Membership, delayed: Stanza): void {
@@ -107,6 +146,7 @@ function drain(membership: Membership, catching: CatchUp, isFull: boolean): void
         const draining: Draining = { step: "draining", isFull, isForced: false, failed: false };
         catching.progress = draining;
         catching.appendOutOfOrder = true;
+        catching.earlier = undefined;
         catching.buffer = unseenFirst(catching.buffer);
         drainInSlices(membership, catching, draining);
     }
@@ -138,17 +178,49 @@ export function flush(membership: Membership): void {
     const catching = membership.catchUp;
     const deadline = monotonic() + FLUSH;
     while (catching !== undefined && membership.catchUp === catching && catching.progress.step === "draining") {
-        const isLate = monotonic() > deadline;
-        if (isLate && membership.part?.log !== undefined) {
-            writeInSlices(membership.part.log);
-        }
-        if (isLate && catching.buffer[catching.drained]?.seen === false) {
+        if (isLate(membership, deadline) && catching.buffer[catching.drained]?.seen === false) {
             noteDrop("limit");
             passOver(catching);
         } else {
             drainOne(membership, catching, catching.progress, true);
         }
     }
+}
+
+/**
+ * Moves the messages from before the gap into the log. Returns whether none is left: storage may fail, and much history
+ * takes several calls.
+ */
+export function drainEarlier(membership: Membership, catching: CatchUp): boolean {
+    if (!hasEarlier(catching)) {
+        return true;
+    }
+    const draining: Draining = { step: "draining", isFull: false, isForced: false, failed: false };
+    const deadline = monotonic() + FLUSH;
+    catching.progress = draining;
+    catching.appendOutOfOrder = true;
+    while (
+        hasEarlier(catching) &&
+        !draining.failed &&
+        !(isLate(membership, deadline) && catching.buffer[catching.drained]?.seen === false)
+    ) {
+        drainOne(membership, catching, draining, false);
+    }
+    catching.progress = { step: "idle" };
+    return !hasEarlier(catching);
+}
+
+function hasEarlier(catching: CatchUp): boolean {
+    return catching.earlier !== undefined;
+}
+
+/** Whether the time for storing messages at once is over. The following ones are then queued for storage. */
+function isLate(membership: Membership, deadline: number): boolean {
+    const late = monotonic() > deadline;
+    if (late && membership.part?.log !== undefined) {
+        writeInSlices(membership.part.log);
+    }
+    return late;
 }
 
 /** Returns the buffer with the room's history first, because it is older than live messages. */
@@ -179,7 +251,7 @@ function forgetDrained(catching: CatchUp): void {
 
 /**
  * Moves one buffered message into the log. The last one ends the catch-up. If storage fails, the message stays in the
- * buffer, unless it must leave it.
+ * buffer. If it must leave it, history that no session has received is dropped.
  */
 function drainOne(membership: Membership, catching: CatchUp, draining: Draining, mustLeave: boolean): void {
     const buffered = catching.buffer[catching.drained];
@@ -192,9 +264,8 @@ function drainOne(membership: Membership, catching: CatchUp, draining: Draining,
     if (draining.failed && !mustLeave) {
         return;
     }
-    if (draining.failed && membership.established === true && membership.part !== undefined) {
-        // The account stays in the room, so the message is fetched again. Nothing more is stored before that.
-        membership.part.log.gap = true;
+    if (draining.failed) {
+        noteDrop("limit");
     }
     passOver(catching);
 }
@@ -212,7 +283,9 @@ function place(membership: Membership, draining: Draining, buffered: Buffered): 
 function passOver(catching: CatchUp): Buffered | undefined {
     const buffered = catching.buffer[catching.drained];
     if (buffered !== undefined) {
+        const earlier = catching.earlier ?? 0;
         catching.drained = catching.drained + 1;
+        catching.earlier = earlier > 1 ? earlier - 1 : undefined;
         catching.weight = catching.weight - buffered.weight;
         if (2 * catching.drained > catching.buffer.length) {
             forgetDrained(catching);

@@ -15,9 +15,8 @@ import { ask, patience } from "../send/ask";
 import { inSlices } from "../slices";
 import { weightOf } from "../weight";
 import { blocklistOf, readBlocklist, silences } from "../settings/blocklist";
-import { endCatchUp, flush, deliverMissed, hasArrived } from "./buffer";
+import { deliverMissed, drainEarlier, endCatchUp, flush, hasArrived, startBuffering } from "./buffer";
 import { addArchiveId, fromArchive } from "./gate";
-import { openPart } from "./delivered";
 import { isKept, newestOf, type Said } from "./read";
 
 /** Messages per page. */
@@ -38,35 +37,6 @@ const FEWEST = 10;
 
 /** Longest message id that is used in a query, in bytes. */
 const LONGEST_ID = 1024;
-
-/**
- * Starts to buffer, because messages of the room may have been lost. Buffering ends when the archive has been asked.
- * The log is in order of time, and the last message before a gap tells where the gap begins.
- */
-export function startBuffering(membership: Membership): void {
-    const progress = membership.catchUp?.progress;
-    if (progress?.step === "draining" && !progress.isFull) {
-        // The buffered messages came before the new gap.
-        flush(membership);
-    }
-    openPart(membership);
-    if (membership.catchUp === undefined && isKept(membership)) {
-        membership.catchUp = {
-            progress: { step: "idle" },
-            since: wallClock(),
-            position: undefined,
-            earliest: undefined,
-            blocked: undefined,
-            buffer: [],
-            drained: 0,
-            weight: 0,
-            bufferedIds: new LuaSet(),
-            left: options.maxHistory,
-            latest: 0,
-            appendOutOfOrder: false,
-        };
-    }
-}
 
 /** Queries the archive for missed messages while the account is in the room, until it answers. Then stops buffering. */
 export function closeGap(membership: Membership): void {
@@ -106,18 +76,20 @@ function triesOf(catching: CatchUp | undefined): number {
  * Messages of the room are buffered until endCatchUp().
  */
 export function catchUp(membership: Membership, done: Done): void {
-    if (membership.catchUp?.progress.step === "draining") {
+    const progress = membership.catchUp?.progress;
+    const isBuffering = progress !== undefined && progress.step !== "draining";
+    if (progress?.step === "draining" && progress.isFull) {
         flush(membership);
     }
-    const isBuffering = membership.catchUp !== undefined;
     startBuffering(membership);
-    const [isRead, newest] = newestOf(membership);
     const catching = membership.catchUp;
     if (catching === undefined) {
         done("refused");
         return;
     }
-    if (!isRead || !readBlocklist(membership.username)[0]) {
+    const isPlaced = drainEarlier(membership, catching);
+    const [isRead, newest] = newestOf(membership);
+    if (!isPlaced || !isRead || !readBlocklist(membership.username)[0]) {
         catching.progress = { step: "waiting", tries: triesOf(catching) };
         done("failed");
         return;

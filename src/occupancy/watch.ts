@@ -19,7 +19,8 @@ import {
 } from "../state/memberships";
 import { type Joined, Phase, type Place } from "../state/place";
 import { patience } from "../send/ask";
-import { closeGap, startBuffering } from "../archive/catchup";
+import { startBuffering } from "../archive/buffer";
+import { closeGap } from "../archive/catchup";
 import { takeGaps } from "../archive/entries";
 import { addPaced, newPacedQueue } from "./pace";
 import { answerPings } from "./pong";

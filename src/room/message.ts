@@ -3,8 +3,8 @@
 import { wallClock } from "../state/clock";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { bufferMessage, deliverMissed } from "../archive/buffer";
-import { startBuffering, isResult, takeResult } from "../archive/catchup";
+import { bufferMessage, deliverMissed, startBuffering } from "../archive/buffer";
+import { isResult, takeResult } from "../archive/catchup";
 import { type Delayed, delayOf, isAnswering, keptForm, withoutOwnIds } from "../archive/gate";
 import { canRecordPast, record } from "../archive/log";
 import { isWorthWaking, notify } from "../push/push";

@@ -66,6 +66,8 @@ export interface CatchUp {
     buffer: Buffered[];
     /** Number of buffered messages that are in the log. */
     drained: number;
+    /** Number of the next ones that came before the gap. Storage failed when they were to go into the log. */
+    earlier?: number | undefined;
     /** Approximate memory of the others in bytes. */
     weight: number;
     /** Ids of buffered messages that were seen. An id is removed when the room sends the message as history, too. */
