@@ -1348,9 +1348,9 @@ function minimix_weight.isHeavier(stanza, most)
     return spendTags(stanza.tags, left, MAX_DEPTH) < 0
 end
 
---- Whether a stanza of so many pieces of XML may be heavier. Nesting takes at least six pieces for each level.
-function minimix_weight.mayBeHeavier(pieces, most)
-    return pieces * 128 > most or pieces > 6 * MAX_DEPTH
+--- Returns the pieces of XML up to which no stanza is heavier. Nesting takes at least six pieces for each level.
+function minimix_weight.lightPieces(most)
+    return math.min(most / 128, 6 * MAX_DEPTH)
 end
 end
 
@@ -1532,7 +1532,7 @@ end
 -- Serialises stanzas, once for all recipients.
 local minimix_text = {}
 do
-local write, writeAttribute, remember, orderOf, sortedTable, sortedNames, lengthen, sortMany, prefixedAttribute, source, sourceTags, sourceText, sourcePieces, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, MOST_PIECES, ROOT, MOST_ORDERS, LONGEST_ORDER, LONGEST_NAME, shortest, orderCount
+local write, writeAttribute, remember, orderOf, sortedTable, lengthen, sortedNames, prefixedAttribute, source, sourceTags, sourceText, sourcePieces, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, MOST_PIECES, ROOT, MOST_ORDERS, LONGEST_ORDER, LONGEST_NAME, shortest, orderCount
 
 function write(element, outerNamespace, start)
     local out = pieces
@@ -1543,7 +1543,14 @@ function write(element, outerNamespace, start)
     out[start] = "<"
     out[start + 1] = name
     local at = start + 2
-    local names = sortedNames(attr)
+    local order = shortest
+    for key in pairs(attr) do
+        order = order.longer[key] or lengthen(order, key)
+        if order == nil then
+            break
+        end
+    end
+    local names = order == nil and sortedNames(attr) or order.sorted
     for i = 1, #names do
         local key = names[i]
         local value = attr[key]
@@ -1626,18 +1633,6 @@ function sortedTable(names)
     return names
 end
 
-function sortedNames(attr)
-    local order = shortest
-    for name in pairs(attr) do
-        local longer = order.longer[name] or lengthen(order, name)
-        if longer == nil then
-            return sortMany(attr)
-        end
-        order = longer
-    end
-    return order.sorted
-end
-
 function lengthen(order, name)
     local length = #order.sorted
     if length >= LONGEST_ORDER or #name > LONGEST_NAME then
@@ -1657,7 +1652,7 @@ function lengthen(order, name)
     return longer
 end
 
-function sortMany(attr)
+function sortedNames(attr)
     local names = {}
     for name in pairs(attr) do
         names[#names + 1] = name
@@ -1725,21 +1720,15 @@ end
 -- takes a third of the memory.
 local state_interned = {}
 do
-local weighsMuch
 local MUC_USER = namespaces.MUC_USER
 local options = minimix_options
 local isHeavier = minimix_weight.isHeavier
-local mayBeHeavier = minimix_weight.mayBeHeavier
+local lightPieces = minimix_weight.lightPieces
 local treeLimit = minimix_weight.treeLimit
 local weightOf = minimix_weight.weightOf
 local isSameElement = minimix_stanzas.isSameElement
 local piecesOf = minimix_text.piecesOf
 local textOf = minimix_text.textOf
-
-function weighsMuch(presence)
-    local most = treeLimit(options.maxCachedSize)
-    return mayBeHeavier(piecesOf(presence), most) and isHeavier(presence, most)
-end
 
 --- Returns a presence without actor and reason, which a room does not repeat to later joins.
 function state_interned.toldAgain(presence)
@@ -1777,11 +1766,13 @@ local internedStanzas = setmetatable({}, {__mode = "v"})
 --- The last stanza and its result: a local room passes the same table for all accounts.
 local source
 local latest
+--- Largest memory of a stanza that is kept, and the pieces of XML that never take more.
+local HEAVIEST = treeLimit(options.maxCachedSize)
+local LIGHT = lightPieces(HEAVIEST)
 
 --- Whether a stanza may be kept as a table. minimix_max_cached_size limits its XML, and by this its memory.
 function state_interned.mayKeep(stanza)
-    local most = options.maxCachedSize
-    return string.len(textOf(stanza)) <= most and weightOf(stanza) <= treeLimit(most)
+    return string.len(textOf(stanza)) <= options.maxCachedSize and weightOf(stanza) <= HEAVIEST
 end
 
 --- Returns a presence in the form that later joins receive.
@@ -1794,7 +1785,7 @@ function state_interned.intern(presence)
     local found = internedStanzas[text]
     if found == nil then
         local isHeavy
-        if weighsMuch(told) then
+        if piecesOf(told) > LIGHT and isHeavier(told, HEAVIEST) then
             isHeavy = true
         end
         found = {text = text, mark = nextMark(), isHeavy = isHeavy}
@@ -2556,8 +2547,8 @@ function merge(list)
     end
     for i = 1, math.min(#all, MAX_COMPARED + 1) do
         local other = all[i]
-        local isClose = other ~= nil and math.abs(other.count - list.count) <= 2
-        if isClose and other ~= list and other.behind == 0 then
+        local isOther = other ~= nil and other ~= list
+        if isOther and math.abs(other.count - list.count) <= 2 and other.behind == 0 then
             local isLarger = other.readerCount >= list.readerCount
             local isLarger_8
             if isLarger then
@@ -5392,6 +5383,357 @@ function state_offline.keepMember(members, key, interned)
 end
 end
 
+-- src/state/ranges.ts
+--
+-- Entries of a room's log that an account got, as ranges of their numbers.
+--
+-- Invariants: the ranges of a room are in ascending order and do not overlap. Only the last range may be open, and only
+-- while the account is in the room: then it gets all shared entries. In memory an open range ends at the last entry
+-- that the account got (Part.position). On disk it has the negative first number of the server's start: the account got
+-- all entries until that start ended.
+local state_ranges = {}
+do
+local trim, MOST
+
+function trim(ranges)
+    if #ranges > MOST then
+        table.remove(ranges, 1)
+    end
+end
+
+MOST = 500
+
+--- Whether a number is in the ranges. An open range ends at `end`.
+function state_ranges.includes(ranges, end_, number)
+    for i = #ranges, 1, -1 do
+        local range = ranges[i]
+        if range ~= nil and number >= range.first then
+            return number <= (range.last or end_)
+        end
+    end
+    return false
+end
+
+--- Inserts a number: into the range that ends with `before`, or as another range.
+function state_ranges.insert(ranges, number, before)
+    local at = #ranges
+    while true do
+        local temp_2 = at > 0
+        if temp_2 then
+            local opt_0 = ranges[at]
+            temp_2 = (opt_0 and opt_0.first or 0) > number
+        end
+        if not temp_2 then
+            break
+        end
+        at = at - 1
+    end
+    local range = ranges[at]
+    if (range and range.last) ~= nil and range.last == before then
+        range.last = number
+    else
+        table.insert(ranges, at + 1, {first = number, last = number})
+        trim(ranges)
+    end
+end
+
+--- Opens a range for new entries, or reopens the last one if no entry is between it and `first`.
+function state_ranges.open(ranges, first)
+    local last = ranges[#ranges]
+    if (last and last.last) ~= nil and last.last >= first - 1 then
+        last.last = nil
+        return last
+    end
+    local range = {first = first, last = nil}
+    ranges[#ranges + 1] = range
+    trim(ranges)
+    return range
+end
+
+--- Closes an open range at a number. A range without entries is dropped.
+function state_ranges.close(ranges, end_)
+    local last = ranges[#ranges]
+    if last == nil or last.last ~= nil then
+        return
+    end
+    last.last = end_
+    if last.first > end_ then
+        table.remove(ranges)
+    end
+end
+
+--- Removes the ranges that end before a number.
+function state_ranges.prune(ranges, least)
+    local pruned = false
+    while true do
+        local opt_7 = ranges[1]
+        if not ((opt_7 and opt_7.last) ~= nil and ranges[1].last < least) then
+            break
+        end
+        table.remove(ranges, 1)
+        pruned = true
+    end
+    return pruned
+end
+
+--- Returns the stored form: first and last of each. `start` is the first number of this start of the server.
+function state_ranges.pack(ranges, start)
+    local packed = {}
+    for _, range in ipairs(ranges) do
+        packed[#packed + 1] = range.first
+        packed[#packed + 1] = range.last or -start
+    end
+    return packed
+end
+
+--- Reads stored ranges. `endOf` returns the end of a range that was open in an earlier start. Undefined if malformed.
+function state_ranges.unpack(packed, endOf)
+    if type(packed) ~= "table" then
+        return nil
+    end
+    local ranges = {}
+    for i = 1, #packed, 2 do
+        local first = packed[i]
+        local last = packed[i + 1]
+        if type(first) ~= "number" or type(last) ~= "number" then
+            return nil
+        end
+        local end_ = last > 0 and last or endOf(-last)
+        if first <= end_ then
+            ranges[#ranges + 1] = {first = first, last = end_}
+        end
+    end
+    return ranges
+end
+end
+
+-- src/state/deliveries.ts
+--
+-- Ranges of room logs that each account got, also of rooms that it has left. In memory and in the store minimix_parts,
+-- with one record per account.
+local state_deliveries = {}
+do
+local content, deliveriesOf, read, complete, forgetUnused, writeChanged, known, records, changed, released
+local options = minimix_options
+local monotonic = state_clock.monotonic
+local membersOf = state_keys.membersOf
+local findAccount = state_memberships.findAccount
+local endOfStart = state_numbers.endOfStart
+local startOfNumbers = state_numbers.startOfNumbers
+local beginOutage = state_outage.beginOutage
+local onRetry = state_outage.onRetry
+local pack = state_ranges.pack
+local unpack_ = state_ranges.unpack
+local listRecords = state_records.listRecords
+local openRecords = state_records.openRecords
+local readRecord = state_records.readRecord
+local writeRecord = state_records.writeRecord
+
+function content(username)
+    local deliveries = known[username]
+    if deliveries == nil then
+        return nil
+    end
+    local packed = {}
+    for room, ranges in pairs(deliveries.rooms) do
+        if #ranges > 0 then
+            packed[room] = pack(ranges, startOfNumbers())
+        end
+    end
+    if (next(packed)) == nil then
+        return nil
+    else
+        return packed
+    end
+end
+
+function deliveriesOf(username)
+    local deliveries = known[username]
+    if deliveries == nil then
+        local rooms = read(username)
+        deliveries = {rooms = rooms or {}, isRead = rooms ~= nil}
+        known[username] = deliveries
+    end
+    return deliveries
+end
+
+function read(username)
+    local rooms = {}
+    if options.anonymous then
+        return rooms
+    end
+    local done, packed = readRecord(records, username)
+    if not done then
+        return nil
+    end
+    if packed ~= nil and type(packed) ~= "table" then
+        module:log("warn", "Ignoring the archive of %s: malformed record in minimix_parts", username)
+        return rooms
+    end
+    for room, stored in pairs(packed or {}) do
+        local ranges
+        if type(room) == "string" then
+            ranges = unpack_(stored, endOfStart)
+        end
+        if ranges == nil then
+            module:log("warn", "Ignoring the archive of %s in %s: malformed record in minimix_parts", username, room)
+        else
+            rooms[room] = ranges
+        end
+    end
+    return rooms
+end
+
+function complete(username, deliveries)
+    if deliveries.isRead then
+        return true
+    end
+    local rooms = read(username)
+    if rooms == nil then
+        return false
+    end
+    for room, since in pairs(deliveries.rooms) do
+        local before = rooms[room]
+        if before == nil then
+            rooms[room] = since
+        else
+            for i = #before, 1, -1 do
+                local range = before[i]
+                if range ~= nil then
+                    table.insert(since, 1, range)
+                end
+            end
+            rooms[room] = since
+        end
+    end
+    deliveries.rooms = rooms
+    deliveries.isRead = true
+    return true
+end
+
+--- Writes an account's record, or marks it for after it has been read.
+function state_deliveries.saveDeliveries(username)
+    local deliveries = known[username]
+    if deliveries == nil or options.anonymous then
+        changed[username] = nil
+        return
+    end
+    if not complete(username, deliveries) then
+        changed[username] = true
+        beginOutage()
+        return
+    end
+    changed[username] = nil
+    writeRecord(records, username)
+end
+
+function forgetUnused(username)
+    local isNeeded = findAccount(username) ~= nil or changed[username] ~= nil or records.dirty[username] ~= nil
+    if not isNeeded then
+        known[username] = nil
+    end
+end
+
+function writeChanged(deadline)
+    for _, username in ipairs(membersOf(changed)) do
+        if monotonic() > deadline then
+            return "more"
+        end
+        state_deliveries.saveDeliveries(username)
+    end
+    for username in pairs(released) do
+        released[username] = nil
+        forgetUnused(username)
+    end
+    return (next(changed)) == nil and "done" or "failing"
+end
+
+known = {}
+records = openRecords("minimix_parts", content)
+
+--- Returns the ranges of an account in a room for new messages, and whether they include those on disk.
+function state_deliveries.rangesOf(username, room)
+    local deliveries = deliveriesOf(username)
+    local ranges = deliveries.rooms[room]
+    if ranges == nil then
+        ranges = {}
+        deliveries.rooms[room] = ranges
+    end
+    return ranges, deliveries.isRead
+end
+
+--- Returns all ranges of an account by room, read-only. Undefined if they could not be read.
+function state_deliveries.allRangesOf(username)
+    local deliveries = known[username]
+    if deliveries == nil then
+        return read(username)
+    end
+    return complete(username, deliveries) and deliveries.rooms or nil
+end
+
+changed = {}
+
+--- Marks an account's record for saveChanged().
+function state_deliveries.markChanged(username)
+    changed[username] = true
+end
+
+released = {}
+
+--- Frees the memory of an account soon, if it is in no room then.
+function state_deliveries.releaseDeliveries(username)
+    released[username] = true
+end
+
+--- Writes the records of all marked accounts.
+function state_deliveries.saveChanged()
+    writeChanged(math.huge)
+end
+
+onRetry(writeChanged)
+
+--- Deletes the record of an account.
+function state_deliveries.forgetDeliveries(username)
+    known[username] = nil
+    changed[username] = nil
+    if not options.anonymous then
+        writeRecord(records, username)
+    end
+end
+
+--- Returns the accounts with a record. Undefined if storage failed.
+function state_deliveries.usersWithDeliveries()
+    return listRecords(records)
+end
+
+--- Edits the ranges of an account, and writes them if `edit` says so. Returns whether they could be read.
+function state_deliveries.editDeliveries(username, edit)
+    local deliveries = deliveriesOf(username)
+    if not complete(username, deliveries) then
+        return false
+    end
+    if edit(deliveries.rooms) then
+        state_deliveries.saveDeliveries(username)
+    end
+    forgetUnused(username)
+    return true
+end
+
+function state_deliveries.deliveries()
+    return known
+end
+
+function state_deliveries.restoreDeliveries(saved)
+    known = saved
+    for username, account in pairs(known) do
+        if not account.isRead then
+            changed[username] = true
+            beginOutage()
+        end
+    end
+end
+end
+
 -- src/state/logs.ts
 --
 -- The log of each room: its messages, once for all accounts of this host, and the part that each account got. Entries
@@ -5498,6 +5840,205 @@ function state_logs.restoreLogs(saved)
             beginOutage()
         end
     end
+end
+end
+
+-- src/archive/delivered.ts
+--
+-- Records which entries of a room's log an account got. The ranges are in state/deliveries.ts. They are written when an
+-- account joins, leaves or misses a message, and not for each message.
+--
+-- Invariants: an account in a room has an open last range, also on disk. It contains all messages of the room since
+-- then. A missed entry closes the range within SETTLE seconds. The next received entry opens another, which is written
+-- before the message goes to the sessions. So all received messages are readable after SIGKILL.
+local archive_delivered = {}
+do
+local openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE
+local options = minimix_options
+local markChanged = state_deliveries.markChanged
+local rangesOf = state_deliveries.rangesOf
+local releaseDeliveries = state_deliveries.releaseDeliveries
+local saveChanged = state_deliveries.saveChanged
+local saveDeliveries = state_deliveries.saveDeliveries
+local dropUnread = state_logs.dropUnread
+local logOf = state_logs.logOf
+local logs = state_logs.logs
+local allMemberships = state_memberships.allMemberships
+local startOfNumbers = state_numbers.startOfNumbers
+local close = state_ranges.close
+local includes = state_ranges.includes
+local insert = state_ranges.insert
+local open = state_ranges.open
+local inTurn = minimix_turn.inTurn
+
+function openRange(membership, part, first)
+    local ranges = rangesOf(membership.username, membership.room)
+    part.range = open(ranges, first)
+    saveDeliveries(membership.username)
+end
+
+function closeRange(membership, part)
+    if part.range == nil or part.range == false then
+        return false
+    end
+    part.range = false
+    close((rangesOf(membership.username, membership.room)), part.position)
+    return true
+end
+
+function deliverOwn(membership, log, part, entry)
+    local ranges = rangesOf(membership.username, membership.room)
+    local only
+    if #ranges == 1 then
+        only = ranges[1]
+    end
+    if only ~= nil and only == part.range and only.first > part.position then
+        closeRange(membership, part)
+    end
+    if #ranges == 0 then
+        insert(ranges, entry.number, nil)
+        saveSoon(membership, log)
+    end
+end
+
+function deliverPast(membership, log, part, entry)
+    local ranges = rangesOf(membership.username, membership.room)
+    if includes(ranges, part.position, entry.number) then
+        return false
+    end
+    insert(ranges, entry.number, entry.before)
+    saveSoon(membership, log)
+    return true
+end
+
+function saveSoon(membership, log)
+    markChanged(membership.username)
+    archive_delivered.closeMissedSoon(log)
+end
+
+--- Closes, after a delay, the ranges of accounts that did not get the last entry.
+function archive_delivered.closeMissedSoon(log)
+    if log.isClosingDue then
+        return
+    end
+    log.isClosingDue = true
+    module:add_timer(SETTLE, function()
+        inTurn(function()
+            log.isClosingDue = false
+            closeMissed(log)
+            saveChanged()
+        end)
+        return nil
+    end)
+end
+
+function closeMissed(log)
+    for _, membership in pairs(log.readers) do
+        local part = membership.part
+        if part ~= nil and part.position ~= log.last and closeRange(membership, part) then
+            markChanged(membership.username)
+        end
+    end
+end
+
+SETTLE = 1
+
+--- Opens the log for an account that is in the room, or that fetches missed messages.
+function archive_delivered.openPart(membership)
+    if options.archive ~= true or membership.part ~= nil then
+        return
+    end
+    local log = logOf(membership.room)
+    membership.part = {log = log, range = nil, position = log.last}
+    log.readers[membership.username] = membership
+end
+
+--- Opens a range: the room has admitted the account, so later messages are for it.
+function archive_delivered.letIn(membership)
+    archive_delivered.openPart(membership)
+    local part = membership.part
+    if part == nil or part.range ~= nil then
+        return
+    end
+    part.position = part.log.last
+    openRange(membership, part, part.log.last + 1)
+end
+
+--- The account is out of the room.
+function archive_delivered.closePart(membership)
+    local part = membership.part
+    membership.part = nil
+    if part == nil then
+        return
+    end
+    part.log.readers[membership.username] = nil
+    dropUnread(part.log)
+    if closeRange(membership, part) then
+        saveDeliveries(membership.username)
+    end
+    releaseDeliveries(membership.username)
+end
+
+--- Opens ranges that an earlier version handed over in another form.
+function archive_delivered.reopenParts()
+    for _, membership in ipairs(allMemberships()) do
+        local phase = membership.place.phase
+        if phase == "joined" or phase == "entering" then
+            archive_delivered.letIn(membership)
+        end
+    end
+end
+
+--- Records that an account got an entry. Returns whether it is new to the account.
+function archive_delivered.deliver(membership, log, part, entry)
+    local range = part.range
+    local before = entry.before
+    if range ~= nil and range ~= false and before ~= nil and (before == part.position or before < range.first) then
+        if entry.number > part.position then
+            part.position = entry.number
+            return true
+        end
+    end
+    if entry.privateTo ~= nil then
+        deliverOwn(membership, log, part, entry)
+        return true
+    end
+    if entry.number <= part.position then
+        return deliverPast(membership, log, part, entry)
+    end
+    closeRange(membership, part)
+    if range ~= nil and entry.number == log.last then
+        openRange(membership, part, entry.number)
+    else
+        insert((rangesOf(membership.username, membership.room)), entry.number, before)
+        saveSoon(membership, log)
+    end
+    part.position = entry.number
+    return true
+end
+
+--- Writes pending records. Accounts still waiting for the last message get a new range with it.
+function archive_delivered.saveDelivered()
+    for _, log in pairs(logs) do
+        if log.isClosingDue then
+            closeMissed(log)
+        end
+    end
+    saveChanged()
+end
+
+--- Whether the account got an entry.
+function archive_delivered.isFor(username, ranges, position, entry)
+    if entry.privateTo == nil then
+        return includes(ranges, position, entry.number)
+    else
+        return entry.privateTo == username
+    end
+end
+
+--- Returns the number at which an open range ends.
+function archive_delivered.positionOf(part)
+    return part == nil and startOfNumbers() or part.position
 end
 end
 
@@ -6062,556 +6603,6 @@ function archive_entries.loadTail(log)
     end
     fillTail(log, entries, not mayHaveMore(found, TAIL, TAIL_SIZE))
     return true
-end
-end
-
--- src/state/ranges.ts
---
--- Entries of a room's log that an account got, as ranges of their numbers.
---
--- Invariants: the ranges of a room are in ascending order and do not overlap. Only the last range may be open, and only
--- while the account is in the room: then it gets all shared entries. In memory an open range ends at the last entry
--- that the account got (Part.position). On disk it has the negative first number of the server's start: the account got
--- all entries until that start ended.
-local state_ranges = {}
-do
-local trim, MOST
-
-function trim(ranges)
-    if #ranges > MOST then
-        table.remove(ranges, 1)
-    end
-end
-
-MOST = 500
-
---- Whether a number is in the ranges. An open range ends at `end`.
-function state_ranges.includes(ranges, end_, number)
-    for i = #ranges, 1, -1 do
-        local range = ranges[i]
-        if range ~= nil and number >= range.first then
-            return number <= (range.last or end_)
-        end
-    end
-    return false
-end
-
---- Inserts a number: into the range that ends with `before`, or as another range.
-function state_ranges.insert(ranges, number, before)
-    local at = #ranges
-    while true do
-        local temp_2 = at > 0
-        if temp_2 then
-            local opt_0 = ranges[at]
-            temp_2 = (opt_0 and opt_0.first or 0) > number
-        end
-        if not temp_2 then
-            break
-        end
-        at = at - 1
-    end
-    local range = ranges[at]
-    if (range and range.last) ~= nil and range.last == before then
-        range.last = number
-    else
-        table.insert(ranges, at + 1, {first = number, last = number})
-        trim(ranges)
-    end
-end
-
---- Opens a range for new entries, or reopens the last one if no entry is between it and `first`.
-function state_ranges.open(ranges, first)
-    local last = ranges[#ranges]
-    if (last and last.last) ~= nil and last.last >= first - 1 then
-        last.last = nil
-        return last
-    end
-    local range = {first = first, last = nil}
-    ranges[#ranges + 1] = range
-    trim(ranges)
-    return range
-end
-
---- Closes an open range at a number. A range without entries is dropped.
-function state_ranges.close(ranges, end_)
-    local last = ranges[#ranges]
-    if last == nil or last.last ~= nil then
-        return
-    end
-    last.last = end_
-    if last.first > end_ then
-        table.remove(ranges)
-    end
-end
-
---- Removes the ranges that end before a number.
-function state_ranges.prune(ranges, least)
-    local pruned = false
-    while true do
-        local opt_7 = ranges[1]
-        if not ((opt_7 and opt_7.last) ~= nil and ranges[1].last < least) then
-            break
-        end
-        table.remove(ranges, 1)
-        pruned = true
-    end
-    return pruned
-end
-
---- Returns the stored form: first and last of each. `start` is the first number of this start of the server.
-function state_ranges.pack(ranges, start)
-    local packed = {}
-    for _, range in ipairs(ranges) do
-        packed[#packed + 1] = range.first
-        packed[#packed + 1] = range.last or -start
-    end
-    return packed
-end
-
---- Reads stored ranges. `endOf` returns the end of a range that was open in an earlier start. Undefined if malformed.
-function state_ranges.unpack(packed, endOf)
-    if type(packed) ~= "table" then
-        return nil
-    end
-    local ranges = {}
-    for i = 1, #packed, 2 do
-        local first = packed[i]
-        local last = packed[i + 1]
-        if type(first) ~= "number" or type(last) ~= "number" then
-            return nil
-        end
-        local end_ = last > 0 and last or endOf(-last)
-        if first <= end_ then
-            ranges[#ranges + 1] = {first = first, last = end_}
-        end
-    end
-    return ranges
-end
-end
-
--- src/state/deliveries.ts
---
--- Ranges of room logs that each account got, also of rooms that it has left. In memory and in the store minimix_parts,
--- with one record per account.
-local state_deliveries = {}
-do
-local content, deliveriesOf, read, complete, forgetUnused, writeChanged, known, records, changed, released
-local options = minimix_options
-local monotonic = state_clock.monotonic
-local membersOf = state_keys.membersOf
-local findAccount = state_memberships.findAccount
-local endOfStart = state_numbers.endOfStart
-local startOfNumbers = state_numbers.startOfNumbers
-local beginOutage = state_outage.beginOutage
-local onRetry = state_outage.onRetry
-local pack = state_ranges.pack
-local unpack_ = state_ranges.unpack
-local listRecords = state_records.listRecords
-local openRecords = state_records.openRecords
-local readRecord = state_records.readRecord
-local writeRecord = state_records.writeRecord
-
-function content(username)
-    local deliveries = known[username]
-    if deliveries == nil then
-        return nil
-    end
-    local packed = {}
-    for room, ranges in pairs(deliveries.rooms) do
-        if #ranges > 0 then
-            packed[room] = pack(ranges, startOfNumbers())
-        end
-    end
-    if (next(packed)) == nil then
-        return nil
-    else
-        return packed
-    end
-end
-
-function deliveriesOf(username)
-    local deliveries = known[username]
-    if deliveries == nil then
-        local rooms = read(username)
-        deliveries = {rooms = rooms or {}, isRead = rooms ~= nil}
-        known[username] = deliveries
-    end
-    return deliveries
-end
-
-function read(username)
-    local rooms = {}
-    if options.anonymous then
-        return rooms
-    end
-    local done, packed = readRecord(records, username)
-    if not done then
-        return nil
-    end
-    if packed ~= nil and type(packed) ~= "table" then
-        module:log("warn", "Ignoring the archive of %s: malformed record in minimix_parts", username)
-        return rooms
-    end
-    for room, stored in pairs(packed or {}) do
-        local ranges
-        if type(room) == "string" then
-            ranges = unpack_(stored, endOfStart)
-        end
-        if ranges == nil then
-            module:log("warn", "Ignoring the archive of %s in %s: malformed record in minimix_parts", username, room)
-        else
-            rooms[room] = ranges
-        end
-    end
-    return rooms
-end
-
-function complete(username, deliveries)
-    if deliveries.isRead then
-        return true
-    end
-    local rooms = read(username)
-    if rooms == nil then
-        return false
-    end
-    for room, since in pairs(deliveries.rooms) do
-        local before = rooms[room]
-        if before == nil then
-            rooms[room] = since
-        else
-            for i = #before, 1, -1 do
-                local range = before[i]
-                if range ~= nil then
-                    table.insert(since, 1, range)
-                end
-            end
-            rooms[room] = since
-        end
-    end
-    deliveries.rooms = rooms
-    deliveries.isRead = true
-    return true
-end
-
---- Writes an account's record, or marks it for after it has been read.
-function state_deliveries.saveDeliveries(username)
-    local deliveries = known[username]
-    if deliveries == nil or options.anonymous then
-        changed[username] = nil
-        return
-    end
-    if not complete(username, deliveries) then
-        changed[username] = true
-        beginOutage()
-        return
-    end
-    changed[username] = nil
-    writeRecord(records, username)
-end
-
-function forgetUnused(username)
-    local isNeeded = findAccount(username) ~= nil or changed[username] ~= nil or records.dirty[username] ~= nil
-    if not isNeeded then
-        known[username] = nil
-    end
-end
-
-function writeChanged(deadline)
-    for _, username in ipairs(membersOf(changed)) do
-        if monotonic() > deadline then
-            return "more"
-        end
-        state_deliveries.saveDeliveries(username)
-    end
-    for username in pairs(released) do
-        released[username] = nil
-        forgetUnused(username)
-    end
-    return (next(changed)) == nil and "done" or "failing"
-end
-
-known = {}
-records = openRecords("minimix_parts", content)
-
---- Returns the ranges of an account in a room for new messages, and whether they include those on disk.
-function state_deliveries.rangesOf(username, room)
-    local deliveries = deliveriesOf(username)
-    local ranges = deliveries.rooms[room]
-    if ranges == nil then
-        ranges = {}
-        deliveries.rooms[room] = ranges
-    end
-    return ranges, deliveries.isRead
-end
-
---- Returns all ranges of an account by room, read-only. Undefined if they could not be read.
-function state_deliveries.allRangesOf(username)
-    local deliveries = known[username]
-    if deliveries == nil then
-        return read(username)
-    end
-    return complete(username, deliveries) and deliveries.rooms or nil
-end
-
-changed = {}
-
---- Marks an account's record for saveChanged().
-function state_deliveries.markChanged(username)
-    changed[username] = true
-end
-
-released = {}
-
---- Frees the memory of an account soon, if it is in no room then.
-function state_deliveries.releaseDeliveries(username)
-    released[username] = true
-end
-
---- Writes the records of all marked accounts.
-function state_deliveries.saveChanged()
-    writeChanged(math.huge)
-end
-
-onRetry(writeChanged)
-
---- Deletes the record of an account.
-function state_deliveries.forgetDeliveries(username)
-    known[username] = nil
-    changed[username] = nil
-    if not options.anonymous then
-        writeRecord(records, username)
-    end
-end
-
---- Returns the accounts with a record. Undefined if storage failed.
-function state_deliveries.usersWithDeliveries()
-    return listRecords(records)
-end
-
---- Edits the ranges of an account, and writes them if `edit` says so. Returns whether they could be read.
-function state_deliveries.editDeliveries(username, edit)
-    local deliveries = deliveriesOf(username)
-    if not complete(username, deliveries) then
-        return false
-    end
-    if edit(deliveries.rooms) then
-        state_deliveries.saveDeliveries(username)
-    end
-    forgetUnused(username)
-    return true
-end
-
-function state_deliveries.deliveries()
-    return known
-end
-
-function state_deliveries.restoreDeliveries(saved)
-    known = saved
-    for username, account in pairs(known) do
-        if not account.isRead then
-            changed[username] = true
-            beginOutage()
-        end
-    end
-end
-end
-
--- src/archive/delivered.ts
---
--- Records which entries of a room's log an account got. The ranges are in state/deliveries.ts. They are written when an
--- account joins, leaves or misses a message, and not for each message.
---
--- Invariants: an account in a room has an open last range, also on disk. It contains all messages of the room since
--- then. A missed entry closes the range within SETTLE seconds. The next received entry opens another, which is written
--- before the message goes to the sessions. So all received messages are readable after SIGKILL.
-local archive_delivered = {}
-do
-local openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE
-local options = minimix_options
-local markChanged = state_deliveries.markChanged
-local rangesOf = state_deliveries.rangesOf
-local releaseDeliveries = state_deliveries.releaseDeliveries
-local saveChanged = state_deliveries.saveChanged
-local saveDeliveries = state_deliveries.saveDeliveries
-local dropUnread = state_logs.dropUnread
-local logOf = state_logs.logOf
-local logs = state_logs.logs
-local allMemberships = state_memberships.allMemberships
-local startOfNumbers = state_numbers.startOfNumbers
-local close = state_ranges.close
-local includes = state_ranges.includes
-local insert = state_ranges.insert
-local open = state_ranges.open
-local inTurn = minimix_turn.inTurn
-
-function openRange(membership, part, first)
-    local ranges = rangesOf(membership.username, membership.room)
-    part.range = open(ranges, first)
-    saveDeliveries(membership.username)
-end
-
-function closeRange(membership, part)
-    if part.range == nil or part.range == false then
-        return false
-    end
-    part.range = false
-    close((rangesOf(membership.username, membership.room)), part.position)
-    return true
-end
-
-function deliverOwn(membership, log, part, entry)
-    local ranges = rangesOf(membership.username, membership.room)
-    local only
-    if #ranges == 1 then
-        only = ranges[1]
-    end
-    if only ~= nil and only == part.range and only.first > part.position then
-        closeRange(membership, part)
-    end
-    if #ranges == 0 then
-        insert(ranges, entry.number, nil)
-        saveSoon(membership, log)
-    end
-end
-
-function deliverPast(membership, log, part, entry)
-    local ranges = rangesOf(membership.username, membership.room)
-    if includes(ranges, part.position, entry.number) then
-        return false
-    end
-    insert(ranges, entry.number, entry.before)
-    saveSoon(membership, log)
-    return true
-end
-
-function saveSoon(membership, log)
-    markChanged(membership.username)
-    archive_delivered.closeMissedSoon(log)
-end
-
---- Closes, after a delay, the ranges of accounts that did not get the last entry.
-function archive_delivered.closeMissedSoon(log)
-    if log.isClosingDue then
-        return
-    end
-    log.isClosingDue = true
-    module:add_timer(SETTLE, function()
-        inTurn(function()
-            log.isClosingDue = false
-            closeMissed(log)
-            saveChanged()
-        end)
-        return nil
-    end)
-end
-
-function closeMissed(log)
-    for _, membership in pairs(log.readers) do
-        local part = membership.part
-        if part ~= nil and part.position ~= log.last and closeRange(membership, part) then
-            markChanged(membership.username)
-        end
-    end
-end
-
-SETTLE = 1
-
---- Opens the log for an account that is in the room, or that fetches missed messages.
-function archive_delivered.openPart(membership)
-    if options.archive ~= true or membership.part ~= nil then
-        return
-    end
-    local log = logOf(membership.room)
-    membership.part = {log = log, range = nil, position = log.last}
-    log.readers[membership.username] = membership
-end
-
---- Opens a range: the room has admitted the account, so later messages are for it.
-function archive_delivered.letIn(membership)
-    archive_delivered.openPart(membership)
-    local part = membership.part
-    if part == nil or part.range ~= nil then
-        return
-    end
-    part.position = part.log.last
-    openRange(membership, part, part.log.last + 1)
-end
-
---- The account is out of the room.
-function archive_delivered.closePart(membership)
-    local part = membership.part
-    membership.part = nil
-    if part == nil then
-        return
-    end
-    part.log.readers[membership.username] = nil
-    dropUnread(part.log)
-    if closeRange(membership, part) then
-        saveDeliveries(membership.username)
-    end
-    releaseDeliveries(membership.username)
-end
-
---- Opens ranges that an earlier version handed over in another form.
-function archive_delivered.reopenParts()
-    for _, membership in ipairs(allMemberships()) do
-        local phase = membership.place.phase
-        if phase == "joined" or phase == "entering" then
-            archive_delivered.letIn(membership)
-        end
-    end
-end
-
---- Records that an account got an entry. Returns whether it is new to the account.
-function archive_delivered.deliver(membership, log, part, entry)
-    local range = part.range
-    local before = entry.before
-    if range ~= nil and range ~= false and before ~= nil and (before == part.position or before < range.first) then
-        if entry.number > part.position then
-            part.position = entry.number
-            return true
-        end
-    end
-    if entry.privateTo ~= nil then
-        deliverOwn(membership, log, part, entry)
-        return true
-    end
-    if entry.number <= part.position then
-        return deliverPast(membership, log, part, entry)
-    end
-    closeRange(membership, part)
-    if range ~= nil and entry.number == log.last then
-        openRange(membership, part, entry.number)
-    else
-        insert((rangesOf(membership.username, membership.room)), entry.number, before)
-        saveSoon(membership, log)
-    end
-    part.position = entry.number
-    return true
-end
-
---- Writes pending records. Accounts still waiting for the last message get a new range with it.
-function archive_delivered.saveDelivered()
-    for _, log in pairs(logs) do
-        if log.isClosingDue then
-            closeMissed(log)
-        end
-    end
-    saveChanged()
-end
-
---- Whether the account got an entry.
-function archive_delivered.isFor(username, ranges, position, entry)
-    if entry.privateTo == nil then
-        return includes(ranges, position, entry.number)
-    else
-        return entry.privateTo == username
-    end
-end
-
---- Returns the number at which an open range ends.
-function archive_delivered.positionOf(part)
-    return part == nil and startOfNumbers() or part.position
 end
 end
 
@@ -7758,233 +7749,6 @@ periodEnd = 0
 readTime = 0
 end
 
--- src/archive/buffer.ts
---
--- Buffers messages of a room while messages before them may be missing. They go into the log when the gap is closed or
--- given up.
-local archive_buffer = {}
-do
-local takeBufferedId, messageIdOf, drain, drainInSlices, unseenFirst, forgetDrained, drainOne, place, passOver, PAUSE
-local options = minimix_options
-local fork = send_fork.fork
-local inSlices = slices.inSlices
-local monotonic = state_clock.monotonic
-local wallClock = state_clock.wallClock
-local noteDrop = state_counters.noteDrop
-local noteOver = state_limits.noteOver
-local addDelay = minimix_stanzas.addDelay
-local delayBy = minimix_stanzas.delayBy
-local stanzaIdBy = minimix_stanzas.stanzaIdBy
-local weightOf = minimix_weight.weightOf
-local writeInSlices = archive_entries.writeInSlices
-local record = archive_log.record
-
---- Archives a missed message, and sends it to the sessions that were attached all the time, if it is new.
-function archive_buffer.deliverMissed(membership, delayed)
-    local isSeen = takeBufferedId(membership, delayed)
-    if record(membership, delayed) and not isSeen then
-        fork(membership, delayed)
-    end
-end
-
-function takeBufferedId(membership, delayed)
-    local catching = membership.catchUp
-    local messageId = messageIdOf(membership, delayed)
-    if catching == nil or messageId == nil or catching.bufferedIds[messageId] == nil then
-        return false
-    end
-    catching.bufferedIds[messageId] = nil
-    return true
-end
-
-function messageIdOf(membership, stanza)
-    local own
-    if stanza.attr.id ~= nil then
-        own = (stanza.attr.from or "") .. " " .. stanza.attr.id
-    end
-    return stanzaIdBy(stanza, membership.room) or own
-end
-
-function drain(membership, catching, isFull)
-    if catching.progress.step ~= "draining" then
-        local draining = {step = "draining", isFull = isFull, isForced = false, failed = false}
-        catching.progress = draining
-        catching.appendOutOfOrder = true
-        catching.buffer = unseenFirst(catching.buffer)
-        drainInSlices(membership, catching, draining)
-    end
-end
-
-function drainInSlices(membership, catching, draining)
-    inSlices(function()
-        if membership.catchUp ~= catching then
-            return true
-        end
-        drainOne(membership, catching, draining, false)
-        if draining.failed then
-            module:add_timer(PAUSE, function()
-                drainInSlices(membership, catching, draining)
-                return nil
-            end)
-        end
-        return draining.failed or membership.catchUp ~= catching
-    end)
-end
-
-function unseenFirst(buffer)
-    local ordered = {}
-    for _, seen in ipairs({false, true}) do
-        for _, buffered in ipairs(buffer) do
-            if buffered.seen == seen then
-                ordered[#ordered + 1] = buffered
-            end
-        end
-    end
-    return ordered
-end
-
-function forgetDrained(catching)
-    local rest = {}
-    for i = catching.drained + 1, #catching.buffer do
-        local buffered = catching.buffer[i]
-        if buffered ~= nil then
-            rest[#rest + 1] = buffered
-        end
-    end
-    catching.buffer = rest
-    catching.drained = 0
-end
-
-function drainOne(membership, catching, draining, mustLeave)
-    local buffered = catching.buffer[catching.drained + 1]
-    if buffered == nil then
-        membership.catchUp = nil
-        return
-    end
-    draining.isForced = mustLeave and buffered.seen
-    place(membership, draining, buffered)
-    if draining.failed and not mustLeave then
-        return
-    end
-    if draining.failed and membership.established == true and membership.part ~= nil then
-        membership.part.log.gap = true
-    end
-    passOver(catching)
-end
-
-function place(membership, draining, buffered)
-    draining.failed = false
-    if buffered.seen then
-        record(membership, buffered.stanza)
-    else
-        archive_buffer.deliverMissed(membership, buffered.stanza)
-    end
-end
-
-function passOver(catching)
-    local buffered = catching.buffer[catching.drained + 1]
-    if buffered ~= nil then
-        catching.drained = catching.drained + 1
-        catching.weight = catching.weight - buffered.weight
-        if 2 * catching.drained > #catching.buffer then
-            forgetDrained(catching)
-        end
-    end
-    return buffered
-end
-
-PAUSE = 5
---- Seconds for storing buffered messages at once.
-local FLUSH = 0.005
-
---- Whether a message of the room's archive has also arrived live since the gap.
-function archive_buffer.hasArrived(membership, catching, message)
-    local messageId = messageIdOf(membership, message)
-    return messageId ~= nil and catching.bufferedIds[messageId] ~= nil
-end
-
---- Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too.
-function archive_buffer.bufferMessage(membership, catching, stanza, seen)
-    local when = wallClock()
-    local copy = st.clone(stanza)
-    if delayBy(copy, membership.room) == nil then
-        addDelay(copy, membership.room, when)
-    end
-    local messageId = messageIdOf(membership, copy)
-    if messageId ~= nil and seen then
-        catching.bufferedIds[messageId] = true
-    end
-    local weight = weightOf(copy)
-    local buffer = catching.buffer
-    buffer[#buffer + 1] = {stanza = copy, when = when, seen = seen, weight = weight}
-    catching.weight = catching.weight + weight
-    local isOver = #catching.buffer - catching.drained > options.maxHistory or catching.weight > options.maxGapSize
-    if isOver and catching.progress.step == "draining" then
-        drainOne(membership, catching, catching.progress, true)
-        drainOne(membership, catching, catching.progress, true)
-    elseif isOver then
-        noteOver("minimix_max_gap_size", membership.username, membership.room)
-        drain(membership, catching, true)
-    end
-end
-
---- Visits the buffered messages that are not in the log, newest first, until `visit` returns true.
-function archive_buffer.readBuffered(membership, visit)
-    local catching = membership.catchUp
-    if catching == nil then
-        return
-    end
-    for i = #catching.buffer, catching.drained + 1, -1 do
-        local buffered = catching.buffer[i]
-        local messageId
-        if buffered ~= nil then
-            messageId = messageIdOf(membership, buffered.stanza)
-        end
-        local isPlaced = messageId ~= nil and catching.bufferedIds[messageId] == nil
-        if (buffered and buffered.seen) == true and not isPlaced and visit(buffered) then
-            return
-        end
-    end
-end
-
---- Moves the buffered messages into the log, after the missed messages that the room sent.
-function archive_buffer.endCatchUp(membership)
-    if membership.catchUp ~= nil then
-        drain(membership, membership.catchUp, false)
-    end
-end
-
---- Does the same at once: the account is out of the room, and its messages must be in the log by then. After some time
--- messages are only queued for storage, and history that no session has received is dropped.
-function archive_buffer.flush(membership)
-    archive_buffer.endCatchUp(membership)
-    local catching = membership.catchUp
-    local deadline = monotonic() + FLUSH
-    while catching ~= nil and membership.catchUp == catching and catching.progress.step == "draining" do
-        local isLate = monotonic() > deadline
-        local isLate_7 = isLate
-        if isLate_7 then
-            local part = membership.part
-            isLate_7 = (part and part.log) ~= nil
-        end
-        if isLate_7 then
-            writeInSlices(membership.part.log)
-        end
-        local isLate_10 = isLate
-        if isLate_10 then
-            local opt_8 = catching.buffer[catching.drained + 1]
-            isLate_10 = (opt_8 and opt_8.seen) == false
-        end
-        if isLate_10 then
-            noteDrop("limit")
-            passOver(catching)
-        else
-            drainOne(membership, catching, catching.progress, true)
-        end
-    end
-end
-end
-
 -- src/archive/retention.ts
 --
 -- Lifetime of messages. Their time stamps are from the wall clock, which may be wrong by years. After a jump forward no
@@ -8226,6 +7990,309 @@ function archive_read.isKept(membership)
         return hasPersonalArchive()
     else
         return membership.part ~= nil
+    end
+end
+end
+
+-- src/archive/buffer.ts
+--
+-- Buffers messages of a room while messages before them may be missing. They go into the log when the gap is closed or
+-- given up.
+local archive_buffer = {}
+do
+local isInterrupted, newCatchUp, takeBufferedId, messageIdOf, drain, drainInSlices, hasEarlier, isLate, unseenFirst, forgetDrained, drainOne, place, passOver, PAUSE, FLUSH
+local options = minimix_options
+local fork = send_fork.fork
+local inSlices = slices.inSlices
+local monotonic = state_clock.monotonic
+local wallClock = state_clock.wallClock
+local noteDrop = state_counters.noteDrop
+local noteOver = state_limits.noteOver
+local addDelay = minimix_stanzas.addDelay
+local delayBy = minimix_stanzas.delayBy
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local weightOf = minimix_weight.weightOf
+local openPart = archive_delivered.openPart
+local writeInSlices = archive_entries.writeInSlices
+local record = archive_log.record
+local isKept = archive_read.isKept
+
+function isInterrupted(catching)
+    return catching.progress.step == "draining" and not catching.progress.isFull
+end
+
+function newCatchUp(before)
+    local earlier = before == nil and 0 or #before.buffer - before.drained
+    return {
+        progress = {step = "idle"},
+        since = wallClock(),
+        position = nil,
+        earliest = nil,
+        blocked = nil,
+        buffer = before and before.buffer or {},
+        drained = before and before.drained or 0,
+        earlier = earlier > 0 and earlier or nil,
+        weight = before and before.weight or 0,
+        bufferedIds = before and before.bufferedIds or {},
+        left = options.maxHistory,
+        latest = 0,
+        appendOutOfOrder = false
+    }
+end
+
+--- Archives a missed message, and sends it to the sessions that were attached all the time, if it is new.
+function archive_buffer.deliverMissed(membership, delayed)
+    local isSeen = takeBufferedId(membership, delayed)
+    if record(membership, delayed) and not isSeen then
+        fork(membership, delayed)
+    end
+end
+
+function takeBufferedId(membership, delayed)
+    local catching = membership.catchUp
+    local messageId = messageIdOf(membership, delayed)
+    if catching == nil or messageId == nil or catching.bufferedIds[messageId] == nil then
+        return false
+    end
+    catching.bufferedIds[messageId] = nil
+    return true
+end
+
+function messageIdOf(membership, stanza)
+    local own
+    if stanza.attr.id ~= nil then
+        own = (stanza.attr.from or "") .. " " .. stanza.attr.id
+    end
+    return stanzaIdBy(stanza, membership.room) or own
+end
+
+function drain(membership, catching, isFull)
+    if catching.progress.step ~= "draining" then
+        local draining = {step = "draining", isFull = isFull, isForced = false, failed = false}
+        catching.progress = draining
+        catching.appendOutOfOrder = true
+        catching.earlier = nil
+        catching.buffer = unseenFirst(catching.buffer)
+        drainInSlices(membership, catching, draining)
+    end
+end
+
+function drainInSlices(membership, catching, draining)
+    inSlices(function()
+        if membership.catchUp ~= catching then
+            return true
+        end
+        drainOne(membership, catching, draining, false)
+        if draining.failed then
+            module:add_timer(PAUSE, function()
+                drainInSlices(membership, catching, draining)
+                return nil
+            end)
+        end
+        return draining.failed or membership.catchUp ~= catching
+    end)
+end
+
+--- Moves the messages from before the gap into the log. Returns whether none is left: storage may fail, and much history
+-- takes several calls.
+function archive_buffer.drainEarlier(membership, catching)
+    if not hasEarlier(catching) then
+        return true
+    end
+    local draining = {step = "draining", isFull = false, isForced = false, failed = false}
+    local deadline = monotonic() + FLUSH
+    catching.progress = draining
+    catching.appendOutOfOrder = true
+    while true do
+        local temp_19 = hasEarlier(catching) and not draining.failed
+        if temp_19 then
+            local isLate_result_18 = isLate(membership, deadline)
+            if isLate_result_18 then
+                local opt_16 = catching.buffer[catching.drained + 1]
+                isLate_result_18 = (opt_16 and opt_16.seen) == false
+            end
+            temp_19 = not isLate_result_18
+        end
+        if not temp_19 then
+            break
+        end
+        drainOne(membership, catching, draining, false)
+    end
+    catching.progress = {step = "idle"}
+    return not hasEarlier(catching)
+end
+
+function hasEarlier(catching)
+    return catching.earlier ~= nil
+end
+
+function isLate(membership, deadline)
+    local late = monotonic() > deadline
+    local late_22 = late
+    if late_22 then
+        local part = membership.part
+        late_22 = (part and part.log) ~= nil
+    end
+    if late_22 then
+        writeInSlices(membership.part.log)
+    end
+    return late
+end
+
+function unseenFirst(buffer)
+    local ordered = {}
+    for _, seen in ipairs({false, true}) do
+        for _, buffered in ipairs(buffer) do
+            if buffered.seen == seen then
+                ordered[#ordered + 1] = buffered
+            end
+        end
+    end
+    return ordered
+end
+
+function forgetDrained(catching)
+    local rest = {}
+    for i = catching.drained + 1, #catching.buffer do
+        local buffered = catching.buffer[i]
+        if buffered ~= nil then
+            rest[#rest + 1] = buffered
+        end
+    end
+    catching.buffer = rest
+    catching.drained = 0
+end
+
+function drainOne(membership, catching, draining, mustLeave)
+    local buffered = catching.buffer[catching.drained + 1]
+    if buffered == nil then
+        membership.catchUp = nil
+        return
+    end
+    draining.isForced = mustLeave and buffered.seen
+    place(membership, draining, buffered)
+    if draining.failed and not mustLeave then
+        return
+    end
+    if draining.failed then
+        noteDrop("limit")
+    end
+    passOver(catching)
+end
+
+function place(membership, draining, buffered)
+    draining.failed = false
+    if buffered.seen then
+        record(membership, buffered.stanza)
+    else
+        archive_buffer.deliverMissed(membership, buffered.stanza)
+    end
+end
+
+function passOver(catching)
+    local buffered = catching.buffer[catching.drained + 1]
+    if buffered ~= nil then
+        local earlier = catching.earlier or 0
+        catching.drained = catching.drained + 1
+        catching.earlier = earlier > 1 and earlier - 1 or nil
+        catching.weight = catching.weight - buffered.weight
+        if 2 * catching.drained > #catching.buffer then
+            forgetDrained(catching)
+        end
+    end
+    return buffered
+end
+
+PAUSE = 5
+FLUSH = 0.005
+
+--- Starts to buffer, because messages of the room may have been lost. Buffering ends when the archive has been asked.
+-- The log is in order of time, and the last message before a gap tells where the gap begins.
+function archive_buffer.startBuffering(membership)
+    openPart(membership)
+    local before = membership.catchUp
+    if (before == nil or isInterrupted(before)) and isKept(membership) then
+        local catching = newCatchUp(before)
+        membership.catchUp = catching
+        archive_buffer.drainEarlier(membership, catching)
+    end
+end
+
+--- Whether a message of the room's archive has also arrived live since the gap.
+function archive_buffer.hasArrived(membership, catching, message)
+    local messageId = messageIdOf(membership, message)
+    return messageId ~= nil and catching.bufferedIds[messageId] ~= nil
+end
+
+--- Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too.
+function archive_buffer.bufferMessage(membership, catching, stanza, seen)
+    local when = wallClock()
+    local copy = st.clone(stanza)
+    if delayBy(copy, membership.room) == nil then
+        addDelay(copy, membership.room, when)
+    end
+    local messageId = messageIdOf(membership, copy)
+    if messageId ~= nil and seen then
+        catching.bufferedIds[messageId] = true
+    end
+    local weight = weightOf(copy)
+    local buffer = catching.buffer
+    buffer[#buffer + 1] = {stanza = copy, when = when, seen = seen, weight = weight}
+    catching.weight = catching.weight + weight
+    local isOver = #catching.buffer - catching.drained > options.maxHistory or catching.weight > options.maxGapSize
+    if isOver and catching.progress.step == "draining" then
+        drainOne(membership, catching, catching.progress, true)
+        drainOne(membership, catching, catching.progress, true)
+    elseif isOver then
+        noteOver("minimix_max_gap_size", membership.username, membership.room)
+        drain(membership, catching, true)
+    end
+end
+
+--- Visits the buffered messages that are not in the log, newest first, until `visit` returns true.
+function archive_buffer.readBuffered(membership, visit)
+    local catching = membership.catchUp
+    if catching == nil then
+        return
+    end
+    for i = #catching.buffer, catching.drained + 1, -1 do
+        local buffered = catching.buffer[i]
+        local messageId
+        if buffered ~= nil then
+            messageId = messageIdOf(membership, buffered.stanza)
+        end
+        local isPlaced = messageId ~= nil and catching.bufferedIds[messageId] == nil
+        if (buffered and buffered.seen) == true and not isPlaced and visit(buffered) then
+            return
+        end
+    end
+end
+
+--- Moves the buffered messages into the log, after the missed messages that the room sent.
+function archive_buffer.endCatchUp(membership)
+    if membership.catchUp ~= nil then
+        drain(membership, membership.catchUp, false)
+    end
+end
+
+--- Does the same at once: the account is out of the room, and its messages must be in the log by then. After some time
+-- messages are only queued for storage, and history that no session has received is dropped.
+function archive_buffer.flush(membership)
+    archive_buffer.endCatchUp(membership)
+    local catching = membership.catchUp
+    local deadline = monotonic() + FLUSH
+    while catching ~= nil and membership.catchUp == catching and catching.progress.step == "draining" do
+        local isLate_result_15 = isLate(membership, deadline)
+        if isLate_result_15 then
+            local opt_13 = catching.buffer[catching.drained + 1]
+            isLate_result_15 = (opt_13 and opt_13.seen) == false
+        end
+        if isLate_result_15 then
+            noteDrop("limit")
+            passOver(catching)
+        else
+            drainOne(membership, catching, catching.progress, true)
+        end
     end
 end
 end
@@ -8995,42 +9062,16 @@ local weightOf = minimix_weight.weightOf
 local blocklistOf = settings_blocklist.blocklistOf
 local readBlocklist = settings_blocklist.readBlocklist
 local silences = settings_blocklist.silences
+local deliverMissed = archive_buffer.deliverMissed
+local drainEarlier = archive_buffer.drainEarlier
 local endCatchUp = archive_buffer.endCatchUp
 local flush = archive_buffer.flush
-local deliverMissed = archive_buffer.deliverMissed
 local hasArrived = archive_buffer.hasArrived
+local startBuffering = archive_buffer.startBuffering
 local addArchiveId = archive_gate.addArchiveId
 local fromArchive = archive_gate.fromArchive
-local openPart = archive_delivered.openPart
 local isKept = archive_read.isKept
 local newestOf = archive_read.newestOf
-
---- Starts to buffer, because messages of the room may have been lost. Buffering ends when the archive has been asked.
--- The log is in order of time, and the last message before a gap tells where the gap begins.
-function archive_catchup.startBuffering(membership)
-    local catchUp = membership.catchUp
-    local progress = catchUp and catchUp.progress
-    if (progress and progress.step) == "draining" and not progress.isFull then
-        flush(membership)
-    end
-    openPart(membership)
-    if membership.catchUp == nil and isKept(membership) then
-        membership.catchUp = {
-            progress = {step = "idle"},
-            since = wallClock(),
-            position = nil,
-            earliest = nil,
-            blocked = nil,
-            buffer = {},
-            drained = 0,
-            weight = 0,
-            bufferedIds = {},
-            left = options.maxHistory,
-            latest = 0,
-            appendOutOfOrder = false
-        }
-    end
-end
 
 function triesOf(catching)
     local progress = catching and catching.progress
@@ -9041,18 +9082,20 @@ end
 -- Messages of the room are buffered until endCatchUp().
 function archive_catchup.catchUp(membership, done)
     local catchUp = membership.catchUp
-    if (catchUp and catchUp.progress.step) == "draining" then
+    local progress = catchUp and catchUp.progress
+    local isBuffering = progress ~= nil and progress.step ~= "draining"
+    if (progress and progress.step) == "draining" and progress.isFull then
         flush(membership)
     end
-    local isBuffering = membership.catchUp ~= nil
-    archive_catchup.startBuffering(membership)
-    local isRead, newest = newestOf(membership)
+    startBuffering(membership)
     local catching = membership.catchUp
     if catching == nil then
         done("refused")
         return
     end
-    if not isRead or not (readBlocklist(membership.username)) then
+    local isPlaced = drainEarlier(membership, catching)
+    local isRead, newest = newestOf(membership)
+    if not isPlaced or not isRead or not (readBlocklist(membership.username)) then
         catching.progress = {step = "waiting", tries = triesOf(catching)}
         done("failed")
         return
@@ -9203,8 +9246,8 @@ function pageQuery(queryId, after, start)
 end
 
 function lastOfPage(fin)
-    local opt_27 = fin:get_child("set", RSM)
-    local last = opt_27 and opt_27:get_child_text("last")
+    local opt_25 = fin:get_child("set", RSM)
+    local last = opt_25 and opt_25:get_child_text("last")
     if last == nil or string.len(last) > LONGEST_ID then
         return nil
     else
@@ -9350,8 +9393,8 @@ function archive_catchup.takeResult(membership, nick, stanza)
     end
     local queryId = catching == nil or (querying and querying.step) ~= "querying"
     if not queryId then
-        local opt_34 = stanza:get_child("result", MAM)
-        queryId = (opt_34 and opt_34.attr.queryid) ~= querying.queryId
+        local opt_32 = stanza:get_child("result", MAM)
+        queryId = (opt_32 and opt_32.attr.queryid) ~= querying.queryId
     end
     if queryId then
         return
@@ -12144,8 +12187,8 @@ local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
 local unansweredOf = state_memberships.unansweredOf
 local patience = send_ask.patience
+local startBuffering = archive_buffer.startBuffering
 local closeGap = archive_catchup.closeGap
-local startBuffering = archive_catchup.startBuffering
 local takeGaps = archive_entries.takeGaps
 local addPaced = occupancy_pace.addPaced
 local newPacedQueue = occupancy_pace.newPacedQueue
@@ -15925,7 +15968,7 @@ local lookAt, isJoinAffiliations, noteHeard, onGroupchat, newcomerOf, takePast, 
 local wallClock = state_clock.wallClock
 local bufferMessage = archive_buffer.bufferMessage
 local deliverMissed = archive_buffer.deliverMissed
-local startBuffering = archive_catchup.startBuffering
+local startBuffering = archive_buffer.startBuffering
 local isResult = archive_catchup.isResult
 local takeResult = archive_catchup.takeResult
 local delayOf = archive_gate.delayOf

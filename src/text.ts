@@ -68,7 +68,14 @@ function write(element: Stanza, outerNamespace: string | undefined, start: numbe
     out.set(start, "<");
     out.set(start + 1, name);
     let at = start + 2;
-    const names = sortedNames(attr);
+    let order: Order | undefined = shortest;
+    for (const [key] of pairs(attr)) {
+        order = order.longer.get(key as string) ?? lengthen(order, key as string);
+        if (order === undefined) {
+            break;
+        }
+    }
+    const names = order === undefined ? sortedNames(attr) : order.sorted;
     for (const i of $range(1, names.length())) {
         const key = names.get(i);
         const value = (attr as unknown as LuaTable<string, string>).get(key);
@@ -167,19 +174,6 @@ function sortedTable(names: string[]): LuaTable<number, string> {
     return names as unknown as LuaTable<number, string>;
 }
 
-/** Returns the sorted names of attributes. */
-function sortedNames(attr: Stanza["attr"]): LuaTable<number, string> {
-    let order = shortest;
-    for (const [name] of pairs(attr)) {
-        const longer = order.longer.get(name as string) ?? lengthen(order, name as string);
-        if (longer === undefined) {
-            return sortMany(attr);
-        }
-        order = longer;
-    }
-    return order.sorted;
-}
-
 /** Caches an order with one more name. Undefined if the order or the name is too long. */
 function lengthen(order: Order, name: string): Order | undefined {
     const length = order.sorted.length();
@@ -200,7 +194,7 @@ function lengthen(order: Order, name: string): Order | undefined {
     return longer;
 }
 
-function sortMany(attr: Stanza["attr"]): LuaTable<number, string> {
+function sortedNames(attr: Stanza["attr"]): LuaTable<number, string> {
     const names: string[] = [];
     for (const [name] of pairs(attr)) {
         names.push(name as string);

@@ -72,7 +72,7 @@ function spendTags(tags: Stanza[], budget: number, depth: number): number {
     return left;
 }
 
-/** Whether a stanza of so many pieces of XML may be heavier. Nesting takes at least six pieces for each level. */
-export function mayBeHeavier(pieces: number, most: number): boolean {
-    return pieces * Bytes.Piece > most || pieces > 6 * MAX_DEPTH;
+/** Returns the pieces of XML up to which no stanza is heavier. Nesting takes at least six pieces for each level. */
+export function lightPieces(most: number): number {
+    return Math.min(most / Bytes.Piece, 6 * MAX_DEPTH);
 }

@@ -6,7 +6,7 @@ import * as st from "util.stanza";
 import * as xml from "util.xml";
 import { MUC_USER } from "../namespaces";
 import * as options from "../options";
-import { isHeavier, mayBeHeavier, treeLimit, weightOf } from "../weight";
+import { isHeavier, lightPieces, treeLimit, weightOf } from "../weight";
 import { isSameElement } from "../stanzas";
 import { piecesOf, textOf } from "../text";
 
@@ -34,10 +34,13 @@ const internedStanzas = setmetatable(new LuaMap<string, InternedStanza>(), { __m
 let source: Stanza | undefined;
 let latest: InternedStanza | undefined;
 
+/** Largest memory of a stanza that is kept, and the pieces of XML that never take more. */
+const HEAVIEST = treeLimit(options.maxCachedSize);
+const LIGHT = lightPieces(HEAVIEST);
+
 /** Whether a stanza may be kept as a table. minimix_max_cached_size limits its XML, and by this its memory. */
 export function mayKeep(stanza: Stanza): boolean {
-    const most = options.maxCachedSize;
-    return string.len(textOf(stanza)) <= most && weightOf(stanza) <= treeLimit(most);
+    return string.len(textOf(stanza)) <= options.maxCachedSize && weightOf(stanza) <= HEAVIEST;
 }
 
 /** Returns a presence in the form that later joins receive. */
@@ -49,18 +52,13 @@ export function intern(presence: Stanza): InternedStanza {
     const text = textOf(told);
     let found = internedStanzas.get(text);
     if (found === undefined) {
-        const isHeavy = weighsMuch(told) ? true : undefined;
+        const isHeavy = piecesOf(told) > LIGHT && isHeavier(told, HEAVIEST) ? true : undefined;
         found = { text, mark: nextMark(), isHeavy };
         internedStanzas.set(text, found);
     }
     source = presence;
     latest = found;
     return found;
-}
-
-function weighsMuch(presence: Stanza): boolean {
-    const most = treeLimit(options.maxCachedSize);
-    return mayBeHeavier(piecesOf(presence), most) && isHeavier(presence, most);
 }
 
 /** Takes over a presence of the previous instance, so that equal text is shared again. */
