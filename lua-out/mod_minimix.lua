@@ -1289,15 +1289,15 @@ end
 -- Work and memory that a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
 local minimix_weight = {}
 do
-local weigh, spendAttributes, spendTags, ELEMENT, ATTRIBUTE, MAX_DEPTH
+local weigh, spendTags, MAX_DEPTH
 
 function weigh(element, depth)
     if depth > MAX_DEPTH then
         return math.huge
     end
-    local weight = ELEMENT
+    local weight = 320
     for _, value in pairs(element.attr) do
-        weight = weight + ATTRIBUTE + string.len(value)
+        weight = weight + 64 + string.len(value)
     end
     local children = element
     for _, child in ipairs(children) do
@@ -1306,33 +1306,23 @@ function weigh(element, depth)
     return weight
 end
 
-function spendAttributes(attr, budget)
-    local left = budget
-    for _ in pairs(attr) do
-        left = left - ATTRIBUTE
-    end
-    return left
-end
-
 function spendTags(tags, budget, depth)
     local left = budget
     for _, tag in ipairs(tags) do
-        if left < 0 or depth == 1 then
-            return -1
-        end
-        left = left - ELEMENT
+        left = left - 320
         for _ in pairs(tag.attr) do
-            left = left - ATTRIBUTE
+            left = left - 64
+        end
+        if left < 0 then
+            return left
         end
         if #tag.tags > 0 then
-            left = spendTags(tag.tags, left, depth - 1)
+            left = depth == 2 and -1 or spendTags(tag.tags, left, depth - 1)
         end
     end
     return left
 end
 
-ELEMENT = 320
-ATTRIBUTE = 64
 --- Largest memory of a stanza that is kept, as a multiple of the limit of its XML. An ordinary presence takes four or
 -- five times its XML.
 local TREE = 8
@@ -1351,7 +1341,16 @@ end
 --- Whether elements and attributes of a stanza take more than a number of bytes, or it is nested too deep. Ignores texts,
 -- which the stream limits. Stops as soon as the result is known.
 function minimix_weight.isHeavier(stanza, most)
-    return spendTags(stanza.tags, spendAttributes(stanza.attr, most - ELEMENT), MAX_DEPTH) < 0
+    local left = most - 320
+    for _ in pairs(stanza.attr) do
+        left = left - 64
+    end
+    return spendTags(stanza.tags, left, MAX_DEPTH) < 0
+end
+
+--- Returns the pieces of XML up to which no stanza is heavier. Nesting takes at least six pieces for each level.
+function minimix_weight.lightPieces(most)
+    return math.min(most / 128, 6 * MAX_DEPTH)
 end
 end
 
@@ -1475,9 +1474,10 @@ local splitNick
 --- Splits an occupant JID into room and nick. Keeps the last result: copies of one message have the same sender.
 function minimix_stanzas.splitOccupant(jid)
     if jid ~= splitJid then
+        local node, host, resource = jids.split(jid)
         splitJid = jid
-        splitRoom = jids.bare(jid)
-        splitNick = jids.resource(jid)
+        splitRoom = node == nil and (host or "") or node .. "@" .. (host or "")
+        splitNick = resource
     end
     return splitRoom, splitNick
 end
@@ -1532,7 +1532,7 @@ end
 -- Serialises stanzas, once for all recipients.
 local minimix_text = {}
 do
-local write, writeAttribute, remember, sortNames, sortMany, prefixedAttribute, source, sourceTags, sourceText, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, names, MOST_PIECES, ROOT, MOST_INSERTED
+local write, writeAttribute, remember, orderOf, sortedTable, lengthen, sortedNames, prefixedAttribute, source, sourceTags, sourceText, sourcePieces, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, MOST_PIECES, ROOT, MOST_ORDERS, LONGEST_ORDER, LONGEST_NAME, shortest, orderCount
 
 function write(element, outerNamespace, start)
     local out = pieces
@@ -1543,12 +1543,20 @@ function write(element, outerNamespace, start)
     out[start] = "<"
     out[start + 1] = name
     local at = start + 2
-    for i = 1, sortNames(attr) do
+    local order = shortest
+    for key in pairs(attr) do
+        order = order.longer[key] or lengthen(order, key)
+        if order == nil then
+            break
+        end
+    end
+    local names = order == nil and sortedNames(attr) or order.sorted
+    for i = 1, #names do
         local key = names[i]
-        local value = attr[key] or ""
-        local opt_0 = memo[key]
-        local text = opt_0 and opt_0[value]
-        if key ~= "xmlns" or value ~= outerNamespace then
+        local value = attr[key]
+        if value ~= outerNamespace or key ~= "xmlns" then
+            local opt_0 = memo[key]
+            local text = opt_0 and opt_0[value]
             if text == nil then
                 at = writeAttribute(key, value, i, at)
             else
@@ -1587,7 +1595,7 @@ function writeAttribute(name, value, index, at)
             out[at] = prefixedAttribute(name, value, index)
             return at + 1
         end
-        if string.len(name) + string.len(value) <= MEMO_LENGTH then
+        if #name + #value <= MEMO_LENGTH then
             out[at] = remember(name, value)
             return at + 1
         end
@@ -1616,40 +1624,40 @@ function remember(name, value)
     return text
 end
 
-function sortNames(attr)
-    local first = next(attr)
-    if first == nil then
-        return 0
-    end
-    local sorted = names
-    if (next(attr, first)) == nil then
-        sorted[1] = first
-        return 1
-    end
-    local count = 0
-    for key in pairs(attr) do
-        local name = key
-        local at = count
-        if count < MOST_INSERTED then
-            while at > 0 and sorted[at] > name do
-                sorted[at + 1] = sorted[at]
-                at = at - 1
-            end
-        end
-        sorted[at + 1] = name
-        count = count + 1
-    end
-    return count <= MOST_INSERTED and count or sortMany(count)
+function orderOf(names)
+    return {sorted = sortedTable(names), longer = {}}
 end
 
-function sortMany(count)
-    local list = {}
-    for i = 1, count do
-        list[#list + 1] = names[i]
+function sortedTable(names)
+    table.sort(names)
+    return names
+end
+
+function lengthen(order, name)
+    local length = #order.sorted
+    if length >= LONGEST_ORDER or #name > LONGEST_NAME then
+        return nil
     end
-    table.sort(list)
-    names = list
-    return count
+    if orderCount >= MOST_ORDERS then
+        shortest = orderOf({})
+        orderCount = 0
+    end
+    local names = {name}
+    for i = 1, length do
+        names[#names + 1] = order.sorted[i]
+    end
+    local longer = orderOf(names)
+    order.longer[name] = longer
+    orderCount = orderCount + 1
+    return longer
+end
+
+function sortedNames(attr)
+    local names = {}
+    for name in pairs(attr) do
+        names[#names + 1] = name
+    end
+    return sortedTable(names)
 end
 
 function prefixedAttribute(name, value, number)
@@ -1669,9 +1677,9 @@ function minimix_text.textOf(stanza)
         source = stanza
         sourceTags = #stanza.tags
         sourceText = table.concat(pieces, "", ROOT, end_ - 1)
+        sourcePieces = end_
         if end_ > MOST_PIECES then
             pieces = {}
-            names = {}
         end
     end
     return sourceText
@@ -1679,19 +1687,30 @@ end
 
 sourceTags = 0
 sourceText = ""
+sourcePieces = 0
+
+--- Returns about the number of pieces of a stanza's text, at least three for each element.
+function minimix_text.piecesOf(stanza)
+    minimix_text.textOf(stanza)
+    return sourcePieces
+end
+
 SEPARATOR = string.char(1)
 memo = {}
 memoSize = 0
 MEMO_SIZE = 1000
 MEMO_LENGTH = 40
---- The pieces of the text, and the names of one element's attributes. Reused tables, to avoid garbage.
+--- The pieces of the text. A reused table, to avoid garbage.
 pieces = {}
-names = {}
 --- Largest number of pieces for which the table is kept, so that a large stanza does not hold its memory.
 MOST_PIECES = 4096
 --- The index after the name of the root.
 ROOT = 3
-MOST_INSERTED = 16
+MOST_ORDERS = 1000
+LONGEST_ORDER = 8
+LONGEST_NAME = 40
+shortest = orderOf({})
+orderCount = 0
 end
 
 -- src/state/interned.ts
@@ -1704,9 +1723,11 @@ do
 local MUC_USER = namespaces.MUC_USER
 local options = minimix_options
 local isHeavier = minimix_weight.isHeavier
+local lightPieces = minimix_weight.lightPieces
 local treeLimit = minimix_weight.treeLimit
 local weightOf = minimix_weight.weightOf
 local isSameElement = minimix_stanzas.isSameElement
+local piecesOf = minimix_text.piecesOf
 local textOf = minimix_text.textOf
 
 --- Returns a presence without actor and reason, which a room does not repeat to later joins.
@@ -1745,11 +1766,13 @@ local internedStanzas = setmetatable({}, {__mode = "v"})
 --- The last stanza and its result: a local room passes the same table for all accounts.
 local source
 local latest
+--- Largest memory of a stanza that is kept, and the pieces of XML that never take more.
+local HEAVIEST = treeLimit(options.maxCachedSize)
+local LIGHT = lightPieces(HEAVIEST)
 
 --- Whether a stanza may be kept as a table. minimix_max_cached_size limits its XML, and by this its memory.
 function state_interned.mayKeep(stanza)
-    local most = options.maxCachedSize
-    return string.len(textOf(stanza)) <= most and weightOf(stanza) <= treeLimit(most)
+    return string.len(textOf(stanza)) <= options.maxCachedSize and weightOf(stanza) <= HEAVIEST
 end
 
 --- Returns a presence in the form that later joins receive.
@@ -1757,11 +1780,12 @@ function state_interned.intern(presence)
     if presence == source and latest ~= nil then
         return latest
     end
-    local text = textOf(state_interned.toldAgain(presence))
+    local told = state_interned.toldAgain(presence)
+    local text = textOf(told)
     local found = internedStanzas[text]
     if found == nil then
         local isHeavy
-        if isHeavier(presence, treeLimit(options.maxCachedSize)) then
+        if piecesOf(told) > LIGHT and isHeavier(told, HEAVIEST) then
             isHeavy = true
         end
         found = {text = text, mark = nextMark(), isHeavy = isHeavy}
@@ -2155,12 +2179,12 @@ end
 function count(list, before, after)
     if before ~= nil then
         list.count = list.count - 1
-        list.size = list.size - string.len(before.text)
+        list.size = list.size - #before.text
         list.sum = list.sum - before.mark
     end
     if after ~= nil then
         list.count = list.count + 1
-        list.size = list.size + string.len(after.text)
+        list.size = list.size + #after.text
         list.sum = list.sum + after.mark
     end
 end
@@ -2183,7 +2207,7 @@ end
 
 --- Returns the bytes of a presence, as XML.
 function state_occupant_list.sizeOf(interned)
-    return interned == nil and 0 or string.len(interned.text)
+    return interned == nil and 0 or #interned.text
 end
 
 function markOf(interned)
@@ -2308,7 +2332,12 @@ end
 
 --- Whether a list stays within the limits after a change.
 function state_occupant_list.fits(list, before, after)
-    return after == nil or list.count + 1 - countOf(before) <= options.maxOccupants and list.size + state_occupant_list.sizeOf(after) - state_occupant_list.sizeOf(before) <= options.maxRoomSize
+    if after == nil then
+        return true
+    end
+    local number = before == nil and list.count + 1 or list.count
+    local size = before == nil and list.size or list.size - #before.text
+    return number <= options.maxOccupants and size + #after.text <= options.maxRoomSize
 end
 
 --- Whether two lists are equal, ignoring two nicks. Sums rule out most unequal ones.
@@ -2378,7 +2407,8 @@ function keepAlone(reader, nick, interned)
         return false
     end
     local before = list.occupants[nick]
-    if sizeOf(interned) > options.maxCachedSize or not fits(list, before, interned) then
+    local isLarge = interned.isHeavy == true or #interned.text > options.maxCachedSize
+    if isLarge or not fits(list, before, interned) then
         return false
     end
     if before ~= interned then
@@ -2517,8 +2547,8 @@ function merge(list)
     end
     for i = 1, math.min(#all, MAX_COMPARED + 1) do
         local other = all[i]
-        local isClose = other ~= nil and math.abs(other.count - list.count) <= 2
-        if isClose and other ~= list and other.behind == 0 then
+        local isOther = other ~= nil and other ~= list
+        if isOther and math.abs(other.count - list.count) <= 2 and other.behind == 0 then
             local isLarger = other.readerCount >= list.readerCount
             local isLarger_8
             if isLarger then
@@ -8565,7 +8595,6 @@ local toldAgain = state_interned.toldAgain
 local noteOver = state_limits.noteOver
 local hasAttached = state_memberships.hasAttached
 local requestingSession = state_memberships.requestingSession
-local now = state_memberships.now
 local wasSent = state_sent_presences.wasSent
 local eachOccupant = state_occupants.eachOccupant
 local findOccupant = state_occupants.findOccupant
@@ -8776,7 +8805,7 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
         shown[nick] = true
     end
     if membership.place.phase == "joining" then
-        membership.place.shownAt = now()
+        membership.place.shownAt = membership.heardAt
     end
     if not isKept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)

@@ -234,6 +234,24 @@ describe("the cache of a room", function ()
 				}, all);
 				assert.same({ "alice presence - room/Alice join" }, upstream);
 			end);
+
+			it("B1: a presence "..name.." in the answer to the first join is forwarded and not cached", function ()
+				local s = new_scene { options = { minimix_max_cached_size = 2000 } };
+				for _, nick in ipairs { "Bob", "Carol" } do s.room:enter(nick); end
+				s.room:update("Carol", scene.presence(nil, { content = content }));
+				local phone = s:client "phone";
+				phone:send(join("Alice"));
+				s:deliver();
+				local lines = seen(phone);
+				table.sort(lines);
+				assert.same({
+					"message groupchat room subject:"; "presence - room/Alice 110"; "presence - room/Bob"; "presence - room/Carol";
+				}, lines);
+				local all, upstream = attach(s, s:client "laptop");
+				table.sort(all);
+				assert.same(lines, all);
+				assert.same({ "alice presence - room/Alice join" }, upstream);
+			end);
 		end
 
 		it("B1: beyond minimix_max_room_size presences are forwarded and not cached", function ()
@@ -442,6 +460,19 @@ describe("memory", function ()
 			s:from("Bob", "<presence>"..scene.status().."</presence>");
 			s:from("Bob", "<message type='groupchat'><body>m</body></message>");
 			s.room.received = {};
+			phone:take();
+		end) < 150);
+	end);
+
+	it("B1: long names of attributes are not kept", function ()
+		local s, phone = in_big_room();
+		assert(left_by(function ()
+			for i = 1, 100 do
+				s:from("Bob", ("<presence>%s<b xmlns='b' a%d%s='1'/></presence>"):format(scene.status(), i, ("x"):rep(10000)));
+				assert.equal(1, #phone:take());
+			end
+			s.room.received = {};
+			s:from("Bob", "<presence>"..scene.status().."</presence>");
 			phone:take();
 		end) < 150);
 	end);

@@ -19,7 +19,7 @@ local attributes = {
 };
 
 local function fill(element, draw, depth, width)
-	for _ = 1, draw(4) - 1 do element.attr[attributes[draw(#attributes)]] = texts[draw(#texts)]; end
+	for _ = 1, draw(30) == 1 and 40 or draw(4) - 1 do element.attr[attributes[draw(#attributes)]] = texts[draw(#texts)]; end
 	for _ = 1, draw(width) - 1 do
 		if draw(3) == 1 then
 			element:text(texts[draw(#texts)]);

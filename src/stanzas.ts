@@ -102,9 +102,10 @@ let splitNick: string | undefined;
 /** Splits an occupant JID into room and nick. Keeps the last result: copies of one message have the same sender. */
 export function splitOccupant(jid: string): LuaMultiReturn<[room: string, nick: string | undefined]> {
     if (jid !== splitJid) {
+        const [node, host, resource] = jids.split(jid);
         splitJid = jid;
-        splitRoom = jids.bare(jid);
-        splitNick = jids.resource(jid);
+        splitRoom = node === undefined ? (host ?? "") : `${node}@${host ?? ""}`;
+        splitNick = resource;
     }
     return $multi(splitRoom, splitNick);
 }

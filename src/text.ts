@@ -15,9 +15,9 @@ export function textOf(stanza: Stanza): string {
         source = stanza;
         sourceTags = stanza.tags.length;
         sourceText = table.concat(pieces as unknown as string[], "", ROOT, end - 1);
+        sourcePieces = end;
         if (end > MOST_PIECES) {
             pieces = new LuaTable();
-            names = new LuaTable();
         }
     }
     return sourceText;
@@ -30,6 +30,13 @@ export function textOf(stanza: Stanza): string {
 let source: Stanza | undefined;
 let sourceTags = 0;
 let sourceText = "";
+let sourcePieces = 0;
+
+/** Returns about the number of pieces of a stanza's text, at least three for each element. */
+export function piecesOf(stanza: Stanza): number {
+    textOf(stanza);
+    return sourcePieces;
+}
 
 /** Separates namespace and name of an attribute, as Prosody's parser does (util/xmppstream.lua). */
 const SEPARATOR = string.char(1);
@@ -42,9 +49,8 @@ let memoSize = 0;
 const MEMO_SIZE = 1000;
 const MEMO_LENGTH = 40;
 
-/** The pieces of the text, and the names of one element's attributes. Reused tables, to avoid garbage. */
+/** The pieces of the text. A reused table, to avoid garbage. */
 let pieces = new LuaTable<number, string>();
-let names = new LuaTable<number, string>();
 
 /** Largest number of pieces for which the table is kept, so that a large stanza does not hold its memory. */
 const MOST_PIECES = 4096;
@@ -62,11 +68,19 @@ function write(element: Stanza, outerNamespace: string | undefined, start: numbe
     out.set(start, "<");
     out.set(start + 1, name);
     let at = start + 2;
-    for (const i of $range(1, sortNames(attr))) {
+    let order: Order | undefined = shortest;
+    for (const [key] of pairs(attr)) {
+        order = order.longer.get(key as string) ?? lengthen(order, key as string);
+        if (order === undefined) {
+            break;
+        }
+    }
+    const names = order === undefined ? sortedNames(attr) : order.sorted;
+    for (const i of $range(1, names.length())) {
         const key = names.get(i);
-        const value = attr[key] ?? "";
-        const text = memo.get(key)?.get(value);
-        if (key !== "xmlns" || value !== outerNamespace) {
+        const value = (attr as unknown as LuaTable<string, string>).get(key);
+        if (value !== outerNamespace || key !== "xmlns") {
+            const text = memo.get(key)?.get(value);
             if (text === undefined) {
                 at = writeAttribute(key, value, i, at);
             } else {
@@ -106,7 +120,7 @@ function writeAttribute(name: string, value: string, index: number, at: number):
             out.set(at, prefixedAttribute(name, value, index));
             return at + 1;
         }
-        if (string.len(name) + string.len(value) <= MEMO_LENGTH) {
+        if (name.length + value.length <= MEMO_LENGTH) {
             out.set(at, remember(name, value));
             return at + 1;
         }
@@ -136,45 +150,56 @@ function remember(name: string, value: string): string {
     return text;
 }
 
-/** Largest number of names that are sorted by insertion. */
-const MOST_INSERTED = 16;
-
-/** Writes the sorted names into `names`. Returns their number. */
-function sortNames(attr: Stanza["attr"]): number {
-    const [first] = next(attr);
-    if (first === undefined) {
-        return 0;
-    }
-    const sorted = names;
-    if (next(attr, first)[0] === undefined) {
-        sorted.set(1, first as string);
-        return 1;
-    }
-    let count = 0;
-    for (const [key] of pairs(attr)) {
-        const name = key as string;
-        let at = count;
-        if (count < MOST_INSERTED) {
-            while (at > 0 && sorted.get(at) > name) {
-                sorted.set(at + 1, sorted.get(at));
-                at = at - 1;
-            }
-        }
-        sorted.set(at + 1, name);
-        count = count + 1;
-    }
-    return count <= MOST_INSERTED ? count : sortMany(count);
+/** Names of attributes in the order of `pairs`, and the same names sorted. Most stanzas repeat a few orders. */
+interface Order {
+    readonly sorted: LuaTable<number, string>;
+    /** Orders with one more name, by that name. */
+    readonly longer: LuaMap<string, Order>;
 }
 
-/** Sorts many names. */
-function sortMany(count: number): number {
-    const list: string[] = [];
-    for (const i of $range(1, count)) {
-        list.push(names.get(i));
+/** Largest number of cached orders, of names in one, and of bytes in a name. */
+const MOST_ORDERS = 1000;
+const LONGEST_ORDER = 8;
+const LONGEST_NAME = 40;
+
+let shortest = orderOf([]);
+let orderCount = 0;
+
+function orderOf(names: string[]): Order {
+    return { sorted: sortedTable(names), longer: new LuaMap() };
+}
+
+function sortedTable(names: string[]): LuaTable<number, string> {
+    table.sort(names);
+    return names as unknown as LuaTable<number, string>;
+}
+
+/** Caches an order with one more name. Undefined if the order or the name is too long. */
+function lengthen(order: Order, name: string): Order | undefined {
+    const length = order.sorted.length();
+    if (length >= LONGEST_ORDER || name.length > LONGEST_NAME) {
+        return undefined;
     }
-    table.sort(list);
-    names = list as unknown as LuaTable<number, string>;
-    return count;
+    if (orderCount >= MOST_ORDERS) {
+        shortest = orderOf([]);
+        orderCount = 0;
+    }
+    const names = [name];
+    for (const i of $range(1, length)) {
+        names.push(order.sorted.get(i));
+    }
+    const longer = orderOf(names);
+    order.longer.set(name, longer);
+    orderCount = orderCount + 1;
+    return longer;
+}
+
+function sortedNames(attr: Stanza["attr"]): LuaTable<number, string> {
+    const names: string[] = [];
+    for (const [name] of pairs(attr)) {
+        names.push(name as string);
+    }
+    return sortedTable(names);
 }
 
 function prefixedAttribute(name: string, value: string, number: number): string {

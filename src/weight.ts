@@ -1,8 +1,12 @@
 // Work and memory that a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
 
-/** Bytes of an element and of an attribute in a parsed stanza on Lua 5.4, without their texts. */
-const ELEMENT = 320;
-const ATTRIBUTE = 64;
+/** Bytes in a parsed stanza on Lua 5.4, without texts. Constants of the compiler, because every stanza is weighed. */
+const enum Bytes {
+    Element = 320,
+    Attribute = 64,
+    /** At most, for each piece of XML. An element has three, and may have an attribute without: an inherited namespace. */
+    Piece = 128,
+}
 
 /**
  * Largest memory of a stanza that is kept, as a multiple of the limit of its XML. An ordinary presence takes four or
@@ -22,9 +26,9 @@ function weigh(element: Stanza, depth: number): number {
     if (depth > MAX_DEPTH) {
         return math.huge;
     }
-    let weight = ELEMENT;
+    let weight: number = Bytes.Element;
     for (const [, value] of pairs(element.attr)) {
-        weight = weight + ATTRIBUTE + string.len(value);
+        weight = weight + Bytes.Attribute + string.len(value);
     }
     const children = element as unknown as (Stanza | string)[];
     for (const child of children) {
@@ -43,31 +47,32 @@ export function treeLimit(size: number): number {
  * which the stream limits. Stops as soon as the result is known.
  */
 export function isHeavier(stanza: Stanza, most: number): boolean {
-    return spendTags(stanza.tags, spendAttributes(stanza.attr, most - ELEMENT), MAX_DEPTH) < 0;
-}
-
-function spendAttributes(attr: Stanza["attr"], budget: number): number {
-    let left = budget;
-    for (const [] of pairs(attr)) {
-        left = left - ATTRIBUTE;
+    let left = most - Bytes.Element;
+    for (const [] of pairs(stanza.attr)) {
+        left = left - Bytes.Attribute;
     }
-    return left;
+    return spendTags(stanza.tags, left, MAX_DEPTH) < 0;
 }
 
 /** Returns the bytes that `depth` levels of elements leave of a budget. Negative if they are over it. */
 function spendTags(tags: Stanza[], budget: number, depth: number): number {
     let left = budget;
     for (const tag of tags) {
-        if (left < 0 || depth === 1) {
-            return -1;
-        }
-        left = left - ELEMENT;
+        left = left - Bytes.Element;
         for (const [] of pairs(tag.attr)) {
-            left = left - ATTRIBUTE;
+            left = left - Bytes.Attribute;
+        }
+        if (left < 0) {
+            return left;
         }
         if (tag.tags.length > 0) {
-            left = spendTags(tag.tags, left, depth - 1);
+            left = depth === 2 ? -1 : spendTags(tag.tags, left, depth - 1);
         }
     }
     return left;
+}
+
+/** Returns the pieces of XML up to which no stanza is heavier. Nesting takes at least six pieces for each level. */
+export function lightPieces(most: number): number {
+    return Math.min(most / Bytes.Piece, 6 * MAX_DEPTH);
 }

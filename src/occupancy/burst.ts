@@ -10,7 +10,7 @@ import { forkOther, forkOwn } from "../send/own";
 import { hasAnyStatus, hasStatus, isSameNick } from "../stanzas";
 import { type InternedStanza, intern, isSamePresence, mayKeep, toldAgain } from "../state/interned";
 import { noteOver } from "../state/limits";
-import { hasAttached, requestingSession, type Membership, now } from "../state/memberships";
+import { hasAttached, requestingSession, type Membership } from "../state/memberships";
 import { wasSent } from "../state/sent-presences";
 import { Phase } from "../state/place";
 import { eachOccupant, findOccupant, forgetOccupant, setOwnNick } from "../state/occupants";
@@ -87,7 +87,7 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
         shown.add(nick);
     }
     if (membership.place.phase === Phase.Joining) {
-        membership.place.shownAt = now();
+        membership.place.shownAt = membership.heardAt;
     }
     if (!isKept) {
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room);

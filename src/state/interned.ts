@@ -6,9 +6,9 @@ import * as st from "util.stanza";
 import * as xml from "util.xml";
 import { MUC_USER } from "../namespaces";
 import * as options from "../options";
-import { isHeavier, treeLimit, weightOf } from "../weight";
+import { isHeavier, lightPieces, treeLimit, weightOf } from "../weight";
 import { isSameElement } from "../stanzas";
-import { textOf } from "../text";
+import { piecesOf, textOf } from "../text";
 
 export interface InternedStanza {
     /** The XML after the name, without `to`. */
@@ -34,10 +34,13 @@ const internedStanzas = setmetatable(new LuaMap<string, InternedStanza>(), { __m
 let source: Stanza | undefined;
 let latest: InternedStanza | undefined;
 
+/** Largest memory of a stanza that is kept, and the pieces of XML that never take more. */
+const HEAVIEST = treeLimit(options.maxCachedSize);
+const LIGHT = lightPieces(HEAVIEST);
+
 /** Whether a stanza may be kept as a table. minimix_max_cached_size limits its XML, and by this its memory. */
 export function mayKeep(stanza: Stanza): boolean {
-    const most = options.maxCachedSize;
-    return string.len(textOf(stanza)) <= most && weightOf(stanza) <= treeLimit(most);
+    return string.len(textOf(stanza)) <= options.maxCachedSize && weightOf(stanza) <= HEAVIEST;
 }
 
 /** Returns a presence in the form that later joins receive. */
@@ -45,10 +48,11 @@ export function intern(presence: Stanza): InternedStanza {
     if (presence === source && latest !== undefined) {
         return latest;
     }
-    const text = textOf(toldAgain(presence));
+    const told = toldAgain(presence);
+    const text = textOf(told);
     let found = internedStanzas.get(text);
     if (found === undefined) {
-        const isHeavy = isHeavier(presence, treeLimit(options.maxCachedSize)) ? true : undefined;
+        const isHeavy = piecesOf(told) > LIGHT && isHeavier(told, HEAVIEST) ? true : undefined;
         found = { text, mark: nextMark(), isHeavy };
         internedStanzas.set(text, found);
     }

@@ -192,12 +192,12 @@ export function append(list: OccupantList, nick: string, after: InternedStanza |
 function count(list: OccupantList, before: InternedStanza | undefined, after: InternedStanza | undefined): void {
     if (before !== undefined) {
         list.count = list.count - 1;
-        list.size = list.size - string.len(before.text);
+        list.size = list.size - before.text.length;
         list.sum = list.sum - before.mark;
     }
     if (after !== undefined) {
         list.count = list.count + 1;
-        list.size = list.size + string.len(after.text);
+        list.size = list.size + after.text.length;
         list.sum = list.sum + after.mark;
     }
 }
@@ -208,11 +208,12 @@ export function fits(
     before: InternedStanza | undefined,
     after: InternedStanza | undefined,
 ): boolean {
-    return (
-        after === undefined ||
-        (list.count + 1 - countOf(before) <= options.maxOccupants &&
-            list.size + sizeOf(after) - sizeOf(before) <= options.maxRoomSize)
-    );
+    if (after === undefined) {
+        return true;
+    }
+    const number = before === undefined ? list.count + 1 : list.count;
+    const size = before === undefined ? list.size : list.size - before.text.length;
+    return number <= options.maxOccupants && size + after.text.length <= options.maxRoomSize;
 }
 
 /** Whether two lists are equal, ignoring two nicks. Sums rule out most unequal ones. */
@@ -251,7 +252,7 @@ function countOf(interned: InternedStanza | undefined): number {
 
 /** Returns the bytes of a presence, as XML. */
 export function sizeOf(interned: InternedStanza | undefined): number {
-    return interned === undefined ? 0 : string.len(interned.text);
+    return interned === undefined ? 0 : interned.text.length;
 }
 
 function markOf(interned: InternedStanza | undefined): number {

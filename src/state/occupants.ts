@@ -100,7 +100,8 @@ function keepAlone(reader: OccupantReader, nick: string, interned: InternedStanz
         return false;
     }
     const before = list.occupants.get(nick);
-    if (sizeOf(interned) > options.maxCachedSize || !fits(list, before, interned)) {
+    const isLarge = interned.isHeavy === true || interned.text.length > options.maxCachedSize;
+    if (isLarge || !fits(list, before, interned)) {
         return false;
     }
     if (before !== interned) {
@@ -301,8 +302,8 @@ function merge(list: OccupantList): void {
     for (const i of $range(1, Math.min(all.length, MAX_COMPARED + 1))) {
         const other = all[i - 1];
         // Equal lists differ by two nicks at most, see moveReader().
-        const isClose = other !== undefined && Math.abs(other.count - list.count) <= 2;
-        if (isClose && other !== list && other.behind === 0) {
+        const isOther = other !== undefined && other !== list;
+        if (isOther && Math.abs(other.count - list.count) <= 2 && other.behind === 0) {
             const isLarger = other.readerCount >= list.readerCount;
             if (isLarger ? moveReaders(list, other) : moveReaders(other, list)) {
                 return;
