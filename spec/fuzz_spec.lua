@@ -41,12 +41,17 @@ end);
 -- Replaces a function of the module by another that misbehaves now and then.
 local function instead(name, wrap)
 	return function (host)
-		assert(inspect.replace(host, name, wrap), "there is no function "..name);
+		assert(inspect.replace(host, name, function (f) return wrap(f, host); end), "there is no function "..name);
 	end;
 end
 
 local function sometimes(n)
 	return math.random(n) == 1;
+end
+
+local function receiver_of(host, broadcast, stanza)
+	local to = stanza.attr.to;
+	return to and inspect.membership(host, to, broadcast.room);
 end
 
 local faults = {
@@ -86,6 +91,36 @@ local faults = {
 			if reader.list == list then reader.position = reader.position + 1; end
 		end;
 	end);
+	["a broadcast that leaves an account at its position"] = instead("passOn", function (pass, host)
+		return function (broadcast, stanza)
+			local passed = pass(broadcast, stanza);
+			if passed then
+				local view = receiver_of(host, broadcast, stanza).view;
+				view.position = view.position - 1;
+			end
+			return passed;
+		end;
+	end);
+	["a broadcast that gives an account another list"] = instead("passOn", function (pass, host)
+		return function (broadcast, stanza)
+			local membership = receiver_of(host, broadcast, stanza);
+			local list = membership and membership.view.list;
+			if list and list ~= broadcast.list and list.readerCount > 1 then
+				membership.view.list, membership.view.position = broadcast.list, broadcast.position;
+			end
+			return pass(broadcast, stanza);
+		end;
+	end);
+	["a broadcast that skips an account's sessions"] = instead("passOn", function (pass, host)
+		return function (broadcast, stanza)
+			local membership = receiver_of(host, broadcast, stanza) or {};
+			local since = membership.detachedAt;
+			membership.detachedAt = 0;
+			local passed = pass(broadcast, stanza);
+			membership.detachedAt = since;
+			return passed;
+		end;
+	end);
 	["a timer that never ends"] = function (host)
 		local api = host:module();
 		local add_timer = api.add_timer;
@@ -120,6 +155,7 @@ local server_faults = {
 local first_seeds = {
 	["a message that gets lost"] = 22;
 	["a refusal for now that is taken for the last word"] = 55;
+	["a broadcast that gives an account another list"] = 34;
 	["a failed write that is not repeated"] = 31;
 	["durations by the wall clock"] = 15;
 };
