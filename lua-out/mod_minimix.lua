@@ -6267,8 +6267,10 @@ local openMessages = state_messages.openMessages
 local nextNumber = state_numbers.nextNumber
 local beginOutage = state_outage.beginOutage
 local onRetry = state_outage.onRetry
+local piecesOf = minimix_text.piecesOf
 local textOf = minimix_text.textOf
 local isHeavier = minimix_weight.isHeavier
+local lightPieces = minimix_weight.lightPieces
 local treeLimit = minimix_weight.treeLimit
 
 --- Storage drivers use the key as a file name, which has a maximum length.
@@ -6461,13 +6463,17 @@ end
 --- The store with the messages of all rooms.
 archive_entries.store = openMessages("minimix_archive")
 UNWRITTEN_SIZE = 4194304
+--- Largest memory of a stored message as a stanza, and the pieces of XML that never take more.
+local HEAVIEST = treeLimit(options.maxKeptSize)
+local LIGHT = lightPieces(HEAVIEST)
 MOST_FAILURES = 20
 unwrittenSize = 0
 
 --- Adds a message to the log. Returns undefined if it cannot be kept. `stanza` is lent and is not changed.
 function archive_entries.append(log, stanza, when, privateTo)
     local text = textOf(stanza)
-    if string.len(text) > options.maxKeptSize or isHeavier(stanza, treeLimit(options.maxKeptSize)) then
+    local isHeavy = piecesOf(stanza) > LIGHT and isHeavier(stanza, HEAVIEST)
+    if isHeavy or string.len(text) > options.maxKeptSize then
         module:log(
             "debug",
             "Not archiving a message of %s: %d bytes is too large",

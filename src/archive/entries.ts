@@ -16,14 +16,18 @@ import { inLaterSlices } from "../slices";
 import { type Appended, appendMessage, findMessages, mayHaveMore, openMessages, type Stored } from "../state/messages";
 import { nextNumber } from "../state/numbers";
 import { beginOutage, onRetry, type Progress } from "../state/outage";
-import { textOf } from "../text";
-import { isHeavier, treeLimit } from "../weight";
+import { piecesOf, textOf } from "../text";
+import { isHeavier, lightPieces, treeLimit } from "../weight";
 
 /** The store with the messages of all rooms. */
 export const store = openMessages("minimix_archive");
 
 /** Bytes of messages, as XML, to keep in memory while they cannot be stored. */
 const UNWRITTEN_SIZE = 4194304;
+
+/** Largest memory of a stored message as a stanza, and the pieces of XML that never take more. */
+const HEAVIEST = treeLimit(options.maxKeptSize);
+const LIGHT = lightPieces(HEAVIEST);
 
 /** Retries after which a message that fails alone is dropped. It would block the messages behind it. */
 const MOST_FAILURES = 20;
@@ -60,7 +64,8 @@ export function stanzaOf(entry: Entry): Stanza | undefined {
 /** Adds a message to the log. Returns undefined if it cannot be kept. `stanza` is lent and is not changed. */
 export function append(log: RoomLog, stanza: Stanza, when: number, privateTo: string | undefined): Entry | undefined {
     const text = textOf(stanza);
-    if (string.len(text) > options.maxKeptSize || isHeavier(stanza, treeLimit(options.maxKeptSize))) {
+    const isHeavy = piecesOf(stanza) > LIGHT && isHeavier(stanza, HEAVIEST);
+    if (isHeavy || string.len(text) > options.maxKeptSize) {
         module.log("debug", "Not archiving a message of %s: %d bytes is too large", log.room, string.len(text));
         return undefined;
     }
