@@ -78,7 +78,7 @@ async function messageCost(stage: Stage): Promise<number> {
     return spent / times;
 }
 
-/** CPU time of one append of the storage driver, for the room's stanza of a message. */
+/** CPU time of one append of the storage driver, for a message as the room sends it, with the occupant-id it adds. */
 async function appendCost({ server, room }: Stage): Promise<number> {
     const times = 300;
     return (await server.eval(`
@@ -87,7 +87,8 @@ async function appendCost({ server, room }: Stage): Promise<number> {
         local id = "5f0d1c2e-8a37-4b57-9c1e-000000000001";
         local message = st.message({ type = "groupchat"; from = "${room}/u1"; id = id })
             :text_tag("body", "1 is the number of this line, which is about as long as most")
-            :tag("origin-id", { xmlns = "urn:xmpp:sid:0"; id = id }):reset();
+            :tag("origin-id", { xmlns = "urn:xmpp:sid:0"; id = id }):up()
+            :tag("occupant-id", { xmlns = "urn:xmpp:occupant-id:0"; id = ("x"):rep(44) }):reset();
         local function append(number)
             assert(store:append("${room}", nil, message, os.time(), ("%d"):format(number)));
         end
