@@ -447,7 +447,7 @@ scene.everywhere(function (new_scene)
 		assert.equal(150, s.host:metric("drops", { "limit" }));
 	end);
 
-	it("B1: an archive that repeats a page without end is asked a limited number of times", function ()
+	it("B1: an archive that repeats a page without end is asked a limited number of times #once", function ()
 		local s, phone = in_room(new_scene);
 		s.room:say("Bob", "before");
 		local count, asked = 1, 0;

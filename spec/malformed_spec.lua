@@ -117,7 +117,7 @@ local function use(s, stores, store, record)
 end
 
 for _, store in ipairs { "minimix", "minimix_parts", "minimix_bookmarks" } do
-	it("S5: a malformed record in "..store.." affects its account only", function ()
+	it("S5: a malformed record in "..store.." affects its account only #once", function ()
 		local s = lived();
 		local stores = copy(s.host.storage["example.org"]);
 		local record = assert(stores[store].alice, "no record")();

@@ -8,8 +8,9 @@ import { spec } from "node:test/reporters";
 
 /** Files that take longest. They start first, so that none of them runs alone at the end. */
 const longest = [
-    ...["hostile", "make", "federation", "limits", "bookmarks", "gateway", "upgrade", "scenarios", "limits-plain"],
-    ...["network", "outlive-ejabberd", "archive-sql", "outlive-kill", "neighbours", "docs", "outage", "faults", "push"],
+    ...["hostile", "federation", "upgrade", "bookmarks", "gateway", "make", "network", "outlive-kill", "outlive-house"],
+    ...["outlive-ejabberd", "join", "push", "outage", "archive-sql", "outlive", "neighbours", "outlive-writes"],
+    ...["requests", "limits-plain", "faults", "admin", "admin-install", "scenarios"],
 ].map((name) => `${name}.test.ts`);
 
 const counts = { passed: 0, failed: 0, skipped: 0 };

@@ -9,8 +9,6 @@ const folder = fileURLToPath(new URL("..", import.meta.url));
 const bundle = "mod_minimix.lua";
 const e2eCounts = ".build/e2e.json";
 
-/** Stages run one after the other, the groups of a stage in parallel. */
-const stages = [{ setup }, { build, lint }, { spec, e2e }];
 /** The bundle must parse on every Lua version that Prosody supports or has supported. */
 const compilers = [
     ...["5.1", "5.2", "5.3", "5.4"].map((version) => [`luac${version}`, "-p", join("lua-out", bundle)]),
@@ -19,6 +17,8 @@ const compilers = [
 const failures = [];
 /** Settled while no child process writes to this one's output. */
 let live = Promise.resolve();
+/** Settled when all reports are printed. */
+let printed = Promise.resolve();
 const total = { passed: 0, failed: 0, skipped: 0 };
 
 async function setup() {
@@ -31,8 +31,7 @@ async function build() {
     rmSync(scratch, { recursive: true, force: true });
     if (await check("build", tool("tstl"), ["-p", "tstl.json", "--outDir", scratch])) {
         const isFresh = read(join(scratch, bundle)) === read(join("lua-out", bundle));
-        heading("lua-out");
-        console.log(isFresh ? "fresh" : "lua-out is stale: run make build and commit");
+        report("lua-out", isFresh ? "fresh" : "lua-out is stale: run make build and commit");
         count("lua-out", { passed: isFresh ? 1 : 0, failed: isFresh ? 0 : 1 });
     }
 }
@@ -57,10 +56,7 @@ async function lint() {
     await Promise.all(Array.from({ length: availableParallelism() }, work));
 }
 
-/**
- * All versions in parallel. The e2e tests run meanwhile. They mostly wait, and have priority. Only the last version runs
- * the specs tagged #once, which take long and do not depend on the version.
- */
+/** All versions in parallel. Only the last one runs the specs tagged #once, which take long and do not depend on it. */
 async function spec() {
     const { versions } = await import("./versions.mjs");
     const last = versions.findLast(({ installed }) => installed);
@@ -83,14 +79,14 @@ async function busted(name, prosodyLib, parameters) {
     const env = { ...process.env, PROSODY_LIB: prosodyLib };
     const reports = [];
     for (const file of readdirSync("spec").filter((each) => each.endsWith("_spec.lua"))) {
-        const command = ["-n", "15", "busted", "--output=plainTerminal", ...parameters, join("spec", file)];
-        const { output, status } = await capture("nice", command, env);
+        const command = ["--output=plainTerminal", ...parameters, join("spec", file)];
+        const { output, status } = await capture("busted", command, env);
         const [, passed, failed, errors, skipped] =
             /(\d+) success\w* \/ (\d+) failure\w* \/ (\d+) error\w* \/ (\d+) pending/.exec(output)?.map(Number) ?? [];
         count(`${name}, ${file}`, settled({ passed, failed: failed + errors, skipped }, status));
         reports.push(`${file}\n${output}`);
     }
-    await report(name, started, reports.join("\n"));
+    report(timed(name, started), reports.join("\n"));
 }
 
 async function e2e(chosen) {
@@ -118,7 +114,9 @@ function settled(counts, status) {
 }
 
 async function check(name, command, parameters = []) {
-    const { status } = await run(name, command, parameters);
+    const started = performance.now();
+    const { output, status } = await capture(command, parameters);
+    report(timed(name, started), output);
     count(name, { passed: status === 0 ? 1 : 0, failed: status === 0 ? 0 : 1 });
     return status === 0;
 }
@@ -129,22 +127,20 @@ function isInstalled([compiler]) {
 
 /** A missing version is a failure. A version that cannot run on this system is not. */
 function notRun(name, { unusable }) {
-    heading(name);
-    console.log(`not run: ${unusable ?? "this version is not installed"}`);
+    report(name, `not run: ${unusable ?? "this version is not installed"}`);
     count(name, unusable === undefined ? { failed: 1 } : { skipped: 1 });
 }
 
-/** Runs a process, and prints its output. */
-async function run(name, command, parameters) {
-    const started = performance.now();
-    const { output, status } = await capture(command, parameters, process.env);
-    await report(name, started, output);
-    return { output, status };
-}
-
-/** Returns the output and the exit status of a process. If it does not start, the output says why. */
-async function capture(command, parameters, env) {
-    const child = spawn(command, parameters, { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
+/**
+ * Returns the output and the exit status of a process. If it does not start, the output says why. The e2e tests run
+ * meanwhile. They mostly wait, and have priority.
+ */
+async function capture(command, parameters, env = process.env) {
+    const child = spawn("nice", ["-n", "15", command, ...parameters], {
+        cwd: folder,
+        env,
+        stdio: ["ignore", "pipe", "pipe"],
+    });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) {
         stream.setEncoding("utf8").on("data", (text) => (output += text));
@@ -159,12 +155,17 @@ async function capture(command, parameters, env) {
     return { output, status };
 }
 
-/** Prints output when all of it is known, because others run meanwhile, and no output of others is between. */
-async function report(name, started, output) {
-    const seconds = Math.round((performance.now() - started) / 1000);
-    await live;
-    heading(`${name} (${seconds} s)`);
-    console.log(output);
+/** Prints output when all of it is known and no process writes, so that no output of others is between. */
+function report(title, output) {
+    const print = () => {
+        heading(title);
+        console.log(output);
+    };
+    printed = Promise.all([printed, live]).then(print);
+}
+
+function timed(name, started) {
+    return `${name} (${Math.round((performance.now() - started) / 1000)} s)`;
 }
 
 function heading(name) {
@@ -191,10 +192,16 @@ function read(path) {
 process.chdir(folder);
 mkdirSync(".build", { recursive: true });
 const [group, ...chosen] = process.argv.slice(2);
-for (const stage of stages) {
-    const wanted = Object.keys(stage).filter((name) => group === undefined || group === name);
-    await Promise.all(wanted.map((name) => stage[name](chosen)));
+
+/** Runs groups in parallel, unless others are named on the command line. */
+async function stage(...groups) {
+    const wanted = groups.filter(({ name }) => group === undefined || group === name);
+    await Promise.all(wanted.map((run) => run(chosen)));
 }
+
+await stage(setup);
+await Promise.all([stage(e2e), stage(build, lint).then(() => stage(spec))]);
+await printed;
 
 console.log("");
 for (const failure of failures) {
