@@ -8264,8 +8264,8 @@ end
 
 --- Whether the room is answering an automatic join. Then the history is for the account, and not for a session.
 local function answersOwnJoin(membership)
-    local place = membership.place
-    return place.phase == "entering" and place.operation.request == nil
+    local current = membership.place
+    return current.phase == "entering" and current.operation.request == nil
 end
 
 --- Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too.
@@ -14262,7 +14262,7 @@ end
 -- Deletes expired messages, messages that no account has in its ranges, and the private entries of a deleted user.
 local archive_expire = {}
 do
-local deleteUnused, pruneAccount, pruneRoom, oldestOf, deleterOf
+local deleteUnused, pruneAccount, pruneRoom, oldestOf, deletePrivate, startDeleting, PAUSE
 local keyOf = archive_entries.keyOf
 local parseLabel = archive_entries.parseLabel
 local store = archive_entries.store
@@ -14276,6 +14276,7 @@ local forgetDeliveries = state_deliveries.forgetDeliveries
 local usersWithDeliveries = state_deliveries.usersWithDeliveries
 local forEachInSlices = slices.forEachInSlices
 local inSlices = slices.inSlices
+local membersOf = state_keys.membersOf
 local unwatchLogs = state_logs.unwatchLogs
 local watchLogs = state_logs.watchLogs
 local accounts = state_memberships.accounts
@@ -14285,6 +14286,8 @@ local deleteMessages = state_messages.deleteMessages
 local findMessages = state_messages.findMessages
 local listMessages = state_messages.listMessages
 local forgetStarts = state_numbers.forgetStarts
+local beginOutage = state_outage.beginOutage
+local onRetry = state_outage.onRetry
 local prune = state_ranges.prune
 
 function deleteUnused(bindingPattern0_, opened)
@@ -14359,7 +14362,32 @@ function oldestOf(room)
     return found[1] == nil and math.huge or (parseLabel(found[1].label))
 end
 
-function deleterOf(username, key)
+function deletePrivate(username, rooms)
+    local deletion
+    inSlices(function()
+        local room = rooms[#rooms]
+        if room == nil then
+            return true
+        end
+        if deletion == nil then
+            deletion = startDeleting(username, keyOf(room))
+        end
+        if deletion.step() then
+            deletion = nil
+            table.remove(rooms)
+        elseif deletion.failed then
+            module:add_timer(PAUSE, function()
+                deletePrivate(username, rooms)
+                return nil
+            end)
+            return true
+        end
+        return false
+    end)
+end
+
+function startDeleting(username, key)
+    local deletion
     local own = {
         store = store,
         key = key,
@@ -14373,16 +14401,17 @@ function deleterOf(username, key)
     local reading = read()
     local items = {}
     local isComplete = false
-    return function()
+    local function step()
         local item = table.remove(items)
         if item ~= nil then
-            deleteMessages(store, key, {key = item.id})
+            deletion.failed = not deleteMessages(store, key, {key = item.id})
             return false
         end
         if isComplete then
             return true
         end
         if reading.step() then
+            deletion.failed = reading.failed
             local page = reading.page
             items = page and page.items or {}
             local temp_7 = #items == 0
@@ -14395,7 +14424,11 @@ function deleterOf(username, key)
         end
         return false
     end
+    deletion = {step = step, failed = false}
+    return deletion
 end
+
+PAUSE = 10
 
 --- Deletes expired messages, and the logs of rooms that no account has ranges for.
 function archive_expire.expire()
@@ -14429,25 +14462,28 @@ function archive_expire.expire()
     )
 end
 
+--- Accounts to delete when their records can be read. These name the rooms with private entries.
+local unread = {}
+
 --- Deletes the record of an account, and its private entries in slices.
 function archive_expire.deleteOwn(username)
-    local rooms = roomsRead(username) or {}
+    local rooms = roomsRead(username)
+    if rooms == nil then
+        unread[username] = true
+        beginOutage()
+        return
+    end
     forgetDeliveries(username)
-    local step
-    inSlices(function()
-        if step == nil then
-            local room = table.remove(rooms)
-            if room == nil then
-                return true
-            end
-            step = deleterOf(username, keyOf(room))
-        end
-        if step() then
-            step = nil
-        end
-        return false
-    end)
+    deletePrivate(username, rooms)
 end
+
+onRetry(function()
+    for _, username in ipairs(membersOf(unread)) do
+        unread[username] = nil
+        archive_expire.deleteOwn(username)
+    end
+    return (next(unread)) == nil and "done" or "failing"
+end)
 end
 
 -- src/follow/accounts.ts

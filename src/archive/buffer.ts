@@ -130,8 +130,8 @@ function messageIdOf(membership: Membership, stanza: Stanza): string | undefined
 
 /** Whether the room is answering an automatic join. Then the history is for the account, and not for a session. */
 function answersOwnJoin(membership: Membership): boolean {
-    const place = membership.place;
-    return place.phase === Phase.Entering && place.operation.request === undefined;
+    const current = membership.place;
+    return current.phase === Phase.Entering && current.operation.request === undefined;
 }
 
 /** Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too. */
