@@ -7387,7 +7387,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, appendsOutOfOrder, pastOf, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
+local isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -7418,7 +7418,7 @@ function isAnothers(entry, membership)
 end
 
 function entryFor(log, membership, part, stanza)
-    local past = pastOf(log.room, stanza)
+    local past = archive_log.pastOf(log.room, stanza)
     if past == nil then
         return newEntry(log, membership, part, stanza)
     else
@@ -7431,7 +7431,8 @@ function appendsOutOfOrder(membership)
     return (catchUp and catchUp.appendOutOfOrder) == true
 end
 
-function pastOf(room, stanza)
+--- Returns the time of a message of the past, in seconds.
+function archive_log.pastOf(room, stanza)
     local stamp = delayBy(stanza, room)
     local past
     if stamp ~= nil then
@@ -7731,7 +7732,7 @@ AHEAD = 100 * 86400
 -- recorded message.
 function archive_log.record(membership, stanza)
     if options.archive == "mam" then
-        local past = pastOf(membership.room, stanza)
+        local past = archive_log.pastOf(membership.room, stanza)
         return past == nil or addMissed(membership, stanza, past)
     end
     local part = membership.part
@@ -8006,7 +8007,7 @@ end
 -- given up.
 local archive_buffer = {}
 do
-local isInterrupted, newCatchUp, takeBufferedId, messageIdOf, drain, drainInSlices, hasEarlier, isLate, unseenFirst, forgetDrained, drainOne, place, passOver, PAUSE, FLUSH
+local isInterrupted, newCatchUp, hasArrived, isSame, takeBufferedId, messageIdOf, drain, drainInSlices, hasEarlier, isLate, unseenFirst, forgetDrained, drainOne, place, passOver, PAUSE, FLUSH
 local options = minimix_options
 local fork = send_fork.fork
 local inSlices = slices.inSlices
@@ -8020,6 +8021,7 @@ local stanzaIdBy = minimix_stanzas.stanzaIdBy
 local weightOf = minimix_weight.weightOf
 local openPart = archive_delivered.openPart
 local writeInSlices = archive_entries.writeInSlices
+local pastOf = archive_log.pastOf
 local record = archive_log.record
 local isKept = archive_read.isKept
 
@@ -8034,6 +8036,7 @@ function newCatchUp(before)
         since = wallClock(),
         position = nil,
         earliest = nil,
+        last = nil,
         blocked = nil,
         buffer = before and before.buffer or {},
         drained = before and before.drained or 0,
@@ -8052,6 +8055,22 @@ function archive_buffer.deliverMissed(membership, delayed)
     if record(membership, delayed) and not isSeen then
         fork(membership, delayed)
     end
+end
+
+function hasArrived(membership, catching, message)
+    local messageId = messageIdOf(membership, message)
+    if messageId ~= nil and catching.bufferedIds[messageId] ~= nil then
+        return true
+    end
+    return catching.last ~= nil and isSame(membership, catching.last, message)
+end
+
+function isSame(membership, one, other)
+    local messageId = messageIdOf(membership, one)
+    if messageId ~= nil then
+        return messageId == messageIdOf(membership, other)
+    end
+    return one.attr.from == other.attr.from and one:get_child_text("body") == other:get_child_text("body")
 end
 
 function takeBufferedId(membership, delayed)
@@ -8110,16 +8129,16 @@ function archive_buffer.drainEarlier(membership, catching)
     catching.progress = draining
     catching.appendOutOfOrder = true
     while true do
-        local temp_19 = hasEarlier(catching) and not draining.failed
-        if temp_19 then
-            local isLate_result_18 = isLate(membership, deadline)
-            if isLate_result_18 then
-                local opt_16 = catching.buffer[catching.drained + 1]
-                isLate_result_18 = (opt_16 and opt_16.seen) == false
+        local temp_22 = hasEarlier(catching) and not draining.failed
+        if temp_22 then
+            local isLate_result_21 = isLate(membership, deadline)
+            if isLate_result_21 then
+                local opt_19 = catching.buffer[catching.drained + 1]
+                isLate_result_21 = (opt_19 and opt_19.seen) == false
             end
-            temp_19 = not isLate_result_18
+            temp_22 = not isLate_result_21
         end
-        if not temp_19 then
+        if not temp_22 then
             break
         end
         drainOne(membership, catching, draining, false)
@@ -8134,12 +8153,12 @@ end
 
 function isLate(membership, deadline)
     local late = monotonic() > deadline
-    local late_22 = late
-    if late_22 then
+    local late_25 = late
+    if late_25 then
         local part = membership.part
-        late_22 = (part and part.log) ~= nil
+        late_25 = (part and part.log) ~= nil
     end
-    if late_22 then
+    if late_25 then
         writeInSlices(membership.part.log)
     end
     return late
@@ -8224,15 +8243,43 @@ function archive_buffer.startBuffering(membership)
     end
 end
 
---- Whether a message of the room's archive has also arrived live since the gap.
-function archive_buffer.hasArrived(membership, catching, message)
-    local messageId = messageIdOf(membership, message)
-    return messageId ~= nil and catching.bufferedIds[messageId] ~= nil
+--- Missed messages are requested from a time on. In the second of its join, the room may have sent messages that the
+-- account must not read. `newest` is the last message that the account has.
+function archive_buffer.beginAt(membership, catching, start, newest)
+    local firstFull = (membership.since or -1) + 1
+    catching.earliest = start < firstFull and firstFull or nil
+    catching.last = newest and newest.stanza
+end
+
+--- Whether a message of the past may be older than the account's join. A message that has also arrived live is not, nor
+-- are those after it.
+function archive_buffer.isBeforeJoin(membership, catching, message, when)
+    local earliest = catching.earliest
+    local isOlder = earliest ~= nil and when < earliest and not hasArrived(membership, catching, message)
+    if not isOlder then
+        catching.earliest = nil
+    end
+    return isOlder
+end
+
+--- Whether the room is answering an automatic join. Then the history is for the account, and not for a session.
+local function answersOwnJoin(membership)
+    local current = membership.place
+    return current.phase == "entering" and current.operation.request == nil
 end
 
 --- Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too.
 function archive_buffer.bufferMessage(membership, catching, stanza, seen)
     local when = wallClock()
+    local past
+    if seen or not answersOwnJoin(membership) then
+        past = nil
+    else
+        past = pastOf(membership.room, stanza) or when
+    end
+    if past ~= nil and archive_buffer.isBeforeJoin(membership, catching, stanza, past) then
+        return
+    end
     local copy = st.clone(stanza)
     if delayBy(copy, membership.room) == nil then
         addDelay(copy, membership.room, when)
@@ -8288,12 +8335,12 @@ function archive_buffer.flush(membership)
     local catching = membership.catchUp
     local deadline = monotonic() + FLUSH
     while catching ~= nil and membership.catchUp == catching and catching.progress.step == "draining" do
-        local isLate_result_15 = isLate(membership, deadline)
-        if isLate_result_15 then
-            local opt_13 = catching.buffer[catching.drained + 1]
-            isLate_result_15 = (opt_13 and opt_13.seen) == false
+        local isLate_result_18 = isLate(membership, deadline)
+        if isLate_result_18 then
+            local opt_16 = catching.buffer[catching.drained + 1]
+            isLate_result_18 = (opt_16 and opt_16.seen) == false
         end
-        if isLate_result_15 then
+        if isLate_result_18 then
             noteDrop("limit")
             passOver(catching)
         else
@@ -9048,7 +9095,7 @@ end
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
-local triesOf, firstSecond, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isBeforeJoin, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
+local triesOf, knownUntil, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
 local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
@@ -9068,11 +9115,12 @@ local weightOf = minimix_weight.weightOf
 local blocklistOf = settings_blocklist.blocklistOf
 local readBlocklist = settings_blocklist.readBlocklist
 local silences = settings_blocklist.silences
+local beginAt = archive_buffer.beginAt
 local deliverMissed = archive_buffer.deliverMissed
 local drainEarlier = archive_buffer.drainEarlier
 local endCatchUp = archive_buffer.endCatchUp
 local flush = archive_buffer.flush
-local hasArrived = archive_buffer.hasArrived
+local isBeforeJoin = archive_buffer.isBeforeJoin
 local startBuffering = archive_buffer.startBuffering
 local addArchiveId = archive_gate.addArchiveId
 local fromArchive = archive_gate.fromArchive
@@ -9112,24 +9160,15 @@ function archive_catchup.catchUp(membership, done)
         return
     end
     catching.left = options.maxHistory
-    if newest == nil then
-        catching.earliest = firstSecond(membership)
-    else
-        catching.earliest = nil
-    end
-    local start
-    if newest == nil then
-        start = membership.since
-    else
-        start = newest.when
-    end
-    local query = {start = start or wallClock(), isFirst = newest == nil, done = done}
+    local query = {newest = newest, start = knownUntil(membership, newest), done = done}
     if catching.position ~= nil then
         requestPage(membership, catching, catching.position, query)
-    elseif isBuffering and options.archive == "mam" then
+        return
+    end
+    catching.earliest = nil
+    if isBuffering and options.archive == "mam" then
         local unnoticed = math.max(membership.since or 0, catching.since - UNNOTICED)
-        catching.earliest = firstSecond(membership)
-        requestPage(membership, catching, nil, {start = unnoticed, isFirst = newest == nil, done = done})
+        requestPage(membership, catching, nil, {newest = newest, start = unnoticed, done = done})
     else
         local after
         if newest ~= nil then
@@ -9139,12 +9178,8 @@ function archive_catchup.catchUp(membership, done)
     end
 end
 
-function firstSecond(membership)
-    if membership.since == nil then
-        return nil
-    else
-        return membership.since + 1
-    end
+function knownUntil(membership, newest)
+    return newest == nil and (membership.since or wallClock()) or newest.when
 end
 
 function requestPage(membership, catching, after, query)
@@ -9163,7 +9198,10 @@ function requestPage(membership, catching, after, query)
     catching.progress = querying
     catching.position = after
     catching.blocked = blocklistOf(membership.username)
-    catching.appendOutOfOrder = after ~= nil or query.isFirst
+    catching.appendOutOfOrder = after ~= nil or query.newest == nil
+    if after == nil then
+        beginAt(membership, catching, query.start, query.newest)
+    end
     local answered
     answered = function(answer)
         if not isCurrent(membership) then
@@ -9252,8 +9290,8 @@ function pageQuery(queryId, after, start)
 end
 
 function lastOfPage(fin)
-    local opt_25 = fin:get_child("set", RSM)
-    local last = opt_25 and opt_25:get_child_text("last")
+    local opt_22 = fin:get_child("set", RSM)
+    local last = opt_22 and opt_22:get_child_text("last")
     if last == nil or string.len(last) > LONGEST_ID then
         return nil
     else
@@ -9316,15 +9354,6 @@ function handleResult(membership, catching, result)
     end
 end
 
-function isBeforeJoin(membership, catching, message, when)
-    local earliest = catching.earliest
-    local isOlder = earliest ~= nil and when < earliest and not hasArrived(membership, catching, message)
-    if not isOlder then
-        catching.earliest = nil
-    end
-    return isOlder
-end
-
 function isSilenced(membership, catching, message)
     local _, nick = splitOccupant(message.attr.from or "")
     return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
@@ -9378,11 +9407,6 @@ function archive_catchup.dropQuestion(membership)
     end
 end
 
---- Returns the time up to which the account has all messages, in seconds.
-local function knownUntil(membership, newest)
-    return newest == nil and (firstSecond(membership) or wallClock()) or newest.when
-end
-
 --- Whether a message is a result of an archive (XEP-0313 4.2).
 function archive_catchup.isResult(stanza)
     return stanza:get_child("result", MAM) ~= nil
@@ -9399,8 +9423,8 @@ function archive_catchup.takeResult(membership, nick, stanza)
     end
     local queryId = catching == nil or (querying and querying.step) ~= "querying"
     if not queryId then
-        local opt_32 = stanza:get_child("result", MAM)
-        queryId = (opt_32 and opt_32.attr.queryid) ~= querying.queryId
+        local opt_29 = stanza:get_child("result", MAM)
+        queryId = (opt_29 and opt_29.attr.queryid) ~= querying.queryId
     end
     if queryId then
         return
@@ -9429,18 +9453,21 @@ function archive_catchup.outcomeOf(membership)
     return (progress and progress.step) == "done" and progress.outcome or nil
 end
 
---- Returns the start of a join's history, as XEP-0045 7.2.14 writes it, so that no message is missed. Undefined if the
--- archive has answered, and will be asked for the rest.
-function archive_catchup.historySince(membership)
+--- Begins to catch up by a join's history. Returns its start, as XEP-0045 7.2.14 writes it, so that no message is missed.
+-- Undefined if the archive has answered, and will be asked for the rest.
+function archive_catchup.beginHistory(membership)
     if not isKept(membership) or archive_catchup.outcomeOf(membership) == "complete" then
         return nil
     end
     local _, newest = newestOf(membership)
     if newest == nil and membership.since == nil then
         return nil
-    else
-        return datetime.datetime(knownUntil(membership, newest))
     end
+    local start = knownUntil(membership, newest)
+    if membership.catchUp ~= nil then
+        beginAt(membership, membership.catchUp, start, newest)
+    end
+    return datetime.datetime(start)
 end
 end
 
@@ -9853,7 +9880,7 @@ local occupancy_operations = {}
 do
 local id = require("util.id")
 local flush = archive_buffer.flush
-local historySince = archive_catchup.historySince
+local beginHistory = archive_catchup.beginHistory
 local closePart = archive_delivered.closePart
 local MUC = namespaces.MUC
 local options = minimix_options
@@ -9914,7 +9941,7 @@ end
 function occupancy_operations.sendOwnJoin(membership, join)
     local presence = presenceToShow(membership)
     local x = st.stanza("x", {xmlns = MUC})
-    local since = historySince(membership)
+    local since = beginHistory(membership)
     x:tag("history", since == nil and {xmlns = MUC, maxstanzas = "0"} or {xmlns = MUC, since = since}):up()
     if membership.password ~= nil then
         x:tag("password", {xmlns = MUC}):text(membership.password):up()
@@ -14235,7 +14262,7 @@ end
 -- Deletes expired messages, messages that no account has in its ranges, and the private entries of a deleted user.
 local archive_expire = {}
 do
-local deleteUnused, pruneAccount, pruneRoom, oldestOf, deleterOf
+local deleteUnused, pruneAccount, pruneRoom, oldestOf, deletePrivate, startDeleting, PAUSE
 local keyOf = archive_entries.keyOf
 local parseLabel = archive_entries.parseLabel
 local store = archive_entries.store
@@ -14249,6 +14276,7 @@ local forgetDeliveries = state_deliveries.forgetDeliveries
 local usersWithDeliveries = state_deliveries.usersWithDeliveries
 local forEachInSlices = slices.forEachInSlices
 local inSlices = slices.inSlices
+local membersOf = state_keys.membersOf
 local unwatchLogs = state_logs.unwatchLogs
 local watchLogs = state_logs.watchLogs
 local accounts = state_memberships.accounts
@@ -14258,6 +14286,8 @@ local deleteMessages = state_messages.deleteMessages
 local findMessages = state_messages.findMessages
 local listMessages = state_messages.listMessages
 local forgetStarts = state_numbers.forgetStarts
+local beginOutage = state_outage.beginOutage
+local onRetry = state_outage.onRetry
 local prune = state_ranges.prune
 
 function deleteUnused(bindingPattern0_, opened)
@@ -14332,7 +14362,32 @@ function oldestOf(room)
     return found[1] == nil and math.huge or (parseLabel(found[1].label))
 end
 
-function deleterOf(username, key)
+function deletePrivate(username, rooms)
+    local deletion
+    inSlices(function()
+        local room = rooms[#rooms]
+        if room == nil then
+            return true
+        end
+        if deletion == nil then
+            deletion = startDeleting(username, keyOf(room))
+        end
+        if deletion.step() then
+            deletion = nil
+            table.remove(rooms)
+        elseif deletion.failed then
+            module:add_timer(PAUSE, function()
+                deletePrivate(username, rooms)
+                return nil
+            end)
+            return true
+        end
+        return false
+    end)
+end
+
+function startDeleting(username, key)
+    local deletion
     local own = {
         store = store,
         key = key,
@@ -14346,16 +14401,17 @@ function deleterOf(username, key)
     local reading = read()
     local items = {}
     local isComplete = false
-    return function()
+    local function step()
         local item = table.remove(items)
         if item ~= nil then
-            deleteMessages(store, key, {key = item.id})
+            deletion.failed = not deleteMessages(store, key, {key = item.id})
             return false
         end
         if isComplete then
             return true
         end
         if reading.step() then
+            deletion.failed = reading.failed
             local page = reading.page
             items = page and page.items or {}
             local temp_7 = #items == 0
@@ -14368,7 +14424,11 @@ function deleterOf(username, key)
         end
         return false
     end
+    deletion = {step = step, failed = false}
+    return deletion
 end
+
+PAUSE = 10
 
 --- Deletes expired messages, and the logs of rooms that no account has ranges for.
 function archive_expire.expire()
@@ -14402,25 +14462,28 @@ function archive_expire.expire()
     )
 end
 
+--- Accounts to delete when their records can be read. These name the rooms with private entries.
+local unread = {}
+
 --- Deletes the record of an account, and its private entries in slices.
 function archive_expire.deleteOwn(username)
-    local rooms = roomsRead(username) or {}
+    local rooms = roomsRead(username)
+    if rooms == nil then
+        unread[username] = true
+        beginOutage()
+        return
+    end
     forgetDeliveries(username)
-    local step
-    inSlices(function()
-        if step == nil then
-            local room = table.remove(rooms)
-            if room == nil then
-                return true
-            end
-            step = deleterOf(username, keyOf(room))
-        end
-        if step() then
-            step = nil
-        end
-        return false
-    end)
+    deletePrivate(username, rooms)
 end
+
+onRetry(function()
+    for _, username in ipairs(membersOf(unread)) do
+        unread[username] = nil
+        archive_expire.deleteOwn(username)
+    end
+    return (next(unread)) == nil and "done" or "failing"
+end)
 end
 
 -- src/follow/accounts.ts

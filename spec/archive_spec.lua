@@ -756,6 +756,55 @@ describe("messages that accounts missed", function ()
 end);
 
 describe("P3: messages of a room without an archive while the account rejoins", function ()
+	-- The account joins in the second of a message of the room.
+	local function joins_within_a_second(archive)
+		local options = { minimix_archive = archive == "mam" and "mam" or nil };
+		local s = scene.new { modules = { "disco"; "mam" }; remote = true; options = options };
+		s.room:enter "Bob";
+		s.room:say("Bob", "before the join");
+		local phone = s:client "phone";
+		phone:send(scene.join("Alice", { muc = "<history maxstanzas='0'/>" }));
+		s:deliver();
+		return s, phone;
+	end
+
+	local function is_lost_for_a_minute(s, from, to)
+		s.room:forget "Alice";
+		s:count(from, to);
+		s:wait(60);
+	end
+
+	for _, archive in ipairs { "own"; "mam" } do
+		it(("H1, H6: are all since the join if the link breaks in the same second (%s archive)"):format(archive), function ()
+			local s, phone = joins_within_a_second(archive);
+			s:link "destroyed";
+			s:count(1, 3);
+			is_lost_for_a_minute(s, 4, 9);
+			assert.same(numbers(1, 9), page_through(phone, { with = room_jid }));
+		end);
+
+		it(("H6: do not begin before the join, if the account has messages of that second (%s archive)"):format(archive), function ()
+			local s, phone = joins_within_a_second(archive);
+			s:count(1, 3);
+			s:deliver();
+			s:link "destroyed";
+			is_lost_for_a_minute(s, 4, 9);
+			assert.same(numbers(1, 9), page_through(phone, { with = room_jid }));
+		end);
+	end
+
+	it("H1: are all that a session got when it joined again", function ()
+		local s = joins_within_a_second "own";
+		s:link "destroyed";
+		s.room:forget "Alice";
+		s:count(1, 3);
+		local laptop = s:client "laptop";
+		laptop:send(scene.join "Alice");
+		s:wait(60);
+		local shown = scene.bodies(laptop:take());
+		assert.same(shown, page_through(laptop, { with = room_jid }));
+	end);
+
 	it("are stored after SIGKILL of the server", function ()
 		local s = in_room { modules = { "disco"; "mam" }; remote = true };
 		s:count(1, 2);

@@ -4,6 +4,7 @@ local clock = require "support.clock";
 local faulty = require "support.faulty";
 local mam = require "support.mam";
 local scene = require "support.scene";
+local jid = require "util.jid";
 local st = require "util.stanza";
 
 local join, leave, seen = scene.join, scene.leave, scene.seen;
@@ -167,6 +168,37 @@ for _, kind in ipairs(faulty.kinds) do
 				assert_one_outage(s);
 				local bodies = read(s:client "laptop");
 				assert.same({ "64"; "65"; "66" }, { table.unpack(bodies, #bodies - 2) });
+			end);
+		end
+
+		for _, what in ipairs { "reads"; "writes" } do
+			it(("H5: a user is deleted later, with all private entries (%s fail)"):format(what), function ()
+				local s, faults, phone = in_room();
+				local carol = s:client("phone", "carol");
+				s:enter(carol, "Carol");
+				local send = s.room.send;
+				function s.room.send(stanza)
+					if jid.node(stanza.attr.to) == "carol" and stanza:get_child "body" then
+						stanza = st.clone(stanza):maptags(function (tag)
+							return tag.name == "body" and st.stanza("body"):text "for Carol" or tag;
+						end);
+					end
+					send(stanza);
+				end
+				s:count(1, 2);
+				s:wait(2);
+				local stores = s.host.storage["example.org"];
+				assert.equal(4, #stores.minimix_archive[room_jid]);
+				carol:close();
+				faults:fail(kind, what);
+				s.host:delete_user "carol";
+				s:wait(30);
+				faults:work();
+				s:wait(30);
+				assert_one_outage(s);
+				assert.is_nil(stores.minimix_parts.carol);
+				assert.equal(2, #stores.minimix_archive[room_jid]);
+				assert.same({ "1"; "2" }, read(phone));
 			end);
 		end
 

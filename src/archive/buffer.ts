@@ -10,11 +10,12 @@ import { noteDrop } from "../state/counters";
 import type { Buffered, CatchUp, Draining } from "../state/catchup";
 import { noteOver } from "../state/limits";
 import type { Membership } from "../state/memberships";
+import { Phase } from "../state/place";
 import { addDelay, delayBy, stanzaIdBy } from "../stanzas";
 import { weightOf } from "../weight";
 import { openPart } from "./delivered";
 import { writeInSlices } from "./entries";
-import { record } from "./log";
+import { pastOf, record } from "./log";
 import { isKept, type Said } from "./read";
 
 /** Seconds between attempts to move messages into the log. */
@@ -49,6 +50,7 @@ function newCatchUp(before: CatchUp | undefined): CatchUp {
         since: wallClock(),
         position: undefined,
         earliest: undefined,
+        last: undefined,
         blocked: undefined,
         buffer: before?.buffer ?? [],
         drained: before?.drained ?? 0,
@@ -69,10 +71,44 @@ export function deliverMissed(membership: Membership, delayed: Stanza): void {
     }
 }
 
-/** Whether a message of the room's archive has also arrived live since the gap. */
-export function hasArrived(membership: Membership, catching: CatchUp, message: Stanza): boolean {
+/**
+ * Missed messages are requested from a time on. In the second of its join, the room may have sent messages that the
+ * account must not read. `newest` is the last message that the account has.
+ */
+export function beginAt(membership: Membership, catching: CatchUp, start: number, newest: Said | undefined): void {
+    const firstFull = (membership.since ?? -1) + 1;
+    catching.earliest = start < firstFull ? firstFull : undefined;
+    catching.last = newest?.stanza;
+}
+
+/**
+ * Whether a message of the past may be older than the account's join. A message that has also arrived live is not, nor
+ * are those after it.
+ */
+export function isBeforeJoin(membership: Membership, catching: CatchUp, message: Stanza, when: number): boolean {
+    const earliest = catching.earliest;
+    const isOlder = earliest !== undefined && when < earliest && !hasArrived(membership, catching, message);
+    if (!isOlder) {
+        catching.earliest = undefined;
+    }
+    return isOlder;
+}
+
+function hasArrived(membership: Membership, catching: CatchUp, message: Stanza): boolean {
     const messageId = messageIdOf(membership, message);
-    return messageId !== undefined && catching.bufferedIds.has(messageId);
+    if (messageId !== undefined && catching.bufferedIds.has(messageId)) {
+        return true;
+    }
+    return catching.last !== undefined && isSame(membership, catching.last, message);
+}
+
+/** Whether two messages have the same id, or, without ids, the same sender and text. */
+function isSame(membership: Membership, one: Stanza, other: Stanza): boolean {
+    const messageId = messageIdOf(membership, one);
+    if (messageId !== undefined) {
+        return messageId === messageIdOf(membership, other);
+    }
+    return one.attr.from === other.attr.from && one.get_child_text("body") === other.get_child_text("body");
 }
 
 /** Whether a missed message has also arrived live. */
@@ -92,9 +128,19 @@ function messageIdOf(membership: Membership, stanza: Stanza): string | undefined
     return stanzaIdBy(stanza, membership.room) ?? own;
 }
 
+/** Whether the room is answering an automatic join. Then the history is for the account, and not for a session. */
+function answersOwnJoin(membership: Membership): boolean {
+    const current = membership.place;
+    return current.phase === Phase.Entering && current.operation.request === undefined;
+}
+
 /** Buffers a message of the room, which belongs after the missing ones. The room's archive may have it too. */
 export function bufferMessage(membership: Membership, catching: CatchUp, stanza: Stanza, seen: boolean): void {
     const when = wallClock();
+    const past = seen || !answersOwnJoin(membership) ? undefined : (pastOf(membership.room, stanza) ?? when);
+    if (past !== undefined && isBeforeJoin(membership, catching, stanza, past)) {
+        return;
+    }
     const copy = st.clone(stanza);
     if (delayBy(copy, membership.room) === undefined) {
         addDelay(copy, membership.room, when);

@@ -15,7 +15,7 @@ import { ask, patience } from "../send/ask";
 import { inSlices } from "../slices";
 import { weightOf } from "../weight";
 import { blocklistOf, readBlocklist, silences } from "../settings/blocklist";
-import { deliverMissed, drainEarlier, endCatchUp, flush, hasArrived, startBuffering } from "./buffer";
+import { beginAt, deliverMissed, drainEarlier, endCatchUp, flush, isBeforeJoin, startBuffering } from "./buffer";
 import { addArchiveId, fromArchive } from "./gate";
 import { isKept, newestOf, type Said } from "./read";
 
@@ -100,16 +100,16 @@ export function catchUp(membership: Membership, done: Done): void {
         return;
     }
     catching.left = options.maxHistory;
-    catching.earliest = newest === undefined ? firstSecond(membership) : undefined;
-    const start = newest === undefined ? membership.since : newest.when;
-    const query: Query = { start: start ?? wallClock(), isFirst: newest === undefined, done };
+    const query: Query = { newest, start: knownUntil(membership, newest), done };
     if (catching.position !== undefined) {
         requestPage(membership, catching, catching.position, query);
-    } else if (isBuffering && options.archive === "mam") {
+        return;
+    }
+    catching.earliest = undefined;
+    if (isBuffering && options.archive === "mam") {
         // mod_mam does not buffer, so its last message does not tell where the gap begins.
         const unnoticed = Math.max(membership.since ?? 0, catching.since - UNNOTICED);
-        catching.earliest = firstSecond(membership);
-        requestPage(membership, catching, undefined, { start: unnoticed, isFirst: newest === undefined, done });
+        requestPage(membership, catching, undefined, { newest, start: unnoticed, done });
     } else {
         const after = newest === undefined ? undefined : stanzaIdBy(newest.stanza, membership.room);
         requestPage(membership, catching, after, query);
@@ -132,24 +132,16 @@ export function dropQuestion(membership: Membership): void {
 
 /** Returns the time up to which the account has all messages, in seconds. */
 function knownUntil(membership: Membership, newest: Said | undefined): number {
-    return newest === undefined ? (firstSecond(membership) ?? wallClock()) : newest.when;
-}
-
-/**
- * Returns the first full second of the account in the room. In the second of its join, the room may have sent messages
- * that the account must not read.
- */
-function firstSecond(membership: Membership): number | undefined {
-    return membership.since === undefined ? undefined : membership.since + 1;
+    return newest === undefined ? (membership.since ?? wallClock()) : newest.when;
 }
 
 type Done = (this: void, outcome: CatchUpOutcome) => void;
 
 interface Query {
+    /** The last message that the account has since it joined. */
+    readonly newest: Said | undefined;
     /** Start of the query if it does not start at a message, in seconds. */
     readonly start: number;
-    /** Whether the account has no message since it joined. */
-    readonly isFirst: boolean;
     readonly done: Done;
 }
 
@@ -169,7 +161,10 @@ function requestPage(membership: Membership, catching: CatchUp, after: string | 
     catching.progress = querying;
     catching.position = after;
     catching.blocked = blocklistOf(membership.username);
-    catching.appendOutOfOrder = after !== undefined || query.isFirst;
+    catching.appendOutOfOrder = after !== undefined || query.newest === undefined;
+    if (after === undefined) {
+        beginAt(membership, catching, query.start, query.newest);
+    }
     const answered = (answer: Stanza | undefined) => {
         if (!isCurrent(membership)) {
             return;
@@ -335,16 +330,6 @@ function handleResult(membership: Membership, catching: CatchUp, result: Stanza)
     }
 }
 
-/** Whether a result may be older than the account's join. One that has also arrived live is not, nor are those after it. */
-function isBeforeJoin(membership: Membership, catching: CatchUp, message: Stanza, when: number): boolean {
-    const earliest = catching.earliest;
-    const isOlder = earliest !== undefined && when < earliest && !hasArrived(membership, catching, message);
-    if (!isOlder) {
-        catching.earliest = undefined;
-    }
-    return isOlder;
-}
-
 /** Whether the account has blocked the sender. The archive has messages that mod_blocklist would drop. */
 function isSilenced(membership: Membership, catching: CatchUp, message: Stanza): boolean {
     const [, nick] = splitOccupant(message.attr.from ?? "");
@@ -358,15 +343,20 @@ export function outcomeOf(membership: Membership): CatchUpOutcome | undefined {
 }
 
 /**
- * Returns the start of a join's history, as XEP-0045 7.2.14 writes it, so that no message is missed. Undefined if the
- * archive has answered, and will be asked for the rest.
+ * Begins to catch up by a join's history. Returns its start, as XEP-0045 7.2.14 writes it, so that no message is missed.
+ * Undefined if the archive has answered, and will be asked for the rest.
  */
-export function historySince(membership: Membership): string | undefined {
+export function beginHistory(membership: Membership): string | undefined {
     if (!isKept(membership) || outcomeOf(membership) === "complete") {
         return undefined;
     }
     const [, newest] = newestOf(membership);
-    return newest === undefined && membership.since === undefined
-        ? undefined
-        : datetime.datetime(knownUntil(membership, newest));
+    if (newest === undefined && membership.since === undefined) {
+        return undefined;
+    }
+    const start = knownUntil(membership, newest);
+    if (membership.catchUp !== undefined) {
+        beginAt(membership, membership.catchUp, start, newest);
+    }
+    return datetime.datetime(start);
 }

@@ -8,11 +8,16 @@ import { roomsRead } from "./read";
 import { expiryTime, noteRunning } from "./retention";
 import { editDeliveries, forgetDeliveries, usersWithDeliveries } from "../state/deliveries";
 import { forEachInSlices, inSlices, type Step } from "../slices";
+import { membersOf } from "../state/keys";
 import { unwatchLogs, watchLogs } from "../state/logs";
 import { accounts, findMembership, occupantJid } from "../state/memberships";
 import { deleteMessages, findMessages, listMessages } from "../state/messages";
 import { forgetStarts } from "../state/numbers";
+import { beginOutage, onRetry } from "../state/outage";
 import { prune, type Ranges } from "../state/ranges";
+
+/** Seconds between attempts to delete. */
+const PAUSE = 10;
 
 /** The state of an expiry, which runs in slices. */
 interface Expiry {
@@ -126,28 +131,60 @@ function oldestOf(room: string): number {
     return found[0] === undefined ? math.huge : parseLabel(found[0].label)[0];
 }
 
+/** Accounts to delete when their records can be read. These name the rooms with private entries. */
+const unread = new LuaSet<string>();
+
 /** Deletes the record of an account, and its private entries in slices. */
 export function deleteOwn(username: string): void {
-    const rooms = roomsRead(username) ?? [];
+    const rooms = roomsRead(username);
+    if (rooms === undefined) {
+        unread.add(username);
+        beginOutage();
+        return;
+    }
     forgetDeliveries(username);
-    let step: Step | undefined;
+    deletePrivate(username, rooms);
+}
+
+onRetry(() => {
+    for (const username of membersOf(unread)) {
+        unread.delete(username);
+        deleteOwn(username);
+    }
+    return next(unread)[0] === undefined ? "done" : "failing";
+});
+
+/** Deletes the private entries of an account in some rooms. Continues after a pause if storage fails. */
+function deletePrivate(username: string, rooms: string[]): void {
+    let deletion: Deletion | undefined;
     inSlices(() => {
-        if (step === undefined) {
-            const room = rooms.pop();
-            if (room === undefined) {
-                return true;
-            }
-            step = deleterOf(username, keyOf(room));
+        const room = rooms[rooms.length - 1];
+        if (room === undefined) {
+            return true;
         }
-        if (step()) {
-            step = undefined;
+        deletion ??= startDeleting(username, keyOf(room));
+        if (deletion.step()) {
+            deletion = undefined;
+            rooms.pop();
+        } else if (deletion.failed) {
+            module.add_timer(PAUSE, () => {
+                deletePrivate(username, rooms);
+                return undefined;
+            });
+            return true;
         }
         return false;
     });
 }
 
-/** Returns a step that deletes the private entries of an account in a log. */
-function deleterOf(username: string, key: string): Step {
+/** The deletion of an account's private entries in a log. */
+interface Deletion {
+    readonly step: Step;
+    /** Storage failed. */
+    failed: boolean;
+}
+
+function startDeleting(username: string, key: string): Deletion {
     const own: Archive = {
         store,
         key,
@@ -159,20 +196,23 @@ function deleterOf(username: string, key: string): Step {
     let reading = read();
     let items: Item[] = [];
     let isComplete = false;
-    return () => {
+    const step = () => {
         const item = items.pop();
         if (item !== undefined) {
-            deleteMessages(store, key, { key: item.id });
+            deletion.failed = !deleteMessages(store, key, { key: item.id });
             return false;
         }
         if (isComplete) {
             return true;
         }
         if (reading.step()) {
+            deletion.failed = reading.failed;
             items = reading.page?.items ?? [];
             isComplete = items.length === 0 || reading.page?.complete === true;
             reading = read();
         }
         return false;
     };
+    const deletion: Deletion = { step, failed: false };
+    return deletion;
 }

@@ -81,7 +81,7 @@ function appendsOutOfOrder(membership: Membership): boolean {
 }
 
 /** Returns the time of a message of the past, in seconds. */
-function pastOf(room: string, stanza: Stanza): number | undefined {
+export function pastOf(room: string, stanza: Stanza): number | undefined {
     const stamp = delayBy(stanza, room);
     const past = stamp === undefined ? undefined : datetime.parse(stamp);
     return past === undefined ? undefined : math.floor(past);

@@ -3,7 +3,7 @@
 import * as id from "util.id";
 import * as st from "util.stanza";
 import { flush } from "../archive/buffer";
-import { historySince } from "../archive/catchup";
+import { beginHistory } from "../archive/catchup";
 import { closePart } from "../archive/delivered";
 import { MUC } from "../namespaces";
 import * as options from "../options";
@@ -74,7 +74,7 @@ export function ownJoin(membership: Membership, isDoubtful: boolean): JoinParts 
 export function sendOwnJoin(membership: Membership, join: Join): void {
     const presence = presenceToShow(membership);
     const x = st.stanza("x", { xmlns: MUC });
-    const since = historySince(membership);
+    const since = beginHistory(membership);
     // A local mod_muc gets this table, and finds children by their namespace.
     x.tag("history", since === undefined ? { xmlns: MUC, maxstanzas: "0" } : { xmlns: MUC, since }).up();
     if (membership.password !== undefined) {

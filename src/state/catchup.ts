@@ -58,8 +58,10 @@ export interface CatchUp {
     readonly since: number;
     /** The archive's id of the last message received, or of the message to start from. */
     position: string | undefined;
-    /** Time in seconds before which results may be older than the join, until one of them has also arrived live. */
+    /** Time in seconds before which messages may be older than the join, until one of them has also arrived live. */
     earliest: number | undefined;
+    /** The last message that the account had when messages were requested from a time on. */
+    last: Stanza | undefined;
     /** JIDs that the account had blocked when the archive was asked last. */
     blocked: LuaMap<string, unknown> | undefined;
     /** Messages since the gap. They go into the log after the missing ones. */
