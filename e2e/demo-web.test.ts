@@ -108,14 +108,9 @@ describe("the demo's page", { skip }, () => {
         await is("out", "laptop");
         await bobSays("Hello?");
         assert.equal(await copiesOf("Hello?"), "1 in → 0 out");
-        const known = await page.locator("#occupants tr").allInnerTexts();
-        assert.deepEqual(
-            known.map((line) => line.split("\t")),
-            [
-                ["Alice", "alice@example.org/minimix"],
-                ["Bob", "bob@example.net/desk"],
-            ],
-        );
+        // The page replaces the rows. Text contents do not depend on the layout, unlike inner texts.
+        const known = await page.locator("#occupants tr > *").allTextContents();
+        assert.deepEqual(known, ["Alice", "alice@example.org/minimix", "Bob", "bob@example.net/desk"]);
         await page.locator("#phone button").click();
         await sees("phone", "Hello?");
         await sees("phone", "With milk?");
