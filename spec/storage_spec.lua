@@ -24,6 +24,20 @@ local function in_room(fields)
 	return s, faults, s:fill();
 end
 
+-- Returns a scene after a restart of the server: the account has not rejoined, and has missed messages 61 to 63.
+local function missed_by_account()
+	local s, faults = in_room { remote = true; bounces = true; modules = { "disco" } };
+	s:count(1, 60);
+	s:wait(2);
+	-- Otherwise the entries in memory are enough to place the messages.
+	clock.jump(-7200);
+	s:restart { killed = true };
+	s.room.on_iq = function () return true; end;
+	s:wait(1);
+	s:count(61, 63);
+	return s, faults;
+end
+
 -- Returns everything that an account reads of the room.
 local function read(client)
 	return mam.page_through(client, { with = room_jid; max = 20 });
@@ -111,15 +125,7 @@ for _, kind in ipairs(faulty.kinds) do
 		end);
 
 		it("S3: messages before the account has rejoined a room without history are archived later", function ()
-			local s, faults = in_room { remote = true; bounces = true; modules = { "disco" } };
-			s:count(1, 60);
-			s:wait(2);
-			-- Otherwise the entries in memory are enough to place the messages.
-			clock.jump(-7200);
-			s:restart { killed = true };
-			s.room.on_iq = function () return true; end;
-			s:wait(1);
-			s:count(61, 63);
+			local s, faults = missed_by_account();
 			s.room.history = {};
 			faults:fail(kind);
 			s.room.on_iq = nil;
@@ -146,15 +152,7 @@ for _, kind in ipairs(faulty.kinds) do
 			end;
 		} do
 			it("S3: messages behind history that cannot be stored are archived later if "..what, function ()
-				local s, faults = in_room { remote = true; bounces = true; modules = { "disco" } };
-				s:count(1, 60);
-				s:wait(2);
-				-- Otherwise the entries in memory are enough to place the messages.
-				clock.jump(-7200);
-				s:restart { killed = true };
-				s.room.on_iq = function () return true; end;
-				s:wait(1);
-				s:count(61, 63);
+				local s, faults = missed_by_account();
 				faults:fail(kind, "reads");
 				s.room.on_iq = nil;
 				s:wait(90);
