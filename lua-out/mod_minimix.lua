@@ -5154,7 +5154,16 @@ function state_queue.isSuperseded(membership, request)
 end
 
 function disown(membership, session)
-    disownAll(requestsOf(membership.place), session)
+    local place = membership.place
+    disownAll(requestsOf(place), session)
+    local late
+    if place.phase == "joined" then
+        local opt_6 = place.late
+        late = opt_6 and opt_6.request
+    end
+    if late ~= nil then
+        disownAll({late}, session)
+    end
 end
 
 function disownAll(requests, session)
@@ -8135,16 +8144,16 @@ function archive_buffer.drainEarlier(membership, catching)
     catching.progress = draining
     catching.appendOutOfOrder = true
     while true do
-        local temp_22 = hasEarlier(catching) and not draining.failed
-        if temp_22 then
-            local isLate_result_21 = isLate(membership, deadline)
-            if isLate_result_21 then
-                local opt_19 = catching.buffer[catching.drained + 1]
-                isLate_result_21 = (opt_19 and opt_19.seen) == false
+        local temp_23 = hasEarlier(catching) and not draining.failed
+        if temp_23 then
+            local isLate_result_22 = isLate(membership, deadline)
+            if isLate_result_22 then
+                local opt_20 = catching.buffer[catching.drained + 1]
+                isLate_result_22 = (opt_20 and opt_20.seen) == false
             end
-            temp_22 = not isLate_result_21
+            temp_23 = not isLate_result_22
         end
-        if not temp_22 then
+        if not temp_23 then
             break
         end
         drainOne(membership, catching, draining, false)
@@ -8159,12 +8168,12 @@ end
 
 function isLate(membership, deadline)
     local late = monotonic() > deadline
-    local late_25 = late
-    if late_25 then
+    local late_26 = late
+    if late_26 then
         local part = membership.part
-        late_25 = (part and part.log) ~= nil
+        late_26 = (part and part.log) ~= nil
     end
-    if late_25 then
+    if late_26 then
         writeInSlices(membership.part.log)
     end
     return late
@@ -8249,11 +8258,17 @@ function archive_buffer.startBuffering(membership)
     end
 end
 
---- Missed messages are requested from a time on. In the second of its join, the room may have sent messages that the
--- account must not read. `newest` is the last message that the account has.
+--- Missed messages are requested from a time on. In the second of its join, or of its last message if that is older, the
+-- room may have sent messages that the account must not read. `newest` is the last message that the account has.
 function archive_buffer.beginAt(membership, catching, start, newest)
-    local firstFull = (membership.since or -1) + 1
-    catching.earliest = start < firstFull and firstFull or nil
+    local known
+    if newest == nil then
+        known = membership.since
+    else
+        known = newest.when
+    end
+    local mayBeOlder = start == known and start <= (membership.since or -1)
+    catching.earliest = mayBeOlder and math.floor(start) + 1 or nil
     catching.last = newest and newest.stanza
 end
 
@@ -8341,12 +8356,12 @@ function archive_buffer.flush(membership)
     local catching = membership.catchUp
     local deadline = monotonic() + FLUSH
     while catching ~= nil and membership.catchUp == catching and catching.progress.step == "draining" do
-        local isLate_result_18 = isLate(membership, deadline)
-        if isLate_result_18 then
-            local opt_16 = catching.buffer[catching.drained + 1]
-            isLate_result_18 = (opt_16 and opt_16.seen) == false
+        local isLate_result_19 = isLate(membership, deadline)
+        if isLate_result_19 then
+            local opt_17 = catching.buffer[catching.drained + 1]
+            isLate_result_19 = (opt_17 and opt_17.seen) == false
         end
-        if isLate_result_18 then
+        if isLate_result_19 then
             noteDrop("limit")
             passOver(catching)
         else
@@ -9101,7 +9116,7 @@ end
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
-local triesOf, knownUntil, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
+local triesOf, startOf, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
 local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
@@ -9166,7 +9181,7 @@ function archive_catchup.catchUp(membership, done)
         return
     end
     catching.left = options.maxHistory
-    local query = {newest = newest, start = knownUntil(membership, newest), done = done}
+    local query = {newest = newest, start = startOf(membership, catching, newest), done = done}
     if catching.position ~= nil then
         requestPage(membership, catching, catching.position, query)
         return
@@ -9174,7 +9189,12 @@ function archive_catchup.catchUp(membership, done)
     catching.earliest = nil
     if isBuffering and options.archive == "mam" then
         local unnoticed = math.max(membership.since or 0, catching.since - UNNOTICED)
-        requestPage(membership, catching, nil, {newest = newest, start = unnoticed, done = done})
+        requestPage(
+            membership,
+            catching,
+            nil,
+            {newest = newest, start = math.min(unnoticed, catching.since), done = done}
+        )
     else
         local after
         if newest ~= nil then
@@ -9184,8 +9204,8 @@ function archive_catchup.catchUp(membership, done)
     end
 end
 
-function knownUntil(membership, newest)
-    return newest == nil and (membership.since or wallClock()) or newest.when
+function startOf(membership, catching, newest)
+    return math.min(newest == nil and (membership.since or math.huge) or newest.when, catching.since)
 end
 
 function requestPage(membership, catching, after, query)
@@ -9465,14 +9485,13 @@ function archive_catchup.beginHistory(membership)
     if not isKept(membership) or archive_catchup.outcomeOf(membership) == "complete" then
         return nil
     end
+    local catching = membership.catchUp
     local _, newest = newestOf(membership)
-    if newest == nil and membership.since == nil then
+    if catching == nil or newest == nil and membership.since == nil then
         return nil
     end
-    local start = knownUntil(membership, newest)
-    if membership.catchUp ~= nil then
-        beginAt(membership, membership.catchUp, start, newest)
-    end
+    local start = startOf(membership, catching, newest)
+    beginAt(membership, catching, start, newest)
     return datetime.datetime(start)
 end
 end
