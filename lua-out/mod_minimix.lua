@@ -5148,7 +5148,16 @@ function state_queue.isSuperseded(membership, request)
 end
 
 function disown(membership, session)
-    disownAll(requestsOf(membership.place), session)
+    local place = membership.place
+    disownAll(requestsOf(place), session)
+    local late
+    if place.phase == "joined" then
+        local opt_6 = place.late
+        late = opt_6 and opt_6.request
+    end
+    if late ~= nil then
+        disownAll({late}, session)
+    end
 end
 
 function disownAll(requests, session)
