@@ -9576,6 +9576,24 @@ function occupancy_underway.noteTold(membership, session, self_)
     end
 end
 
+--- Whether our own presence is an echo, or the answer of the operation, by its id. Without an id of ours its content
+-- decides: an echo differs from the cached presence.
+function occupancy_underway.isEcho(membership, place, stanza)
+    local id = stanza.attr.id
+    local list = place.underway or {}
+    if id == nil or not wasSent(membership, id) then
+        local self_ = selfOf(membership)
+        return #list > 0 and (self_ == nil or not hasSameContent(st.clone(stanza), self_))
+    end
+    for _, underway in ipairs(list) do
+        if underway.id == id then
+            return true
+        end
+    end
+    local operation = place.operation
+    return (operation and operation.id) == id
+end
+
 --- Takes our own presence off the list if it is an echo. Returns whether it is.
 function occupancy_underway.endUnderway(membership, place, id)
     local list = place.underway
@@ -9587,8 +9605,8 @@ function occupancy_underway.endUnderway(membership, place, id)
         return false
     end
     for i = 1, #list do
-        local opt_6 = list[i]
-        if (opt_6 and opt_6.id) == id then
+        local opt_8 = list[i]
+        if (opt_8 and opt_8.id) == id then
             takeFirst(place, list, i)
             return true
         end
@@ -10301,6 +10319,15 @@ function state_probes.endProbe(membership, nick, probe)
         probes:set(key, nil)
     end
 end
+
+--- Clears a session that has ended. The answers to its probes are dropped.
+function state_probes.disownProbes(session)
+    for _, probe in probes:items() do
+        if probe.session == session then
+            probe.session = nil
+        end
+    end
+end
 end
 
 -- src/occupancy/probe.ts
@@ -10316,12 +10343,14 @@ local sendPresence = send_upstream.sendPresence
 local hasStatus = minimix_stanzas.hasStatus
 local intern = state_interned.intern
 local isSamePresence = state_interned.isSamePresence
+local isAttached = state_memberships.isAttached
 local isComingBack = state_memberships.isComingBack
 local findOccupant = state_occupants.findOccupant
 local endProbe = state_probes.endProbe
 local findProbe = state_probes.findProbe
 local noteProbe = state_probes.noteProbe
 local after = minimix_turn.after
+local isEcho = occupancy_underway.isEcho
 
 function isAnswer(membership, nick, stanza)
     local type_ = stanza.attr.type
@@ -10338,7 +10367,7 @@ function isAnswer(membership, nick, stanza)
         return false
     end
     if nick == membership.nick then
-        return type_ == nil and not hasStatus(stanza, "110")
+        return type_ == nil and not hasStatus(stanza, "110") and not isEcho(membership, place, stanza)
     end
     local known = findOccupant(membership.view, nick)
     if type_ == "unavailable" then
@@ -10373,8 +10402,8 @@ function occupancy_probe.sendProbe(membership, session, stanza)
     )
 end
 
---- Sends a presence that answers a probe to the session that asked. Returns whether it does. New presence goes to all
--- sessions.
+--- Sends a presence that answers a probe to the session that asked, unless that has left. Returns whether it answers one.
+-- New presence goes to all sessions.
 function occupancy_probe.answerProbe(membership, nick, stanza)
     local probe = findProbe(membership, nick)
     if probe == nil or not isAnswer(membership, nick, stanza) then
@@ -10385,7 +10414,7 @@ function occupancy_probe.answerProbe(membership, nick, stanza)
         local error_ = st.clone(stanza)
         error_.attr.id = probe.id
         sendTo(probe.session, error_)
-    else
+    elseif isAttached(membership, probe.session) then
         sendOwn(membership, probe.session, stanza)
     end
     return true
@@ -14827,6 +14856,7 @@ local hasJoined = state_sessions.hasJoined
 local noteJoined = state_sessions.noteJoined
 local mayKeep = state_interned.mayKeep
 local forgetIqsOf = state_pending.forgetIqsOf
+local disownProbes = state_probes.disownProbes
 local passesRules = send_rules.passesRules
 local isKnownNow = state_store.isKnownNow
 local mayHaveRooms = send_upstream.mayHaveRooms
@@ -14958,6 +14988,7 @@ function client_presence.onSessionGone(event)
     dropOutlet(session.full_jid)
     disownRetired(session.full_jid)
     forgetIqsOf(session.full_jid)
+    disownProbes(session.full_jid)
     forgetJoined(session.full_jid)
     sessionEnded(session.username)
     return nil

@@ -665,14 +665,14 @@ return {
 		{ "kill", 385, 336, 973, 504 };
 		{ "join", 442, 254, 96, 399 };
 	};
-	{{ about = "a nick change that is refused after a reload, and a new session with the same address"; seed = 282223337; setting = { resource = true; bosh = false; carbons = false; prosody = false; faults = nil; folds = false; crowd = false };
+	{ about = "a nick change that is refused after a reload, and a new session with the same address"; seed = 282223337; setting = { resource = true; bosh = false; carbons = false; prosody = false; faults = nil; folds = false; crowd = false };
 		{ "join", 785, 531, 612, 339 };
 		{ "join", 986, 221, 166, 893 };
 		{ "time", 167, 864, 338, 231 };
 		{ "rename", 332, 631, 185, 526 };
 		{ "reload", 633, 943, 621, 920 };
 		{ "open", 218, 103, 557, 114 };
-	}};
+	};
 	{ about = "a ban as the answer to a join"; seed = 23262250; setting = { resource = true; bosh = true; carbons = false; prosody = false };
 		{ "join", 274, 87, 598, 779 };
 		{ "deliver", 221, 16, 875, 500 };
