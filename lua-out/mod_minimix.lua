@@ -11759,6 +11759,9 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         forkOwn(membership, stanza, session)
     end
     if request ~= nil then
+        if not join.isReturn then
+            forgetOthers(membership, place.shown)
+        end
         showRoom(membership, request, stanza)
         letIn(membership, request)
     elseif hasStatus(stanza, "201") then

@@ -447,6 +447,26 @@ describe("a join that the room leaves unanswered", function ()
 		assert_in(s, seen, "Alice");
 	end);
 
+	it("J9, J2: of a lost account is followed by one that does not show an occupant of the time before", function ()
+		local s, phone = scene.in_room { remote = true };
+		phone:close();
+		s.room:remove("Alice", "332");
+		s.room.silent = true;
+		local joins = 0;
+		while joins == 0 do
+			s:wait(1);
+			joins = count_of(sent_by_account(s), "room/Alice join$");
+		end
+		s.room:leave "Bob";
+		s.room.silent = false;
+		local laptop, seen = with_laptop(s);
+		laptop:send(join("Alicia", { id = "j2" }));
+		s:wait(8);
+		seen:now();
+		assert.equal("Alicia", seen.nick);
+		assert.same({}, seen:occupants());
+	end);
+
 	it("J9: delays the next request of the same nick for 5 seconds if the answer is lost", function ()
 		local s = joining();
 		local laptop, seen = with_laptop(s);
