@@ -477,6 +477,20 @@ describe("a nick change", function ()
 			assert.equal("j3", got[1].attr.id);
 		end);
 
+		for _, when in ipairs { "after its timeout"; "after a reload" } do
+			it("C2: is refused to no new session with the full JID of its own, "..when, function ()
+				s.room:enter "Bob";
+				phone:send(presence("Bob", { id = "n1" }));
+				if when == "after a reload" then s.host:reload(); else s.host:tick(11); end
+				phone:close();
+				local again = s:client "phone";
+				again:send(join("Alice", { id = "j2" }));
+				s:deliver();
+				assert.same({ "alice presence - room/Bob" }, s:upstream());
+				for _, line in ipairs(seen(again)) do assert.not_matches("error", line); end
+			end);
+		end
+
 		it("C2: that was lost is detected when the room uses the new nick", function ()
 			phone:send(presence("Alicia", { id = "n1" }));
 			local _, lose = scene.hold_back(s.room);

@@ -1,7 +1,7 @@
 // Queued requests of sessions, and the stanzas that the sessions have sent meanwhile.
 
 import { isSameNick } from "../stanzas";
-import { requestsOf, type SessionRequest } from "./place";
+import { Phase, requestsOf, type SessionRequest } from "./place";
 import { type Membership, queueOf } from "./memberships";
 
 /** Largest number of stanzas queued for one session, and of their bytes as XML. */
@@ -171,7 +171,12 @@ export function abandon(membership: Membership, session: string, sender?: string
 }
 
 function disown(membership: Membership, session: string): void {
-    disownAll(requestsOf(membership.place), session);
+    const place = membership.place;
+    disownAll(requestsOf(place), session);
+    const late = place.phase === Phase.Joined ? place.late?.request : undefined;
+    if (late !== undefined) {
+        disownAll([late], session);
+    }
 }
 
 function disownAll(requests: readonly SessionRequest[], session: string): void {
