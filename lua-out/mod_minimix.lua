@@ -10558,7 +10558,7 @@ end
 -- Sends joins: of sessions, in the order of the queue. The timeout is set before anything is sent.
 local occupancy_enter = {}
 do
-local timedOut, disown, takeTurn, enterNext, askFirst, onTimeout
+local timedOut, shownSince, disown, takeTurn, enterNext, askFirst, onTimeout
 local id = require("util.id")
 local options = minimix_options
 local presenceIdFor = send_upstream.presenceIdFor
@@ -10614,7 +10614,7 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
     }
     local join = occupancy_enter.newTimedJoin(membership, parts)
     disown(earlier, request.session)
-    occupancy_enter.beginJoin(membership, join, earlier)
+    occupancy_enter.beginJoin(membership, join, earlier, shownSince(membership, earlier))
     if not membership.established then
         save(membership.username)
     end
@@ -10622,6 +10622,12 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         sendPresence(membership, st.presence({type = "unavailable"}), unconfirmed, id.medium())
     end
     sendPresence(membership, joinToShow(membership, request), request.nick, key)
+end
+
+function shownSince(bindingPattern0_, joins)
+    local place
+    place = bindingPattern0_.place
+    return #joins > 0 and place.phase == "joining" and place.shown or nil
 end
 
 function disown(joins, session)
@@ -10633,13 +10639,14 @@ function disown(joins, session)
     end
 end
 
---- Makes a join the operation of an account that is not in the room.
-function occupancy_enter.beginJoin(membership, join, earlier)
+--- Makes a join the operation of an account that is not in the room. `shown` are nicks of an answer that has begun.
+function occupancy_enter.beginJoin(membership, join, earlier, shown)
+    if shown == nil then
+        shown = {}
+    end
     membership.nick = join.nick
     local before = membership.place
     local mayBeIn = before.phase == "joining" and before.mayBeIn
-    local isAnswered = before.phase == "joining" and #earlier > 0
-    local shown = isAnswered and before.shown or {}
     setPlace(membership, joiningBy(join, earlier, shown, mayBeIn, triesOf(membership)))
     occupancy_enter.waitForTurn(membership)
 end
@@ -10718,7 +10725,7 @@ function occupancy_enter.tryNext(membership, place)
     end
     local join = table.remove(place.earlier)
     if join ~= nil then
-        occupancy_enter.beginJoin(membership, join, place.earlier)
+        occupancy_enter.beginJoin(membership, join, place.earlier, place.shown)
         return true
     end
     return false
@@ -11816,6 +11823,9 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         forkOwn(membership, stanza, session)
     end
     if request ~= nil then
+        if not join.isReturn then
+            forgetOthers(membership, place.shown)
+        end
         showRoom(membership, request, stanza)
         letIn(membership, request)
     elseif hasStatus(stanza, "201") then

@@ -1,6 +1,19 @@
 -- Event lists that the search has found, shortened.
 
 return {
+	{ about = "an occupant that leaves while the account is lost"; seed = 763364510; setting = { resource = true; bosh = true; carbons = false; prosody = false; folds = false; crowd = true };
+		{ "burst", 331, 832, 394, 263 };
+		{ "time", 5, 601, 416, 10 };
+		{ "enter", 698, 792, 391, 266 };
+		{ "unload", 807, 566, 879, 134 };
+		{ "time", 445, 390, 405, 118 };
+		{ "silent", 989, 969, 87, 655 };
+		{ "time", 132, 338, 252, 734 };
+		{ "gone", 644, 794, 616, 717 };
+		{ "link", 396, 134, 279, 857 };
+		{ "deliver", 967, 842, 234, 334 };
+		{ "join", 824, 327, 226, 107 };
+	};
 	{ about = "joins in line when the module is unloaded"; seed = 1; setting = { resource = false; bosh = false; carbons = false };
 		{ "join", 673, 32, 718, 807 };
 		{ "unload", 36, 219, 797, 346 };
