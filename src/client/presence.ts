@@ -20,6 +20,7 @@ import { disownRetired } from "../state/sent";
 import { forgetJoined, hasJoined, noteJoined } from "../state/sessions";
 import { mayKeep } from "../state/interned";
 import { forgetIqsOf } from "../state/pending";
+import { disownProbes } from "../state/probes";
 import { passesRules } from "../send/rules";
 import { isKnownNow } from "../state/store";
 import { mayHaveRooms } from "../send/upstream";
@@ -154,6 +155,7 @@ export function onSessionGone(event: { readonly session: ClientSession }): Handl
     dropOutlet(session.full_jid);
     disownRetired(session.full_jid);
     forgetIqsOf(session.full_jid);
+    disownProbes(session.full_jid);
     forgetJoined(session.full_jid);
     sessionEnded(session.username);
     return undefined;
