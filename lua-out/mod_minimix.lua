@@ -8145,16 +8145,16 @@ function archive_buffer.drainEarlier(membership, catching)
     catching.progress = draining
     catching.appendOutOfOrder = true
     while true do
-        local temp_22 = hasEarlier(catching) and not draining.failed
-        if temp_22 then
-            local isLate_result_21 = isLate(membership, deadline)
-            if isLate_result_21 then
-                local opt_19 = catching.buffer[catching.drained + 1]
-                isLate_result_21 = (opt_19 and opt_19.seen) == false
+        local temp_23 = hasEarlier(catching) and not draining.failed
+        if temp_23 then
+            local isLate_result_22 = isLate(membership, deadline)
+            if isLate_result_22 then
+                local opt_20 = catching.buffer[catching.drained + 1]
+                isLate_result_22 = (opt_20 and opt_20.seen) == false
             end
-            temp_22 = not isLate_result_21
+            temp_23 = not isLate_result_22
         end
-        if not temp_22 then
+        if not temp_23 then
             break
         end
         drainOne(membership, catching, draining, false)
@@ -8169,12 +8169,12 @@ end
 
 function isLate(membership, deadline)
     local late = monotonic() > deadline
-    local late_25 = late
-    if late_25 then
+    local late_26 = late
+    if late_26 then
         local part = membership.part
-        late_25 = (part and part.log) ~= nil
+        late_26 = (part and part.log) ~= nil
     end
-    if late_25 then
+    if late_26 then
         writeInSlices(membership.part.log)
     end
     return late
@@ -8259,11 +8259,17 @@ function archive_buffer.startBuffering(membership)
     end
 end
 
---- Missed messages are requested from a time on. In the second of its join, the room may have sent messages that the
--- account must not read. `newest` is the last message that the account has.
+--- Missed messages are requested from a time on. In the second of its join, or of its last message if that is older, the
+-- room may have sent messages that the account must not read. `newest` is the last message that the account has.
 function archive_buffer.beginAt(membership, catching, start, newest)
-    local firstFull = (membership.since or -1) + 1
-    catching.earliest = start < firstFull and firstFull or nil
+    local known
+    if newest == nil then
+        known = membership.since
+    else
+        known = newest.when
+    end
+    local mayBeOlder = start == known and start <= (membership.since or -1)
+    catching.earliest = mayBeOlder and math.floor(start) + 1 or nil
     catching.last = newest and newest.stanza
 end
 
@@ -8351,12 +8357,12 @@ function archive_buffer.flush(membership)
     local catching = membership.catchUp
     local deadline = monotonic() + FLUSH
     while catching ~= nil and membership.catchUp == catching and catching.progress.step == "draining" do
-        local isLate_result_18 = isLate(membership, deadline)
-        if isLate_result_18 then
-            local opt_16 = catching.buffer[catching.drained + 1]
-            isLate_result_18 = (opt_16 and opt_16.seen) == false
+        local isLate_result_19 = isLate(membership, deadline)
+        if isLate_result_19 then
+            local opt_17 = catching.buffer[catching.drained + 1]
+            isLate_result_19 = (opt_17 and opt_17.seen) == false
         end
-        if isLate_result_18 then
+        if isLate_result_19 then
             noteDrop("limit")
             passOver(catching)
         else
@@ -9111,7 +9117,7 @@ end
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
-local triesOf, knownUntil, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
+local triesOf, startOf, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
 local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
@@ -9176,7 +9182,7 @@ function archive_catchup.catchUp(membership, done)
         return
     end
     catching.left = options.maxHistory
-    local query = {newest = newest, start = knownUntil(membership, newest), done = done}
+    local query = {newest = newest, start = startOf(membership, catching, newest), done = done}
     if catching.position ~= nil then
         requestPage(membership, catching, catching.position, query)
         return
@@ -9184,7 +9190,12 @@ function archive_catchup.catchUp(membership, done)
     catching.earliest = nil
     if isBuffering and options.archive == "mam" then
         local unnoticed = math.max(membership.since or 0, catching.since - UNNOTICED)
-        requestPage(membership, catching, nil, {newest = newest, start = unnoticed, done = done})
+        requestPage(
+            membership,
+            catching,
+            nil,
+            {newest = newest, start = math.min(unnoticed, catching.since), done = done}
+        )
     else
         local after
         if newest ~= nil then
@@ -9194,8 +9205,8 @@ function archive_catchup.catchUp(membership, done)
     end
 end
 
-function knownUntil(membership, newest)
-    return newest == nil and (membership.since or wallClock()) or newest.when
+function startOf(membership, catching, newest)
+    return math.min(newest == nil and (membership.since or math.huge) or newest.when, catching.since)
 end
 
 function requestPage(membership, catching, after, query)
@@ -9475,14 +9486,13 @@ function archive_catchup.beginHistory(membership)
     if not isKept(membership) or archive_catchup.outcomeOf(membership) == "complete" then
         return nil
     end
+    local catching = membership.catchUp
     local _, newest = newestOf(membership)
-    if newest == nil and membership.since == nil then
+    if catching == nil or newest == nil and membership.since == nil then
         return nil
     end
-    local start = knownUntil(membership, newest)
-    if membership.catchUp ~= nil then
-        beginAt(membership, membership.catchUp, start, newest)
-    end
+    local start = startOf(membership, catching, newest)
+    beginAt(membership, catching, start, newest)
     return datetime.datetime(start)
 end
 end
@@ -9567,6 +9577,24 @@ function occupancy_underway.noteTold(membership, session, self_)
     end
 end
 
+--- Whether our own presence is an echo, or the answer of the operation, by its id. Without an id of ours its content
+-- decides: an echo differs from the cached presence.
+function occupancy_underway.isEcho(membership, place, stanza)
+    local id = stanza.attr.id
+    local list = place.underway or {}
+    if id == nil or not wasSent(membership, id) then
+        local self_ = selfOf(membership)
+        return #list > 0 and (self_ == nil or not hasSameContent(st.clone(stanza), self_))
+    end
+    for _, underway in ipairs(list) do
+        if underway.id == id then
+            return true
+        end
+    end
+    local operation = place.operation
+    return (operation and operation.id) == id
+end
+
 --- Takes our own presence off the list if it is an echo. Returns whether it is.
 function occupancy_underway.endUnderway(membership, place, id)
     local list = place.underway
@@ -9578,8 +9606,8 @@ function occupancy_underway.endUnderway(membership, place, id)
         return false
     end
     for i = 1, #list do
-        local opt_6 = list[i]
-        if (opt_6 and opt_6.id) == id then
+        local opt_8 = list[i]
+        if (opt_8 and opt_8.id) == id then
             takeFirst(place, list, i)
             return true
         end
@@ -10292,6 +10320,15 @@ function state_probes.endProbe(membership, nick, probe)
         probes:set(key, nil)
     end
 end
+
+--- Clears a session that has ended. The answers to its probes are dropped.
+function state_probes.disownProbes(session)
+    for _, probe in probes:items() do
+        if probe.session == session then
+            probe.session = nil
+        end
+    end
+end
 end
 
 -- src/occupancy/probe.ts
@@ -10307,12 +10344,14 @@ local sendPresence = send_upstream.sendPresence
 local hasStatus = minimix_stanzas.hasStatus
 local intern = state_interned.intern
 local isSamePresence = state_interned.isSamePresence
+local isAttached = state_memberships.isAttached
 local isComingBack = state_memberships.isComingBack
 local findOccupant = state_occupants.findOccupant
 local endProbe = state_probes.endProbe
 local findProbe = state_probes.findProbe
 local noteProbe = state_probes.noteProbe
 local after = minimix_turn.after
+local isEcho = occupancy_underway.isEcho
 
 function isAnswer(membership, nick, stanza)
     local type_ = stanza.attr.type
@@ -10329,7 +10368,7 @@ function isAnswer(membership, nick, stanza)
         return false
     end
     if nick == membership.nick then
-        return type_ == nil and not hasStatus(stanza, "110")
+        return type_ == nil and not hasStatus(stanza, "110") and not isEcho(membership, place, stanza)
     end
     local known = findOccupant(membership.view, nick)
     if type_ == "unavailable" then
@@ -10364,8 +10403,8 @@ function occupancy_probe.sendProbe(membership, session, stanza)
     )
 end
 
---- Sends a presence that answers a probe to the session that asked. Returns whether it does. New presence goes to all
--- sessions.
+--- Sends a presence that answers a probe to the session that asked, unless that has left. Returns whether it answers one.
+-- New presence goes to all sessions.
 function occupancy_probe.answerProbe(membership, nick, stanza)
     local probe = findProbe(membership, nick)
     if probe == nil or not isAnswer(membership, nick, stanza) then
@@ -10376,7 +10415,7 @@ function occupancy_probe.answerProbe(membership, nick, stanza)
         local error_ = st.clone(stanza)
         error_.attr.id = probe.id
         sendTo(probe.session, error_)
-    else
+    elseif isAttached(membership, probe.session) then
         sendOwn(membership, probe.session, stanza)
     end
     return true
@@ -14813,6 +14852,7 @@ local hasJoined = state_sessions.hasJoined
 local noteJoined = state_sessions.noteJoined
 local mayKeep = state_interned.mayKeep
 local forgetIqsOf = state_pending.forgetIqsOf
+local disownProbes = state_probes.disownProbes
 local passesRules = send_rules.passesRules
 local isKnownNow = state_store.isKnownNow
 local mayHaveRooms = send_upstream.mayHaveRooms
@@ -14944,6 +14984,7 @@ function client_presence.onSessionGone(event)
     dropOutlet(session.full_jid)
     disownRetired(session.full_jid)
     forgetIqsOf(session.full_jid)
+    disownProbes(session.full_jid)
     forgetJoined(session.full_jid)
     sessionEnded(session.username)
     return nil
