@@ -1856,6 +1856,12 @@ function state_place.joiningBy(operation, earlier, shown, mayBeIn, tries)
     }
 end
 
+--- Whether the account is in the room under its nick, or was when it began to leave.
+function state_place.isIn(place)
+    local isAdmitted = place.phase == "joined" or place.phase == "entering"
+    return isAdmitted or place.phase == "leaving" and place.wasIn == true
+end
+
 --- Returns a place in the shared queue: the account is lost, or will leave.
 function state_place.inSharedQueue(phase, tries)
     if tries == nil then
@@ -10806,6 +10812,7 @@ local isCurrent = state_memberships.isCurrent
 local isUsed = state_memberships.isUsed
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
+local isIn = state_place.isIn
 local hasQueuedJoin = state_queue.hasQueuedJoin
 local takeJoin = state_queue.takeJoin
 local save = state_store.save
@@ -10859,7 +10866,8 @@ function occupancy_leave.retryLeave(membership, tries)
         tries = triesOf(membership) + 1
     end
     local operation = newLeave(membership, PING_TIMEOUT, occupancy_leave.retryLeave)
-    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
+    local wasIn = isIn(membership.place)
+    setPlace(membership, {phase = "leaving", tries = tries, operation = operation, wasIn = wasIn})
     local place = membership.place
     if membership.established then
         openPart(membership)
@@ -10872,7 +10880,7 @@ function occupancy_leave.retryLeave(membership, tries)
         local mayBeIn = membership.established and not isUnheard(membership)
         if not saysOut(condition) and (mayBeIn or tries < occupancy_leave.TRIES_UNTIL_TOLD) then
             local next = newLeave(membership, pause(tries), occupancy_leave.retryLeave)
-            setPlace(membership, {phase = "leaving", tries = tries, operation = next})
+            setPlace(membership, {phase = "leaving", tries = tries, operation = next, wasIn = wasIn})
         else
             occupancy_leave.over(membership)
         end
@@ -10905,7 +10913,15 @@ function occupancy_leave.leave(membership, unavailable)
     recall(membership)
     membership.ending = nil
     local operation = newLeave(membership, options.answerTimeout, occupancy_leave.leaveUnanswered, unavailable.attr.id)
-    setPlace(membership, {phase = "leaving", tries = 0, operation = operation})
+    setPlace(
+        membership,
+        {
+            phase = "leaving",
+            tries = 0,
+            operation = operation,
+            wasIn = isIn(membership.place)
+        }
+    )
     occupancy_leave.hastenLeave(membership)
     save(membership.username)
     sendPresence(membership, unavailable, membership.nick, operation.id)
@@ -12650,6 +12666,7 @@ local isSameNick = minimix_stanzas.isSameNick
 local noteDrop = state_counters.noteDrop
 local enqueue = state_queue.enqueue
 local takeJoin = state_queue.takeJoin
+local save = state_store.save
 local saveOften = state_store.saveOften
 local forgetOccupant = state_occupants.forgetOccupant
 local keepSelf = occupancy_burst.keepSelf
@@ -12680,8 +12697,9 @@ function stillIn(membership, _, nick, stanza)
 end
 
 function admittedLate(membership, place, nick, stanza)
-    if hasStatus(stanza, "110") then
+    if not membership.established and hasStatus(stanza, "110") then
         membership.established = true
+        save(membership.username)
     end
     stillIn(membership, place, nick, stanza)
 end
@@ -15768,7 +15786,7 @@ function resume(membership)
         rejoin(membership)
     elseif place.phase == "leaving" then
         if hasAttached(membership) then
-            awaitLeave(membership, place.tries)
+            awaitLeave(membership, place)
         else
             retryLeave(membership)
         end
@@ -15823,9 +15841,13 @@ function resumeJoin(membership, place)
     waitForTurn(membership)
 end
 
-function awaitLeave(membership, tries)
+function awaitLeave(membership, bindingPattern0_)
+    local wasIn
+    local tries
+    tries = bindingPattern0_.tries
+    wasIn = bindingPattern0_.wasIn
     local operation = newLeave(membership, options.answerTimeout, leaveUnanswered)
-    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
+    setPlace(membership, {phase = "leaving", tries = tries, operation = operation, wasIn = wasIn})
 end
 
 SPREAD = 5
@@ -16643,6 +16665,7 @@ local isOccupantJid = state_memberships.isOccupantJid
 local now = state_memberships.now
 local intern = state_interned.intern
 local findOccupant = state_occupants.findOccupant
+local isIn = state_place.isIn
 local noteBroadcast = room_broadcast.noteBroadcast
 local saveOften = state_store.saveOften
 local after = minimix_turn.after
@@ -16754,7 +16777,9 @@ function isLeaveAnswer(membership, stanza)
 end
 
 function onOwnUnavailable(membership, stanza)
-    if membership.place.phase ~= "joining" or hasStatus(stanza, "110") or isExpulsion(stanza) then
+    local place = membership.place
+    local isRefusal = place.phase == "joining" and isExpulsion(stanza)
+    if isIn(place) or isRefusal or hasStatus(stanza, "110") then
         onRemoved(membership, stanza)
     end
 end
