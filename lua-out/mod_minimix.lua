@@ -5115,6 +5115,7 @@ do
 local setQueue, isAlive, newestOf, disown, disownAll, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
 local isSameNick = minimix_stanzas.isSameNick
 local requestsOf = state_place.requestsOf
+local isAttached = state_memberships.isAttached
 local queueOf = state_memberships.queueOf
 
 function setQueue(membership, requests)
@@ -5301,6 +5302,12 @@ function state_queue.takeAll(membership)
     local requests = queueOf(membership)
     membership.queue = nil
     return requests
+end
+
+--- Whether a session's stanzas go to the room now. If it leaves and joins again, they wait for the join.
+function state_queue.isServed(membership, session)
+    local isLeaving = membership.place.phase == "leaving"
+    return isAttached(membership, session) and not (isLeaving and state_queue.pendingJoin(membership, session) ~= nil)
 end
 
 --- Whether another session than `except` has a pending join.
@@ -11392,13 +11399,17 @@ function occupancy_joined.presenceSent(membership, session, stanza)
         sendProbe(membership, session, stanza)
         return
     end
+    local place = membership.place
+    if place.phase == "leaving" then
+        bounce(membership, session, stanza, "modify", "not-acceptable")
+        return
+    end
     local nick = jids.resource(stanza.attr.to or "")
     if nick == nil or nick == membership.nick then
         updatePresence(membership, session, stanza)
         return
     end
     local request = newRequest("rename", session, stanza.attr.id, nick, st.clone(stanza))
-    local place = membership.place
     if place.phase == "joined" then
         occupancy_joined.requested(membership, place, request)
     else
@@ -14136,6 +14147,7 @@ local noteOver = state_limits.noteOver
 local isAttached = state_memberships.isAttached
 local membershipOf = state_memberships.membershipOf
 local takeExpiredIqs = state_pending.takeExpiredIqs
+local isServed = state_queue.isServed
 local pendingJoin = state_queue.pendingJoin
 local queueUntilJoined = client_queue.queueUntilJoined
 
@@ -14186,7 +14198,7 @@ function client_iq.onIq(event)
         return nil
     end
     local pending = pendingJoin(membership, session.full_jid)
-    local attached = isAttached(membership, session.full_jid)
+    local attached = isServed(membership, session.full_jid)
     if isSelfPing(to, (attached or pending == nil) and membership.nick or pending.nick, stanza) then
         onSelfPing(membership, session, stanza)
         return true
@@ -14278,6 +14290,7 @@ local client_message = {}
 do
 local isAttached = state_memberships.isAttached
 local membershipOf = state_memberships.membershipOf
+local isServed = state_queue.isServed
 local pendingJoin = state_queue.pendingJoin
 local hasJoined = state_sessions.hasJoined
 local sendMessage = occupancy_outgoing.sendMessage
@@ -14303,7 +14316,7 @@ function client_message.onMessage(event)
     if membership == nil then
         return nil
     end
-    if not isAttached(membership, session.full_jid) then
+    if not isServed(membership, session.full_jid) then
         return queueUntilJoined(membership, session, stanza)
     end
     sendMessage(membership, session.full_jid, stanza)
@@ -14859,6 +14872,7 @@ local createMembership = state_memberships.createMembership
 local isAttached = state_memberships.isAttached
 local membershipOf = state_memberships.membershipOf
 local membershipsOf = state_memberships.membershipsOf
+local isServed = state_queue.isServed
 local newRequest = state_queue.newRequest
 local disownRetired = state_sent.disownRetired
 local forgetJoined = state_sessions.forgetJoined
@@ -14925,7 +14939,7 @@ function mayBeRoom(session, room)
 end
 
 function update(membership, session, stanza)
-    if isAttached(membership, session.full_jid) then
+    if isServed(membership, session.full_jid) then
         presenceSent(membership, session.full_jid, stanza)
         return true
     end

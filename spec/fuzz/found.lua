@@ -686,6 +686,14 @@ return {
 		{ "reload", 633, 943, 621, 920 };
 		{ "open", 218, 103, 557, 114 };
 	};
+	{ about = "a presence of a session that leaves and joins again, before the leave is confirmed"; seed = 567365663; setting = { resource = true; bosh = true; carbons = false; prosody = false; faults = nil; folds = false; crowd = false };
+		{ "join", 449, 406, 586, 410 };
+		{ "deliver", 706, 632, 343, 24 };
+		{ "join", 549, 986, 308, 644 };
+		{ "leave", 893, 906, 720, 123 };
+		{ "burst", 423, 226, 624, 518 };
+		{ "restart", 846, 453, 460, 578 };
+	};
 	{ about = "a ban as the answer to a join"; seed = 23262250; setting = { resource = true; bosh = true; carbons = false; prosody = false };
 		{ "join", 274, 87, 598, 779 };
 		{ "deliver", 221, 16, 875, 500 };
