@@ -1856,6 +1856,12 @@ function state_place.joiningBy(operation, earlier, shown, mayBeIn, tries)
     }
 end
 
+--- Whether the account is in the room under its nick, or was when it began to leave.
+function state_place.isIn(place)
+    local isAdmitted = place.phase == "joined" or place.phase == "entering"
+    return isAdmitted or place.phase == "leaving" and place.wasIn == true
+end
+
 --- Returns a place in the shared queue: the account is lost, or will leave.
 function state_place.inSharedQueue(phase, tries)
     if tries == nil then
@@ -8138,16 +8144,16 @@ function archive_buffer.drainEarlier(membership, catching)
     catching.progress = draining
     catching.appendOutOfOrder = true
     while true do
-        local temp_22 = hasEarlier(catching) and not draining.failed
-        if temp_22 then
-            local isLate_result_21 = isLate(membership, deadline)
-            if isLate_result_21 then
-                local opt_19 = catching.buffer[catching.drained + 1]
-                isLate_result_21 = (opt_19 and opt_19.seen) == false
+        local temp_23 = hasEarlier(catching) and not draining.failed
+        if temp_23 then
+            local isLate_result_22 = isLate(membership, deadline)
+            if isLate_result_22 then
+                local opt_20 = catching.buffer[catching.drained + 1]
+                isLate_result_22 = (opt_20 and opt_20.seen) == false
             end
-            temp_22 = not isLate_result_21
+            temp_23 = not isLate_result_22
         end
-        if not temp_22 then
+        if not temp_23 then
             break
         end
         drainOne(membership, catching, draining, false)
@@ -8162,12 +8168,12 @@ end
 
 function isLate(membership, deadline)
     local late = monotonic() > deadline
-    local late_25 = late
-    if late_25 then
+    local late_26 = late
+    if late_26 then
         local part = membership.part
-        late_25 = (part and part.log) ~= nil
+        late_26 = (part and part.log) ~= nil
     end
-    if late_25 then
+    if late_26 then
         writeInSlices(membership.part.log)
     end
     return late
@@ -8252,11 +8258,17 @@ function archive_buffer.startBuffering(membership)
     end
 end
 
---- Missed messages are requested from a time on. In the second of its join, the room may have sent messages that the
--- account must not read. `newest` is the last message that the account has.
+--- Missed messages are requested from a time on. In the second of its join, or of its last message if that is older, the
+-- room may have sent messages that the account must not read. `newest` is the last message that the account has.
 function archive_buffer.beginAt(membership, catching, start, newest)
-    local firstFull = (membership.since or -1) + 1
-    catching.earliest = start < firstFull and firstFull or nil
+    local known
+    if newest == nil then
+        known = membership.since
+    else
+        known = newest.when
+    end
+    local mayBeOlder = start == known and start <= (membership.since or -1)
+    catching.earliest = mayBeOlder and math.floor(start) + 1 or nil
     catching.last = newest and newest.stanza
 end
 
@@ -8344,12 +8356,12 @@ function archive_buffer.flush(membership)
     local catching = membership.catchUp
     local deadline = monotonic() + FLUSH
     while catching ~= nil and membership.catchUp == catching and catching.progress.step == "draining" do
-        local isLate_result_18 = isLate(membership, deadline)
-        if isLate_result_18 then
-            local opt_16 = catching.buffer[catching.drained + 1]
-            isLate_result_18 = (opt_16 and opt_16.seen) == false
+        local isLate_result_19 = isLate(membership, deadline)
+        if isLate_result_19 then
+            local opt_17 = catching.buffer[catching.drained + 1]
+            isLate_result_19 = (opt_17 and opt_17.seen) == false
         end
-        if isLate_result_18 then
+        if isLate_result_19 then
             noteDrop("limit")
             passOver(catching)
         else
@@ -9104,7 +9116,7 @@ end
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
-local triesOf, knownUntil, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
+local triesOf, startOf, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
 local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
@@ -9169,7 +9181,7 @@ function archive_catchup.catchUp(membership, done)
         return
     end
     catching.left = options.maxHistory
-    local query = {newest = newest, start = knownUntil(membership, newest), done = done}
+    local query = {newest = newest, start = startOf(membership, catching, newest), done = done}
     if catching.position ~= nil then
         requestPage(membership, catching, catching.position, query)
         return
@@ -9177,7 +9189,12 @@ function archive_catchup.catchUp(membership, done)
     catching.earliest = nil
     if isBuffering and options.archive == "mam" then
         local unnoticed = math.max(membership.since or 0, catching.since - UNNOTICED)
-        requestPage(membership, catching, nil, {newest = newest, start = unnoticed, done = done})
+        requestPage(
+            membership,
+            catching,
+            nil,
+            {newest = newest, start = math.min(unnoticed, catching.since), done = done}
+        )
     else
         local after
         if newest ~= nil then
@@ -9187,8 +9204,8 @@ function archive_catchup.catchUp(membership, done)
     end
 end
 
-function knownUntil(membership, newest)
-    return newest == nil and (membership.since or wallClock()) or newest.when
+function startOf(membership, catching, newest)
+    return math.min(newest == nil and (membership.since or math.huge) or newest.when, catching.since)
 end
 
 function requestPage(membership, catching, after, query)
@@ -9468,14 +9485,13 @@ function archive_catchup.beginHistory(membership)
     if not isKept(membership) or archive_catchup.outcomeOf(membership) == "complete" then
         return nil
     end
+    local catching = membership.catchUp
     local _, newest = newestOf(membership)
-    if newest == nil and membership.since == nil then
+    if catching == nil or newest == nil and membership.since == nil then
         return nil
     end
-    local start = knownUntil(membership, newest)
-    if membership.catchUp ~= nil then
-        beginAt(membership, membership.catchUp, start, newest)
-    end
+    local start = startOf(membership, catching, newest)
+    beginAt(membership, catching, start, newest)
     return datetime.datetime(start)
 end
 end
@@ -10789,6 +10805,7 @@ local isCurrent = state_memberships.isCurrent
 local isUsed = state_memberships.isUsed
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
+local isIn = state_place.isIn
 local hasQueuedJoin = state_queue.hasQueuedJoin
 local takeJoin = state_queue.takeJoin
 local save = state_store.save
@@ -10842,7 +10859,8 @@ function occupancy_leave.retryLeave(membership, tries)
         tries = triesOf(membership) + 1
     end
     local operation = newLeave(membership, PING_TIMEOUT, occupancy_leave.retryLeave)
-    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
+    local wasIn = isIn(membership.place)
+    setPlace(membership, {phase = "leaving", tries = tries, operation = operation, wasIn = wasIn})
     local place = membership.place
     if membership.established then
         openPart(membership)
@@ -10855,7 +10873,7 @@ function occupancy_leave.retryLeave(membership, tries)
         local mayBeIn = membership.established and not isUnheard(membership)
         if not saysOut(condition) and (mayBeIn or tries < occupancy_leave.TRIES_UNTIL_TOLD) then
             local next = newLeave(membership, pause(tries), occupancy_leave.retryLeave)
-            setPlace(membership, {phase = "leaving", tries = tries, operation = next})
+            setPlace(membership, {phase = "leaving", tries = tries, operation = next, wasIn = wasIn})
         else
             occupancy_leave.over(membership)
         end
@@ -10888,7 +10906,15 @@ function occupancy_leave.leave(membership, unavailable)
     recall(membership)
     membership.ending = nil
     local operation = newLeave(membership, options.answerTimeout, occupancy_leave.leaveUnanswered, unavailable.attr.id)
-    setPlace(membership, {phase = "leaving", tries = 0, operation = operation})
+    setPlace(
+        membership,
+        {
+            phase = "leaving",
+            tries = 0,
+            operation = operation,
+            wasIn = isIn(membership.place)
+        }
+    )
     occupancy_leave.hastenLeave(membership)
     save(membership.username)
     sendPresence(membership, unavailable, membership.nick, operation.id)
@@ -12629,6 +12655,7 @@ local isSameNick = minimix_stanzas.isSameNick
 local noteDrop = state_counters.noteDrop
 local enqueue = state_queue.enqueue
 local takeJoin = state_queue.takeJoin
+local save = state_store.save
 local saveOften = state_store.saveOften
 local forgetOccupant = state_occupants.forgetOccupant
 local keepSelf = occupancy_burst.keepSelf
@@ -12659,8 +12686,9 @@ function stillIn(membership, _, nick, stanza)
 end
 
 function admittedLate(membership, place, nick, stanza)
-    if hasStatus(stanza, "110") then
+    if not membership.established and hasStatus(stanza, "110") then
         membership.established = true
+        save(membership.username)
     end
     stillIn(membership, place, nick, stanza)
 end
@@ -15744,7 +15772,7 @@ function resume(membership)
         rejoin(membership)
     elseif place.phase == "leaving" then
         if hasAttached(membership) then
-            awaitLeave(membership, place.tries)
+            awaitLeave(membership, place)
         else
             retryLeave(membership)
         end
@@ -15799,9 +15827,13 @@ function resumeJoin(membership, place)
     waitForTurn(membership)
 end
 
-function awaitLeave(membership, tries)
+function awaitLeave(membership, bindingPattern0_)
+    local wasIn
+    local tries
+    tries = bindingPattern0_.tries
+    wasIn = bindingPattern0_.wasIn
     local operation = newLeave(membership, options.answerTimeout, leaveUnanswered)
-    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
+    setPlace(membership, {phase = "leaving", tries = tries, operation = operation, wasIn = wasIn})
 end
 
 SPREAD = 5
@@ -16619,6 +16651,7 @@ local isOccupantJid = state_memberships.isOccupantJid
 local now = state_memberships.now
 local intern = state_interned.intern
 local findOccupant = state_occupants.findOccupant
+local isIn = state_place.isIn
 local noteBroadcast = room_broadcast.noteBroadcast
 local saveOften = state_store.saveOften
 local after = minimix_turn.after
@@ -16730,7 +16763,9 @@ function isLeaveAnswer(membership, stanza)
 end
 
 function onOwnUnavailable(membership, stanza)
-    if membership.place.phase ~= "joining" or hasStatus(stanza, "110") or isExpulsion(stanza) then
+    local place = membership.place
+    local isRefusal = place.phase == "joining" and isExpulsion(stanza)
+    if isIn(place) or isRefusal or hasStatus(stanza, "110") then
         onRemoved(membership, stanza)
     end
 end

@@ -793,6 +793,21 @@ describe("P3: messages of a room without an archive while the account rejoins", 
 		end);
 	end
 
+	it("H6: do not begin before the last message of the join's history, in the same second", function ()
+		local s = scene.new { modules = { "disco"; "mam" }; remote = true };
+		s.room:enter "Bob";
+		s.room:say("Bob", "before the history of the join");
+		s:count(1, 1);
+		s:wait(5);
+		local phone = s:client "phone";
+		phone:send(scene.join("Alice", { muc = "<history maxstanzas='1'/>" }));
+		s:wait(5);
+		is_lost_for_a_minute(s, 2, 4);
+		s:link "destroyed";
+		s:wait(60);
+		assert.same(numbers(1, 4), page_through(phone, { with = room_jid }));
+	end);
+
 	it("H1: are all that a session got when it joined again", function ()
 		local s = joins_within_a_second "own";
 		s:link "destroyed";

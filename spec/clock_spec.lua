@@ -117,6 +117,50 @@ for name, seconds in pairs(jumps) do
 			s:wait(2);
 			assert.same(numbers(1, 6), read(phone));
 		end);
+
+		for _, archive in ipairs { "own"; "mam" } do
+			-- The clock jumps after the account has got `known` messages of a room without an archive.
+			local function misses_messages(known)
+				local s, phone = scene.in_room {
+					remote = true; modules = { "disco"; "mam" };
+					options = { minimix_archive = archive == "mam" and "mam" or nil };
+				};
+				s:wait(2);
+				clock.jump(seconds);
+				s:count(1, known);
+				s:wait(2);
+				s:link "destroyed";
+				s:wait(1);
+				s.room:forget "Alice";
+				return s, phone;
+			end
+
+			local function reads_all_after_a_minute(s, phone)
+				s:wait(60);
+				s:count(8, 9);
+				s:wait(2);
+				assert.same(numbers(1, 9), read(phone));
+			end
+
+			it(("P3: prevents no missed message from its history (%s archive)"):format(archive), function ()
+				local s, phone = misses_messages(3);
+				s:count(4, 7);
+				reads_all_after_a_minute(s, phone);
+			end);
+
+			it(("P3: prevents no missed message from its history, which has no others (%s archive)"):format(archive), function ()
+				local s, phone = misses_messages(3);
+				s.room.history = {};
+				s:count(4, 7);
+				reads_all_after_a_minute(s, phone);
+			end);
+
+			it(("P3: prevents no missed message from its history, if the account has none (%s archive)"):format(archive), function ()
+				local s, phone = misses_messages(0);
+				s:count(1, 7);
+				reads_all_after_a_minute(s, phone);
+			end);
+		end
 	end);
 
 	describe("a clock that jumps "..name.." while the server is down", function ()

@@ -72,12 +72,13 @@ export function deliverMissed(membership: Membership, delayed: Stanza): void {
 }
 
 /**
- * Missed messages are requested from a time on. In the second of its join, the room may have sent messages that the
- * account must not read. `newest` is the last message that the account has.
+ * Missed messages are requested from a time on. In the second of its join, or of its last message if that is older, the
+ * room may have sent messages that the account must not read. `newest` is the last message that the account has.
  */
 export function beginAt(membership: Membership, catching: CatchUp, start: number, newest: Said | undefined): void {
-    const firstFull = (membership.since ?? -1) + 1;
-    catching.earliest = start < firstFull ? firstFull : undefined;
+    const known = newest === undefined ? membership.since : newest.when;
+    const mayBeOlder = start === known && start <= (membership.since ?? -1);
+    catching.earliest = mayBeOlder ? math.floor(start) + 1 : undefined;
     catching.last = newest?.stanza;
 }
 

@@ -100,7 +100,7 @@ export function catchUp(membership: Membership, done: Done): void {
         return;
     }
     catching.left = options.maxHistory;
-    const query: Query = { newest, start: knownUntil(membership, newest), done };
+    const query: Query = { newest, start: startOf(membership, catching, newest), done };
     if (catching.position !== undefined) {
         requestPage(membership, catching, catching.position, query);
         return;
@@ -109,7 +109,7 @@ export function catchUp(membership: Membership, done: Done): void {
     if (isBuffering && options.archive === "mam") {
         // mod_mam does not buffer, so its last message does not tell where the gap begins.
         const unnoticed = Math.max(membership.since ?? 0, catching.since - UNNOTICED);
-        requestPage(membership, catching, undefined, { newest, start: unnoticed, done });
+        requestPage(membership, catching, undefined, { newest, start: Math.min(unnoticed, catching.since), done });
     } else {
         const after = newest === undefined ? undefined : stanzaIdBy(newest.stanza, membership.room);
         requestPage(membership, catching, after, query);
@@ -130,9 +130,12 @@ export function dropQuestion(membership: Membership): void {
     }
 }
 
-/** Returns the time up to which the account has all messages, in seconds. */
-function knownUntil(membership: Membership, newest: Said | undefined): number {
-    return newest === undefined ? (membership.since ?? wallClock()) : newest.when;
+/**
+ * Returns the time to request messages from, in seconds: that of the last message or of the join. If the clock was set
+ * back after that, it is the start of the buffering.
+ */
+function startOf(membership: Membership, catching: CatchUp, newest: Said | undefined): number {
+    return Math.min(newest === undefined ? (membership.since ?? math.huge) : newest.when, catching.since);
 }
 
 type Done = (this: void, outcome: CatchUpOutcome) => void;
@@ -350,13 +353,12 @@ export function beginHistory(membership: Membership): string | undefined {
     if (!isKept(membership) || outcomeOf(membership) === "complete") {
         return undefined;
     }
+    const catching = membership.catchUp;
     const [, newest] = newestOf(membership);
-    if (newest === undefined && membership.since === undefined) {
+    if (catching === undefined || (newest === undefined && membership.since === undefined)) {
         return undefined;
     }
-    const start = knownUntil(membership, newest);
-    if (membership.catchUp !== undefined) {
-        beginAt(membership, membership.catchUp, start, newest);
-    }
+    const start = startOf(membership, catching, newest);
+    beginAt(membership, catching, start, newest);
     return datetime.datetime(start);
 }
