@@ -78,6 +78,12 @@ return {
 		{ "open", 863, 119, 22, 982 };
 		{ "deliver", 636, 419, 225, 488 };
 	};
+	{ about = "a private message after a join that a local room has refused"; seed = 317221442; setting = { resource = false; bosh = false; carbons = true; prosody = true; faults = nil; folds = false; crowd = true };
+		{ "gather", 0, 0, 0, 0 };
+		{ "say", 78, 732, 928, 468 };
+		{ "burst", 687, 497, 109, 3 };
+		{ "burst", 616, 605, 126, 599 };
+	};
 	{ about = "a presence of a type that there is none of"; seed = 120; setting = { resource = false; bosh = false; carbons = false };
 		{ "join", 13, 989, 408, 728 };
 		{ "lie", 184, 589, 592, 683 };
