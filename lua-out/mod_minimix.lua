@@ -3995,15 +3995,15 @@ local options = minimix_options
 local noteSentPresence = state_sent_presences.noteSentPresence
 local wasSent = state_sent_presences.wasSent
 
---- Sends a client's stanza to the room from the occupant JID.
+--- Sends a client's stanza to the room from the occupant JID. The caller has no further use for the stanza: as in plain
+-- MUC, the room gets the table that the stream's parser has made.
 --
 -- `module:send` gets no origin, so that answers come back through events of this host, and not directly to a client. A
 -- local room answers before this returns: change the state first.
 function send_upstream.sendUpstream(membership, stanza)
-    local copy = st.clone(stanza)
-    copy.attr.from = membership.occupant
+    stanza.attr.from = membership.occupant
     leaveAsFormer(membership.username, membership.room)
-    post(copy)
+    post(stanza)
 end
 
 --- Returns the id for a client's presence: the client's own id, unless another presence has it.
