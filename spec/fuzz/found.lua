@@ -1,6 +1,19 @@
 -- Event lists that the search has found, shortened.
 
 return {
+	{ about = "an occupant that leaves while the account is lost"; seed = 763364510; setting = { resource = true; bosh = true; carbons = false; prosody = false; folds = false; crowd = true };
+		{ "burst", 331, 832, 394, 263 };
+		{ "time", 5, 601, 416, 10 };
+		{ "enter", 698, 792, 391, 266 };
+		{ "unload", 807, 566, 879, 134 };
+		{ "time", 445, 390, 405, 118 };
+		{ "silent", 989, 969, 87, 655 };
+		{ "time", 132, 338, 252, 734 };
+		{ "gone", 644, 794, 616, 717 };
+		{ "link", 396, 134, 279, 857 };
+		{ "deliver", 967, 842, 234, 334 };
+		{ "join", 824, 327, 226, 107 };
+	};
 	{ about = "joins in line when the module is unloaded"; seed = 1; setting = { resource = false; bosh = false; carbons = false };
 		{ "join", 673, 32, 718, 807 };
 		{ "unload", 36, 219, 797, 346 };
@@ -672,6 +685,14 @@ return {
 		{ "rename", 332, 631, 185, 526 };
 		{ "reload", 633, 943, 621, 920 };
 		{ "open", 218, 103, 557, 114 };
+	};
+	{ about = "a presence of a session that leaves and joins again, before the leave is confirmed"; seed = 567365663; setting = { resource = true; bosh = true; carbons = false; prosody = false; faults = nil; folds = false; crowd = false };
+		{ "join", 449, 406, 586, 410 };
+		{ "deliver", 706, 632, 343, 24 };
+		{ "join", 549, 986, 308, 644 };
+		{ "leave", 893, 906, 720, 123 };
+		{ "burst", 423, 226, 624, 518 };
+		{ "restart", 846, 453, 460, 578 };
 	};
 	{ about = "a ban as the answer to a join"; seed = 23262250; setting = { resource = true; bosh = true; carbons = false; prosody = false };
 		{ "join", 274, 87, 598, 779 };

@@ -35,6 +35,9 @@ local inactive_after = 2 * 3600;
 -- Seconds for which a link may delay stanzas. After that it breaks.
 local longest_delay = 125;
 
+-- Seconds of a delay that explains no fault.
+local harmless_delay = 20;
+
 local world = {};
 world.__index = world;
 
@@ -74,6 +77,7 @@ function world.new(setting, plant)
 		liars = {};
 		service = {}; -- rooms by JID
 		on_way = {}; -- in flight from remote rooms to the accounts
+		sent_at = setmetatable({}, { __mode = "k" }); -- times of the stanzas in flight to remote rooms
 		ledger = ledger.new();
 		causes = causes.new(function () return clock.now; end);
 		last_seen = {}; -- time of an account's last session
@@ -90,7 +94,10 @@ function world.new(setting, plant)
 	for _, name in ipairs { "on_service", "on_remote" } do
 		self.host[name] = function (host, stanza)
 			self:check_error(self.service[jid.bare(stanza.attr.to)], stanza);
-			return spec_host[name](host, stanza);
+			local done = spec_host[name](host, stanza);
+			local last = host.wire[#host.wire];
+			if last then self.sent_at[last] = self.sent_at[last] or clock.now; end
+			return done;
 		end;
 	end
 	return self;
@@ -213,7 +220,7 @@ function world:send(room, stanza)
 		stanza = forms.of(room.form, stanza);
 	end
 	if room.remote then
-		table.insert(self.on_way, { room = room, stanza = st.clone(stanza); entry = handled and self.ledger:entry(handled) });
+		table.insert(self.on_way, { room = room, stanza = st.clone(stanza); since = clock.now; entry = handled and self.ledger:entry(handled) });
 	else
 		self:arrive(room, stanza);
 	end
@@ -1092,13 +1099,20 @@ function world:wait(seconds)
 	end
 end
 
+-- A stanza that is delayed for so long counts as lost. It may have been sent in the middle of the time that has passed.
+function world:note_delay()
+	local sent, arriving = self.host.wire[1], self.on_way[1];
+	local first = math.min(sent and self.sent_at[sent] or clock.now, arriving and arriving.since or clock.now);
+	if clock.now - first <= harmless_delay then return; end
+	for _, room in ipairs(self.honest) do
+		if room.remote then self.causes:trouble(room); end
+	end
+end
+
 function world:tick(seconds)
 	for _, room in ipairs(self.liars) do room.left = 10; end
-	for _, room in ipairs(self.honest) do
-		-- A stanza that is delayed for so long counts as lost.
-		if room.remote and seconds > 10 and (self.host.wire[1] or self.on_way[1]) then self.causes:trouble(room); end
-	end
 	self.host:tick(seconds);
+	self:note_delay();
 	for _, room in ipairs(self.honest) do
 		-- A room that has restarted may answer a resync late, as a first join. Its former occupants then stay in the view.
 		room.lossy = room.lossy or room.restarted and seconds > 10 and self.host.wire[1] ~= nil;
