@@ -5115,6 +5115,7 @@ do
 local setQueue, isAlive, newestOf, disown, disownAll, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
 local isSameNick = minimix_stanzas.isSameNick
 local requestsOf = state_place.requestsOf
+local isAttached = state_memberships.isAttached
 local queueOf = state_memberships.queueOf
 
 function setQueue(membership, requests)
@@ -5301,6 +5302,12 @@ function state_queue.takeAll(membership)
     local requests = queueOf(membership)
     membership.queue = nil
     return requests
+end
+
+--- Whether a session's stanzas go to the room now. If it leaves and joins again, they wait for the join.
+function state_queue.isServed(membership, session)
+    local isLeaving = membership.place.phase == "leaving"
+    return isAttached(membership, session) and not (isLeaving and state_queue.pendingJoin(membership, session) ~= nil)
 end
 
 --- Whether another session than `except` has a pending join.
@@ -10558,7 +10565,7 @@ end
 -- Sends joins: of sessions, in the order of the queue. The timeout is set before anything is sent.
 local occupancy_enter = {}
 do
-local timedOut, disown, takeTurn, enterNext, askFirst, onTimeout
+local timedOut, shownSince, disown, takeTurn, enterNext, askFirst, onTimeout
 local id = require("util.id")
 local options = minimix_options
 local presenceIdFor = send_upstream.presenceIdFor
@@ -10614,7 +10621,7 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
     }
     local join = occupancy_enter.newTimedJoin(membership, parts)
     disown(earlier, request.session)
-    occupancy_enter.beginJoin(membership, join, earlier)
+    occupancy_enter.beginJoin(membership, join, earlier, shownSince(membership, earlier))
     if not membership.established then
         save(membership.username)
     end
@@ -10622,6 +10629,12 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         sendPresence(membership, st.presence({type = "unavailable"}), unconfirmed, id.medium())
     end
     sendPresence(membership, joinToShow(membership, request), request.nick, key)
+end
+
+function shownSince(bindingPattern0_, joins)
+    local place
+    place = bindingPattern0_.place
+    return #joins > 0 and place.phase == "joining" and place.shown or nil
 end
 
 function disown(joins, session)
@@ -10633,13 +10646,14 @@ function disown(joins, session)
     end
 end
 
---- Makes a join the operation of an account that is not in the room.
-function occupancy_enter.beginJoin(membership, join, earlier)
+--- Makes a join the operation of an account that is not in the room. `shown` are nicks of an answer that has begun.
+function occupancy_enter.beginJoin(membership, join, earlier, shown)
+    if shown == nil then
+        shown = {}
+    end
     membership.nick = join.nick
     local before = membership.place
     local mayBeIn = before.phase == "joining" and before.mayBeIn
-    local isAnswered = before.phase == "joining" and #earlier > 0
-    local shown = isAnswered and before.shown or {}
     setPlace(membership, joiningBy(join, earlier, shown, mayBeIn, triesOf(membership)))
     occupancy_enter.waitForTurn(membership)
 end
@@ -10718,7 +10732,7 @@ function occupancy_enter.tryNext(membership, place)
     end
     local join = table.remove(place.earlier)
     if join ~= nil then
-        occupancy_enter.beginJoin(membership, join, place.earlier)
+        occupancy_enter.beginJoin(membership, join, place.earlier, place.shown)
         return true
     end
     return false
@@ -11402,13 +11416,17 @@ function occupancy_joined.presenceSent(membership, session, stanza)
         sendProbe(membership, session, stanza)
         return
     end
+    local place = membership.place
+    if place.phase == "leaving" then
+        bounce(membership, session, stanza, "modify", "not-acceptable")
+        return
+    end
     local nick = jids.resource(stanza.attr.to or "")
     if nick == nil or nick == membership.nick then
         updatePresence(membership, session, stanza)
         return
     end
     local request = newRequest("rename", session, stanza.attr.id, nick, st.clone(stanza))
-    local place = membership.place
     if place.phase == "joined" then
         occupancy_joined.requested(membership, place, request)
     else
@@ -11833,6 +11851,9 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         forkOwn(membership, stanza, session)
     end
     if request ~= nil then
+        if not join.isReturn then
+            forgetOthers(membership, place.shown)
+        end
         showRoom(membership, request, stanza)
         letIn(membership, request)
     elseif hasStatus(stanza, "201") then
@@ -14143,6 +14164,7 @@ local noteOver = state_limits.noteOver
 local isAttached = state_memberships.isAttached
 local membershipOf = state_memberships.membershipOf
 local takeExpiredIqs = state_pending.takeExpiredIqs
+local isServed = state_queue.isServed
 local pendingJoin = state_queue.pendingJoin
 local queueUntilJoined = client_queue.queueUntilJoined
 
@@ -14193,7 +14215,7 @@ function client_iq.onIq(event)
         return nil
     end
     local pending = pendingJoin(membership, session.full_jid)
-    local attached = isAttached(membership, session.full_jid)
+    local attached = isServed(membership, session.full_jid)
     if isSelfPing(to, (attached or pending == nil) and membership.nick or pending.nick, stanza) then
         onSelfPing(membership, session, stanza)
         return true
@@ -14285,6 +14307,7 @@ local client_message = {}
 do
 local isAttached = state_memberships.isAttached
 local membershipOf = state_memberships.membershipOf
+local isServed = state_queue.isServed
 local pendingJoin = state_queue.pendingJoin
 local hasJoined = state_sessions.hasJoined
 local sendMessage = occupancy_outgoing.sendMessage
@@ -14310,7 +14333,7 @@ function client_message.onMessage(event)
     if membership == nil then
         return nil
     end
-    if not isAttached(membership, session.full_jid) then
+    if not isServed(membership, session.full_jid) then
         return queueUntilJoined(membership, session, stanza)
     end
     sendMessage(membership, session.full_jid, stanza)
@@ -14866,6 +14889,7 @@ local createMembership = state_memberships.createMembership
 local isAttached = state_memberships.isAttached
 local membershipOf = state_memberships.membershipOf
 local membershipsOf = state_memberships.membershipsOf
+local isServed = state_queue.isServed
 local newRequest = state_queue.newRequest
 local disownRetired = state_sent.disownRetired
 local forgetJoined = state_sessions.forgetJoined
@@ -14932,7 +14956,7 @@ function mayBeRoom(session, room)
 end
 
 function update(membership, session, stanza)
-    if isAttached(membership, session.full_jid) then
+    if isServed(membership, session.full_jid) then
         presenceSent(membership, session.full_jid, stanza)
         return true
     end
