@@ -10804,7 +10804,7 @@ end
 -- Leaves rooms, and repeats the leave until the room confirms it. The timeout is set before anything is sent.
 local occupancy_leave = {}
 do
-local PING_TIMEOUT
+local mayBeAdmitted, PING_TIMEOUT
 local openPart = archive_delivered.openPart
 local options = minimix_options
 local patience = send_ask.patience
@@ -10895,20 +10895,37 @@ function occupancy_leave.retryLeave(membership, tries)
     selfPing(membership, answered, patience(membership))
 end
 
---- The account is out. A waiting session starts a new join. Without one the membership is dropped.
+--- The account is out. A waiting session starts a new join. Without one the membership is dropped, unless the room may
+-- still admit the account: the session of a join in flight has ended.
 function occupancy_leave.over(membership)
-    if membership.place.phase ~= "leaving" then
+    local place = membership.place
+    if place.phase ~= "leaving" then
         noteRefusal(membership)
     end
     recall(membership)
     endStay(membership)
     local request = takeJoin(membership)
-    if request == nil then
-        dropMembership(membership)
-        save(membership.username)
-    else
+    if request ~= nil then
         enter(membership, request)
+        return
     end
+    if mayBeAdmitted(place) then
+        occupancy_leave.retryLeave(membership, 1)
+    else
+        dropMembership(membership)
+    end
+    save(membership.username)
+end
+
+function mayBeAdmitted(place)
+    if place.phase == "entering" then
+        return place.later ~= nil
+    end
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    return (operation and operation.kind) == "resync" and operation.stage == "occupants"
 end
 
 --- Attempts after which sessions are told that the account is out: about four minutes.

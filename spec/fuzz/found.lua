@@ -769,4 +769,14 @@ return {
 		{ "time", 823, 980, 725, 151 };
 		{ "time", 983, 599, 626, 589 };
 	};
+	{ about = "a join in flight when the room is destroyed, and a restart"; seed = 894632179; setting = { resource = false; bosh = true; carbons = true; prosody = false; faults = nil; folds = false; crowd = false };
+		{ "join", 125, 192, 278, 518 };
+		{ "deliver", 848, 230, 409, 881 };
+		{ "join", 57, 192, 299, 42 };
+		{ "lie", 171, 10, 147, 863 };
+		{ "destroy", 602, 479, 648, 231 };
+		{ "open", 867, 16, 53, 620 };
+		{ "deliver", 2, 43, 866, 821 };
+		{ "restart", 174, 213, 847, 139 };
+	};
 };
