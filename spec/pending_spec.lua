@@ -570,6 +570,39 @@ describe("stanzas that a session sends while its join is pending", function ()
 			"message groupchat room/Alice one" }, lines);
 	end);
 
+	for name, kind in pairs(kinds) do
+		it("J10: wait for the join of a session that leaves and joins again: "..name, function ()
+			local s, phone, seen = joining();
+			s:deliver();
+			seen:now();
+			s:upstream();
+			phone:send(leave("Alice", { id = "l1" }));
+			phone:send(join("Alice", { id = "j2" }));
+			phone:send(kind "x1");
+			s:wait(5);
+			assert.equal("presence unavailable room/Alice 110", scene.line(phone.inbox[1]));
+			seen:now();
+			assert.same({ "j1"; "j2" }, { table.unpack(seen.entered, 1, 2) });
+			assert.not_equal("not-acceptable", seen:error((names[name] or "presence").." x1"));
+			local sent = sent_by_account(s);
+			assert.equal("alice presence - room/Alice join", sent[2]);
+			assert.equal(3, #sent);
+		end);
+	end
+
+	for _, name in ipairs { "presence update"; "nick change" } do
+		it("J10, L3: get an error after a leave without another join: "..name, function ()
+			local s, phone, seen = joining();
+			s:deliver();
+			phone:send(leave("Alice", { id = "l1" }));
+			seen:now();
+			phone:send(kinds[name] "x1");
+			s:wait(5);
+			assert.equal("not-acceptable", seen:error "presence x1");
+			assert_out(s, seen);
+		end);
+	end
+
 	it("J10: keep their order with a presence in between", function ()
 		local s, phone, seen = joining();
 		phone:send(message("one", { id = "m1" }));

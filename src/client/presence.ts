@@ -15,7 +15,7 @@ import * as options from "../options";
 import { noteOver, mayJoin } from "../state/limits";
 import { createMembership, isAttached, type Membership, membershipOf, membershipsOf } from "../state/memberships";
 import { Phase } from "../state/place";
-import { newRequest } from "../state/queue";
+import { isServed, newRequest } from "../state/queue";
 import { disownRetired } from "../state/sent";
 import { forgetJoined, hasJoined, noteJoined } from "../state/sessions";
 import { mayKeep } from "../state/interned";
@@ -127,7 +127,7 @@ function mayBeRoom(session: ClientSession, room: string): boolean {
  * presence.
  */
 function update(membership: Membership, session: ClientSession, stanza: Stanza): Handled {
-    if (isAttached(membership, session.full_jid)) {
+    if (isServed(membership, session.full_jid)) {
         presenceSent(membership, session.full_jid, stanza);
         return true;
     }
