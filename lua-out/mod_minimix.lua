@@ -4612,7 +4612,7 @@ end
 -- Runs long work in slices of some milliseconds, so that the server handles other events in between.
 local slices = {}
 do
-local slice, schedule, takeStep, SLICE, BREAK, work, scheduled, slicing, spent, ended
+local slice, schedule, takeStep, SLICE, LONG_SLICE, work, scheduled, slicing, spent, ended
 local time = require("util.time")
 local inTurn = minimix_turn.inTurn
 
@@ -4620,7 +4620,7 @@ local inTurn = minimix_turn.inTurn
 function slices.inLaterSlices(step)
     work[#work + 1] = step
     if not scheduled and not slicing then
-        schedule()
+        schedule(0)
     end
 end
 
@@ -4640,13 +4640,13 @@ function slice()
     ended = time.monotonic()
     spent = ended - started
     if #work > 0 then
-        schedule()
+        schedule(math.max(spent - LONG_SLICE, 0))
     end
 end
 
-function schedule()
+function schedule(seconds)
     scheduled = true
-    module:add_timer(BREAK, function()
+    module:add_timer(seconds, function()
         scheduled = false
         spent = 0
         slice()
@@ -4665,7 +4665,7 @@ function takeStep(step)
 end
 
 SLICE = 0.005
-BREAK = 0
+LONG_SLICE = 0.01
 work = {}
 scheduled = false
 slicing = false
