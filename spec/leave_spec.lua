@@ -466,6 +466,59 @@ describe("the last session that leaves", function ()
 		assert.same({ "Alicia" }, s:occupants());
 	end);
 
+	it("L5: the leave of a lost join is not confirmed by another occupant with its nick", function ()
+		local s = scene.new { remote = true };
+		s.room:enter "Bob";
+		local _, lose = scene.hold_back(s.room);
+		s:client("phone"):send(join "Alice");
+		s:deliver();
+		lose();
+		s:restart { killed = true };
+		s:client("phone"):send(join "Bob");
+		s:restart { killed = true };
+		s.room:leave "Bob";
+		s:wait(60);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("L5: the leave of an account that was admitted late is retried after a restart", function ()
+		local s = scene.new { remote = true };
+		local release = scene.hold_back(s.room);
+		local phone = s:client "phone";
+		phone:send(join "Alice");
+		s:deliver();
+		phone:send(leave "Alice");
+		s.host:drop();
+		s.room.silent = true;
+		release();
+		s:restart { killed = true };
+		s:wait(600);
+		s.room.silent = false;
+		s:wait(1000);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("L5: a join that follows the removal of the account is undone, also after a restart", function ()
+		local s, phone = in_room { remote = true };
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { muc = mav }));
+		laptop:close();
+		s.room:kick "Alice";
+		function s.room.ignores(_, stanza)
+			return stanza.attr.type == "unavailable";
+		end
+		s:deliver();
+		assert.same({ "Alice" }, s:occupants());
+		s:restart();
+		s.room.ignores = nil;
+		s:wait(60);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+		assert.matches("^presence unavailable room/Alice 110 307", seen(phone)[1]);
+	end);
+
 	it("L3: gets the kick if the room removes the account first", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(leave "Alice");

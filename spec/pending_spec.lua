@@ -424,6 +424,49 @@ describe("a join that the room leaves unanswered", function ()
 		end);
 	end
 
+	it("J9, J2: whose answer stops after some occupants keeps them when the next one fails", function ()
+		local s, phone = scene.in_room { remote = true };
+		local seen = view.of(phone);
+		phone:send(join "Alice");
+		s.room:forget "Alice";
+		ignore(s, "Alicia");
+		s:from("Bob", ("<presence type='error'>%s</presence>"):format(scene.error("cancel", "item-not-found")), s:occupant_jid "alice");
+		local send = scene.hold_back(s.room);
+		-- The room answers a self-ping and a query to its archive, and shows Bob.
+		for _ = 1, 3 do
+			s:wait(2);
+			send(1);
+		end
+		local laptop, laptop_seen = with_laptop(s);
+		laptop:send(join("Alicia", { id = "j2" }));
+		s:wait(8);
+		assert.equal(1, count_of(sent_by_account(s), "room/Alicia join$"));
+		s:from("Alicia", ("<presence type='error' id='j2'>%s</presence>"):format(scene.error("cancel", "remote-server-not-found")));
+		assert.equal("remote-server-not-found", laptop_seen:now():error "presence j2");
+		send();
+		assert_in(s, seen, "Alice");
+	end);
+
+	it("J9, J2: of a lost account is followed by one that does not show an occupant of the time before", function ()
+		local s, phone = scene.in_room { remote = true };
+		phone:close();
+		s.room:remove("Alice", "332");
+		s.room.silent = true;
+		local joins = 0;
+		while joins == 0 do
+			s:wait(1);
+			joins = count_of(sent_by_account(s), "room/Alice join$");
+		end
+		s.room:leave "Bob";
+		s.room.silent = false;
+		local laptop, seen = with_laptop(s);
+		laptop:send(join("Alicia", { id = "j2" }));
+		s:wait(8);
+		seen:now();
+		assert.equal("Alicia", seen.nick);
+		assert.same({}, seen:occupants());
+	end);
+
 	it("J9: delays the next request of the same nick for 5 seconds if the answer is lost", function ()
 		local s = joining();
 		local laptop, seen = with_laptop(s);
@@ -526,6 +569,39 @@ describe("stanzas that a session sends while its join is pending", function ()
 		assert.same({ "presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:";
 			"message groupchat room/Alice one" }, lines);
 	end);
+
+	for name, kind in pairs(kinds) do
+		it("J10: wait for the join of a session that leaves and joins again: "..name, function ()
+			local s, phone, seen = joining();
+			s:deliver();
+			seen:now();
+			s:upstream();
+			phone:send(leave("Alice", { id = "l1" }));
+			phone:send(join("Alice", { id = "j2" }));
+			phone:send(kind "x1");
+			s:wait(5);
+			assert.equal("presence unavailable room/Alice 110", scene.line(phone.inbox[1]));
+			seen:now();
+			assert.same({ "j1"; "j2" }, { table.unpack(seen.entered, 1, 2) });
+			assert.not_equal("not-acceptable", seen:error((names[name] or "presence").." x1"));
+			local sent = sent_by_account(s);
+			assert.equal("alice presence - room/Alice join", sent[2]);
+			assert.equal(3, #sent);
+		end);
+	end
+
+	for _, name in ipairs { "presence update"; "nick change" } do
+		it("J10, L3: get an error after a leave without another join: "..name, function ()
+			local s, phone, seen = joining();
+			s:deliver();
+			phone:send(leave("Alice", { id = "l1" }));
+			seen:now();
+			phone:send(kinds[name] "x1");
+			s:wait(5);
+			assert.equal("not-acceptable", seen:error "presence x1");
+			assert_out(s, seen);
+		end);
+	end
 
 	it("J10: keep their order with a presence in between", function ()
 		local s, phone, seen = joining();

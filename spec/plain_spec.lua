@@ -826,6 +826,43 @@ describe("a presence probe", function ()
 			assert.equal("p1", got[1].attr.id);
 		end);
 	end
+
+	for _, nick in ipairs { "Alice", "Bob" } do
+		it("C2: of a session that has left before the answer gets none: "..nick, function ()
+			local s, phone, laptop = scene.two_devices { remote = true };
+			phone:send(presence(nick, { type = "probe"; id = "p1" }));
+			phone:send(leave "Alice");
+			assert.same({ "presence unavailable room/Alice 110" }, seen(phone));
+			s:from(nick, "<presence>"..scene.status().."</presence>");
+			assert.same({}, seen(phone));
+			assert.same({}, seen(laptop));
+		end);
+
+		it("C2: of a session that has ended is not answered to the next one with its full JID: "..nick, function ()
+			local s, phone, laptop = scene.two_devices { remote = true };
+			phone:send(presence(nick, { type = "probe"; id = "p1" }));
+			phone:close();
+			phone = s:client "phone";
+			s:from(nick, "<presence>"..scene.status().."</presence>");
+			s:from(nick, "<presence type='error'>"..scene.error("cancel", "not-acceptable").."</presence>");
+			assert.same({}, seen(phone));
+			assert.same({}, seen(laptop));
+		end);
+	end
+
+	for _, form in ipairs { "its id", "an id of the service" } do
+		it("C2, R1: without an answer does not keep the next own presence from the other sessions, with "..form, function ()
+			local s, phone, laptop = scene.two_devices { remote = true };
+			phone:send(presence("Alice", { type = "probe"; id = "p1" }));
+			s.host:drop();
+			local busy = "<show>dnd</show><priority>1</priority>";
+			laptop:send(presence("Alice", { id = "s1"; content = busy }));
+			s.host:drop();
+			s:from("Alice", ("<presence id='%s'>%s%s</presence>"):format(form == "its id" and "s1" or "x", busy, scene.status()));
+			assert.same({ "presence - room/Alice dnd" }, seen(phone));
+			assert.same({ "presence - room/Alice dnd" }, seen(laptop));
+		end);
+	end
 end);
 
 describe("a self-ping", function ()

@@ -35,6 +35,9 @@ local inactive_after = 2 * 3600;
 -- Seconds for which a link may delay stanzas. After that it breaks.
 local longest_delay = 125;
 
+-- Seconds of a delay that explains no fault.
+local harmless_delay = 20;
+
 local world = {};
 world.__index = world;
 
@@ -74,6 +77,7 @@ function world.new(setting, plant)
 		liars = {};
 		service = {}; -- rooms by JID
 		on_way = {}; -- in flight from remote rooms to the accounts
+		sent_at = setmetatable({}, { __mode = "k" }); -- times of the stanzas in flight to remote rooms
 		ledger = ledger.new();
 		causes = causes.new(function () return clock.now; end);
 		last_seen = {}; -- time of an account's last session
@@ -90,7 +94,10 @@ function world.new(setting, plant)
 	for _, name in ipairs { "on_service", "on_remote" } do
 		self.host[name] = function (host, stanza)
 			self:check_error(self.service[jid.bare(stanza.attr.to)], stanza);
-			return spec_host[name](host, stanza);
+			local done = spec_host[name](host, stanza);
+			local last = host.wire[#host.wire];
+			if last then self.sent_at[last] = self.sent_at[last] or clock.now; end
+			return done;
 		end;
 	end
 	return self;
@@ -213,7 +220,7 @@ function world:send(room, stanza)
 		stanza = forms.of(room.form, stanza);
 	end
 	if room.remote then
-		table.insert(self.on_way, { room = room, stanza = st.clone(stanza); entry = handled and self.ledger:entry(handled) });
+		table.insert(self.on_way, { room = room, stanza = st.clone(stanza); since = clock.now; entry = handled and self.ledger:entry(handled) });
 	else
 		self:arrive(room, stanza);
 	end
@@ -378,12 +385,6 @@ function world:session(n)
 	return self.sessions[slot], slot;
 end
 
-function world:session_of(full_jid)
-	for _, session in pairs(self.sessions) do
-		if session.client.jid == full_jid then return session; end
-	end
-end
-
 local function count_copies(self, session, stanza)
 	if self.watched and stanza:get_child_text("body") == self.watched then
 		self.counts[session] = (self.counts[session] or 0) + 1;
@@ -417,12 +418,13 @@ function world:read_stanza(session, stanza)
 	end
 end
 
--- XEP-0280 6.1: only devices in the room get carbons of its private messages.
+-- XEP-0280 6.1: only devices in the room get carbons of its private messages. A message of a session outside is copied
+-- to all devices.
 function world:check_carbon(session, stanza)
 	local message = stanza:find("{urn:xmpp:carbons:2}sent/{urn:xmpp:forward:0}forwarded/{jabber:client}message");
 	local room = message and message.attr.to and self.service[jid.bare(message.attr.to)];
-	local sender = message and self:session_of(message.attr.from);
-	if room and not room.lies and sender and model.is_in(sender, room) and model.is_out(session, room) then
+	local entry = message and self.ledger:entry(message);
+	if room and entry and entry.from_inside and model.is_out(session, room) then
 		violation(self, session.client.jid, "got a carbon of a room it is not in:", tostring(stanza));
 	end
 end
@@ -618,8 +620,10 @@ end
 
 function world:send_message(session, room, message)
 	local id, body = message.attr.id, self:text();
+	-- A local room may have refused the session's join in the meantime.
+	self:read(session);
 	model.asks(session, "message", room, id);
-	if not room.lies then self.ledger:sent(session, room, id, body); end
+	if not room.lies then self.ledger:sent(session, room, id, body, model.is_inside(session, room)); end
 	-- The module has forgotten the messages in flight. Services may change ids, so their reflections count for later ones.
 	self.forgetful = self.forgetful and (self.host.wire[1] or self.on_way[1]) and true;
 	if self.forgetful then self.ledger:excuse_all(); end
@@ -1092,13 +1096,20 @@ function world:wait(seconds)
 	end
 end
 
+-- A stanza that is delayed for so long counts as lost. It may have been sent in the middle of the time that has passed.
+function world:note_delay()
+	local sent, arriving = self.host.wire[1], self.on_way[1];
+	local first = math.min(sent and self.sent_at[sent] or clock.now, arriving and arriving.since or clock.now);
+	if clock.now - first <= harmless_delay then return; end
+	for _, room in ipairs(self.honest) do
+		if room.remote then self.causes:trouble(room); end
+	end
+end
+
 function world:tick(seconds)
 	for _, room in ipairs(self.liars) do room.left = 10; end
-	for _, room in ipairs(self.honest) do
-		-- A stanza that is delayed for so long counts as lost.
-		if room.remote and seconds > 10 and (self.host.wire[1] or self.on_way[1]) then self.causes:trouble(room); end
-	end
 	self.host:tick(seconds);
+	self:note_delay();
 	for _, room in ipairs(self.honest) do
 		-- A room that has restarted may answer a resync late, as a first join. Its former occupants then stay in the view.
 		room.lossy = room.lossy or room.restarted and seconds > 10 and self.host.wire[1] ~= nil;

@@ -12,7 +12,7 @@ import { noteDrop } from "../state/counters";
 import { noteOver } from "../state/limits";
 import { isAttached, type Membership, membershipOf } from "../state/memberships";
 import { takeExpiredIqs } from "../state/pending";
-import { pendingJoin } from "../state/queue";
+import { isServed, pendingJoin } from "../state/queue";
 import { queueUntilJoined } from "./queue";
 
 /** `pre-iq/bare` and `pre-iq/full`. */
@@ -25,7 +25,7 @@ export function onIq(event: StanzaEvent<ClientSession>): Handled {
         return undefined;
     }
     const pending = pendingJoin(membership, session.full_jid);
-    const attached = isAttached(membership, session.full_jid);
+    const attached = isServed(membership, session.full_jid);
     if (isSelfPing(to, attached || pending === undefined ? membership.nick : pending.nick, stanza)) {
         onSelfPing(membership, session, stanza);
         return true;

@@ -2,7 +2,7 @@
 
 import * as jids from "util.jid";
 import { isAttached, membershipOf } from "../state/memberships";
-import { pendingJoin } from "../state/queue";
+import { isServed, pendingJoin } from "../state/queue";
 import { hasJoined } from "../state/sessions";
 import { sendMessage } from "../occupancy/outgoing";
 import { queueUntilJoined } from "./queue";
@@ -24,7 +24,7 @@ export function onMessage(event: StanzaEvent<ClientSession>): Handled {
     if (membership === undefined) {
         return undefined;
     }
-    if (!isAttached(membership, session.full_jid)) {
+    if (!isServed(membership, session.full_jid)) {
         return queueUntilJoined(membership, session, stanza);
     }
     sendMessage(membership, session.full_jid, stanza);

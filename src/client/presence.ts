@@ -15,11 +15,12 @@ import * as options from "../options";
 import { noteOver, mayJoin } from "../state/limits";
 import { createMembership, isAttached, type Membership, membershipOf, membershipsOf } from "../state/memberships";
 import { Phase } from "../state/place";
-import { newRequest } from "../state/queue";
+import { isServed, newRequest } from "../state/queue";
 import { disownRetired } from "../state/sent";
 import { forgetJoined, hasJoined, noteJoined } from "../state/sessions";
 import { mayKeep } from "../state/interned";
 import { forgetIqsOf } from "../state/pending";
+import { disownProbes } from "../state/probes";
 import { passesRules } from "../send/rules";
 import { isKnownNow } from "../state/store";
 import { mayHaveRooms } from "../send/upstream";
@@ -126,7 +127,7 @@ function mayBeRoom(session: ClientSession, room: string): boolean {
  * presence.
  */
 function update(membership: Membership, session: ClientSession, stanza: Stanza): Handled {
-    if (isAttached(membership, session.full_jid)) {
+    if (isServed(membership, session.full_jid)) {
         presenceSent(membership, session.full_jid, stanza);
         return true;
     }
@@ -154,6 +155,7 @@ export function onSessionGone(event: { readonly session: ClientSession }): Handl
     dropOutlet(session.full_jid);
     disownRetired(session.full_jid);
     forgetIqsOf(session.full_jid);
+    disownProbes(session.full_jid);
     forgetJoined(session.full_jid);
     sessionEnded(session.username);
     return undefined;

@@ -161,13 +161,17 @@ export function presenceSent(membership: Membership, session: string, stanza: St
         sendProbe(membership, session, stanza);
         return;
     }
+    const place = membership.place;
+    if (place.phase === Phase.Leaving) {
+        bounce(membership, session, stanza, "modify", "not-acceptable");
+        return;
+    }
     const nick = jids.resource(stanza.attr.to ?? "");
     if (nick === undefined || nick === membership.nick) {
         updatePresence(membership, session, stanza);
         return;
     }
     const request = newRequest("rename", session, stanza.attr.id, nick, st.clone(stanza));
-    const place = membership.place;
     if (place.phase === Phase.Joined) {
         requested(membership, place, request);
     } else {

@@ -9,7 +9,7 @@ import { saysOut, selfPing } from "../send/ping";
 import { sendPresence } from "../send/upstream";
 import { noteRefusal } from "../state/bookmarks";
 import { detachAll, dropMembership, isCurrent, isUsed, type Membership, setPlace, triesOf } from "../state/memberships";
-import { Phase } from "../state/place";
+import { isIn, Phase, type Place } from "../state/place";
 import { hasQueuedJoin, takeJoin } from "../state/queue";
 import { save } from "../state/store";
 import { after } from "../turn";
@@ -29,7 +29,7 @@ export function leave(membership: Membership, unavailable: Stanza): void {
     recall(membership);
     membership.ending = undefined;
     const operation = newLeave(membership, options.answerTimeout, leaveUnanswered, unavailable.attr.id);
-    setPlace(membership, { phase: Phase.Leaving, tries: 0, operation });
+    setPlace(membership, { phase: Phase.Leaving, tries: 0, operation, wasIn: isIn(membership.place) });
     hastenLeave(membership);
     save(membership.username);
     sendPresence(membership, unavailable, membership.nick, operation.id);
@@ -83,7 +83,8 @@ export function leaveUnanswered(membership: Membership): void {
 /** Resends the leave, then self-pings: rooms do not answer a leave from a non-occupant. */
 export function retryLeave(membership: Membership, tries = triesOf(membership) + 1): void {
     const operation = newLeave(membership, PING_TIMEOUT, retryLeave);
-    setPlace(membership, { phase: Phase.Leaving, tries, operation });
+    const wasIn = isIn(membership.place);
+    setPlace(membership, { phase: Phase.Leaving, tries, operation, wasIn });
     const place = membership.place;
     if (membership.established) {
         // After a start of the server the account may still be in the room.
@@ -97,7 +98,7 @@ export function retryLeave(membership: Membership, tries = triesOf(membership) +
         const mayBeIn = membership.established && !isUnheard(membership);
         if (!saysOut(condition) && (mayBeIn || tries < TRIES_UNTIL_TOLD)) {
             const next = newLeave(membership, pause(tries), retryLeave);
-            setPlace(membership, { phase: Phase.Leaving, tries, operation: next });
+            setPlace(membership, { phase: Phase.Leaving, tries, operation: next, wasIn });
         } else {
             over(membership);
         }
@@ -105,18 +106,35 @@ export function retryLeave(membership: Membership, tries = triesOf(membership) +
     selfPing(membership, answered, patience(membership));
 }
 
-/** The account is out. A waiting session starts a new join. Without one the membership is dropped. */
+/**
+ * The account is out. A waiting session starts a new join. Without one the membership is dropped, unless the room may
+ * still admit the account: the session of a join in flight has ended.
+ */
 export function over(membership: Membership): void {
-    if (membership.place.phase !== Phase.Leaving) {
+    const place = membership.place;
+    if (place.phase !== Phase.Leaving) {
         noteRefusal(membership);
     }
     recall(membership);
     endStay(membership);
     const request = takeJoin(membership);
-    if (request === undefined) {
-        dropMembership(membership);
-        save(membership.username);
-    } else {
+    if (request !== undefined) {
         enter(membership, request);
+        return;
     }
+    if (mayBeAdmitted(place)) {
+        retryLeave(membership, 1);
+    } else {
+        dropMembership(membership);
+    }
+    save(membership.username);
+}
+
+/** Whether a join is in flight that the room gets after it has removed the account. */
+function mayBeAdmitted(place: Place): boolean {
+    if (place.phase === Phase.Entering) {
+        return place.later !== undefined;
+    }
+    const operation = place.phase === Phase.Joined ? place.operation : undefined;
+    return operation?.kind === "resync" && operation.stage === "occupants";
 }

@@ -18,7 +18,7 @@ import type { Membership } from "../state/memberships";
 import { type Entering, type Joined, type Joining, type Leaving, type Lost, Phase, type Place } from "../state/place";
 import type { SessionRequest } from "../state/place";
 import { enqueue, takeJoin } from "../state/queue";
-import { saveOften } from "../state/store";
+import { save, saveOften } from "../state/store";
 import { forgetOccupant } from "../state/occupants";
 import { keepSelf } from "./burst";
 import * as joined from "./joined";
@@ -167,8 +167,9 @@ function stillIn(this: void, membership: Membership, _: Place, nick: string, sta
 
 /** The room has admitted the account late. The leave needs a confirmation now. */
 function admittedLate(this: void, membership: Membership, place: Place, nick: string, stanza: Stanza): void {
-    if (hasStatus(stanza, Status.Self)) {
+    if (!membership.established && hasStatus(stanza, Status.Self)) {
         membership.established = true;
+        save(membership.username);
     }
     stillIn(membership, place, nick, stanza);
 }

@@ -8,11 +8,12 @@ import { sendOwn } from "../send/own";
 import { presenceIdFor, sendPresence } from "../send/upstream";
 import { hasStatus } from "../stanzas";
 import { intern, isSamePresence } from "../state/interned";
-import { isComingBack, type Membership } from "../state/memberships";
+import { isAttached, isComingBack, type Membership } from "../state/memberships";
 import { findOccupant } from "../state/occupants";
 import { Phase } from "../state/place";
 import { endProbe, findProbe, noteProbe } from "../state/probes";
 import { after } from "../turn";
+import { isEcho } from "./underway";
 
 /** Timeout of a probe, in seconds. */
 const TIME_LIMIT = 30;
@@ -33,8 +34,8 @@ export function sendProbe(membership: Membership, session: string, stanza: Stanz
 }
 
 /**
- * Sends a presence that answers a probe to the session that asked. Returns whether it does. New presence goes to all
- * sessions.
+ * Sends a presence that answers a probe to the session that asked, unless that has left. Returns whether it answers one.
+ * New presence goes to all sessions.
  */
 export function answerProbe(membership: Membership, nick: string, stanza: Stanza): boolean {
     const probe = findProbe(membership, nick);
@@ -46,7 +47,7 @@ export function answerProbe(membership: Membership, nick: string, stanza: Stanza
         const error = st.clone(stanza);
         error.attr.id = probe.id;
         sendTo(probe.session, error);
-    } else {
+    } else if (isAttached(membership, probe.session)) {
         sendOwn(membership, probe.session, stanza);
     }
     return true;
@@ -65,7 +66,7 @@ function isAnswer(membership: Membership, nick: string, stanza: Stanza): boolean
         return false;
     }
     if (nick === membership.nick) {
-        return type === undefined && !hasStatus(stanza, Status.Self);
+        return type === undefined && !hasStatus(stanza, Status.Self) && !isEcho(membership, place, stanza);
     }
     const known = findOccupant(membership.view, nick);
     if (type === "unavailable") {

@@ -3,7 +3,7 @@
 import { closeGap } from "../archive/catchup";
 import * as options from "../options";
 import { allMemberships, hasAttached, type Membership, queueOf, setPlace } from "../state/memberships";
-import { inSharedQueue, type Joined, type Joining, Phase, requestsOf } from "../state/place";
+import { inSharedQueue, type Joined, type Joining, type Leaving, Phase, requestsOf } from "../state/place";
 import { requeue } from "../state/queue";
 import { hasMoved, move } from "./former";
 import { awaitSubject } from "./joining";
@@ -36,7 +36,7 @@ function resume(membership: Membership): void {
     } else if (place.phase === Phase.Leaving) {
         // The room's own answer may still reach a session that waits for it.
         if (hasAttached(membership)) {
-            awaitLeave(membership, place.tries);
+            awaitLeave(membership, place);
         } else {
             retryLeave(membership);
         }
@@ -90,7 +90,7 @@ function resumeJoin(membership: Membership, place: Joining): void {
 }
 
 /** Waits again for the answer to a leave. */
-function awaitLeave(membership: Membership, tries: number): void {
+function awaitLeave(membership: Membership, { tries, wasIn }: Leaving): void {
     const operation = newLeave(membership, options.answerTimeout, leaveUnanswered);
-    setPlace(membership, { phase: Phase.Leaving, tries, operation });
+    setPlace(membership, { phase: Phase.Leaving, tries, operation, wasIn });
 }

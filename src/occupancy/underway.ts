@@ -1,6 +1,7 @@
 // Presences of an account in the room that the room has not repeated to it (echoed). A session that attaches meanwhile
 // gets our own presence as the last of them will show it. It does not get the echoes of these presences again.
 
+import * as st from "util.stanza";
 import * as xml from "util.xml";
 import { wasSent } from "../state/sent-presences";
 import { hasSameContent } from "../stanzas";
@@ -44,6 +45,25 @@ export function noteTold(membership: Membership, session: string | undefined, se
     } else {
         place.told?.delete(session);
     }
+}
+
+/**
+ * Whether our own presence is an echo, or the answer of the operation, by its id. Without an id of ours its content
+ * decides: an echo differs from the cached presence.
+ */
+export function isEcho(membership: Membership, place: Joined, stanza: Stanza): boolean {
+    const id = stanza.attr.id;
+    const list = place.underway ?? [];
+    if (id === undefined || !wasSent(membership, id)) {
+        const self = selfOf(membership);
+        return list.length > 0 && (self === undefined || !hasSameContent(st.clone(stanza), self));
+    }
+    for (const underway of list) {
+        if (underway.id === id) {
+            return true;
+        }
+    }
+    return place.operation?.id === id;
 }
 
 /** Takes our own presence off the list if it is an echo. Returns whether it is. */

@@ -17,7 +17,7 @@ import { counters, noteDrop } from "../state/counters";
 import { findMembership, isCurrent, isOccupantJid, type Membership, now } from "../state/memberships";
 import { intern } from "../state/interned";
 import { findOccupant } from "../state/occupants";
-import { Phase, type Place } from "../state/place";
+import { isIn, Phase, type Place } from "../state/place";
 import { noteBroadcast } from "./broadcast";
 import { saveOften } from "../state/store";
 import { after, post } from "../turn";
@@ -186,11 +186,13 @@ function isLeaveAnswer(membership: Membership, stanza: Stanza): boolean {
 }
 
 /**
- * Our own unavailable presence. Older services omit 110, so the nick decides. Before the account is admitted it may
- * belong to another occupant.
+ * Our own unavailable presence. Older services omit 110, so the nick decides. An account that has not been admitted under
+ * its nick may share it with another occupant.
  */
 function onOwnUnavailable(membership: Membership, stanza: Stanza): void {
-    if (membership.place.phase !== Phase.Joining || hasStatus(stanza, Status.Self) || isExpulsion(stanza)) {
+    const place = membership.place;
+    const isRefusal = place.phase === Phase.Joining && isExpulsion(stanza);
+    if (isIn(place) || isRefusal || hasStatus(stanza, Status.Self)) {
         onRemoved(membership, stanza);
     }
 }

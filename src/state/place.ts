@@ -199,6 +199,8 @@ export interface Leaving {
     readonly tries: number;
     /** Undefined: after a start of the server, in the shared queue. */
     readonly operation: Leave | undefined;
+    /** The account was in the room under its nick. Otherwise the nick may belong to another occupant. */
+    readonly wasIn?: boolean | undefined;
 }
 
 /** Replaced as a whole, so that data of a phase ends with it. */
@@ -222,6 +224,12 @@ export function joiningBy(
         isHeard: false,
         isRemoved: false,
     };
+}
+
+/** Whether the account is in the room under its nick, or was when it began to leave. */
+export function isIn(place: Place): boolean {
+    const isAdmitted = place.phase === Phase.Joined || place.phase === Phase.Entering;
+    return isAdmitted || (place.phase === Phase.Leaving && place.wasIn === true);
 }
 
 /** Returns a place in the shared queue: the account is lost, or will leave. */

@@ -4,7 +4,8 @@ import * as cache from "util.cache";
 import type { Membership } from "./memberships";
 
 export interface Probe {
-    readonly session: string;
+    /** Cleared when the session ends. A new session with this full JID must not inherit the probe. */
+    session: string | undefined;
     /** The client's id. */
     readonly id: string | undefined;
 }
@@ -27,6 +28,15 @@ export function endProbe(membership: Membership, nick: string, probe: Probe): vo
     const key = keyOf(membership, nick);
     if (probes.get(key) === probe) {
         probes.set(key, undefined);
+    }
+}
+
+/** Clears a session that has ended. The answers to its probes are dropped. */
+export function disownProbes(session: string): void {
+    for (const [, probe] of probes.items()) {
+        if (probe.session === session) {
+            probe.session = undefined;
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 import { isSameNick } from "../stanzas";
 import { Phase, requestsOf, type SessionRequest } from "./place";
-import { type Membership, queueOf } from "./memberships";
+import { isAttached, type Membership, queueOf } from "./memberships";
 
 /** Largest number of stanzas queued for one session, and of their bytes as XML. */
 const MAX_QUEUED = 100;
@@ -108,6 +108,12 @@ export function takeAll(membership: Membership): readonly SessionRequest[] {
 /** Returns the newest unanswered join of a session. */
 export function pendingJoin(membership: Membership, session: string): SessionRequest | undefined {
     return newestOf(queueOf(membership), session) ?? newestOf(requestsOf(membership.place), session);
+}
+
+/** Whether a session's stanzas go to the room now. If it leaves and joins again, they wait for the join. */
+export function isServed(membership: Membership, session: string): boolean {
+    const isLeaving = membership.place.phase === Phase.Leaving;
+    return isAttached(membership, session) && !(isLeaving && pendingJoin(membership, session) !== undefined);
 }
 
 function newestOf(requests: readonly SessionRequest[], session: string): SessionRequest | undefined {
