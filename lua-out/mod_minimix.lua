@@ -1856,6 +1856,12 @@ function state_place.joiningBy(operation, earlier, shown, mayBeIn, tries)
     }
 end
 
+--- Whether the account is in the room under its nick, or was when it began to leave.
+function state_place.isIn(place)
+    local isAdmitted = place.phase == "joined" or place.phase == "entering"
+    return isAdmitted or place.phase == "leaving" and place.wasIn == true
+end
+
 --- Returns a place in the shared queue: the account is lost, or will leave.
 function state_place.inSharedQueue(phase, tries)
     if tries == nil then
@@ -3989,15 +3995,15 @@ local options = minimix_options
 local noteSentPresence = state_sent_presences.noteSentPresence
 local wasSent = state_sent_presences.wasSent
 
---- Sends a client's stanza to the room from the occupant JID.
+--- Sends a client's stanza to the room from the occupant JID. The caller has no further use for the stanza: as in plain
+-- MUC, the room gets the table that the stream's parser has made.
 --
 -- `module:send` gets no origin, so that answers come back through events of this host, and not directly to a client. A
 -- local room answers before this returns: change the state first.
 function send_upstream.sendUpstream(membership, stanza)
-    local copy = st.clone(stanza)
-    copy.attr.from = membership.occupant
+    stanza.attr.from = membership.occupant
     leaveAsFormer(membership.username, membership.room)
-    post(copy)
+    post(stanza)
 end
 
 --- Returns the id for a client's presence: the client's own id, unless another presence has it.
@@ -5109,6 +5115,7 @@ do
 local setQueue, isAlive, newestOf, disown, disownAll, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
 local isSameNick = minimix_stanzas.isSameNick
 local requestsOf = state_place.requestsOf
+local isAttached = state_memberships.isAttached
 local queueOf = state_memberships.queueOf
 
 function setQueue(membership, requests)
@@ -5295,6 +5302,12 @@ function state_queue.takeAll(membership)
     local requests = queueOf(membership)
     membership.queue = nil
     return requests
+end
+
+--- Whether a session's stanzas go to the room now. If it leaves and joins again, they wait for the join.
+function state_queue.isServed(membership, session)
+    local isLeaving = membership.place.phase == "leaving"
+    return isAttached(membership, session) and not (isLeaving and state_queue.pendingJoin(membership, session) ~= nil)
 end
 
 --- Whether another session than `except` has a pending join.
@@ -9573,6 +9586,24 @@ function occupancy_underway.noteTold(membership, session, self_)
     end
 end
 
+--- Whether our own presence is an echo, or the answer of the operation, by its id. Without an id of ours its content
+-- decides: an echo differs from the cached presence.
+function occupancy_underway.isEcho(membership, place, stanza)
+    local id = stanza.attr.id
+    local list = place.underway or {}
+    if id == nil or not wasSent(membership, id) then
+        local self_ = selfOf(membership)
+        return #list > 0 and (self_ == nil or not hasSameContent(st.clone(stanza), self_))
+    end
+    for _, underway in ipairs(list) do
+        if underway.id == id then
+            return true
+        end
+    end
+    local operation = place.operation
+    return (operation and operation.id) == id
+end
+
 --- Takes our own presence off the list if it is an echo. Returns whether it is.
 function occupancy_underway.endUnderway(membership, place, id)
     local list = place.underway
@@ -9584,8 +9615,8 @@ function occupancy_underway.endUnderway(membership, place, id)
         return false
     end
     for i = 1, #list do
-        local opt_6 = list[i]
-        if (opt_6 and opt_6.id) == id then
+        local opt_8 = list[i]
+        if (opt_8 and opt_8.id) == id then
             takeFirst(place, list, i)
             return true
         end
@@ -10298,6 +10329,15 @@ function state_probes.endProbe(membership, nick, probe)
         probes:set(key, nil)
     end
 end
+
+--- Clears a session that has ended. The answers to its probes are dropped.
+function state_probes.disownProbes(session)
+    for _, probe in probes:items() do
+        if probe.session == session then
+            probe.session = nil
+        end
+    end
+end
 end
 
 -- src/occupancy/probe.ts
@@ -10313,12 +10353,14 @@ local sendPresence = send_upstream.sendPresence
 local hasStatus = minimix_stanzas.hasStatus
 local intern = state_interned.intern
 local isSamePresence = state_interned.isSamePresence
+local isAttached = state_memberships.isAttached
 local isComingBack = state_memberships.isComingBack
 local findOccupant = state_occupants.findOccupant
 local endProbe = state_probes.endProbe
 local findProbe = state_probes.findProbe
 local noteProbe = state_probes.noteProbe
 local after = minimix_turn.after
+local isEcho = occupancy_underway.isEcho
 
 function isAnswer(membership, nick, stanza)
     local type_ = stanza.attr.type
@@ -10335,7 +10377,7 @@ function isAnswer(membership, nick, stanza)
         return false
     end
     if nick == membership.nick then
-        return type_ == nil and not hasStatus(stanza, "110")
+        return type_ == nil and not hasStatus(stanza, "110") and not isEcho(membership, place, stanza)
     end
     local known = findOccupant(membership.view, nick)
     if type_ == "unavailable" then
@@ -10370,8 +10412,8 @@ function occupancy_probe.sendProbe(membership, session, stanza)
     )
 end
 
---- Sends a presence that answers a probe to the session that asked. Returns whether it does. New presence goes to all
--- sessions.
+--- Sends a presence that answers a probe to the session that asked, unless that has left. Returns whether it answers one.
+-- New presence goes to all sessions.
 function occupancy_probe.answerProbe(membership, nick, stanza)
     local probe = findProbe(membership, nick)
     if probe == nil or not isAnswer(membership, nick, stanza) then
@@ -10382,7 +10424,7 @@ function occupancy_probe.answerProbe(membership, nick, stanza)
         local error_ = st.clone(stanza)
         error_.attr.id = probe.id
         sendTo(probe.session, error_)
-    else
+    elseif isAttached(membership, probe.session) then
         sendOwn(membership, probe.session, stanza)
     end
     return true
@@ -10526,7 +10568,7 @@ end
 -- Sends joins: of sessions, in the order of the queue. The timeout is set before anything is sent.
 local occupancy_enter = {}
 do
-local timedOut, disown, takeTurn, enterNext, askFirst, onTimeout
+local timedOut, shownSince, disown, takeTurn, enterNext, askFirst, onTimeout
 local id = require("util.id")
 local options = minimix_options
 local presenceIdFor = send_upstream.presenceIdFor
@@ -10582,7 +10624,7 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
     }
     local join = occupancy_enter.newTimedJoin(membership, parts)
     disown(earlier, request.session)
-    occupancy_enter.beginJoin(membership, join, earlier)
+    occupancy_enter.beginJoin(membership, join, earlier, shownSince(membership, earlier))
     if not membership.established then
         save(membership.username)
     end
@@ -10590,6 +10632,12 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         sendPresence(membership, st.presence({type = "unavailable"}), unconfirmed, id.medium())
     end
     sendPresence(membership, joinToShow(membership, request), request.nick, key)
+end
+
+function shownSince(bindingPattern0_, joins)
+    local place
+    place = bindingPattern0_.place
+    return #joins > 0 and place.phase == "joining" and place.shown or nil
 end
 
 function disown(joins, session)
@@ -10601,13 +10649,14 @@ function disown(joins, session)
     end
 end
 
---- Makes a join the operation of an account that is not in the room.
-function occupancy_enter.beginJoin(membership, join, earlier)
+--- Makes a join the operation of an account that is not in the room. `shown` are nicks of an answer that has begun.
+function occupancy_enter.beginJoin(membership, join, earlier, shown)
+    if shown == nil then
+        shown = {}
+    end
     membership.nick = join.nick
     local before = membership.place
     local mayBeIn = before.phase == "joining" and before.mayBeIn
-    local isAnswered = before.phase == "joining" and #earlier > 0
-    local shown = isAnswered and before.shown or {}
     setPlace(membership, joiningBy(join, earlier, shown, mayBeIn, triesOf(membership)))
     occupancy_enter.waitForTurn(membership)
 end
@@ -10686,7 +10735,7 @@ function occupancy_enter.tryNext(membership, place)
     end
     local join = table.remove(place.earlier)
     if join ~= nil then
-        occupancy_enter.beginJoin(membership, join, place.earlier)
+        occupancy_enter.beginJoin(membership, join, place.earlier, place.shown)
         return true
     end
     return false
@@ -10758,7 +10807,7 @@ end
 -- Leaves rooms, and repeats the leave until the room confirms it. The timeout is set before anything is sent.
 local occupancy_leave = {}
 do
-local PING_TIMEOUT
+local mayBeAdmitted, PING_TIMEOUT
 local openPart = archive_delivered.openPart
 local options = minimix_options
 local patience = send_ask.patience
@@ -10773,6 +10822,7 @@ local isCurrent = state_memberships.isCurrent
 local isUsed = state_memberships.isUsed
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
+local isIn = state_place.isIn
 local hasQueuedJoin = state_queue.hasQueuedJoin
 local takeJoin = state_queue.takeJoin
 local save = state_store.save
@@ -10826,7 +10876,8 @@ function occupancy_leave.retryLeave(membership, tries)
         tries = triesOf(membership) + 1
     end
     local operation = newLeave(membership, PING_TIMEOUT, occupancy_leave.retryLeave)
-    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
+    local wasIn = isIn(membership.place)
+    setPlace(membership, {phase = "leaving", tries = tries, operation = operation, wasIn = wasIn})
     local place = membership.place
     if membership.established then
         openPart(membership)
@@ -10839,7 +10890,7 @@ function occupancy_leave.retryLeave(membership, tries)
         local mayBeIn = membership.established and not isUnheard(membership)
         if not saysOut(condition) and (mayBeIn or tries < occupancy_leave.TRIES_UNTIL_TOLD) then
             local next = newLeave(membership, pause(tries), occupancy_leave.retryLeave)
-            setPlace(membership, {phase = "leaving", tries = tries, operation = next})
+            setPlace(membership, {phase = "leaving", tries = tries, operation = next, wasIn = wasIn})
         else
             occupancy_leave.over(membership)
         end
@@ -10847,20 +10898,37 @@ function occupancy_leave.retryLeave(membership, tries)
     selfPing(membership, answered, patience(membership))
 end
 
---- The account is out. A waiting session starts a new join. Without one the membership is dropped.
+--- The account is out. A waiting session starts a new join. Without one the membership is dropped, unless the room may
+-- still admit the account: the session of a join in flight has ended.
 function occupancy_leave.over(membership)
-    if membership.place.phase ~= "leaving" then
+    local place = membership.place
+    if place.phase ~= "leaving" then
         noteRefusal(membership)
     end
     recall(membership)
     endStay(membership)
     local request = takeJoin(membership)
-    if request == nil then
-        dropMembership(membership)
-        save(membership.username)
-    else
+    if request ~= nil then
         enter(membership, request)
+        return
     end
+    if mayBeAdmitted(place) then
+        occupancy_leave.retryLeave(membership, 1)
+    else
+        dropMembership(membership)
+    end
+    save(membership.username)
+end
+
+function mayBeAdmitted(place)
+    if place.phase == "entering" then
+        return place.later ~= nil
+    end
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    return (operation and operation.kind) == "resync" and operation.stage == "occupants"
 end
 
 --- Attempts after which sessions are told that the account is out: about four minutes.
@@ -10872,7 +10940,15 @@ function occupancy_leave.leave(membership, unavailable)
     recall(membership)
     membership.ending = nil
     local operation = newLeave(membership, options.answerTimeout, occupancy_leave.leaveUnanswered, unavailable.attr.id)
-    setPlace(membership, {phase = "leaving", tries = 0, operation = operation})
+    setPlace(
+        membership,
+        {
+            phase = "leaving",
+            tries = 0,
+            operation = operation,
+            wasIn = isIn(membership.place)
+        }
+    )
     occupancy_leave.hastenLeave(membership)
     save(membership.username)
     sendPresence(membership, unavailable, membership.nick, operation.id)
@@ -11343,13 +11419,17 @@ function occupancy_joined.presenceSent(membership, session, stanza)
         sendProbe(membership, session, stanza)
         return
     end
+    local place = membership.place
+    if place.phase == "leaving" then
+        bounce(membership, session, stanza, "modify", "not-acceptable")
+        return
+    end
     local nick = jids.resource(stanza.attr.to or "")
     if nick == nil or nick == membership.nick then
         updatePresence(membership, session, stanza)
         return
     end
     local request = newRequest("rename", session, stanza.attr.id, nick, st.clone(stanza))
-    local place = membership.place
     if place.phase == "joined" then
         occupancy_joined.requested(membership, place, request)
     else
@@ -11774,6 +11854,9 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         forkOwn(membership, stanza, session)
     end
     if request ~= nil then
+        if not join.isReturn then
+            forgetOthers(membership, place.shown)
+        end
         showRoom(membership, request, stanza)
         letIn(membership, request)
     elseif hasStatus(stanza, "201") then
@@ -12042,17 +12125,18 @@ function occupancy_joining.removed(membership, place, stanza)
     end
 end
 
---- Decides open questions, because a message comes after all occupants. Returns the sessions that get the message.
+--- Decides open questions, because a message comes after all occupants. Returns the sessions that get the message. A room
+-- that still has the account may send a live message before it gets the join.
 function occupancy_joining.audienceOf(membership, isSubject, isPast)
     local place = membership.place
     if place.phase == "joined" and place.operation == nil then
         return "all"
     end
-    if place.phase == "joining" and place.claimed ~= nil then
+    local isAnswer = isSubject or isPast
+    if place.phase == "joining" and place.claimed ~= nil and (isAnswer or not place.operation.isDoubtful) then
         occupancy_joining.admitClaimed(membership, place)
         place = membership.place
     end
-    local isAnswer = isSubject or isPast
     if place.phase == "entering" then
         return isAnswer and place.operation.isReturn and "return" or "all"
     end
@@ -12613,6 +12697,7 @@ local isSameNick = minimix_stanzas.isSameNick
 local noteDrop = state_counters.noteDrop
 local enqueue = state_queue.enqueue
 local takeJoin = state_queue.takeJoin
+local save = state_store.save
 local saveOften = state_store.saveOften
 local forgetOccupant = state_occupants.forgetOccupant
 local keepSelf = occupancy_burst.keepSelf
@@ -12643,8 +12728,9 @@ function stillIn(membership, _, nick, stanza)
 end
 
 function admittedLate(membership, place, nick, stanza)
-    if hasStatus(stanza, "110") then
+    if not membership.established and hasStatus(stanza, "110") then
         membership.established = true
+        save(membership.username)
     end
     stillIn(membership, place, nick, stanza)
 end
@@ -14082,6 +14168,7 @@ local noteOver = state_limits.noteOver
 local isAttached = state_memberships.isAttached
 local membershipOf = state_memberships.membershipOf
 local takeExpiredIqs = state_pending.takeExpiredIqs
+local isServed = state_queue.isServed
 local pendingJoin = state_queue.pendingJoin
 local queueUntilJoined = client_queue.queueUntilJoined
 
@@ -14132,7 +14219,7 @@ function client_iq.onIq(event)
         return nil
     end
     local pending = pendingJoin(membership, session.full_jid)
-    local attached = isAttached(membership, session.full_jid)
+    local attached = isServed(membership, session.full_jid)
     if isSelfPing(to, (attached or pending == nil) and membership.nick or pending.nick, stanza) then
         onSelfPing(membership, session, stanza)
         return true
@@ -14224,6 +14311,7 @@ local client_message = {}
 do
 local isAttached = state_memberships.isAttached
 local membershipOf = state_memberships.membershipOf
+local isServed = state_queue.isServed
 local pendingJoin = state_queue.pendingJoin
 local hasJoined = state_sessions.hasJoined
 local sendMessage = occupancy_outgoing.sendMessage
@@ -14249,7 +14337,7 @@ function client_message.onMessage(event)
     if membership == nil then
         return nil
     end
-    if not isAttached(membership, session.full_jid) then
+    if not isServed(membership, session.full_jid) then
         return queueUntilJoined(membership, session, stanza)
     end
     sendMessage(membership, session.full_jid, stanza)
@@ -14805,6 +14893,7 @@ local createMembership = state_memberships.createMembership
 local isAttached = state_memberships.isAttached
 local membershipOf = state_memberships.membershipOf
 local membershipsOf = state_memberships.membershipsOf
+local isServed = state_queue.isServed
 local newRequest = state_queue.newRequest
 local disownRetired = state_sent.disownRetired
 local forgetJoined = state_sessions.forgetJoined
@@ -14812,6 +14901,7 @@ local hasJoined = state_sessions.hasJoined
 local noteJoined = state_sessions.noteJoined
 local mayKeep = state_interned.mayKeep
 local forgetIqsOf = state_pending.forgetIqsOf
+local disownProbes = state_probes.disownProbes
 local passesRules = send_rules.passesRules
 local isKnownNow = state_store.isKnownNow
 local mayHaveRooms = send_upstream.mayHaveRooms
@@ -14870,7 +14960,7 @@ function mayBeRoom(session, room)
 end
 
 function update(membership, session, stanza)
-    if isAttached(membership, session.full_jid) then
+    if isServed(membership, session.full_jid) then
         presenceSent(membership, session.full_jid, stanza)
         return true
     end
@@ -14943,6 +15033,7 @@ function client_presence.onSessionGone(event)
     dropOutlet(session.full_jid)
     disownRetired(session.full_jid)
     forgetIqsOf(session.full_jid)
+    disownProbes(session.full_jid)
     forgetJoined(session.full_jid)
     sessionEnded(session.username)
     return nil
@@ -15726,7 +15817,7 @@ function resume(membership)
         rejoin(membership)
     elseif place.phase == "leaving" then
         if hasAttached(membership) then
-            awaitLeave(membership, place.tries)
+            awaitLeave(membership, place)
         else
             retryLeave(membership)
         end
@@ -15781,9 +15872,13 @@ function resumeJoin(membership, place)
     waitForTurn(membership)
 end
 
-function awaitLeave(membership, tries)
+function awaitLeave(membership, bindingPattern0_)
+    local wasIn
+    local tries
+    tries = bindingPattern0_.tries
+    wasIn = bindingPattern0_.wasIn
     local operation = newLeave(membership, options.answerTimeout, leaveUnanswered)
-    setPlace(membership, {phase = "leaving", tries = tries, operation = operation})
+    setPlace(membership, {phase = "leaving", tries = tries, operation = operation, wasIn = wasIn})
 end
 
 SPREAD = 5
@@ -16601,6 +16696,7 @@ local isOccupantJid = state_memberships.isOccupantJid
 local now = state_memberships.now
 local intern = state_interned.intern
 local findOccupant = state_occupants.findOccupant
+local isIn = state_place.isIn
 local noteBroadcast = room_broadcast.noteBroadcast
 local saveOften = state_store.saveOften
 local after = minimix_turn.after
@@ -16712,7 +16808,9 @@ function isLeaveAnswer(membership, stanza)
 end
 
 function onOwnUnavailable(membership, stanza)
-    if membership.place.phase ~= "joining" or hasStatus(stanza, "110") or isExpulsion(stanza) then
+    local place = membership.place
+    local isRefusal = place.phase == "joining" and isExpulsion(stanza)
+    if isIn(place) or isRefusal or hasStatus(stanza, "110") then
         onRemoved(membership, stanza)
     end
 end
