@@ -3995,15 +3995,15 @@ local options = minimix_options
 local noteSentPresence = state_sent_presences.noteSentPresence
 local wasSent = state_sent_presences.wasSent
 
---- Sends a client's stanza to the room from the occupant JID.
+--- Sends a client's stanza to the room from the occupant JID. The caller has no further use for the stanza: as in plain
+-- MUC, the room gets the table that the stream's parser has made.
 --
 -- `module:send` gets no origin, so that answers come back through events of this host, and not directly to a client. A
 -- local room answers before this returns: change the state first.
 function send_upstream.sendUpstream(membership, stanza)
-    local copy = st.clone(stanza)
-    copy.attr.from = membership.occupant
+    stanza.attr.from = membership.occupant
     leaveAsFormer(membership.username, membership.room)
-    post(copy)
+    post(stanza)
 end
 
 --- Returns the id for a client's presence: the client's own id, unless another presence has it.
@@ -10565,7 +10565,7 @@ end
 -- Sends joins: of sessions, in the order of the queue. The timeout is set before anything is sent.
 local occupancy_enter = {}
 do
-local timedOut, disown, takeTurn, enterNext, askFirst, onTimeout
+local timedOut, shownSince, disown, takeTurn, enterNext, askFirst, onTimeout
 local id = require("util.id")
 local options = minimix_options
 local presenceIdFor = send_upstream.presenceIdFor
@@ -10621,7 +10621,7 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
     }
     local join = occupancy_enter.newTimedJoin(membership, parts)
     disown(earlier, request.session)
-    occupancy_enter.beginJoin(membership, join, earlier)
+    occupancy_enter.beginJoin(membership, join, earlier, shownSince(membership, earlier))
     if not membership.established then
         save(membership.username)
     end
@@ -10629,6 +10629,12 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         sendPresence(membership, st.presence({type = "unavailable"}), unconfirmed, id.medium())
     end
     sendPresence(membership, joinToShow(membership, request), request.nick, key)
+end
+
+function shownSince(bindingPattern0_, joins)
+    local place
+    place = bindingPattern0_.place
+    return #joins > 0 and place.phase == "joining" and place.shown or nil
 end
 
 function disown(joins, session)
@@ -10640,13 +10646,14 @@ function disown(joins, session)
     end
 end
 
---- Makes a join the operation of an account that is not in the room.
-function occupancy_enter.beginJoin(membership, join, earlier)
+--- Makes a join the operation of an account that is not in the room. `shown` are nicks of an answer that has begun.
+function occupancy_enter.beginJoin(membership, join, earlier, shown)
+    if shown == nil then
+        shown = {}
+    end
     membership.nick = join.nick
     local before = membership.place
     local mayBeIn = before.phase == "joining" and before.mayBeIn
-    local isAnswered = before.phase == "joining" and #earlier > 0
-    local shown = isAnswered and before.shown or {}
     setPlace(membership, joiningBy(join, earlier, shown, mayBeIn, triesOf(membership)))
     occupancy_enter.waitForTurn(membership)
 end
@@ -10725,7 +10732,7 @@ function occupancy_enter.tryNext(membership, place)
     end
     local join = table.remove(place.earlier)
     if join ~= nil then
-        occupancy_enter.beginJoin(membership, join, place.earlier)
+        occupancy_enter.beginJoin(membership, join, place.earlier, place.shown)
         return true
     end
     return false
@@ -10797,7 +10804,7 @@ end
 -- Leaves rooms, and repeats the leave until the room confirms it. The timeout is set before anything is sent.
 local occupancy_leave = {}
 do
-local PING_TIMEOUT
+local mayBeAdmitted, PING_TIMEOUT
 local openPart = archive_delivered.openPart
 local options = minimix_options
 local patience = send_ask.patience
@@ -10888,20 +10895,37 @@ function occupancy_leave.retryLeave(membership, tries)
     selfPing(membership, answered, patience(membership))
 end
 
---- The account is out. A waiting session starts a new join. Without one the membership is dropped.
+--- The account is out. A waiting session starts a new join. Without one the membership is dropped, unless the room may
+-- still admit the account: the session of a join in flight has ended.
 function occupancy_leave.over(membership)
-    if membership.place.phase ~= "leaving" then
+    local place = membership.place
+    if place.phase ~= "leaving" then
         noteRefusal(membership)
     end
     recall(membership)
     endStay(membership)
     local request = takeJoin(membership)
-    if request == nil then
-        dropMembership(membership)
-        save(membership.username)
-    else
+    if request ~= nil then
         enter(membership, request)
+        return
     end
+    if mayBeAdmitted(place) then
+        occupancy_leave.retryLeave(membership, 1)
+    else
+        dropMembership(membership)
+    end
+    save(membership.username)
+end
+
+function mayBeAdmitted(place)
+    if place.phase == "entering" then
+        return place.later ~= nil
+    end
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    return (operation and operation.kind) == "resync" and operation.stage == "occupants"
 end
 
 --- Attempts after which sessions are told that the account is out: about four minutes.
@@ -11827,6 +11851,9 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         forkOwn(membership, stanza, session)
     end
     if request ~= nil then
+        if not join.isReturn then
+            forgetOthers(membership, place.shown)
+        end
         showRoom(membership, request, stanza)
         letIn(membership, request)
     elseif hasStatus(stanza, "201") then

@@ -424,6 +424,49 @@ describe("a join that the room leaves unanswered", function ()
 		end);
 	end
 
+	it("J9, J2: whose answer stops after some occupants keeps them when the next one fails", function ()
+		local s, phone = scene.in_room { remote = true };
+		local seen = view.of(phone);
+		phone:send(join "Alice");
+		s.room:forget "Alice";
+		ignore(s, "Alicia");
+		s:from("Bob", ("<presence type='error'>%s</presence>"):format(scene.error("cancel", "item-not-found")), s:occupant_jid "alice");
+		local send = scene.hold_back(s.room);
+		-- The room answers a self-ping and a query to its archive, and shows Bob.
+		for _ = 1, 3 do
+			s:wait(2);
+			send(1);
+		end
+		local laptop, laptop_seen = with_laptop(s);
+		laptop:send(join("Alicia", { id = "j2" }));
+		s:wait(8);
+		assert.equal(1, count_of(sent_by_account(s), "room/Alicia join$"));
+		s:from("Alicia", ("<presence type='error' id='j2'>%s</presence>"):format(scene.error("cancel", "remote-server-not-found")));
+		assert.equal("remote-server-not-found", laptop_seen:now():error "presence j2");
+		send();
+		assert_in(s, seen, "Alice");
+	end);
+
+	it("J9, J2: of a lost account is followed by one that does not show an occupant of the time before", function ()
+		local s, phone = scene.in_room { remote = true };
+		phone:close();
+		s.room:remove("Alice", "332");
+		s.room.silent = true;
+		local joins = 0;
+		while joins == 0 do
+			s:wait(1);
+			joins = count_of(sent_by_account(s), "room/Alice join$");
+		end
+		s.room:leave "Bob";
+		s.room.silent = false;
+		local laptop, seen = with_laptop(s);
+		laptop:send(join("Alicia", { id = "j2" }));
+		s:wait(8);
+		seen:now();
+		assert.equal("Alicia", seen.nick);
+		assert.same({}, seen:occupants());
+	end);
+
 	it("J9: delays the next request of the same nick for 5 seconds if the answer is lost", function ()
 		local s = joining();
 		local laptop, seen = with_laptop(s);

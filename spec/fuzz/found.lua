@@ -1,6 +1,19 @@
 -- Event lists that the search has found, shortened.
 
 return {
+	{ about = "an occupant that leaves while the account is lost"; seed = 763364510; setting = { resource = true; bosh = true; carbons = false; prosody = false; folds = false; crowd = true };
+		{ "burst", 331, 832, 394, 263 };
+		{ "time", 5, 601, 416, 10 };
+		{ "enter", 698, 792, 391, 266 };
+		{ "unload", 807, 566, 879, 134 };
+		{ "time", 445, 390, 405, 118 };
+		{ "silent", 989, 969, 87, 655 };
+		{ "time", 132, 338, 252, 734 };
+		{ "gone", 644, 794, 616, 717 };
+		{ "link", 396, 134, 279, 857 };
+		{ "deliver", 967, 842, 234, 334 };
+		{ "join", 824, 327, 226, 107 };
+	};
 	{ about = "joins in line when the module is unloaded"; seed = 1; setting = { resource = false; bosh = false; carbons = false };
 		{ "join", 673, 32, 718, 807 };
 		{ "unload", 36, 219, 797, 346 };
@@ -64,6 +77,12 @@ return {
 		{ "deliver", 346, 348, 175, 833 };
 		{ "open", 863, 119, 22, 982 };
 		{ "deliver", 636, 419, 225, 488 };
+	};
+	{ about = "a private message after a join that a local room has refused"; seed = 317221442; setting = { resource = false; bosh = false; carbons = true; prosody = true; faults = nil; folds = false; crowd = true };
+		{ "gather", 0, 0, 0, 0 };
+		{ "say", 78, 732, 928, 468 };
+		{ "burst", 687, 497, 109, 3 };
+		{ "burst", 616, 605, 126, 599 };
 	};
 	{ about = "a presence of a type that there is none of"; seed = 120; setting = { resource = false; bosh = false; carbons = false };
 		{ "join", 13, 989, 408, 728 };
@@ -749,5 +768,15 @@ return {
 		{ "unload", 182, 536, 848, 510 };
 		{ "time", 823, 980, 725, 151 };
 		{ "time", 983, 599, 626, 589 };
+	};
+	{ about = "a join in flight when the room is destroyed, and a restart"; seed = 894632179; setting = { resource = false; bosh = true; carbons = true; prosody = false; faults = nil; folds = false; crowd = false };
+		{ "join", 125, 192, 278, 518 };
+		{ "deliver", 848, 230, 409, 881 };
+		{ "join", 57, 192, 299, 42 };
+		{ "lie", 171, 10, 147, 863 };
+		{ "destroy", 602, 479, 648, 231 };
+		{ "open", 867, 16, 53, 620 };
+		{ "deliver", 2, 43, 866, 821 };
+		{ "restart", 174, 213, 847, 139 };
 	};
 };

@@ -12,10 +12,10 @@ local function key_of(room, id)
 	return room.jid.." "..(id or "");
 end
 
--- Each body is used once.
-function ledger:sent(session, room, id, body)
+-- Each body is used once. from_inside: the session is in the room, or is about to be
+function ledger:sent(session, room, id, body, from_inside)
 	session.messages = session.messages or {};
-	local entry = { key = key_of(room, id); body = body };
+	local entry = { key = key_of(room, id); body = body; from_inside = from_inside };
 	self.by_body[body] = entry;
 	table.insert(session.messages, entry);
 end

@@ -132,6 +132,12 @@ local function is_all_doubtful(asked)
 	return asked[1] ~= nil;
 end
 
+-- Whether a session is in a room, or its join has certainly no answer yet.
+function model.is_inside(session, room)
+	local place = session.places[room.jid];
+	return place ~= nil and (place.state == "in" or place.state == "asking" and not is_all_doubtful(place.asked));
+end
+
 function model.leaves(session, room, silently)
 	local place = model.place(session, room);
 	place.known = true;

@@ -385,12 +385,6 @@ function world:session(n)
 	return self.sessions[slot], slot;
 end
 
-function world:session_of(full_jid)
-	for _, session in pairs(self.sessions) do
-		if session.client.jid == full_jid then return session; end
-	end
-end
-
 local function count_copies(self, session, stanza)
 	if self.watched and stanza:get_child_text("body") == self.watched then
 		self.counts[session] = (self.counts[session] or 0) + 1;
@@ -424,12 +418,13 @@ function world:read_stanza(session, stanza)
 	end
 end
 
--- XEP-0280 6.1: only devices in the room get carbons of its private messages.
+-- XEP-0280 6.1: only devices in the room get carbons of its private messages. A message of a session outside is copied
+-- to all devices.
 function world:check_carbon(session, stanza)
 	local message = stanza:find("{urn:xmpp:carbons:2}sent/{urn:xmpp:forward:0}forwarded/{jabber:client}message");
 	local room = message and message.attr.to and self.service[jid.bare(message.attr.to)];
-	local sender = message and self:session_of(message.attr.from);
-	if room and not room.lies and sender and model.is_in(sender, room) and model.is_out(session, room) then
+	local entry = message and self.ledger:entry(message);
+	if room and entry and entry.from_inside and model.is_out(session, room) then
 		violation(self, session.client.jid, "got a carbon of a room it is not in:", tostring(stanza));
 	end
 end
@@ -625,8 +620,10 @@ end
 
 function world:send_message(session, room, message)
 	local id, body = message.attr.id, self:text();
+	-- A local room may have refused the session's join in the meantime.
+	self:read(session);
 	model.asks(session, "message", room, id);
-	if not room.lies then self.ledger:sent(session, room, id, body); end
+	if not room.lies then self.ledger:sent(session, room, id, body, model.is_inside(session, room)); end
 	-- The module has forgotten the messages in flight. Services may change ids, so their reflections count for later ones.
 	self.forgetful = self.forgetful and (self.host.wire[1] or self.on_way[1]) and true;
 	if self.forgetful then self.ledger:excuse_all(); end

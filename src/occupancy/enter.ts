@@ -62,7 +62,7 @@ export function enter(
     };
     const join = newTimedJoin(membership, parts);
     disown(earlier, request.session);
-    beginJoin(membership, join, earlier);
+    beginJoin(membership, join, earlier, shownSince(membership, earlier));
     if (!membership.established) {
         save(membership.username);
     }
@@ -70,6 +70,11 @@ export function enter(
         sendPresence(membership, st.presence({ type: "unavailable" }), unconfirmed, id.medium());
     }
     sendPresence(membership, joinToShow(membership, request), request.nick, key);
+}
+
+/** Returns the nicks that the room has shown since the first of these unanswered joins. */
+function shownSince({ place }: Membership, joins: Join[]): LuaSet<string> | undefined {
+    return joins.length > 0 && place.phase === Phase.Joining ? place.shown : undefined;
 }
 
 /** The session of these joins has sent a newer one. The room's answer to that one counts. */
@@ -81,13 +86,11 @@ function disown(joins: Join[], session: string | undefined): void {
     }
 }
 
-/** Makes a join the operation of an account that is not in the room. */
-export function beginJoin(membership: Membership, join: Join, earlier: Join[]): void {
+/** Makes a join the operation of an account that is not in the room. `shown` are nicks of an answer that has begun. */
+export function beginJoin(membership: Membership, join: Join, earlier: Join[], shown = new LuaSet<string>()): void {
     membership.nick = join.nick;
     const before = membership.place;
     const mayBeIn = before.phase === Phase.Joining && before.mayBeIn;
-    const isAnswered = before.phase === Phase.Joining && earlier.length > 0;
-    const shown = isAnswered ? before.shown : new LuaSet<string>();
     setPlace(membership, joiningBy(join, earlier, shown, mayBeIn, triesOf(membership)));
     waitForTurn(membership);
 }
@@ -157,7 +160,7 @@ export function tryNext(membership: Membership, place: Joining): boolean {
     }
     const join = table.remove<Join>(place.earlier);
     if (join !== undefined) {
-        beginJoin(membership, join, place.earlier);
+        beginJoin(membership, join, place.earlier, place.shown);
         return true;
     }
     return false;

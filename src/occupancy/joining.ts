@@ -102,6 +102,10 @@ export function admitted(membership: Membership, place: Joining, nick: string, s
         forkOwn(membership, stanza, session);
     }
     if (request !== undefined) {
+        if (!join.isReturn) {
+            // Occupants that the room showed before may have left since.
+            forgetOthers(membership, place.shown);
+        }
         showRoom(membership, request, stanza);
         letIn(membership, request);
     } else if (hasStatus(stanza, Status.RoomCreated)) {

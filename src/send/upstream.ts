@@ -10,16 +10,16 @@ import { type Membership } from "../state/memberships";
 import { noteSentPresence, wasSent } from "../state/sent-presences";
 
 /**
- * Sends a client's stanza to the room from the occupant JID.
+ * Sends a client's stanza to the room from the occupant JID. The caller has no further use for the stanza: as in plain
+ * MUC, the room gets the table that the stream's parser has made.
  *
  * `module:send` gets no origin, so that answers come back through events of this host, and not directly to a client. A
  * local room answers before this returns: change the state first.
  */
 export function sendUpstream(membership: Membership, stanza: Stanza): void {
-    const copy = st.clone(stanza);
-    copy.attr.from = membership.occupant;
+    stanza.attr.from = membership.occupant;
     leaveAsFormer(membership.username, membership.room);
-    post(copy);
+    post(stanza);
 }
 
 /** Returns the id for a client's presence: the client's own id, unless another presence has it. */
