@@ -12122,17 +12122,18 @@ function occupancy_joining.removed(membership, place, stanza)
     end
 end
 
---- Decides open questions, because a message comes after all occupants. Returns the sessions that get the message.
+--- Decides open questions, because a message comes after all occupants. Returns the sessions that get the message. A room
+-- that still has the account may send a live message before it gets the join.
 function occupancy_joining.audienceOf(membership, isSubject, isPast)
     local place = membership.place
     if place.phase == "joined" and place.operation == nil then
         return "all"
     end
-    if place.phase == "joining" and place.claimed ~= nil then
+    local isAnswer = isSubject or isPast
+    if place.phase == "joining" and place.claimed ~= nil and (isAnswer or not place.operation.isDoubtful) then
         occupancy_joining.admitClaimed(membership, place)
         place = membership.place
     end
-    local isAnswer = isSubject or isPast
     if place.phase == "entering" then
         return isAnswer and place.operation.isReturn and "return" or "all"
     end
