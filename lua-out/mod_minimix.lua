@@ -12685,7 +12685,7 @@ end
 -- replaced as a whole. Timers and answers to self-pings are inputs too. The functions that set them handle them.
 local occupancy_phases = {}
 do
-local ignore, isNoAnswer, stillIn, admittedLate, putOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local ignore, isNoAnswer, stillIn, admittedLate, isOfAccount, putOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
 local isBlocked = settings_blocklist.isBlocked
 local forkOwn = send_own.forkOwn
 local wasSent = state_sent_presences.wasSent
@@ -12702,6 +12702,7 @@ local joined = occupancy_joined
 local joining = occupancy_joining
 local answerProbe = occupancy_probe.answerProbe
 local isTechnical = occupancy_refusal.isTechnical
+local itemOf = occupancy_replay.itemOf
 local lateRename = occupancy_requests.lateRename
 local enter = occupancy_enter.enter
 local waitForTurn = occupancy_enter.waitForTurn
@@ -12725,11 +12726,17 @@ function stillIn(membership, _, nick, stanza)
 end
 
 function admittedLate(membership, place, nick, stanza)
-    if not membership.established and hasStatus(stanza, "110") then
+    if not membership.established and isOfAccount(membership, stanza) then
         membership.established = true
         save(membership.username)
     end
     stillIn(membership, place, nick, stanza)
+end
+
+function isOfAccount(membership, stanza)
+    local key = stanza.attr.id
+    local isAnswer = key ~= nil and wasSent(membership, key)
+    return isAnswer or hasStatus(stanza, "110") or itemOf(stanza).jid == membership.occupant
 end
 
 function putOut(membership, _, stanza)

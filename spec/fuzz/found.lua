@@ -713,6 +713,14 @@ return {
 		{ "burst", 423, 226, 624, 518 };
 		{ "restart", 846, 453, 460, 578 };
 	};
+	{ about = "a leave of an account that a service without 110 has admitted late"; seed = 844560087; setting = { resource = true; bosh = true; carbons = true; prosody = false; faults = nil; folds = false; crowd = false };
+		{ "form", 44, 548, 404, 257 };
+		{ "burst", 635, 457, 199, 775 };
+		{ "deliver", 669, 268, 697, 383 };
+		{ "silent", 788, 738, 251, 13 };
+		{ "time", 751, 260, 731, 574 };
+		{ "deliver", 184, 271, 818, 894 };
+	};
 	{ about = "a ban as the answer to a join"; seed = 23262250; setting = { resource = true; bosh = true; carbons = false; prosody = false };
 		{ "join", 274, 87, 598, 779 };
 		{ "deliver", 221, 16, 875, 500 };
