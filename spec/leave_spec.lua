@@ -500,6 +500,25 @@ describe("the last session that leaves", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
+	it("L5: a join that follows the removal of the account is undone, also after a restart", function ()
+		local s, phone = in_room { remote = true };
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { muc = mav }));
+		laptop:close();
+		s.room:kick "Alice";
+		function s.room.ignores(_, stanza)
+			return stanza.attr.type == "unavailable";
+		end
+		s:deliver();
+		assert.same({ "Alice" }, s:occupants());
+		s:restart();
+		s.room.ignores = nil;
+		s:wait(60);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+		assert.matches("^presence unavailable room/Alice 110 307", seen(phone)[1]);
+	end);
+
 	it("L3: gets the kick if the room removes the account first", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(leave "Alice");

@@ -9,7 +9,7 @@ import { saysOut, selfPing } from "../send/ping";
 import { sendPresence } from "../send/upstream";
 import { noteRefusal } from "../state/bookmarks";
 import { detachAll, dropMembership, isCurrent, isUsed, type Membership, setPlace, triesOf } from "../state/memberships";
-import { isIn, Phase } from "../state/place";
+import { isIn, Phase, type Place } from "../state/place";
 import { hasQueuedJoin, takeJoin } from "../state/queue";
 import { save } from "../state/store";
 import { after } from "../turn";
@@ -106,18 +106,35 @@ export function retryLeave(membership: Membership, tries = triesOf(membership) +
     selfPing(membership, answered, patience(membership));
 }
 
-/** The account is out. A waiting session starts a new join. Without one the membership is dropped. */
+/**
+ * The account is out. A waiting session starts a new join. Without one the membership is dropped, unless the room may
+ * still admit the account: the session of a join in flight has ended.
+ */
 export function over(membership: Membership): void {
-    if (membership.place.phase !== Phase.Leaving) {
+    const place = membership.place;
+    if (place.phase !== Phase.Leaving) {
         noteRefusal(membership);
     }
     recall(membership);
     endStay(membership);
     const request = takeJoin(membership);
-    if (request === undefined) {
-        dropMembership(membership);
-        save(membership.username);
-    } else {
+    if (request !== undefined) {
         enter(membership, request);
+        return;
     }
+    if (mayBeAdmitted(place)) {
+        retryLeave(membership, 1);
+    } else {
+        dropMembership(membership);
+    }
+    save(membership.username);
+}
+
+/** Whether a join is in flight that the room gets after it has removed the account. */
+function mayBeAdmitted(place: Place): boolean {
+    if (place.phase === Phase.Entering) {
+        return place.later !== undefined;
+    }
+    const operation = place.phase === Phase.Joined ? place.operation : undefined;
+    return operation?.kind === "resync" && operation.stage === "occupants";
 }
