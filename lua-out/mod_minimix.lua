@@ -10819,7 +10819,7 @@ end
 -- Leaves rooms, and repeats the leave until the room confirms it. The timeout is set before anything is sent.
 local occupancy_leave = {}
 do
-local PING_TIMEOUT
+local mayBeAdmitted, PING_TIMEOUT
 local openPart = archive_delivered.openPart
 local options = minimix_options
 local patience = send_ask.patience
@@ -10910,20 +10910,37 @@ function occupancy_leave.retryLeave(membership, tries)
     selfPing(membership, answered, patience(membership))
 end
 
---- The account is out. A waiting session starts a new join. Without one the membership is dropped.
+--- The account is out. A waiting session starts a new join. Without one the membership is dropped, unless the room may
+-- still admit the account: the session of a join in flight has ended.
 function occupancy_leave.over(membership)
-    if membership.place.phase ~= "leaving" then
+    local place = membership.place
+    if place.phase ~= "leaving" then
         noteRefusal(membership)
     end
     recall(membership)
     endStay(membership)
     local request = takeJoin(membership)
-    if request == nil then
-        dropMembership(membership)
-        save(membership.username)
-    else
+    if request ~= nil then
         enter(membership, request)
+        return
     end
+    if mayBeAdmitted(place) then
+        occupancy_leave.retryLeave(membership, 1)
+    else
+        dropMembership(membership)
+    end
+    save(membership.username)
+end
+
+function mayBeAdmitted(place)
+    if place.phase == "entering" then
+        return place.later ~= nil
+    end
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    return (operation and operation.kind) == "resync" and operation.stage == "occupants"
 end
 
 --- Attempts after which sessions are told that the account is out: about four minutes.
@@ -12121,17 +12138,18 @@ function occupancy_joining.removed(membership, place, stanza)
     end
 end
 
---- Decides open questions, because a message comes after all occupants. Returns the sessions that get the message.
+--- Decides open questions, because a message comes after all occupants. Returns the sessions that get the message. A room
+-- that still has the account may send a live message before it gets the join.
 function occupancy_joining.audienceOf(membership, isSubject, isPast)
     local place = membership.place
     if place.phase == "joined" and place.operation == nil then
         return "all"
     end
-    if place.phase == "joining" and place.claimed ~= nil then
+    local isAnswer = isSubject or isPast
+    if place.phase == "joining" and place.claimed ~= nil and (isAnswer or not place.operation.isDoubtful) then
         occupancy_joining.admitClaimed(membership, place)
         place = membership.place
     end
-    local isAnswer = isSubject or isPast
     if place.phase == "entering" then
         return isAnswer and place.operation.isReturn and "return" or "all"
     end
