@@ -2875,6 +2875,7 @@ local noteJoined = state_sessions.noteJoined
 local forgetOccupants = state_occupants.forgetOccupants
 local clearView = state_view.clearView
 local newView = state_view.newView
+local selfNickOf = state_view.selfNickOf
 
 --- Finds the membership of an occupant JID in a room. Both are prepared addresses of a stanza.
 function state_memberships.findMembership(occupant, room)
@@ -2916,15 +2917,15 @@ function hasRequest(requests, except)
         local kind = value_.kind
         local session = value_.session
         local queued = value_.queued
-        local temp_8 = kind == "join"
-        if temp_8 then
+        local temp_9 = kind == "join"
+        if temp_9 then
             if session == nil then
-                temp_8 = #queued > 0
+                temp_9 = #queued > 0
             else
-                temp_8 = session ~= except
+                temp_9 = session ~= except
             end
         end
-        if temp_8 then
+        if temp_9 then
             return true
         end
     end
@@ -3131,6 +3132,15 @@ function state_memberships.isComingBack(membership)
     return phase == "lost" or phase == "joining"
 end
 
+--- Returns the nick that the attached sessions know. While the account rejoins, it may ask for another.
+function state_memberships.knownNick(membership)
+    local isComingBack_result_7
+    if state_memberships.isComingBack(membership) then
+        isComingBack_result_7 = selfNickOf(membership.view)
+    end
+    return isComingBack_result_7 or membership.nick
+end
+
 function state_memberships.isAttached(membership, session)
     return session ~= nil and membership.attached[session] ~= nil
 end
@@ -3151,12 +3161,12 @@ function state_memberships.requestingSession(membership)
     if place.phase == "joining" then
         return sessionOf(place.operation.request)
     end
-    local temp_11 = place.phase == "joined"
-    if temp_11 then
+    local temp_12 = place.phase == "joined"
+    if temp_12 then
         local operation = place.operation
-        temp_11 = (operation and operation.kind) == "resync"
+        temp_12 = (operation and operation.kind) == "resync"
     end
-    if temp_11 then
+    if temp_12 then
         return place.operation.request.session
     end
     return nil
@@ -8498,6 +8508,7 @@ local MUC_USER = namespaces.MUC_USER
 local counters = state_counters.counters
 local messageOf = state_interned.messageOf
 local stanzaOf = state_interned.stanzaOf
+local knownNick = state_memberships.knownNick
 local eachOccupant = state_occupants.eachOccupant
 local eachMember = state_offline.eachMember
 local selfOf = state_view.selfOf
@@ -8545,7 +8556,7 @@ function occupancy_replay.selfPresence(membership, request, shown)
     if shown == nil then
         return nil
     end
-    local self_, x = withOwnElement(membership, shown)
+    local self_, x = withOwnElement(membership, shown, membership.nick)
     self_.attr.id = request.id
     if view.nonAnonymous then
         addStatus(x, "100")
@@ -8560,9 +8571,9 @@ function occupancy_replay.selfPresence(membership, request, shown)
     return self_
 end
 
-function withOwnElement(membership, self_)
+function withOwnElement(membership, self_, nick)
     local presence = st.clone(self_)
-    presence.attr.from = membership.room .. "/" .. membership.nick
+    presence.attr.from = membership.room .. "/" .. nick
     local x = presence:get_child("x", MUC_USER)
     if x == nil then
         x = st.stanza("x", {xmlns = MUC_USER})
@@ -8612,9 +8623,12 @@ function occupancy_replay.replay(membership, request, shown)
     end
 end
 
---- Returns our own presence under the current nick, with code 110. `self` is our own presence without codes.
-function occupancy_replay.ownPresence(membership, self_)
-    local presence, x = withOwnElement(membership, self_)
+--- Returns our own presence under a nick, with code 110. `self` is our own presence without codes.
+function occupancy_replay.ownPresence(membership, self_, nick)
+    if nick == nil then
+        nick = membership.nick
+    end
+    local presence, x = withOwnElement(membership, self_, nick)
     addStatus(x, "110")
     return presence
 end
@@ -8622,7 +8636,7 @@ end
 --- Returns the confirmation for a session that leaves while the account stays (XEP-0045 7.14).
 function occupancy_replay.ownUnavailable(membership, id, nick)
     if nick == nil then
-        nick = membership.nick
+        nick = knownNick(membership)
     end
     local from = membership.room .. "/" .. nick
     return st.presence({type = "unavailable", from = from, id = id}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = ownAffiliation(membership), role = "none"}):up():tag("status", {code = "110"}):reset()
@@ -9671,6 +9685,7 @@ local selfOf = state_view.selfOf
 local attachSession = state_memberships.attachSession
 local isCurrent = state_memberships.isCurrent
 local isDetachedFor = state_memberships.isDetachedFor
+local knownNick = state_memberships.knownNick
 local endRestored = state_restored.endRestored
 local isRestored = state_restored.isRestored
 local takeOverdue = state_restored.takeOverdue
@@ -9916,7 +9931,7 @@ function occupancy_shown.updatePresence(membership, session, stanza)
         known = selfNow(membership)
     end
     if known ~= nil then
-        local self_ = ownPresence(membership, known)
+        local self_ = ownPresence(membership, known, knownNick(membership))
         self_.attr.id = stanza.attr.id
         sendOwn(membership, session, self_)
     end
@@ -11258,6 +11273,7 @@ local noteOver = state_limits.noteOver
 local attachSession = state_memberships.attachSession
 local isAttached = state_memberships.isAttached
 local isCurrent = state_memberships.isCurrent
+local knownNick = state_memberships.knownNick
 local setAttachment = state_memberships.setAttachment
 local queueOf = state_memberships.queueOf
 local enqueue = state_queue.enqueue
@@ -11422,7 +11438,7 @@ function occupancy_joined.presenceSent(membership, session, stanza)
         return
     end
     local nick = jids.resource(stanza.attr.to or "")
-    if nick == nil or nick == membership.nick then
+    if nick == nil or nick == knownNick(membership) then
         updatePresence(membership, session, stanza)
         return
     end
@@ -14170,6 +14186,7 @@ local sendTo = send_fork.sendTo
 local noteDrop = state_counters.noteDrop
 local noteOver = state_limits.noteOver
 local isAttached = state_memberships.isAttached
+local knownNick = state_memberships.knownNick
 local membershipOf = state_memberships.membershipOf
 local takeExpiredIqs = state_pending.takeExpiredIqs
 local isServed = state_queue.isServed
@@ -14224,7 +14241,7 @@ function client_iq.onIq(event)
     end
     local pending = pendingJoin(membership, session.full_jid)
     local attached = isServed(membership, session.full_jid)
-    if isSelfPing(to, (attached or pending == nil) and membership.nick or pending.nick, stanza) then
+    if isSelfPing(to, (attached or pending == nil) and knownNick(membership) or pending.nick, stanza) then
         onSelfPing(membership, session, stanza)
         return true
     end
@@ -14261,6 +14278,7 @@ local client_joined = {}
 do
 local track, nickOf, forEachSession
 local isAttached = state_memberships.isAttached
+local knownNick = state_memberships.knownNick
 local membershipOf = state_memberships.membershipOf
 
 function track(session)
@@ -14273,7 +14291,7 @@ end
 function nickOf(session, room)
     local membership = membershipOf(session, room)
     local isIn = membership ~= nil and isAttached(membership, session.full_jid)
-    return isIn and membership.nick or nil
+    return isIn and knownNick(membership) or nil
 end
 
 function forEachSession(task)

@@ -97,6 +97,15 @@ return {
 		{ "burst", 687, 497, 109, 3 };
 		{ "burst", 616, 605, 126, 599 };
 	};
+	{ about = "a nick change to the wanted nick while the account is lost"; seed = 778304893; setting = { resource = true; bosh = true; carbons = false; prosody = false; faults = nil; folds = false; crowd = false };
+		{ "burst", 860, 705, 18, 318 };
+		{ "enter", 858, 133, 480, 962 };
+		{ "unload", 366, 656, 156, 239 };
+		{ "rename_bot", 84, 728, 831, 503 };
+		{ "time", 6, 879, 22, 923 };
+		{ "forget", 681, 466, 614, 64 };
+		{ "burst", 980, 30, 494, 379 };
+	};
 	{ about = "a presence of a type that there is none of"; seed = 120; setting = { resource = false; bosh = false; carbons = false };
 		{ "join", 13, 989, 408, 728 };
 		{ "lie", 184, 589, 592, 683 };
