@@ -9168,6 +9168,7 @@ local addArchiveId = archive_gate.addArchiveId
 local fromArchive = archive_gate.fromArchive
 local isKept = archive_read.isKept
 local newestOf = archive_read.newestOf
+local expiryTime = archive_retention.expiryTime
 
 function triesOf(catching)
     local progress = catching and catching.progress
@@ -9226,7 +9227,9 @@ function archive_catchup.catchUp(membership, done)
 end
 
 function startOf(membership, catching, newest)
-    return math.min(newest == nil and (membership.since or math.huge) or newest.when, catching.since)
+    local known = newest == nil and (membership.since or math.huge) or newest.when
+    local oldest = options.archive == true and expiryTime() or known
+    return math.min(math.max(known, oldest), catching.since)
 end
 
 function requestPage(membership, catching, after, query)
