@@ -651,6 +651,21 @@ describe("P1: a server that restarts", function ()
 		assert.same({ "message groupchat room/Bob subject:tea"; "presence - room/Al 110"; "presence - room/Bob" }, lines);
 	end);
 
+	it("J1: does not take an occupant for the account because the room goes on before it gets a session's join", function ()
+		local s = in_room { remote = true };
+		function s.room.ignores(_, stanza) return stanza.name == "iq" and stanza:get_child("query", "urn:xmpp:mam:2") ~= nil; end
+		s:restart();
+		s:wait(2);
+		local phone = s:client "phone";
+		phone:send(join "Bob");
+		s.host:tick(15);
+		s.room:update("Bob", st.presence());
+		s.room:say("Bob", "hello");
+		assert.same({}, seen(phone));
+		s:deliver();
+		assert.same({ "presence error room/Bob cancel conflict" }, seen(phone));
+	end);
+
 	it("J2: gives a session all occupants, although the room has the account under another nick that was not stored", function ()
 		local s = scene.new { remote = true };
 		s.room:enter "Bob";

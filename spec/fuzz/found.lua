@@ -1,6 +1,19 @@
 -- Event lists that the search has found, shortened.
 
 return {
+	{ about = "live messages before a room gets a join under an occupant's nick"; seed = 760029761; setting = { resource = true; bosh = true; carbons = false; prosody = true; folds = false; crowd = false };
+		{ "burst", 919, 133, 513, 245 };
+		{ "deliver", 919, 891, 273, 908 };
+		{ "join", 454, 523, 715, 177 };
+		{ "settle", 363, 957, 777, 234 };
+		{ "kill", 12, 273, 377, 364 };
+		{ "time", 774, 302, 426, 487 };
+		{ "enter", 857, 894, 885, 589 };
+		{ "enter", 533, 406, 981, 46 };
+		{ "burst", 691, 637, 418, 320 };
+		{ "time", 587, 565, 155, 696 };
+		{ "speak", 689, 179, 77, 299 };
+	};
 	{ about = "an occupant that leaves while the account is lost"; seed = 763364510; setting = { resource = true; bosh = true; carbons = false; prosody = false; folds = false; crowd = true };
 		{ "burst", 331, 832, 394, 263 };
 		{ "time", 5, 601, 416, 10 };

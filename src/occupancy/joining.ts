@@ -360,17 +360,20 @@ function removedAtOnce(membership: Membership, place: Joining, stanza: Stanza): 
  */
 export type Audience = "all" | "requester" | "return";
 
-/** Decides open questions, because a message comes after all occupants. Returns the sessions that get the message. */
+/**
+ * Decides open questions, because a message comes after all occupants. Returns the sessions that get the message. A room
+ * that still has the account may send a live message before it gets the join.
+ */
 export function audienceOf(membership: Membership, isSubject: boolean, isPast: boolean): Audience {
     let place = membership.place;
     if (place.phase === Phase.Joined && place.operation === undefined) {
         return "all";
     }
-    if (place.phase === Phase.Joining && place.claimed !== undefined) {
+    const isAnswer = isSubject || isPast;
+    if (place.phase === Phase.Joining && place.claimed !== undefined && (isAnswer || !place.operation.isDoubtful)) {
         admitClaimed(membership, place);
         place = membership.place;
     }
-    const isAnswer = isSubject || isPast;
     if (place.phase === Phase.Entering) {
         return isAnswer && place.operation.isReturn ? "return" : "all";
     }
