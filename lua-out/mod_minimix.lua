@@ -4612,7 +4612,7 @@ end
 -- Runs long work in slices of some milliseconds, so that the server handles other events in between.
 local slices = {}
 do
-local slice, schedule, takeStep, SLICE, BREAK, work, scheduled, slicing, spent, ended
+local slice, schedule, takeStep, SLICE, LONG_SLICE, work, scheduled, slicing, spent, ended
 local time = require("util.time")
 local inTurn = minimix_turn.inTurn
 
@@ -4620,7 +4620,7 @@ local inTurn = minimix_turn.inTurn
 function slices.inLaterSlices(step)
     work[#work + 1] = step
     if not scheduled and not slicing then
-        schedule()
+        schedule(0)
     end
 end
 
@@ -4640,13 +4640,13 @@ function slice()
     ended = time.monotonic()
     spent = ended - started
     if #work > 0 then
-        schedule()
+        schedule(math.max(spent - LONG_SLICE, 0))
     end
 end
 
-function schedule()
+function schedule(seconds)
     scheduled = true
-    module:add_timer(BREAK, function()
+    module:add_timer(seconds, function()
         scheduled = false
         spent = 0
         slice()
@@ -4665,7 +4665,7 @@ function takeStep(step)
 end
 
 SLICE = 0.005
-BREAK = 0
+LONG_SLICE = 0.01
 work = {}
 scheduled = false
 slicing = false
@@ -12130,17 +12130,18 @@ function occupancy_joining.removed(membership, place, stanza)
     end
 end
 
---- Decides open questions, because a message comes after all occupants. Returns the sessions that get the message.
+--- Decides open questions, because a message comes after all occupants. Returns the sessions that get the message. A room
+-- that still has the account may send a live message before it gets the join.
 function occupancy_joining.audienceOf(membership, isSubject, isPast)
     local place = membership.place
     if place.phase == "joined" and place.operation == nil then
         return "all"
     end
-    if place.phase == "joining" and place.claimed ~= nil then
+    local isAnswer = isSubject or isPast
+    if place.phase == "joining" and place.claimed ~= nil and (isAnswer or not place.operation.isDoubtful) then
         occupancy_joining.admitClaimed(membership, place)
         place = membership.place
     end
-    local isAnswer = isSubject or isPast
     if place.phase == "entering" then
         return isAnswer and place.operation.isReturn and "return" or "all"
     end
