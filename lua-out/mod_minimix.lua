@@ -10690,7 +10690,8 @@ function occupancy_enter.waitForTurn(membership)
 end
 
 function takeTurn(membership, place)
-    if place.shownAt ~= nil and now() - place.shownAt < occupancy_enter.TURN then
+    local isAnswering = place.shownAt ~= nil and now() - place.shownAt < occupancy_enter.TURN
+    if isAnswering or place.claimed ~= nil then
         occupancy_enter.waitForTurn(membership)
         return
     end
@@ -10885,10 +10886,14 @@ function occupancy_leave.leaveUnanswered(membership)
     end
 end
 
---- Resends the leave, then self-pings: rooms do not answer a leave from a non-occupant.
-function occupancy_leave.retryLeave(membership, tries)
+--- Resends the leave, then self-pings: rooms do not answer a leave from a non-occupant. `isMissing`: the room has no
+-- occupant with the nick.
+function occupancy_leave.retryLeave(membership, tries, isMissing)
     if tries == nil then
         tries = triesOf(membership) + 1
+    end
+    if isMissing == nil then
+        isMissing = false
     end
     local operation = newLeave(membership, PING_TIMEOUT, occupancy_leave.retryLeave)
     local wasIn = isIn(membership.place)
@@ -10900,6 +10905,10 @@ function occupancy_leave.retryLeave(membership, tries)
     sendPresence(membership, st.presence({type = "unavailable"}), membership.nick, operation.id)
     local function answered(condition)
         if membership.place ~= place or not isCurrent(membership) then
+            return
+        end
+        if condition == "item-not-found" and not isMissing then
+            occupancy_leave.retryLeave(membership, tries, true)
             return
         end
         local mayBeIn = membership.established and not isUnheard(membership)
@@ -10954,15 +10963,14 @@ PING_TIMEOUT = 60
 function occupancy_leave.leave(membership, unavailable)
     recall(membership)
     membership.ending = nil
+    local before = membership.place
+    if before.phase == "joining" and (next(before.shown)) ~= nil then
+        membership.established = true
+    end
     local operation = newLeave(membership, options.answerTimeout, occupancy_leave.leaveUnanswered, unavailable.attr.id)
     setPlace(
         membership,
-        {
-            phase = "leaving",
-            tries = 0,
-            operation = operation,
-            wasIn = isIn(membership.place)
-        }
+        {phase = "leaving", tries = 0, operation = operation, wasIn = isIn(before)}
     )
     occupancy_leave.hastenLeave(membership)
     save(membership.username)
