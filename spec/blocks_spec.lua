@@ -3,6 +3,7 @@
 
 local st = require "util.stanza";
 local datetime = require "util.datetime";
+local clock = require "support.clock";
 local mam = require "support.mam";
 local scene = require "support.scene";
 local work = require "support.work";
@@ -180,6 +181,35 @@ it("B4: history of large messages is read a few at a time", function ()
 	assert.equal(40, #scene.bodies(laptop:take()));
 	assert.is_true(#limits > 2);
 	for i, most in ipairs(limits) do assert.is_true(most <= (i == 1 and 16 or 6), most); end
+end);
+
+it("B4: the server has time for others between two slow reads of history", function ()
+	local reads = {};
+	local s = scene.in_room {
+		wrap_store = function (store, name)
+			if name ~= "minimix_archive" then return store; end
+			return setmetatable({}, { __index = function (_, method)
+				local f = store[method];
+				return method ~= "find" and f or function (_, ...)
+					local read = { start = clock.monotonic() };
+					clock.elapse(0.04);
+					read.stop = clock.monotonic();
+					table.insert(reads, read);
+					return f(store, ...);
+				end;
+			end });
+		end;
+	};
+	for i = 1, 60 do s.room:say("Bob", i..("x"):rep(30000)); end
+	reads = {};
+	local laptop = s:client "laptop";
+	laptop:send(scene.join("Alice", { muc = "<history maxstanzas='60'/>" }));
+	s:wait(5);
+	assert.equal(60, #scene.bodies(laptop:take()));
+	assert.is_true(#reads >= 3);
+	for i = 2, #reads do
+		assert.is_true(reads[i].start - reads[i - 1].stop > 0.029);
+	end
 end);
 
 it("B4: a presence with many attributes is handled quickly", function ()

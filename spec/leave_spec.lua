@@ -482,6 +482,32 @@ describe("the last session that leaves", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
+	for _, form in ipairs { "without 110"; "without 110 and id" } do
+		it("L5, R7: the leave of an account that was admitted late is retried until confirmed, "..form, function ()
+			local s = scene.new { remote = true };
+			local send = s.room.send;
+			function s.room.send(stanza)
+				if stanza.name == "presence" and not stanza.attr.type then
+					stanza:get_child("x", "http://jabber.org/protocol/muc#user"):maptags(function (tag)
+						if tag.attr.code ~= "110" then return tag; end
+					end);
+					if form == "without 110 and id" then stanza.attr.id = nil; end
+				end
+				return send(stanza);
+			end
+			local phone = s:client "phone";
+			phone:send(join "Alice");
+			phone:send(leave "Alice");
+			function s.room.ignores(_, stanza) return not stanza:get_child("x", "http://jabber.org/protocol/muc"); end
+			s:wait(3600);
+			assert.same({ "Alice" }, s:occupants());
+			s.room.ignores = nil;
+			s:wait(1000);
+			assert.same({}, s:occupants());
+			assert.is_true(s:is_forgotten());
+		end);
+	end
+
 	it("L5: the leave of an account that was admitted late is retried after a restart", function ()
 		local s = scene.new { remote = true };
 		local release = scene.hold_back(s.room);

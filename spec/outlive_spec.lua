@@ -277,6 +277,54 @@ describe("P2: an account that rejoins while its nick is taken", function ()
 		assert.is_false(s:is_forgotten());
 	end);
 
+	describe("and is lost again,", function ()
+		local s, phone;
+
+		before_each(function ()
+			s = scene.new { remote = true };
+			phone = s:client "phone";
+			s:enter(phone);
+			s.room:remove("Alice", "332");
+			s.room:enter "Alice";
+			s:wait(10);
+			assert.same({ "Alice_" }, s:occupants());
+			phone:take();
+			s.room:remove("Alice_", "332");
+		end);
+
+		it("C2: answers a presence update under the nick that the session knows", function ()
+			phone:send(scene.presence("Alice_", { id = "s1"; content = "<show>away</show>" }));
+			assert.same({ "presence - room/Alice_ 110" }, seen(phone));
+			s:wait(60);
+			assert.same({ "Alice_" }, s:occupants());
+			assert.same({ "presence - room/Alice"; "presence - room/Alice_ 110 away" }, seen(phone));
+		end);
+
+		it("C2: answers a nick change to the nick that is taken when it is back", function ()
+			phone:send(scene.presence("Alice", { id = "n1" }));
+			assert.same({}, seen(phone));
+			s:wait(60);
+			assert.same({ "Alice_" }, s:occupants());
+			assert.same({ "presence - room/Alice"; "presence error room/Alice cancel conflict" }, seen(phone));
+		end);
+
+		it("L2: confirms a leave under the nick that the session knows", function ()
+			phone:send(leave "Alice_");
+			assert.same({ "presence unavailable room/Alice_ 110" }, seen(phone));
+		end);
+
+		it("C4: answers a self-ping under the nick that the session knows", function ()
+			phone:send(scene.query(ping, { to = "Alice_" }));
+			assert.same({ "iq error room/Alice_ wait remote-server-timeout" }, seen(phone));
+		end);
+
+		it("R3: tells its sessions under the nick that they know if it cannot come back", function ()
+			s.room.refuse = { "wait", "service-unavailable" };
+			s:wait(1200);
+			assert.same({ "presence unavailable room/Alice_ 110 333" }, seen(phone));
+		end);
+	end);
+
 	it("regains the nick although no session was online when it became free", function ()
 		local s, phone = in_room();
 		s.room:remove("Alice", "332");
@@ -320,8 +368,8 @@ describe("P2: an account that was removed without a stanza to its sessions", fun
 		s:wait(60);
 		local lines = seen(phone);
 		assert.equal("presence error room/Al auth not-authorized", lines[#lines - 1]);
-		assert.equal("presence unavailable room/Al 110 333", lines[#lines]);
-		assert.same({ "presence unavailable room/Al 110 333" }, seen(laptop));
+		assert.equal("presence unavailable room/Alice 110 333", lines[#lines]);
+		assert.same({ "presence unavailable room/Alice 110 333" }, seen(laptop));
 		assert.is_true(s:is_forgotten());
 	end);
 end);

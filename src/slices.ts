@@ -6,9 +6,14 @@ import { inTurn } from "./turn";
 /** Does a part of some work, at most a millisecond or two. Returns true when the work is done. */
 export type Step = (this: void) => boolean;
 
-/** Length of a slice, and of the pause between two, in seconds. */
+/** Length of a slice in seconds. */
 const SLICE = 0.005;
-const BREAK = 0;
+
+/**
+ * Length of a slice after which a pause follows, in seconds. The pause is as long as the rest of the slice. A step that
+ * reads storage may take some time, and others need two turns of the main loop to receive and to send a message.
+ */
+const LONG_SLICE = 0.01;
 
 /** Unfinished work, in the order of the next steps. */
 const work: Step[] = [];
@@ -37,7 +42,7 @@ export function inSlices(step: Step): void {
 export function inLaterSlices(step: Step): void {
     work.push(step);
     if (!scheduled && !slicing) {
-        schedule();
+        schedule(0);
     }
 }
 
@@ -66,13 +71,13 @@ function slice(): void {
     ended = time.monotonic();
     spent = ended - started;
     if (work.length > 0) {
-        schedule();
+        schedule(Math.max(spent - LONG_SLICE, 0));
     }
 }
 
-function schedule(): void {
+function schedule(seconds: number): void {
     scheduled = true;
-    module.add_timer(BREAK, () => {
+    module.add_timer(seconds, () => {
         scheduled = false;
         spent = 0;
         slice();
