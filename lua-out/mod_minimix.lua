@@ -8901,6 +8901,9 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     end
     if membership.place.phase == "joining" then
         membership.place.shownAt = membership.heardAt
+        if membership.place.renamed == "now" then
+            membership.place.renamed = nil
+        end
     end
     if not isKept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
@@ -11232,6 +11235,24 @@ end
 TRIES_FOR_ARCHIVE = 4
 ARCHIVE_TIMEOUT = 600
 
+--- The room has changed the nick of an account that it had all the time, and lists no occupants. If it took the last join
+-- for that change, the account joins again under the new nick. Otherwise the answer to the join follows.
+function occupancy_lost.onlyRenamed(membership, place, nick, isLast)
+    place.renamed = nil
+    place.mayBeIn = true
+    membership.established = true
+    save(membership.username)
+    if isLast then
+        membership.wantedNick = place.operation.request == nil and membership.wantedNick or nick
+        recall(membership)
+        membership.nick = nick
+        occupancy_lost.joinAgain(membership)
+        if membership.place.phase == "joining" then
+            membership.place.renamed = "before"
+        end
+    end
+end
+
 --- A join has timed out.
 local function joinUnanswered(membership, join)
     local place = membership.place
@@ -11835,6 +11856,7 @@ local joinAgain = occupancy_lost.joinAgain
 local joinFailed = occupancy_lost.joinFailed
 local lost = occupancy_lost.lost
 local makeSure = occupancy_lost.makeSure
+local onlyRenamed = occupancy_lost.onlyRenamed
 local unreached = occupancy_lost.unreached
 
 --- The room has gone on, so the presence without 110 was our own.
@@ -11859,6 +11881,11 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         return
     end
     local join = answeredJoin(place, nick, key)
+    if place.renamed == "now" then
+        local isItsNick = join.id == key or isSameNick(join.nick, nick)
+        onlyRenamed(membership, place, nick, join == place.operation and isItsNick)
+        return
+    end
     local request = join.request
     local session
     if request ~= nil then
@@ -16831,6 +16858,9 @@ end
 function noteStillIn(place, stanza)
     if place.phase == "joining" and hasStatus(stanza, "303") and hasStatus(stanza, "110") then
         place.operation.isDoubtful = true
+        if place.renamed == nil then
+            place.renamed = "now"
+        end
     end
 end
 

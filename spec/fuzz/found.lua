@@ -1,6 +1,33 @@
 -- Event lists that the search has found, shortened.
 
 return {
+	{ about = "a forced nick change and a subject before the answer to a join"; seed = 999734800; setting = { resource = true; bosh = false; carbons = true; prosody = true; folds = true; crowd = false };
+		{ "enter", 270, 161, 702, 429 };
+		{ "join", 256, 458, 511, 657 };
+		{ "deliver", 136, 626, 260, 32 };
+		{ "silent", 846, 477, 35, 81 };
+		{ "leave", 772, 506, 896, 663 };
+		{ "kill", 15, 523, 379, 330 };
+		{ "force", 442, 55, 272, 389 };
+		{ "join", 382, 980, 605, 710 };
+		{ "subject", 234, 858, 797, 912 };
+		{ "deliver", 384, 436, 674, 989 };
+		{ "join", 330, 68, 557, 432 };
+		{ "enter", 718, 43, 58, 388 };
+	};
+	{ about = "a subject after a nick change that a room took a join for"; seed = 1020206375; setting = { resource = true; bosh = false; carbons = false; prosody = false; folds = false; crowd = false };
+		{ "join", 128, 921, 213, 805 };
+		{ "deliver", 422, 246, 939, 357 };
+		{ "stall", 937, 369, 371, 179 };
+		{ "restart", 185, 395, 905, 805 };
+		{ "enter", 904, 859, 764, 83 };
+		{ "join", 799, 176, 562, 611 };
+		{ "deliver", 323, 195, 351, 959 };
+		{ "time", 275, 857, 109, 637 };
+		{ "deliver", 860, 261, 57, 801 };
+		{ "subject", 343, 257, 646, 920 };
+		{ "enter", 556, 546, 802, 935 };
+	};
 	{ about = "live messages before a room gets a join under an occupant's nick"; seed = 760029761; setting = { resource = true; bosh = true; carbons = false; prosody = true; folds = false; crowd = false };
 		{ "burst", 919, 133, 513, 245 };
 		{ "deliver", 919, 891, 273, 908 };
