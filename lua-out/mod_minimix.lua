@@ -12121,8 +12121,9 @@ local SELF_TIMEOUT = 10
 SUBJECT_TIMEOUT = 10
 NICK_TRIES = 3
 
---- A presence with the account's nick arrived without 110. Older services omit 110. But it may also belong to another
--- occupant, in the answer to an earlier join. The account is in if the room goes on, or sends nothing more.
+--- A presence with a requested nick arrived without 110. Older services omit 110. But it may also belong to another
+-- occupant, in the answer to a join for another nick. Our own presence comes last (XEP-0045 7.2.2). The account is in if
+-- the room goes on, or sends nothing more.
 function occupancy_joining.selfClaimed(membership, place, interned)
     place.claimed = interned
     after(SELF_TIMEOUT, function()
@@ -16726,7 +16727,7 @@ end
 -- Handles presence from a room to the account: other occupants, and the account itself admitted, renamed or removed.
 local room_presence = {}
 do
-local onStray, onAvailable, onPresenceWhileJoining, isRenamedUnheard, renameLate, onUnavailable, noteStillIn, isLeaveAnswer, onOwnUnavailable, newNickIn
+local onStray, onAvailable, onPresenceWhileJoining, isRequested, isRenamedUnheard, renameLate, onUnavailable, noteStillIn, isLeaveAnswer, onOwnUnavailable, newNickIn
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local isOwnNick = occupancy_burst.isOwnNick
 local onOccupant = occupancy_burst.onOccupant
@@ -16795,9 +16796,18 @@ function onPresenceWhileJoining(membership, nick, stanza)
     end
     local place = membership.place
     onOccupant(membership, nick, stanza)
-    if place.phase == "joining" and isSameNick(nick, place.operation.nick) then
+    if place.phase == "joining" and isRequested(place, nick) then
         selfClaimed(membership, place, intern(stanza))
     end
+end
+
+function isRequested(place, nick)
+    for _, join in ipairs(place.earlier) do
+        if isSameNick(nick, join.nick) then
+            return true
+        end
+    end
+    return isSameNick(nick, place.operation.nick)
 end
 
 function isRenamedUnheard(membership, nick, stanza)

@@ -54,8 +54,9 @@ const SUBJECT_TIMEOUT = 10;
 const NICK_TRIES = 3;
 
 /**
- * A presence with the account's nick arrived without 110. Older services omit 110. But it may also belong to another
- * occupant, in the answer to an earlier join. The account is in if the room goes on, or sends nothing more.
+ * A presence with a requested nick arrived without 110. Older services omit 110. But it may also belong to another
+ * occupant, in the answer to a join for another nick. Our own presence comes last (XEP-0045 7.2.2). The account is in if
+ * the room goes on, or sends nothing more.
  */
 export function selfClaimed(membership: Membership, place: Joining, interned: InternedStanza): void {
     place.claimed = interned;
