@@ -482,6 +482,32 @@ describe("the last session that leaves", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
+	for _, form in ipairs { "without 110"; "without 110 and id" } do
+		it("L5, R7: the leave of an account that was admitted late is retried until confirmed, "..form, function ()
+			local s = scene.new { remote = true };
+			local send = s.room.send;
+			function s.room.send(stanza)
+				if stanza.name == "presence" and not stanza.attr.type then
+					stanza:get_child("x", "http://jabber.org/protocol/muc#user"):maptags(function (tag)
+						if tag.attr.code ~= "110" then return tag; end
+					end);
+					if form == "without 110 and id" then stanza.attr.id = nil; end
+				end
+				return send(stanza);
+			end
+			local phone = s:client "phone";
+			phone:send(join "Alice");
+			phone:send(leave "Alice");
+			function s.room.ignores(_, stanza) return not stanza:get_child("x", "http://jabber.org/protocol/muc"); end
+			s:wait(3600);
+			assert.same({ "Alice" }, s:occupants());
+			s.room.ignores = nil;
+			s:wait(1000);
+			assert.same({}, s:occupants());
+			assert.is_true(s:is_forgotten());
+		end);
+	end
+
 	it("L5: the leave of an account that was admitted late is retried after a restart", function ()
 		local s = scene.new { remote = true };
 		local release = scene.hold_back(s.room);
@@ -496,6 +522,41 @@ describe("the last session that leaves", function ()
 		s:wait(600);
 		s.room.silent = false;
 		s:wait(1000);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("L5: the leave of an account whose own presence is lost is retried until the room confirms it", function ()
+		local s = scene.new { remote = true };
+		s.room:enter "Bob";
+		local release, lose = scene.hold_back(s.room);
+		local phone = s:client "phone";
+		phone:send(join "Alice");
+		s:deliver();
+		release(1);
+		lose();
+		phone:send(leave "Alice");
+		s.host:drop();
+		s.room.silent = true;
+		s:wait(1000);
+		s.room.silent = false;
+		s:wait(1000);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("L5: a ping under a nick that the room has changed unheard confirms no leave", function ()
+		local s, phone = in_room { remote = true };
+		local _, lose = scene.hold_back(s.room);
+		s.room:rename("Alice", "Alicia");
+		lose();
+		local left = 2;
+		function s.room.ignores(_, stanza)
+			left = left - (stanza.attr.type == "unavailable" and 1 or 0);
+			return stanza.attr.type == "unavailable" and left >= 0;
+		end
+		phone:send(leave "Alice");
+		s:wait(120);
 		assert.same({}, s:occupants());
 		assert.is_true(s:is_forgotten());
 	end);

@@ -28,6 +28,12 @@ local function codes_of(stanza)
 end
 model.codes_of = codes_of;
 
+-- known: the session has written to the room from its full JID
+local function new_place(known)
+	-- sent: ids of its presences since the last leave; sent_before_leave: of those before a leave without an answer
+	return { state = "out"; asked = {}; view = {}; sent = {}; sent_before_leave = {}; known = known };
+end
+
 -- before: the previous session with the same full JID. Rooms may still answer the requests that it sent from its own
 -- address.
 function model.session(client, account, before)
@@ -37,7 +43,7 @@ function model.session(client, account, before)
 	end
 	local places = {};
 	for address, place in pairs(before and before.places or {}) do
-		places[address] = { state = "out"; asked = {}; view = {}; known = place.known };
+		places[address] = new_place(place.known);
 	end
 	return { client = client; account = account; places = places; requests = requests };
 end
@@ -46,8 +52,7 @@ end
 function model.place(session, room)
 	local place = session.places[room.jid];
 	if not place then
-		-- known: the session has written to the room from its full JID
-		place = { state = "out"; asked = {}; view = {} };
+		place = new_place();
 		session.places[room.jid] = place;
 	end
 	return place;
@@ -76,8 +81,10 @@ function model.asks(session, kind, room, id, must)
 	local request = session.requests[key] or { count = 0 };
 	request.count = request.count + 1;
 	request.must = must;
-	model.place(session, room).known = true;
-	request.direct = request.direct or model.place(session, room).state ~= "in";
+	local place = model.place(session, room);
+	place.known = true;
+	if kind == "presence" then place.sent[id or ""] = true; end
+	request.direct = request.direct or place.state ~= "in";
 	session.requests[key] = request;
 	return request;
 end
@@ -108,7 +115,7 @@ function model.joins(session, room, id, nick)
 		-- Not a join: the room decides.
 		return model.asks(session, "presence", room, id);
 	end
-	table.insert(place.asked, { id = id });
+	table.insert(place.asked, { id = id; nick = nick });
 	if place.state == "out" then
 		place.view, place.subject, place.nick = {}, nil, nil;
 	end
@@ -141,6 +148,8 @@ function model.leaves(session, room, silently)
 		place.withdrawn = place.state == "asking" and place.asked or {};
 	end
 	place.asked = {};
+	for id in pairs(place.sent) do place.sent_before_leave[id] = true; end
+	place.sent = {};
 	place.state = "leaving";
 	place.awaits_leave = true;
 end
@@ -163,7 +172,7 @@ local function answers_join(place, id)
 end
 
 local function goes_out(place)
-	place.awaits_leave, place.untold, place.withdrawn = nil, nil, nil;
+	place.awaits_leave, place.untold, place.withdrawn, place.sent_before_leave = nil, nil, nil, {};
 	place.view, place.subject, place.nick = {}, nil, nil;
 	place.state = place.asked[1] ~= nil and "asking" or "out";
 end
@@ -212,16 +221,19 @@ end
 
 -- Older services omit 110. While a room is silent, the presence of another occupant with the requested nick may be
 -- taken for the account's own.
-local function note_without_110(place, id)
+local function note_without_110(place, nick, id)
 	for _, asked in ipairs(place.asked) do
-		asked.doubtful = asked.doubtful or id ~= nil and asked.id == id;
+		local is_its_nick = asked.nick ~= nil and asked.nick:lower() == nick:lower();
+		asked.doubtful = asked.doubtful or id ~= nil and asked.id == id and is_its_nick;
 	end
 end
 
 local function on_available(place, nick, stanza, codes)
 	place.view[nick] = stanza;
-	if not codes["110"] then return note_without_110(place, stanza.attr.id); end
+	if not codes["110"] then return note_without_110(place, nick, stanza.attr.id); end
 	place.nick = nick;
+	-- A room answers in order. Until it has answered the leave, this may answer what the session sent before.
+	if place.awaits_leave and not place.untold and place.sent_before_leave[stanza.attr.id or ""] then return; end
 	if answers_join(place, stanza.attr.id) then
 		place.awaits_leave = nil;
 	elseif place.state == "asking" and not place.awaits_leave then

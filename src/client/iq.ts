@@ -10,7 +10,7 @@ import { check, needsCheck } from "../occupancy/watch";
 import { sendTo } from "../send/fork";
 import { noteDrop } from "../state/counters";
 import { noteOver } from "../state/limits";
-import { isAttached, type Membership, membershipOf } from "../state/memberships";
+import { isAttached, knownNick, type Membership, membershipOf } from "../state/memberships";
 import { takeExpiredIqs } from "../state/pending";
 import { isServed, pendingJoin } from "../state/queue";
 import { queueUntilJoined } from "./queue";
@@ -26,7 +26,7 @@ export function onIq(event: StanzaEvent<ClientSession>): Handled {
     }
     const pending = pendingJoin(membership, session.full_jid);
     const attached = isServed(membership, session.full_jid);
-    if (isSelfPing(to, attached || pending === undefined ? membership.nick : pending.nick, stanza)) {
+    if (isSelfPing(to, attached || pending === undefined ? knownNick(membership) : pending.nick, stanza)) {
         onSelfPing(membership, session, stanza);
         return true;
     }

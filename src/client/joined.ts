@@ -5,7 +5,7 @@
 // Otherwise mod_ping_muc would ping them from the session's own address, be refused, and tell the client that it is
 // out.
 
-import { isAttached, membershipOf } from "../state/memberships";
+import { isAttached, knownNick, membershipOf } from "../state/memberships";
 
 /** `resource-bind`. */
 export function onBind(event: { readonly session: ClientSession }): undefined {
@@ -21,7 +21,7 @@ function track(session: ClientSession): void {
 function nickOf(session: ClientSession, room: string): string | undefined {
     const membership = membershipOf(session, room);
     const isIn = membership !== undefined && isAttached(membership, session.full_jid);
-    return isIn ? membership.nick : undefined;
+    return isIn ? knownNick(membership) : undefined;
 }
 
 /** Adds the table to all sessions when the module is loaded. */

@@ -16,7 +16,15 @@ import { after } from "../turn";
 import { selfOf } from "../state/view";
 import { presenceContent } from "../state/availability";
 import { noteOver } from "../state/limits";
-import { attachSession, isAttached, isCurrent, type Membership, setAttachment, queueOf } from "../state/memberships";
+import {
+    attachSession,
+    isAttached,
+    isCurrent,
+    knownNick,
+    type Membership,
+    setAttachment,
+    queueOf,
+} from "../state/memberships";
 import { type Join, type Joined, Phase, type Rename, type Resync, type SessionRequest } from "../state/place";
 import { enqueue, isSuperseded, newRequest, replaceQueued, takeNext } from "../state/queue";
 import { areAllShown, forgetOthers, isRenamed, keepSelf } from "./burst";
@@ -167,7 +175,7 @@ export function presenceSent(membership: Membership, session: string, stanza: St
         return;
     }
     const nick = jids.resource(stanza.attr.to ?? "");
-    if (nick === undefined || nick === membership.nick) {
+    if (nick === undefined || nick === knownNick(membership)) {
         updatePresence(membership, session, stanza);
         return;
     }

@@ -25,6 +25,7 @@ import * as joined from "./joined";
 import * as joining from "./joining";
 import { answerProbe } from "./probe";
 import { isTechnical } from "./refusal";
+import { itemOf } from "./replay";
 import { lateRename } from "./requests";
 import { enter, waitForTurn } from "./enter";
 import { hastenLeave, leaveUnanswered, over } from "./leave";
@@ -167,11 +168,18 @@ function stillIn(this: void, membership: Membership, _: Place, nick: string, sta
 
 /** The room has admitted the account late. The leave needs a confirmation now. */
 function admittedLate(this: void, membership: Membership, place: Place, nick: string, stanza: Stanza): void {
-    if (!membership.established && hasStatus(stanza, Status.Self)) {
+    if (!membership.established && isOfAccount(membership, stanza)) {
         membership.established = true;
         save(membership.username);
     }
     stillIn(membership, place, nick, stanza);
+}
+
+/** Whether a presence is the account's, even if another occupant has its nick. Older services omit 110. */
+function isOfAccount(membership: Membership, stanza: Stanza): boolean {
+    const key = stanza.attr.id;
+    const isAnswer = key !== undefined && wasSent(membership, key);
+    return isAnswer || hasStatus(stanza, Status.Self) || itemOf(stanza).jid === membership.occupant;
 }
 
 function putOut(this: void, membership: Membership, _: Place, stanza: Stanza): void {

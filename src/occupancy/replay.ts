@@ -5,7 +5,7 @@ import type { Attributes } from "util.stanza";
 import { MUC_USER, Status } from "../namespaces";
 import { counters } from "../state/counters";
 import { messageOf, stanzaOf } from "../state/interned";
-import type { Membership } from "../state/memberships";
+import { knownNick, type Membership } from "../state/memberships";
 import { eachOccupant } from "../state/occupants";
 import { eachMember } from "../state/offline";
 import { selfOf } from "../state/view";
@@ -72,7 +72,7 @@ export function selfPresence(
     if (shown === undefined) {
         return undefined;
     }
-    const [self, x] = withOwnElement(membership, shown);
+    const [self, x] = withOwnElement(membership, shown, membership.nick);
     self.attr.id = request.id;
     if (view.nonAnonymous) {
         addStatus(x, Status.NonAnonymous);
@@ -87,20 +87,20 @@ export function selfPresence(
     return self;
 }
 
-/** Returns our own presence under the current nick, with code 110. `self` is our own presence without codes. */
-export function ownPresence(membership: Membership, self: Stanza): Stanza {
-    const [presence, x] = withOwnElement(membership, self);
+/** Returns our own presence under a nick, with code 110. `self` is our own presence without codes. */
+export function ownPresence(membership: Membership, self: Stanza, nick = membership.nick): Stanza {
+    const [presence, x] = withOwnElement(membership, self, nick);
     addStatus(x, Status.Self);
     return presence;
 }
 
 /**
- * Returns a copy of our own presence under the current nick, and its element for status codes. Between the two
+ * Returns a copy of our own presence under a nick, and its element for status codes. Between the two
  * presences of a nick change (XEP-0045 7.6) the room has not sent it.
  */
-function withOwnElement(membership: Membership, self: Stanza): LuaMultiReturn<[Stanza, Stanza]> {
+function withOwnElement(membership: Membership, self: Stanza, nick: string): LuaMultiReturn<[Stanza, Stanza]> {
     const presence = st.clone(self);
-    presence.attr.from = `${membership.room}/${membership.nick}`;
+    presence.attr.from = `${membership.room}/${nick}`;
     let x = presence.get_child("x", MUC_USER);
     if (x === undefined) {
         x = st.stanza("x", { xmlns: MUC_USER });
@@ -120,7 +120,7 @@ function emptySubject(membership: Membership): Stanza {
 }
 
 /** Returns the confirmation for a session that leaves while the account stays (XEP-0045 7.14). */
-export function ownUnavailable(membership: Membership, id: string | undefined, nick = membership.nick): Stanza {
+export function ownUnavailable(membership: Membership, id: string | undefined, nick = knownNick(membership)): Stanza {
     const from = `${membership.room}/${nick}`;
     return st
         .presence({ type: "unavailable", from, id })

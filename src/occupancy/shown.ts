@@ -9,7 +9,7 @@ import { bestSession, type Candidate, isBetter, presenceContent } from "../state
 import { saveSoon } from "../state/store";
 import { intern, stanzaOf } from "../state/interned";
 import { selfOf } from "../state/view";
-import { attachSession, isCurrent, isDetachedFor, type Membership } from "../state/memberships";
+import { attachSession, isCurrent, isDetachedFor, knownNick, type Membership } from "../state/memberships";
 import { type Attachment, type Joined, Phase, type Place, type SessionRequest } from "../state/place";
 import { endRestored, isRestored, takeOverdue } from "../state/restored";
 import { presenceIdFor, sendPresence } from "../send/upstream";
@@ -222,7 +222,7 @@ export function updatePresence(membership: Membership, session: string, stanza: 
     attachSession(membership, session, presenceContent(stanza), stanza.attr.id);
     const known = showBest(membership) ? undefined : selfNow(membership);
     if (known !== undefined) {
-        const self = ownPresence(membership, known);
+        const self = ownPresence(membership, known, knownNick(membership));
         self.attr.id = stanza.attr.id;
         sendOwn(membership, session, self);
     }

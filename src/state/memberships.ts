@@ -23,7 +23,7 @@ import {
 import { retireSent, reviveSent, type SentMessages } from "./sent";
 import { noteJoined } from "./sessions";
 import { forgetOccupants } from "./occupants";
-import { clearView, newView, type RoomView } from "./view";
+import { clearView, newView, type RoomView, selfNickOf } from "./view";
 
 /** One account in one room. */
 export interface Membership {
@@ -280,6 +280,11 @@ export function isReached(membership: Membership): boolean {
 export function isComingBack(membership: Membership): boolean {
     const phase = membership.place.phase;
     return phase === Phase.Lost || phase === Phase.Joining;
+}
+
+/** Returns the nick that the attached sessions know. While the account rejoins, it may ask for another. */
+export function knownNick(membership: Membership): string {
+    return (isComingBack(membership) ? selfNickOf(membership.view) : undefined) ?? membership.nick;
 }
 
 export function isAttached(membership: Membership, session: string | undefined): boolean {
