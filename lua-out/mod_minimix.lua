@@ -2875,6 +2875,7 @@ local noteJoined = state_sessions.noteJoined
 local forgetOccupants = state_occupants.forgetOccupants
 local clearView = state_view.clearView
 local newView = state_view.newView
+local selfNickOf = state_view.selfNickOf
 
 --- Finds the membership of an occupant JID in a room. Both are prepared addresses of a stanza.
 function state_memberships.findMembership(occupant, room)
@@ -2916,15 +2917,15 @@ function hasRequest(requests, except)
         local kind = value_.kind
         local session = value_.session
         local queued = value_.queued
-        local temp_8 = kind == "join"
-        if temp_8 then
+        local temp_9 = kind == "join"
+        if temp_9 then
             if session == nil then
-                temp_8 = #queued > 0
+                temp_9 = #queued > 0
             else
-                temp_8 = session ~= except
+                temp_9 = session ~= except
             end
         end
-        if temp_8 then
+        if temp_9 then
             return true
         end
     end
@@ -3131,6 +3132,15 @@ function state_memberships.isComingBack(membership)
     return phase == "lost" or phase == "joining"
 end
 
+--- Returns the nick that the attached sessions know. While the account rejoins, it may ask for another.
+function state_memberships.knownNick(membership)
+    local isComingBack_result_7
+    if state_memberships.isComingBack(membership) then
+        isComingBack_result_7 = selfNickOf(membership.view)
+    end
+    return isComingBack_result_7 or membership.nick
+end
+
 function state_memberships.isAttached(membership, session)
     return session ~= nil and membership.attached[session] ~= nil
 end
@@ -3151,12 +3161,12 @@ function state_memberships.requestingSession(membership)
     if place.phase == "joining" then
         return sessionOf(place.operation.request)
     end
-    local temp_11 = place.phase == "joined"
-    if temp_11 then
+    local temp_12 = place.phase == "joined"
+    if temp_12 then
         local operation = place.operation
-        temp_11 = (operation and operation.kind) == "resync"
+        temp_12 = (operation and operation.kind) == "resync"
     end
-    if temp_11 then
+    if temp_12 then
         return place.operation.request.session
     end
     return nil
@@ -8510,6 +8520,7 @@ local MUC_USER = namespaces.MUC_USER
 local counters = state_counters.counters
 local messageOf = state_interned.messageOf
 local stanzaOf = state_interned.stanzaOf
+local knownNick = state_memberships.knownNick
 local eachOccupant = state_occupants.eachOccupant
 local eachMember = state_offline.eachMember
 local selfOf = state_view.selfOf
@@ -8557,7 +8568,7 @@ function occupancy_replay.selfPresence(membership, request, shown)
     if shown == nil then
         return nil
     end
-    local self_, x = withOwnElement(membership, shown)
+    local self_, x = withOwnElement(membership, shown, membership.nick)
     self_.attr.id = request.id
     if view.nonAnonymous then
         addStatus(x, "100")
@@ -8572,9 +8583,9 @@ function occupancy_replay.selfPresence(membership, request, shown)
     return self_
 end
 
-function withOwnElement(membership, self_)
+function withOwnElement(membership, self_, nick)
     local presence = st.clone(self_)
-    presence.attr.from = membership.room .. "/" .. membership.nick
+    presence.attr.from = membership.room .. "/" .. nick
     local x = presence:get_child("x", MUC_USER)
     if x == nil then
         x = st.stanza("x", {xmlns = MUC_USER})
@@ -8624,9 +8635,12 @@ function occupancy_replay.replay(membership, request, shown)
     end
 end
 
---- Returns our own presence under the current nick, with code 110. `self` is our own presence without codes.
-function occupancy_replay.ownPresence(membership, self_)
-    local presence, x = withOwnElement(membership, self_)
+--- Returns our own presence under a nick, with code 110. `self` is our own presence without codes.
+function occupancy_replay.ownPresence(membership, self_, nick)
+    if nick == nil then
+        nick = membership.nick
+    end
+    local presence, x = withOwnElement(membership, self_, nick)
     addStatus(x, "110")
     return presence
 end
@@ -8634,7 +8648,7 @@ end
 --- Returns the confirmation for a session that leaves while the account stays (XEP-0045 7.14).
 function occupancy_replay.ownUnavailable(membership, id, nick)
     if nick == nil then
-        nick = membership.nick
+        nick = knownNick(membership)
     end
     local from = membership.room .. "/" .. nick
     return st.presence({type = "unavailable", from = from, id = id}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = ownAffiliation(membership), role = "none"}):up():tag("status", {code = "110"}):reset()
@@ -8899,6 +8913,9 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     end
     if membership.place.phase == "joining" then
         membership.place.shownAt = membership.heardAt
+        if membership.place.renamed == "now" then
+            membership.place.renamed = nil
+        end
     end
     if not isKept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
@@ -9686,6 +9703,7 @@ local selfOf = state_view.selfOf
 local attachSession = state_memberships.attachSession
 local isCurrent = state_memberships.isCurrent
 local isDetachedFor = state_memberships.isDetachedFor
+local knownNick = state_memberships.knownNick
 local endRestored = state_restored.endRestored
 local isRestored = state_restored.isRestored
 local takeOverdue = state_restored.takeOverdue
@@ -9931,7 +9949,7 @@ function occupancy_shown.updatePresence(membership, session, stanza)
         known = selfNow(membership)
     end
     if known ~= nil then
-        local self_ = ownPresence(membership, known)
+        local self_ = ownPresence(membership, known, knownNick(membership))
         self_.attr.id = stanza.attr.id
         sendOwn(membership, session, self_)
     end
@@ -10687,7 +10705,8 @@ function occupancy_enter.waitForTurn(membership)
 end
 
 function takeTurn(membership, place)
-    if place.shownAt ~= nil and now() - place.shownAt < occupancy_enter.TURN then
+    local isAnswering = place.shownAt ~= nil and now() - place.shownAt < occupancy_enter.TURN
+    if isAnswering or place.claimed ~= nil then
         occupancy_enter.waitForTurn(membership)
         return
     end
@@ -10882,10 +10901,14 @@ function occupancy_leave.leaveUnanswered(membership)
     end
 end
 
---- Resends the leave, then self-pings: rooms do not answer a leave from a non-occupant.
-function occupancy_leave.retryLeave(membership, tries)
+--- Resends the leave, then self-pings: rooms do not answer a leave from a non-occupant. `isMissing`: the room has no
+-- occupant with the nick.
+function occupancy_leave.retryLeave(membership, tries, isMissing)
     if tries == nil then
         tries = triesOf(membership) + 1
+    end
+    if isMissing == nil then
+        isMissing = false
     end
     local operation = newLeave(membership, PING_TIMEOUT, occupancy_leave.retryLeave)
     local wasIn = isIn(membership.place)
@@ -10897,6 +10920,10 @@ function occupancy_leave.retryLeave(membership, tries)
     sendPresence(membership, st.presence({type = "unavailable"}), membership.nick, operation.id)
     local function answered(condition)
         if membership.place ~= place or not isCurrent(membership) then
+            return
+        end
+        if condition == "item-not-found" and not isMissing then
+            occupancy_leave.retryLeave(membership, tries, true)
             return
         end
         local mayBeIn = membership.established and not isUnheard(membership)
@@ -10951,15 +10978,14 @@ PING_TIMEOUT = 60
 function occupancy_leave.leave(membership, unavailable)
     recall(membership)
     membership.ending = nil
+    local before = membership.place
+    if before.phase == "joining" and (next(before.shown)) ~= nil then
+        membership.established = true
+    end
     local operation = newLeave(membership, options.answerTimeout, occupancy_leave.leaveUnanswered, unavailable.attr.id)
     setPlace(
         membership,
-        {
-            phase = "leaving",
-            tries = 0,
-            operation = operation,
-            wasIn = isIn(membership.place)
-        }
+        {phase = "leaving", tries = 0, operation = operation, wasIn = isIn(before)}
     )
     occupancy_leave.hastenLeave(membership)
     save(membership.username)
@@ -11221,6 +11247,24 @@ end
 TRIES_FOR_ARCHIVE = 4
 ARCHIVE_TIMEOUT = 600
 
+--- The room has changed the nick of an account that it had all the time, and lists no occupants. If it took the last join
+-- for that change, the account joins again under the new nick. Otherwise the answer to the join follows.
+function occupancy_lost.onlyRenamed(membership, place, nick, isLast)
+    place.renamed = nil
+    place.mayBeIn = true
+    membership.established = true
+    save(membership.username)
+    if isLast then
+        membership.wantedNick = place.operation.request == nil and membership.wantedNick or nick
+        recall(membership)
+        membership.nick = nick
+        occupancy_lost.joinAgain(membership)
+        if membership.place.phase == "joining" then
+            membership.place.renamed = "before"
+        end
+    end
+end
+
 --- A join has timed out.
 local function joinUnanswered(membership, join)
     local place = membership.place
@@ -11273,6 +11317,7 @@ local noteOver = state_limits.noteOver
 local attachSession = state_memberships.attachSession
 local isAttached = state_memberships.isAttached
 local isCurrent = state_memberships.isCurrent
+local knownNick = state_memberships.knownNick
 local setAttachment = state_memberships.setAttachment
 local queueOf = state_memberships.queueOf
 local enqueue = state_queue.enqueue
@@ -11437,7 +11482,7 @@ function occupancy_joined.presenceSent(membership, session, stanza)
         return
     end
     local nick = jids.resource(stanza.attr.to or "")
-    if nick == nil or nick == membership.nick then
+    if nick == nil or nick == knownNick(membership) then
         updatePresence(membership, session, stanza)
         return
     end
@@ -11823,6 +11868,7 @@ local joinAgain = occupancy_lost.joinAgain
 local joinFailed = occupancy_lost.joinFailed
 local lost = occupancy_lost.lost
 local makeSure = occupancy_lost.makeSure
+local onlyRenamed = occupancy_lost.onlyRenamed
 local unreached = occupancy_lost.unreached
 
 --- The room has gone on, so the presence without 110 was our own.
@@ -11847,6 +11893,11 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         return
     end
     local join = answeredJoin(place, nick, key)
+    if place.renamed == "now" then
+        local isItsNick = join.id == key or isSameNick(join.nick, nick)
+        onlyRenamed(membership, place, nick, join == place.operation and isItsNick)
+        return
+    end
     local request = join.request
     local session
     if request ~= nil then
@@ -12082,8 +12133,9 @@ local SELF_TIMEOUT = 10
 SUBJECT_TIMEOUT = 10
 NICK_TRIES = 3
 
---- A presence with the account's nick arrived without 110. Older services omit 110. But it may also belong to another
--- occupant, in the answer to an earlier join. The account is in if the room goes on, or sends nothing more.
+--- A presence with a requested nick arrived without 110. Older services omit 110. But it may also belong to another
+-- occupant, in the answer to a join for another nick. Our own presence comes last (XEP-0045 7.2.2). The account is in if
+-- the room goes on, or sends nothing more.
 function occupancy_joining.selfClaimed(membership, place, interned)
     place.claimed = interned
     after(SELF_TIMEOUT, function()
@@ -12700,7 +12752,7 @@ end
 -- replaced as a whole. Timers and answers to self-pings are inputs too. The functions that set them handle them.
 local occupancy_phases = {}
 do
-local ignore, isNoAnswer, stillIn, admittedLate, putOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local ignore, isNoAnswer, stillIn, admittedLate, isOfAccount, putOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
 local isBlocked = settings_blocklist.isBlocked
 local forkOwn = send_own.forkOwn
 local wasSent = state_sent_presences.wasSent
@@ -12717,6 +12769,7 @@ local joined = occupancy_joined
 local joining = occupancy_joining
 local answerProbe = occupancy_probe.answerProbe
 local isTechnical = occupancy_refusal.isTechnical
+local itemOf = occupancy_replay.itemOf
 local lateRename = occupancy_requests.lateRename
 local enter = occupancy_enter.enter
 local waitForTurn = occupancy_enter.waitForTurn
@@ -12740,11 +12793,17 @@ function stillIn(membership, _, nick, stanza)
 end
 
 function admittedLate(membership, place, nick, stanza)
-    if not membership.established and hasStatus(stanza, "110") then
+    if not membership.established and isOfAccount(membership, stanza) then
         membership.established = true
         save(membership.username)
     end
     stillIn(membership, place, nick, stanza)
+end
+
+function isOfAccount(membership, stanza)
+    local key = stanza.attr.id
+    local isAnswer = key ~= nil and wasSent(membership, key)
+    return isAnswer or hasStatus(stanza, "110") or itemOf(stanza).jid == membership.occupant
 end
 
 function putOut(membership, _, stanza)
@@ -14178,6 +14237,7 @@ local sendTo = send_fork.sendTo
 local noteDrop = state_counters.noteDrop
 local noteOver = state_limits.noteOver
 local isAttached = state_memberships.isAttached
+local knownNick = state_memberships.knownNick
 local membershipOf = state_memberships.membershipOf
 local takeExpiredIqs = state_pending.takeExpiredIqs
 local isServed = state_queue.isServed
@@ -14232,7 +14292,7 @@ function client_iq.onIq(event)
     end
     local pending = pendingJoin(membership, session.full_jid)
     local attached = isServed(membership, session.full_jid)
-    if isSelfPing(to, (attached or pending == nil) and membership.nick or pending.nick, stanza) then
+    if isSelfPing(to, (attached or pending == nil) and knownNick(membership) or pending.nick, stanza) then
         onSelfPing(membership, session, stanza)
         return true
     end
@@ -14269,6 +14329,7 @@ local client_joined = {}
 do
 local track, nickOf, forEachSession
 local isAttached = state_memberships.isAttached
+local knownNick = state_memberships.knownNick
 local membershipOf = state_memberships.membershipOf
 
 function track(session)
@@ -14281,7 +14342,7 @@ end
 function nickOf(session, room)
     local membership = membershipOf(session, room)
     local isIn = membership ~= nil and isAttached(membership, session.full_jid)
-    return isIn and membership.nick or nil
+    return isIn and knownNick(membership) or nil
 end
 
 function forEachSession(task)
@@ -16678,7 +16739,7 @@ end
 -- Handles presence from a room to the account: other occupants, and the account itself admitted, renamed or removed.
 local room_presence = {}
 do
-local onStray, onAvailable, onPresenceWhileJoining, isRenamedUnheard, renameLate, onUnavailable, noteStillIn, isLeaveAnswer, onOwnUnavailable, newNickIn
+local onStray, onAvailable, onPresenceWhileJoining, isRequested, isRenamedUnheard, renameLate, onUnavailable, noteStillIn, isLeaveAnswer, onOwnUnavailable, newNickIn
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local isOwnNick = occupancy_burst.isOwnNick
 local onOccupant = occupancy_burst.onOccupant
@@ -16747,9 +16808,18 @@ function onPresenceWhileJoining(membership, nick, stanza)
     end
     local place = membership.place
     onOccupant(membership, nick, stanza)
-    if place.phase == "joining" and isSameNick(nick, place.operation.nick) then
+    if place.phase == "joining" and isRequested(place, nick) then
         selfClaimed(membership, place, intern(stanza))
     end
+end
+
+function isRequested(place, nick)
+    for _, join in ipairs(place.earlier) do
+        if isSameNick(nick, join.nick) then
+            return true
+        end
+    end
+    return isSameNick(nick, place.operation.nick)
 end
 
 function isRenamedUnheard(membership, nick, stanza)
@@ -16810,6 +16880,9 @@ end
 function noteStillIn(place, stanza)
     if place.phase == "joining" and hasStatus(stanza, "303") and hasStatus(stanza, "110") then
         place.operation.isDoubtful = true
+        if place.renamed == nil then
+            place.renamed = "now"
+        end
     end
 end
 
