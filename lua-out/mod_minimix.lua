@@ -1784,11 +1784,8 @@ function state_interned.intern(presence)
     local text = textOf(told)
     local found = internedStanzas[text]
     if found == nil then
-        local isHeavy
-        if piecesOf(told) > LIGHT and isHeavier(told, HEAVIEST) then
-            isHeavy = true
-        end
-        found = {text = text, mark = nextMark(), isHeavy = isHeavy}
+        local isHeavy = piecesOf(told) > LIGHT and isHeavier(told, HEAVIEST)
+        found = isHeavy and {text = text, mark = nextMark(), isHeavy = isHeavy} or {text = text, mark = nextMark()}
         internedStanzas[text] = found
     end
     source = presence
@@ -5476,7 +5473,7 @@ function state_ranges.open(ranges, first)
         last.last = nil
         return last
     end
-    local range = {first = first, last = nil}
+    local range = {first = first}
     ranges[#ranges + 1] = range
     trim(ranges)
     return range
@@ -5790,19 +5787,9 @@ function state_logs.logOf(room)
         log = {
             room = room,
             last = math.max(startOfNumbers(), dropped),
-            latest = nil,
             tail = {},
             size = 0,
-            isLoaded = false,
-            isComplete = false,
-            source = nil,
-            current = nil,
-            window = nil,
-            unwritten = nil,
-            failures = nil,
-            gap = nil,
-            readers = {},
-            isClosingDue = false
+            readers = {}
         }
         state_logs.logs[room] = log
         local opt_0 = opened
@@ -5840,19 +5827,24 @@ function state_logs.addToTail(log, entry)
         local oldest = table.remove(log.tail, 1)
         log.size = log.size - string.len(oldest and oldest.text or "")
         log.isLoaded = true
-        log.isComplete = false
+        log.isComplete = nil
     end
 end
 
 --- Adds entries from before this start before the newer ones. `isComplete`: there are no others.
 function state_logs.fillTail(log, entries, isComplete)
     log.isLoaded = true
-    log.isComplete = isComplete
+    local log_6 = log
+    if isComplete then
+        log_6.isComplete = true
+    else
+        log_6.isComplete = nil
+    end
     for i = #entries, 1, -1 do
         local entry = entries[i]
         if entry ~= nil then
             if #log.tail >= state_logs.TAIL or log.size + string.len(entry.text) > state_logs.TAIL_SIZE then
-                log.isComplete = false
+                log.isComplete = nil
                 return
             end
             table.insert(log.tail, 1, entry)
@@ -5866,7 +5858,6 @@ function state_logs.restoreLogs(saved)
     dropped = newestNumber()
     for room, log in pairs(saved) do
         state_logs.logs[room] = log
-        log.isClosingDue = false
         log.window = nil
         if log.unwritten ~= nil then
             beginOutage()
@@ -5885,7 +5876,7 @@ end
 -- before the message goes to the sessions. So all received messages are readable after SIGKILL.
 local archive_delivered = {}
 do
-local openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE
+local openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE, closingSoon
 local options = minimix_options
 local markChanged = state_deliveries.markChanged
 local rangesOf = state_deliveries.rangesOf
@@ -5894,7 +5885,6 @@ local saveChanged = state_deliveries.saveChanged
 local saveDeliveries = state_deliveries.saveDeliveries
 local dropUnread = state_logs.dropUnread
 local logOf = state_logs.logOf
-local logs = state_logs.logs
 local allMemberships = state_memberships.allMemberships
 local startOfNumbers = state_numbers.startOfNumbers
 local close = state_ranges.close
@@ -5950,13 +5940,13 @@ end
 
 --- Closes, after a delay, the ranges of accounts that did not get the last entry.
 function archive_delivered.closeMissedSoon(log)
-    if log.isClosingDue then
+    if closingSoon[log] ~= nil then
         return
     end
-    log.isClosingDue = true
+    closingSoon[log] = true
     module:add_timer(SETTLE, function()
         inTurn(function()
-            log.isClosingDue = false
+            closingSoon[log] = nil
             closeMissed(log)
             saveChanged()
         end)
@@ -6049,12 +6039,12 @@ function archive_delivered.deliver(membership, log, part, entry)
     return true
 end
 
+closingSoon = {}
+
 --- Writes pending records. Accounts still waiting for the last message get a new range with it.
 function archive_delivered.saveDelivered()
-    for _, log in pairs(logs) do
-        if log.isClosingDue then
-            closeMissed(log)
-        end
+    for log in pairs(closingSoon) do
+        closeMissed(log)
     end
     saveChanged()
 end
