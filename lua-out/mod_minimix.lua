@@ -8901,6 +8901,9 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     end
     if membership.place.phase == "joining" then
         membership.place.shownAt = membership.heardAt
+        if membership.place.renamed == "now" then
+            membership.place.renamed = nil
+        end
     end
     if not isKept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
@@ -9168,6 +9171,7 @@ local addArchiveId = archive_gate.addArchiveId
 local fromArchive = archive_gate.fromArchive
 local isKept = archive_read.isKept
 local newestOf = archive_read.newestOf
+local expiryTime = archive_retention.expiryTime
 
 function triesOf(catching)
     local progress = catching and catching.progress
@@ -9226,7 +9230,9 @@ function archive_catchup.catchUp(membership, done)
 end
 
 function startOf(membership, catching, newest)
-    return math.min(newest == nil and (membership.since or math.huge) or newest.when, catching.since)
+    local known = newest == nil and (membership.since or math.huge) or newest.when
+    local oldest = options.archive == true and expiryTime() or known
+    return math.min(math.max(known, oldest), catching.since)
 end
 
 function requestPage(membership, catching, after, query)
@@ -10689,7 +10695,8 @@ function occupancy_enter.waitForTurn(membership)
 end
 
 function takeTurn(membership, place)
-    if place.shownAt ~= nil and now() - place.shownAt < occupancy_enter.TURN then
+    local isAnswering = place.shownAt ~= nil and now() - place.shownAt < occupancy_enter.TURN
+    if isAnswering or place.claimed ~= nil then
         occupancy_enter.waitForTurn(membership)
         return
     end
@@ -10884,10 +10891,14 @@ function occupancy_leave.leaveUnanswered(membership)
     end
 end
 
---- Resends the leave, then self-pings: rooms do not answer a leave from a non-occupant.
-function occupancy_leave.retryLeave(membership, tries)
+--- Resends the leave, then self-pings: rooms do not answer a leave from a non-occupant. `isMissing`: the room has no
+-- occupant with the nick.
+function occupancy_leave.retryLeave(membership, tries, isMissing)
     if tries == nil then
         tries = triesOf(membership) + 1
+    end
+    if isMissing == nil then
+        isMissing = false
     end
     local operation = newLeave(membership, PING_TIMEOUT, occupancy_leave.retryLeave)
     local wasIn = isIn(membership.place)
@@ -10899,6 +10910,10 @@ function occupancy_leave.retryLeave(membership, tries)
     sendPresence(membership, st.presence({type = "unavailable"}), membership.nick, operation.id)
     local function answered(condition)
         if membership.place ~= place or not isCurrent(membership) then
+            return
+        end
+        if condition == "item-not-found" and not isMissing then
+            occupancy_leave.retryLeave(membership, tries, true)
             return
         end
         local mayBeIn = membership.established and not isUnheard(membership)
@@ -10953,15 +10968,14 @@ PING_TIMEOUT = 60
 function occupancy_leave.leave(membership, unavailable)
     recall(membership)
     membership.ending = nil
+    local before = membership.place
+    if before.phase == "joining" and (next(before.shown)) ~= nil then
+        membership.established = true
+    end
     local operation = newLeave(membership, options.answerTimeout, occupancy_leave.leaveUnanswered, unavailable.attr.id)
     setPlace(
         membership,
-        {
-            phase = "leaving",
-            tries = 0,
-            operation = operation,
-            wasIn = isIn(membership.place)
-        }
+        {phase = "leaving", tries = 0, operation = operation, wasIn = isIn(before)}
     )
     occupancy_leave.hastenLeave(membership)
     save(membership.username)
@@ -11242,6 +11256,24 @@ function occupancy_lost.leftBefore(membership, bindingPattern0_)
         isAfterLeave = false
     })
     beginJoin(membership, join, {})
+end
+
+--- The room has changed the nick of an account that it had all the time, and lists no occupants. If it took the last join
+-- for that change, the account joins again under the new nick. Otherwise the answer to the join follows.
+function occupancy_lost.onlyRenamed(membership, place, nick, isLast)
+    place.renamed = nil
+    place.mayBeIn = true
+    membership.established = true
+    save(membership.username)
+    if isLast then
+        membership.wantedNick = place.operation.request == nil and membership.wantedNick or nick
+        recall(membership)
+        membership.nick = nick
+        occupancy_lost.joinAgain(membership)
+        if membership.place.phase == "joining" then
+            membership.place.renamed = "before"
+        end
+    end
 end
 
 --- A join has timed out.
@@ -11847,6 +11879,7 @@ local joinAgain = occupancy_lost.joinAgain
 local joinFailed = occupancy_lost.joinFailed
 local lost = occupancy_lost.lost
 local makeSure = occupancy_lost.makeSure
+local onlyRenamed = occupancy_lost.onlyRenamed
 local unreached = occupancy_lost.unreached
 
 --- The room has gone on, so the presence without 110 was our own.
@@ -11871,6 +11904,11 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         return
     end
     local join = answeredJoin(place, nick, key)
+    if place.renamed == "now" then
+        local isItsNick = join.id == key or isSameNick(join.nick, nick)
+        onlyRenamed(membership, place, nick, join == place.operation and isItsNick)
+        return
+    end
     local request = join.request
     local session
     if request ~= nil then
@@ -16865,6 +16903,9 @@ end
 function noteStillIn(place, stanza)
     if place.phase == "joining" and hasStatus(stanza, "303") and hasStatus(stanza, "110") then
         place.operation.isDoubtful = true
+        if place.renamed == nil then
+            place.renamed = "now"
+        end
     end
 end
 

@@ -688,6 +688,21 @@ describe("messages that accounts missed", function ()
 		end);
 	end
 
+	it("H5: do not begin with expired ones after a room was quiet", function ()
+		local s = in_room {
+			modules = { "disco"; "mam" };
+			options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" };
+		};
+		mam.keep(s.room);
+		s:wait(5);
+		s:count(1, 5);
+		s.host:tick(3 * 86400);
+		s:restart();
+		s:count(6, 8);
+		s:wait(60);
+		assert.same(numbers(6, 8), page_through(s:client "phone", { with = room_jid }));
+	end);
+
 	-- The room sends alice other texts than the others.
 	local function send_alice_others(room)
 		local send = room.send;

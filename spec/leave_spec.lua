@@ -557,6 +557,41 @@ describe("the last session that leaves", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
+	it("L5: the leave of an account whose own presence is lost is retried until the room confirms it", function ()
+		local s = scene.new { remote = true };
+		s.room:enter "Bob";
+		local release, lose = scene.hold_back(s.room);
+		local phone = s:client "phone";
+		phone:send(join "Alice");
+		s:deliver();
+		release(1);
+		lose();
+		phone:send(leave "Alice");
+		s.host:drop();
+		s.room.silent = true;
+		s:wait(1000);
+		s.room.silent = false;
+		s:wait(1000);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("L5: a ping under a nick that the room has changed unheard confirms no leave", function ()
+		local s, phone = in_room { remote = true };
+		local _, lose = scene.hold_back(s.room);
+		s.room:rename("Alice", "Alicia");
+		lose();
+		local left = 2;
+		function s.room.ignores(_, stanza)
+			left = left - (stanza.attr.type == "unavailable" and 1 or 0);
+			return stanza.attr.type == "unavailable" and left >= 0;
+		end
+		phone:send(leave "Alice");
+		s:wait(120);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
 	it("L5: a join that follows the removal of the account is undone, also after a restart", function ()
 		local s, phone = in_room { remote = true };
 		local laptop = s:client "laptop";

@@ -466,6 +466,37 @@ describe("an account that is put out while its earlier messages cannot be read",
 	end);
 end);
 
+describe("the history of a rejoin while the account's messages cannot be read", function ()
+	local function rejoins(pause)
+		local s, faults = in_room {
+			modules = { "disco" };
+			options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" };
+		};
+		s:wait(5);
+		s:count(1, 3);
+		s.host:tick(pause);
+		s:restart();
+		s.room.occupants = { (s.room:occupant "Bob") };
+		s:count(4, 5);
+		faults:fail("nil", "reads", { "minimix_parts"; "minimix_archive" });
+		s:wait(30);
+		assert.same({ "Alice" }, s:occupants());
+		s:count(6, 6);
+		faults:work();
+		s:wait(30);
+		assert_one_outage(s);
+		return read(s:client "phone");
+	end
+
+	it("S1: is stored once", function ()
+		assert.same(numbers(1, 6), rejoins(60));
+	end);
+
+	it("H5: does not bring back expired messages", function ()
+		assert.same(numbers(4, 6), rejoins(3 * 86400));
+	end);
+end);
+
 describe("a driver that reports a failure after storing", function ()
 	it("S3: does not cause a second copy of a message", function ()
 		local lies = false;

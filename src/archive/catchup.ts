@@ -18,6 +18,7 @@ import { blocklistOf, readBlocklist, silences } from "../settings/blocklist";
 import { beginAt, deliverMissed, drainEarlier, endCatchUp, flush, isBeforeJoin, startBuffering } from "./buffer";
 import { addArchiveId, fromArchive } from "./gate";
 import { isKept, newestOf, type Said } from "./read";
+import { expiryTime } from "./retention";
 
 /** Messages per page. */
 const PAGE = 50;
@@ -131,11 +132,13 @@ export function dropQuestion(membership: Membership): void {
 }
 
 /**
- * Returns the time to request messages from, in seconds: that of the last message or of the join. If the clock was set
- * back after that, it is the start of the buffering.
+ * Returns the time to request messages from, in seconds: that of the last message or of the join. Expired messages are
+ * not requested. If the clock was set back since then, it is the start of the buffering.
  */
 function startOf(membership: Membership, catching: CatchUp, newest: Said | undefined): number {
-    return Math.min(newest === undefined ? (membership.since ?? math.huge) : newest.when, catching.since);
+    const known = newest === undefined ? (membership.since ?? math.huge) : newest.when;
+    const oldest = options.archive === true ? expiryTime() : known;
+    return Math.min(Math.max(known, oldest), catching.since);
 }
 
 type Done = (this: void, outcome: CatchUpOutcome) => void;

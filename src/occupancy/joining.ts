@@ -42,7 +42,7 @@ import { refuse } from "./refuse";
 import { sendOccupants, sendSubject, technicalRemoval } from "./replay";
 import { enter, tryNext } from "./enter";
 import { over } from "./leave";
-import { giveUp, joinAgain, joinFailed, lost, makeSure, unreached } from "./lost";
+import { giveUp, joinAgain, joinFailed, lost, makeSure, onlyRenamed, unreached } from "./lost";
 
 /** Seconds to wait for a self-presence with 110 after one without. Some rooms never send 110. */
 const SELF_TIMEOUT = 10;
@@ -86,6 +86,11 @@ export function admitted(membership: Membership, place: Joining, nick: string, s
         return;
     }
     const join = answeredJoin(place, nick, key);
+    if (place.renamed === "now") {
+        const isItsNick = join.id === key || isSameNick(join.nick, nick);
+        onlyRenamed(membership, place, nick, join === place.operation && isItsNick);
+        return;
+    }
     const request = join.request;
     const session = request === undefined ? undefined : request.session;
     const isNews = !membership.established || nick !== membership.wantedNick;

@@ -169,12 +169,13 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
 }
 
 /**
- * A room that changes our nick before it answers a join has had the account all the time. It takes the join for that
- * nick change (XEP-0045 7.6), and sends no occupants and no subject.
+ * A room that changes our nick before it answers a join has had the account all the time. It may take the join for that
+ * nick change (XEP-0045 7.6), and then sends no occupants and no subject.
  */
 function noteStillIn(place: Place, stanza: Stanza): void {
     if (place.phase === Phase.Joining && hasStatus(stanza, Status.NickChange) && hasStatus(stanza, Status.Self)) {
         place.operation.isDoubtful = true;
+        place.renamed ??= "now";
     }
 }
 
