@@ -9977,6 +9977,7 @@ function occupancy_operations.newJoin(membership, parts, seconds, ended)
         isReturn = parts.isReturn,
         isDoubtful = parts.isDoubtful,
         isFirst = parts.isFirst,
+        isAfterLeave = parts.isAfterLeave,
         timer = after(seconds, function()
             ended(membership, join)
         end),
@@ -9985,16 +9986,16 @@ function occupancy_operations.newJoin(membership, parts, seconds, ended)
     return join
 end
 
---- Returns the parts of an automatic join.
-function occupancy_operations.ownJoin(membership, isDoubtful)
-    local isFirst = isDoubtful and not membership.established
+--- Returns the parts of an automatic join. With `isAfterLeave` it is sent right after a leave.
+function occupancy_operations.ownJoin(membership, isAfterLeave)
     return {
         id = id.medium(),
         nick = membership.nick,
         request = nil,
         isReturn = true,
-        isDoubtful = isDoubtful,
-        isFirst = isFirst
+        isDoubtful = not isAfterLeave,
+        isFirst = not isAfterLeave and not membership.established,
+        isAfterLeave = isAfterLeave
     }
 end
 
@@ -10628,7 +10629,8 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         request = request,
         isReturn = isReturn,
         isDoubtful = membership.established == true,
-        isFirst = isFirst
+        isFirst = isFirst,
+        isAfterLeave = unconfirmed ~= nil
     }
     local join = occupancy_enter.newTimedJoin(membership, parts)
     disown(earlier, request.session)
@@ -11130,7 +11132,7 @@ function occupancy_lost.joinAgain(membership)
         return
     end
     local seconds = math.min(options.answerTimeout, JOIN_PATIENCE)
-    local join = newTimedJoin(membership, ownJoin(membership, true), seconds)
+    local join = newTimedJoin(membership, ownJoin(membership, false), seconds)
     beginJoin(membership, join, {})
     sendOwnJoin(membership, join)
     occupancy_lost.makeSure(membership, join)
@@ -11181,7 +11183,7 @@ function startOver(membership, session)
         sendSubject(membership, session)
     end
     recall(membership)
-    local join = newTimedJoin(membership, ownJoin(membership, false))
+    local join = newTimedJoin(membership, ownJoin(membership, true))
     beginJoin(membership, join, {})
     sendPresence(membership, st.presence({type = "unavailable"}), join.nick, id.medium())
     sendOwnJoin(membership, join)
@@ -11224,6 +11226,27 @@ end
 
 TRIES_FOR_ARCHIVE = 4
 ARCHIVE_TIMEOUT = 600
+
+--- The room confirms a leave that was sent ahead of a join. So our own presence before it has answered an earlier join, and
+-- the answer to this one follows.
+function occupancy_lost.leftBefore(membership, bindingPattern0_)
+    local nick
+    local key
+    key = bindingPattern0_.id
+    nick = bindingPattern0_.nick
+    recall(membership)
+    membership.wantedNick = nick
+    local join = newTimedJoin(membership, {
+        id = key,
+        nick = nick,
+        request = nil,
+        isReturn = true,
+        isDoubtful = false,
+        isFirst = false,
+        isAfterLeave = false
+    })
+    beginJoin(membership, join, {})
+end
 
 --- The room has changed the nick of an account that it had all the time, and lists no occupants. If it took the last join
 -- for that change, the account joins again under the new nick. Otherwise the answer to the join follows.
@@ -11882,7 +11905,7 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         session = request.session
     end
     local isNews = not membership.established or nick ~= membership.wantedNick
-    enterRoom(membership, place, join)
+    enterRoom(membership, place, join, key)
     announceIfRenamed(membership, nick)
     local isChanged = keepSelf(membership, nick, stanza)
     noteAdmitted(membership, request, nick)
@@ -11926,7 +11949,7 @@ function answeredJoin(place, nick, key)
     return last
 end
 
-function enterRoom(membership, place, join)
+function enterRoom(membership, place, join, key)
     local passed = {}
     for _, other in ipairs(place.earlier) do
         if other ~= join and other.request ~= nil then
@@ -11938,6 +11961,7 @@ function enterRoom(membership, place, join)
     if join ~= place.operation then
         later = place.operation
     end
+    local isInDoubt = join.isAfterLeave and not place.isRemoved and key ~= join.id
     setPlace(
         membership,
         {
@@ -11946,6 +11970,7 @@ function enterRoom(membership, place, join)
             operation = join,
             later = later,
             shown = place.shown,
+            afterLeave = isInDoubt and later == nil and join or nil,
             timer = subjectTimer(membership, join)
         }
     )
@@ -12019,7 +12044,11 @@ function occupancy_joining.complete(membership, place)
     local place_8 = place
     local tries = place_8.tries
     local later = place_8.later
-    setPlace(membership, {phase = "joined", tries = tries, since = now()})
+    local afterLeave = place_8.afterLeave
+    setPlace(
+        membership,
+        {phase = "joined", tries = tries, since = now(), afterLeave = afterLeave}
+    )
     if join.isReturn then
         forgetOthers(membership, place.shown)
     end
@@ -12730,13 +12759,15 @@ end
 -- replaced as a whole. Timers and answers to self-pings are inputs too. The functions that set them handle them.
 local occupancy_phases = {}
 do
-local ignore, isNoAnswer, stillIn, admittedLate, isOfAccount, putOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local ignore, isNoAnswer, stillIn, admittedLate, isOfAccount, putOut, joinAfterLeave, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local options = minimix_options
 local isBlocked = settings_blocklist.isBlocked
 local forkOwn = send_own.forkOwn
 local wasSent = state_sent_presences.wasSent
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local noteDrop = state_counters.noteDrop
+local now = state_memberships.now
 local enqueue = state_queue.enqueue
 local takeJoin = state_queue.takeJoin
 local save = state_store.save
@@ -12746,6 +12777,7 @@ local keepSelf = occupancy_burst.keepSelf
 local joined = occupancy_joined
 local joining = occupancy_joining
 local answerProbe = occupancy_probe.answerProbe
+local isExpulsion = occupancy_refusal.isExpulsion
 local isTechnical = occupancy_refusal.isTechnical
 local itemOf = occupancy_replay.itemOf
 local lateRename = occupancy_requests.lateRename
@@ -12754,6 +12786,7 @@ local waitForTurn = occupancy_enter.waitForTurn
 local hastenLeave = occupancy_leave.hastenLeave
 local leaveUnanswered = occupancy_leave.leaveUnanswered
 local over = occupancy_leave.over
+local leftBefore = occupancy_lost.leftBefore
 local lost = occupancy_lost.lost
 local rejoin = occupancy_lost.rejoin
 local check = occupancy_watch.check
@@ -12784,12 +12817,24 @@ function isOfAccount(membership, stanza)
     return isAnswer or hasStatus(stanza, "110") or itemOf(stanza).jid == membership.occupant
 end
 
-function putOut(membership, _, stanza)
+function putOut(membership, place, stanza)
+    local join = joinAfterLeave(place)
     if isTechnical(stanza) then
         lost(membership)
+    elseif join ~= nil and not isExpulsion(stanza) then
+        leftBefore(membership, join)
     else
         forkOwn(membership, stanza)
         over(membership)
+    end
+end
+
+function joinAfterLeave(place)
+    local isRecent = place.phase == "entering" or now() - place.since < options.answerTimeout
+    if isRecent then
+        return place.afterLeave
+    else
+        return nil
     end
 end
 
@@ -17033,6 +17078,7 @@ function joinOf(membership, request, isReturn)
         isDoubtful = false,
         timer = module:add_timer(0, function() return nil end),
         isFirst = false,
+        isAfterLeave = false,
         since = now()
     }
 end
