@@ -5443,16 +5443,23 @@ function state_ranges.includes(ranges, end_, number)
     return false
 end
 
+--- Whether a number is not before all ranges.
+function state_ranges.isSince(ranges, number)
+    local opt_0 = ranges[1]
+    local first = opt_0 and opt_0.first
+    return first ~= nil and number >= first
+end
+
 --- Inserts a number: into the range that ends with `before`, or as another range.
 function state_ranges.insert(ranges, number, before)
     local at = #ranges
     while true do
-        local temp_2 = at > 0
-        if temp_2 then
-            local opt_0 = ranges[at]
-            temp_2 = (opt_0 and opt_0.first or 0) > number
+        local temp_4 = at > 0
+        if temp_4 then
+            local opt_2 = ranges[at]
+            temp_4 = (opt_2 and opt_2.first or 0) > number
         end
-        if not temp_2 then
+        if not temp_4 then
             break
         end
         at = at - 1
@@ -5491,12 +5498,18 @@ function state_ranges.close(ranges, end_)
     end
 end
 
---- Removes the ranges that end before a number.
+--- Removes the ranges that end before a number. One of them stays if private entries may be between it and the next
+-- range.
 function state_ranges.prune(ranges, least)
     local pruned = false
     while true do
-        local opt_7 = ranges[1]
-        if not ((opt_7 and opt_7.last) ~= nil and ranges[1].last < least) then
+        local opt_9 = ranges[1]
+        local temp_13 = (opt_9 and opt_9.last) ~= nil and ranges[1].last < least
+        if temp_13 then
+            local opt_11 = ranges[2]
+            temp_13 = (opt_11 and opt_11.first or least) <= least
+        end
+        if not temp_13 then
             break
         end
         table.remove(ranges, 1)
@@ -5886,10 +5899,12 @@ local saveDeliveries = state_deliveries.saveDeliveries
 local dropUnread = state_logs.dropUnread
 local logOf = state_logs.logOf
 local allMemberships = state_memberships.allMemberships
+local newestNumber = state_numbers.newestNumber
 local startOfNumbers = state_numbers.startOfNumbers
 local close = state_ranges.close
 local includes = state_ranges.includes
 local insert = state_ranges.insert
+local isSince = state_ranges.isSince
 local open = state_ranges.open
 local inTurn = minimix_turn.inTurn
 
@@ -5983,7 +5998,8 @@ function archive_delivered.letIn(membership)
         return
     end
     part.position = part.log.last
-    openRange(membership, part, part.log.last + 1)
+    local isNew = #(rangesOf(membership.username, membership.room)) == 0
+    openRange(membership, part, (isNew and newestNumber() or part.log.last) + 1)
 end
 
 --- The account is out of the room.
@@ -6049,12 +6065,13 @@ function archive_delivered.saveDelivered()
     saveChanged()
 end
 
---- Whether the account got an entry.
-function archive_delivered.isFor(username, ranges, position, entry)
-    if entry.privateTo == nil then
-        return includes(ranges, position, entry.number)
+--- Whether the account got an entry, by its number and the account that it is private to. A private entry before all
+-- ranges is of a deleted account with the same name.
+function archive_delivered.isFor(username, ranges, position, number, privateTo)
+    if privateTo == nil then
+        return includes(ranges, position, number)
     else
-        return entry.privateTo == username
+        return privateTo == username and isSince(ranges, number)
     end
 end
 
@@ -7519,7 +7536,7 @@ function pastEntry(log, membership, part, stanza, when)
     local archiveId = stanzaIdBy(content, log.room)
     local search = {content = content, text = textOf(content), name = nameOf(log, content), compared = 0}
     local function matches(entry)
-        return not isAnothers(entry, membership) and (entry.text == search.text or isNamed(log, entry, search.name) and (isFor(membership.username, ranges, part.position, entry) or isSaidAs(entry, search)))
+        return not isAnothers(entry, membership) and (entry.text == search.text or isNamed(log, entry, search.name) and (isFor(membership.username, ranges, part.position, entry.number, entry.privateTo) or isSaidAs(entry, search)))
     end
     local entry = findEntry(log.tail, search, matches)
     local window
@@ -7848,7 +7865,6 @@ local allRangesOf = state_deliveries.allRangesOf
 local rangesOf = state_deliveries.rangesOf
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
-local includes = state_ranges.includes
 
 function lastOf(ranges)
     local last = ranges and ranges[#ranges]
@@ -7913,11 +7929,7 @@ function archive_read.archiveOf(username, room)
         timeOf = timeOf,
         mayRead = function(label)
             local number, privateTo = parseLabel(label)
-            if privateTo == nil then
-                return includes(ranges, position, number)
-            else
-                return privateTo == username
-            end
+            return isFor(username, ranges, position, number, privateTo)
         end
     }
     return true, archive
@@ -7968,7 +7980,7 @@ function archive_read.readBack(membership, most, since, visit, after)
     local left = most
     for i = #log.tail, 1, -1 do
         local entry = log.tail[i]
-        if entry ~= nil and isFor(username, ranges, part.position, entry) then
+        if entry ~= nil and isFor(username, ranges, part.position, entry.number, entry.privateTo) then
             if left == 0 or entry.when < earliest or entry.number <= after then
                 return nil
             end
