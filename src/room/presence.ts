@@ -17,7 +17,7 @@ import { counters, noteDrop } from "../state/counters";
 import { findMembership, isCurrent, isOccupantJid, type Membership, now } from "../state/memberships";
 import { intern } from "../state/interned";
 import { findOccupant } from "../state/occupants";
-import { isIn, Phase, type Place } from "../state/place";
+import { isIn, type Joining, Phase, type Place } from "../state/place";
 import { noteBroadcast } from "./broadcast";
 import { saveOften } from "../state/store";
 import { after, post } from "../turn";
@@ -107,9 +107,19 @@ function onPresenceWhileJoining(membership: Membership, nick: string, stanza: St
     }
     const place = membership.place;
     onOccupant(membership, nick, stanza);
-    if (place.phase === Phase.Joining && isSameNick(nick, place.operation.nick)) {
+    if (place.phase === Phase.Joining && isRequested(place, nick)) {
         selfClaimed(membership, place, intern(stanza));
     }
+}
+
+/** Whether a join in flight asks for a nick. */
+function isRequested(place: Joining, nick: string): boolean {
+    for (const join of place.earlier) {
+        if (isSameNick(nick, join.nick)) {
+            return true;
+        }
+    }
+    return isSameNick(nick, place.operation.nick);
 }
 
 /**
