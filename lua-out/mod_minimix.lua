@@ -2864,6 +2864,7 @@ local monotonic = state_clock.monotonic
 local time = require("util.time")
 local options = minimix_options
 local inSharedQueue = state_place.inSharedQueue
+local isIn = state_place.isIn
 local requestsOf = state_place.requestsOf
 local timersOf = state_place.timersOf
 local retireSent = state_sent.retireSent
@@ -3069,6 +3070,17 @@ function state_memberships.restoreEmpty(membership)
     if isEmpty(membership.attached) then
         membership.attached = state_memberships.NO_SESSIONS
     end
+end
+
+--- Whether another account of this host is in the room under a nick.
+function state_memberships.isNickOfOther(membership, nick)
+    for _, account in pairs(state_memberships.accounts) do
+        local other = account.memberships[membership.room]
+        if other ~= nil and other ~= membership and other.nick == nick and isIn(other.place) then
+            return true
+        end
+    end
+    return false
 end
 
 --- Drops the cached stanzas of the room: the next join starts from nothing.
@@ -11850,6 +11862,7 @@ local forgetRoom = state_memberships.forgetRoom
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
 local isCurrent = state_memberships.isCurrent
+local isNickOfOther = state_memberships.isNickOfOther
 local noteDetached = state_memberships.noteDetached
 local now = state_memberships.now
 local setPlace = state_memberships.setPlace
@@ -11884,7 +11897,7 @@ local makeSure = occupancy_lost.makeSure
 local onlyRenamed = occupancy_lost.onlyRenamed
 local unreached = occupancy_lost.unreached
 
---- The room has gone on, so the presence without 110 was our own.
+--- The room has gone on, so the presence without 110 was our own, unless another account of this server has the nick.
 function occupancy_joining.admitClaimed(membership, place)
     local interned = place.claimed
     local stanza
@@ -11893,7 +11906,7 @@ function occupancy_joining.admitClaimed(membership, place)
     end
     local nick = jids.resource(stanza and stanza.attr.from or "")
     place.claimed = nil
-    if stanza ~= nil and nick ~= nil then
+    if stanza ~= nil and nick ~= nil and not isNickOfOther(membership, nick) then
         occupancy_joining.admitted(membership, place, nick, stanza)
     end
 end

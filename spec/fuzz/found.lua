@@ -1,6 +1,17 @@
 -- Event lists that the search has found, shortened.
 
 return {
+	{ about = "another account of this server with the nick of a join that is lost"; seed = 608431541; setting = { resource = false; bosh = true; carbons = false; prosody = true; folds = false; crowd = false };
+		{ "enter", 306, 398, 336, 13 };
+		{ "burst", 978, 830, 585, 577 };
+		{ "deliver", 452, 866, 62, 548 };
+		{ "join", 719, 740, 971, 424 };
+		{ "deliver", 873, 937, 655, 117 };
+		{ "restart", 670, 457, 647, 219 };
+		{ "burst", 574, 62, 2, 327 };
+		{ "silent", 766, 253, 491, 735 };
+		{ "deliver", 145, 990, 459, 637 };
+	};
 	{ about = "a forced nick change and a subject before the answer to a join"; seed = 999734800; setting = { resource = true; bosh = false; carbons = true; prosody = true; folds = true; crowd = false };
 		{ "enter", 270, 161, 702, 429 };
 		{ "join", 256, 458, 511, 657 };

@@ -25,6 +25,7 @@ import {
     hasAttached,
     isAttached,
     isCurrent,
+    isNickOfOther,
     type Membership,
     noteDetached,
     now,
@@ -67,13 +68,13 @@ export function selfClaimed(membership: Membership, place: Joining, interned: In
     });
 }
 
-/** The room has gone on, so the presence without 110 was our own. */
+/** The room has gone on, so the presence without 110 was our own, unless another account of this server has the nick. */
 export function admitClaimed(membership: Membership, place: Joining): void {
     const interned = place.claimed;
     const stanza = interned === undefined ? undefined : stanzaOf(interned);
     const nick = jids.resource(stanza?.attr.from ?? "");
     place.claimed = undefined;
-    if (stanza !== undefined && nick !== undefined) {
+    if (stanza !== undefined && nick !== undefined && !isNickOfOther(membership, nick)) {
         admitted(membership, place, nick, stanza);
     }
 }
