@@ -780,6 +780,13 @@ return {
 		{ "time", 751, 260, 731, 574 };
 		{ "deliver", 184, 271, 818, 894 };
 	};
+	{ about = "a leave that is confirmed after the next join's supposed answer"; seed = 281220167; setting = { resource = false; bosh = true; carbons = false; prosody = false; faults = nil; folds = false; crowd = false };
+		{ "burst", 64, 551, 567, 712 };
+		{ "form", 244, 52, 920, 230 };
+		{ "join", 467, 421, 186, 856 };
+		{ "time", 275, 427, 275, 421 };
+		{ "deliver", 60, 529, 597, 453 };
+	};
 	{ about = "a ban as the answer to a join"; seed = 23262250; setting = { resource = true; bosh = true; carbons = false; prosody = false };
 		{ "join", 274, 87, 598, 779 };
 		{ "deliver", 221, 16, 875, 500 };
