@@ -1784,11 +1784,8 @@ function state_interned.intern(presence)
     local text = textOf(told)
     local found = internedStanzas[text]
     if found == nil then
-        local isHeavy
-        if piecesOf(told) > LIGHT and isHeavier(told, HEAVIEST) then
-            isHeavy = true
-        end
-        found = {text = text, mark = nextMark(), isHeavy = isHeavy}
+        local isHeavy = piecesOf(told) > LIGHT and isHeavier(told, HEAVIEST)
+        found = isHeavy and {text = text, mark = nextMark(), isHeavy = isHeavy} or {text = text, mark = nextMark()}
         internedStanzas[text] = found
     end
     source = presence
@@ -5476,7 +5473,7 @@ function state_ranges.open(ranges, first)
         last.last = nil
         return last
     end
-    local range = {first = first, last = nil}
+    local range = {first = first}
     ranges[#ranges + 1] = range
     trim(ranges)
     return range
@@ -5790,19 +5787,9 @@ function state_logs.logOf(room)
         log = {
             room = room,
             last = math.max(startOfNumbers(), dropped),
-            latest = nil,
             tail = {},
             size = 0,
-            isLoaded = false,
-            isComplete = false,
-            source = nil,
-            current = nil,
-            window = nil,
-            unwritten = nil,
-            failures = nil,
-            gap = nil,
-            readers = {},
-            isClosingDue = false
+            readers = {}
         }
         state_logs.logs[room] = log
         local opt_0 = opened
@@ -5840,19 +5827,24 @@ function state_logs.addToTail(log, entry)
         local oldest = table.remove(log.tail, 1)
         log.size = log.size - string.len(oldest and oldest.text or "")
         log.isLoaded = true
-        log.isComplete = false
+        log.isComplete = nil
     end
 end
 
 --- Adds entries from before this start before the newer ones. `isComplete`: there are no others.
 function state_logs.fillTail(log, entries, isComplete)
     log.isLoaded = true
-    log.isComplete = isComplete
+    local log_6 = log
+    if isComplete then
+        log_6.isComplete = true
+    else
+        log_6.isComplete = nil
+    end
     for i = #entries, 1, -1 do
         local entry = entries[i]
         if entry ~= nil then
             if #log.tail >= state_logs.TAIL or log.size + string.len(entry.text) > state_logs.TAIL_SIZE then
-                log.isComplete = false
+                log.isComplete = nil
                 return
             end
             table.insert(log.tail, 1, entry)
@@ -5866,7 +5858,6 @@ function state_logs.restoreLogs(saved)
     dropped = newestNumber()
     for room, log in pairs(saved) do
         state_logs.logs[room] = log
-        log.isClosingDue = false
         log.window = nil
         if log.unwritten ~= nil then
             beginOutage()
@@ -5885,7 +5876,7 @@ end
 -- before the message goes to the sessions. So all received messages are readable after SIGKILL.
 local archive_delivered = {}
 do
-local openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE
+local openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE, closingSoon
 local options = minimix_options
 local markChanged = state_deliveries.markChanged
 local rangesOf = state_deliveries.rangesOf
@@ -5894,7 +5885,6 @@ local saveChanged = state_deliveries.saveChanged
 local saveDeliveries = state_deliveries.saveDeliveries
 local dropUnread = state_logs.dropUnread
 local logOf = state_logs.logOf
-local logs = state_logs.logs
 local allMemberships = state_memberships.allMemberships
 local startOfNumbers = state_numbers.startOfNumbers
 local close = state_ranges.close
@@ -5950,13 +5940,13 @@ end
 
 --- Closes, after a delay, the ranges of accounts that did not get the last entry.
 function archive_delivered.closeMissedSoon(log)
-    if log.isClosingDue then
+    if closingSoon[log] ~= nil then
         return
     end
-    log.isClosingDue = true
+    closingSoon[log] = true
     module:add_timer(SETTLE, function()
         inTurn(function()
-            log.isClosingDue = false
+            closingSoon[log] = nil
             closeMissed(log)
             saveChanged()
         end)
@@ -6049,12 +6039,12 @@ function archive_delivered.deliver(membership, log, part, entry)
     return true
 end
 
+closingSoon = {}
+
 --- Writes pending records. Accounts still waiting for the last message get a new range with it.
 function archive_delivered.saveDelivered()
-    for _, log in pairs(logs) do
-        if log.isClosingDue then
-            closeMissed(log)
-        end
+    for log in pairs(closingSoon) do
+        closeMissed(log)
     end
     saveChanged()
 end
@@ -9987,6 +9977,7 @@ function occupancy_operations.newJoin(membership, parts, seconds, ended)
         isReturn = parts.isReturn,
         isDoubtful = parts.isDoubtful,
         isFirst = parts.isFirst,
+        isAfterLeave = parts.isAfterLeave,
         timer = after(seconds, function()
             ended(membership, join)
         end),
@@ -9995,16 +9986,16 @@ function occupancy_operations.newJoin(membership, parts, seconds, ended)
     return join
 end
 
---- Returns the parts of an automatic join.
-function occupancy_operations.ownJoin(membership, isDoubtful)
-    local isFirst = isDoubtful and not membership.established
+--- Returns the parts of an automatic join. With `isAfterLeave` it is sent right after a leave.
+function occupancy_operations.ownJoin(membership, isAfterLeave)
     return {
         id = id.medium(),
         nick = membership.nick,
         request = nil,
         isReturn = true,
-        isDoubtful = isDoubtful,
-        isFirst = isFirst
+        isDoubtful = not isAfterLeave,
+        isFirst = not isAfterLeave and not membership.established,
+        isAfterLeave = isAfterLeave
     }
 end
 
@@ -10638,7 +10629,8 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         request = request,
         isReturn = isReturn,
         isDoubtful = membership.established == true,
-        isFirst = isFirst
+        isFirst = isFirst,
+        isAfterLeave = unconfirmed ~= nil
     }
     local join = occupancy_enter.newTimedJoin(membership, parts)
     disown(earlier, request.session)
@@ -11140,7 +11132,7 @@ function occupancy_lost.joinAgain(membership)
         return
     end
     local seconds = math.min(options.answerTimeout, JOIN_PATIENCE)
-    local join = newTimedJoin(membership, ownJoin(membership, true), seconds)
+    local join = newTimedJoin(membership, ownJoin(membership, false), seconds)
     beginJoin(membership, join, {})
     sendOwnJoin(membership, join)
     occupancy_lost.makeSure(membership, join)
@@ -11191,7 +11183,7 @@ function startOver(membership, session)
         sendSubject(membership, session)
     end
     recall(membership)
-    local join = newTimedJoin(membership, ownJoin(membership, false))
+    local join = newTimedJoin(membership, ownJoin(membership, true))
     beginJoin(membership, join, {})
     sendPresence(membership, st.presence({type = "unavailable"}), join.nick, id.medium())
     sendOwnJoin(membership, join)
@@ -11234,6 +11226,27 @@ end
 
 TRIES_FOR_ARCHIVE = 4
 ARCHIVE_TIMEOUT = 600
+
+--- The room confirms a leave that was sent ahead of a join. So our own presence before it has answered an earlier join, and
+-- the answer to this one follows.
+function occupancy_lost.leftBefore(membership, bindingPattern0_)
+    local nick
+    local key
+    key = bindingPattern0_.id
+    nick = bindingPattern0_.nick
+    recall(membership)
+    membership.wantedNick = nick
+    local join = newTimedJoin(membership, {
+        id = key,
+        nick = nick,
+        request = nil,
+        isReturn = true,
+        isDoubtful = false,
+        isFirst = false,
+        isAfterLeave = false
+    })
+    beginJoin(membership, join, {})
+end
 
 --- The room has changed the nick of an account that it had all the time, and lists no occupants. If it took the last join
 -- for that change, the account joins again under the new nick. Otherwise the answer to the join follows.
@@ -11896,7 +11909,7 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         session = request.session
     end
     local isNews = not membership.established or nick ~= membership.wantedNick
-    enterRoom(membership, place, join)
+    enterRoom(membership, place, join, key)
     announceIfRenamed(membership, nick)
     local isChanged = keepSelf(membership, nick, stanza)
     noteAdmitted(membership, request, nick)
@@ -11940,7 +11953,7 @@ function answeredJoin(place, nick, key)
     return last
 end
 
-function enterRoom(membership, place, join)
+function enterRoom(membership, place, join, key)
     local passed = {}
     for _, other in ipairs(place.earlier) do
         if other ~= join and other.request ~= nil then
@@ -11952,6 +11965,7 @@ function enterRoom(membership, place, join)
     if join ~= place.operation then
         later = place.operation
     end
+    local isInDoubt = join.isAfterLeave and not place.isRemoved and key ~= join.id
     setPlace(
         membership,
         {
@@ -11960,6 +11974,7 @@ function enterRoom(membership, place, join)
             operation = join,
             later = later,
             shown = place.shown,
+            afterLeave = isInDoubt and later == nil and join or nil,
             timer = subjectTimer(membership, join)
         }
     )
@@ -12033,7 +12048,11 @@ function occupancy_joining.complete(membership, place)
     local place_8 = place
     local tries = place_8.tries
     local later = place_8.later
-    setPlace(membership, {phase = "joined", tries = tries, since = now()})
+    local afterLeave = place_8.afterLeave
+    setPlace(
+        membership,
+        {phase = "joined", tries = tries, since = now(), afterLeave = afterLeave}
+    )
     if join.isReturn then
         forgetOthers(membership, place.shown)
     end
@@ -12744,13 +12763,15 @@ end
 -- replaced as a whole. Timers and answers to self-pings are inputs too. The functions that set them handle them.
 local occupancy_phases = {}
 do
-local ignore, isNoAnswer, stillIn, admittedLate, isOfAccount, putOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local ignore, isNoAnswer, stillIn, admittedLate, isOfAccount, putOut, joinAfterLeave, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local options = minimix_options
 local isBlocked = settings_blocklist.isBlocked
 local forkOwn = send_own.forkOwn
 local wasSent = state_sent_presences.wasSent
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local noteDrop = state_counters.noteDrop
+local now = state_memberships.now
 local enqueue = state_queue.enqueue
 local takeJoin = state_queue.takeJoin
 local save = state_store.save
@@ -12760,6 +12781,7 @@ local keepSelf = occupancy_burst.keepSelf
 local joined = occupancy_joined
 local joining = occupancy_joining
 local answerProbe = occupancy_probe.answerProbe
+local isExpulsion = occupancy_refusal.isExpulsion
 local isTechnical = occupancy_refusal.isTechnical
 local itemOf = occupancy_replay.itemOf
 local lateRename = occupancy_requests.lateRename
@@ -12768,6 +12790,7 @@ local waitForTurn = occupancy_enter.waitForTurn
 local hastenLeave = occupancy_leave.hastenLeave
 local leaveUnanswered = occupancy_leave.leaveUnanswered
 local over = occupancy_leave.over
+local leftBefore = occupancy_lost.leftBefore
 local lost = occupancy_lost.lost
 local rejoin = occupancy_lost.rejoin
 local check = occupancy_watch.check
@@ -12798,12 +12821,24 @@ function isOfAccount(membership, stanza)
     return isAnswer or hasStatus(stanza, "110") or itemOf(stanza).jid == membership.occupant
 end
 
-function putOut(membership, _, stanza)
+function putOut(membership, place, stanza)
+    local join = joinAfterLeave(place)
     if isTechnical(stanza) then
         lost(membership)
+    elseif join ~= nil and not isExpulsion(stanza) then
+        leftBefore(membership, join)
     else
         forkOwn(membership, stanza)
         over(membership)
+    end
+end
+
+function joinAfterLeave(place)
+    local isRecent = place.phase == "entering" or now() - place.since < options.answerTimeout
+    if isRecent then
+        return place.afterLeave
+    else
+        return nil
     end
 end
 
@@ -17048,6 +17083,7 @@ function joinOf(membership, request, isReturn)
         isDoubtful = false,
         timer = module:add_timer(0, function() return nil end),
         isFirst = false,
+        isAfterLeave = false,
         since = now()
     }
 end
