@@ -1784,11 +1784,8 @@ function state_interned.intern(presence)
     local text = textOf(told)
     local found = internedStanzas[text]
     if found == nil then
-        local isHeavy
-        if piecesOf(told) > LIGHT and isHeavier(told, HEAVIEST) then
-            isHeavy = true
-        end
-        found = {text = text, mark = nextMark(), isHeavy = isHeavy}
+        local isHeavy = piecesOf(told) > LIGHT and isHeavier(told, HEAVIEST)
+        found = isHeavy and {text = text, mark = nextMark(), isHeavy = isHeavy} or {text = text, mark = nextMark()}
         internedStanzas[text] = found
     end
     source = presence
@@ -2867,6 +2864,7 @@ local monotonic = state_clock.monotonic
 local time = require("util.time")
 local options = minimix_options
 local inSharedQueue = state_place.inSharedQueue
+local isIn = state_place.isIn
 local requestsOf = state_place.requestsOf
 local timersOf = state_place.timersOf
 local retireSent = state_sent.retireSent
@@ -3072,6 +3070,17 @@ function state_memberships.restoreEmpty(membership)
     if isEmpty(membership.attached) then
         membership.attached = state_memberships.NO_SESSIONS
     end
+end
+
+--- Whether another account of this host is in the room under a nick.
+function state_memberships.isNickOfOther(membership, nick)
+    for _, account in pairs(state_memberships.accounts) do
+        local other = account.memberships[membership.room]
+        if other ~= nil and other ~= membership and other.nick == nick and isIn(other.place) then
+            return true
+        end
+    end
+    return false
 end
 
 --- Drops the cached stanzas of the room: the next join starts from nothing.
@@ -5483,7 +5492,7 @@ function state_ranges.open(ranges, first)
         last.last = nil
         return last
     end
-    local range = {first = first, last = nil}
+    local range = {first = first}
     ranges[#ranges + 1] = range
     trim(ranges)
     return range
@@ -5803,19 +5812,9 @@ function state_logs.logOf(room)
         log = {
             room = room,
             last = math.max(startOfNumbers(), dropped),
-            latest = nil,
             tail = {},
             size = 0,
-            isLoaded = false,
-            isComplete = false,
-            source = nil,
-            current = nil,
-            window = nil,
-            unwritten = nil,
-            failures = nil,
-            gap = nil,
-            readers = {},
-            isClosingDue = false
+            readers = {}
         }
         state_logs.logs[room] = log
         local opt_0 = opened
@@ -5853,19 +5852,24 @@ function state_logs.addToTail(log, entry)
         local oldest = table.remove(log.tail, 1)
         log.size = log.size - string.len(oldest and oldest.text or "")
         log.isLoaded = true
-        log.isComplete = false
+        log.isComplete = nil
     end
 end
 
 --- Adds entries from before this start before the newer ones. `isComplete`: there are no others.
 function state_logs.fillTail(log, entries, isComplete)
     log.isLoaded = true
-    log.isComplete = isComplete
+    local log_6 = log
+    if isComplete then
+        log_6.isComplete = true
+    else
+        log_6.isComplete = nil
+    end
     for i = #entries, 1, -1 do
         local entry = entries[i]
         if entry ~= nil then
             if #log.tail >= state_logs.TAIL or log.size + string.len(entry.text) > state_logs.TAIL_SIZE then
-                log.isComplete = false
+                log.isComplete = nil
                 return
             end
             table.insert(log.tail, 1, entry)
@@ -5879,7 +5883,6 @@ function state_logs.restoreLogs(saved)
     dropped = newestNumber()
     for room, log in pairs(saved) do
         state_logs.logs[room] = log
-        log.isClosingDue = false
         log.window = nil
         if log.unwritten ~= nil then
             beginOutage()
@@ -5898,7 +5901,7 @@ end
 -- before the message goes to the sessions. So all received messages are readable after SIGKILL.
 local archive_delivered = {}
 do
-local openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE
+local openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE, closingSoon
 local options = minimix_options
 local markChanged = state_deliveries.markChanged
 local rangesOf = state_deliveries.rangesOf
@@ -5907,7 +5910,6 @@ local saveChanged = state_deliveries.saveChanged
 local saveDeliveries = state_deliveries.saveDeliveries
 local dropUnread = state_logs.dropUnread
 local logOf = state_logs.logOf
-local logs = state_logs.logs
 local allMemberships = state_memberships.allMemberships
 local newestNumber = state_numbers.newestNumber
 local startOfNumbers = state_numbers.startOfNumbers
@@ -5965,13 +5967,13 @@ end
 
 --- Closes, after a delay, the ranges of accounts that did not get the last entry.
 function archive_delivered.closeMissedSoon(log)
-    if log.isClosingDue then
+    if closingSoon[log] ~= nil then
         return
     end
-    log.isClosingDue = true
+    closingSoon[log] = true
     module:add_timer(SETTLE, function()
         inTurn(function()
-            log.isClosingDue = false
+            closingSoon[log] = nil
             closeMissed(log)
             saveChanged()
         end)
@@ -6065,12 +6067,12 @@ function archive_delivered.deliver(membership, log, part, entry)
     return true
 end
 
+closingSoon = {}
+
 --- Writes pending records. Accounts still waiting for the last message get a new range with it.
 function archive_delivered.saveDelivered()
-    for _, log in pairs(logs) do
-        if log.isClosingDue then
-            closeMissed(log)
-        end
+    for log in pairs(closingSoon) do
+        closeMissed(log)
     end
     saveChanged()
 end
@@ -9999,6 +10001,7 @@ function occupancy_operations.newJoin(membership, parts, seconds, ended)
         isReturn = parts.isReturn,
         isDoubtful = parts.isDoubtful,
         isFirst = parts.isFirst,
+        isAfterLeave = parts.isAfterLeave,
         timer = after(seconds, function()
             ended(membership, join)
         end),
@@ -10007,16 +10010,16 @@ function occupancy_operations.newJoin(membership, parts, seconds, ended)
     return join
 end
 
---- Returns the parts of an automatic join.
-function occupancy_operations.ownJoin(membership, isDoubtful)
-    local isFirst = isDoubtful and not membership.established
+--- Returns the parts of an automatic join. With `isAfterLeave` it is sent right after a leave.
+function occupancy_operations.ownJoin(membership, isAfterLeave)
     return {
         id = id.medium(),
         nick = membership.nick,
         request = nil,
         isReturn = true,
-        isDoubtful = isDoubtful,
-        isFirst = isFirst
+        isDoubtful = not isAfterLeave,
+        isFirst = not isAfterLeave and not membership.established,
+        isAfterLeave = isAfterLeave
     }
 end
 
@@ -10650,7 +10653,8 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         request = request,
         isReturn = isReturn,
         isDoubtful = membership.established == true,
-        isFirst = isFirst
+        isFirst = isFirst,
+        isAfterLeave = unconfirmed ~= nil
     }
     local join = occupancy_enter.newTimedJoin(membership, parts)
     disown(earlier, request.session)
@@ -11152,7 +11156,7 @@ function occupancy_lost.joinAgain(membership)
         return
     end
     local seconds = math.min(options.answerTimeout, JOIN_PATIENCE)
-    local join = newTimedJoin(membership, ownJoin(membership, true), seconds)
+    local join = newTimedJoin(membership, ownJoin(membership, false), seconds)
     beginJoin(membership, join, {})
     sendOwnJoin(membership, join)
     occupancy_lost.makeSure(membership, join)
@@ -11203,7 +11207,7 @@ function startOver(membership, session)
         sendSubject(membership, session)
     end
     recall(membership)
-    local join = newTimedJoin(membership, ownJoin(membership, false))
+    local join = newTimedJoin(membership, ownJoin(membership, true))
     beginJoin(membership, join, {})
     sendPresence(membership, st.presence({type = "unavailable"}), join.nick, id.medium())
     sendOwnJoin(membership, join)
@@ -11246,6 +11250,27 @@ end
 
 TRIES_FOR_ARCHIVE = 4
 ARCHIVE_TIMEOUT = 600
+
+--- The room confirms a leave that was sent ahead of a join. So our own presence before it has answered an earlier join, and
+-- the answer to this one follows.
+function occupancy_lost.leftBefore(membership, bindingPattern0_)
+    local nick
+    local key
+    key = bindingPattern0_.id
+    nick = bindingPattern0_.nick
+    recall(membership)
+    membership.wantedNick = nick
+    local join = newTimedJoin(membership, {
+        id = key,
+        nick = nick,
+        request = nil,
+        isReturn = true,
+        isDoubtful = false,
+        isFirst = false,
+        isAfterLeave = false
+    })
+    beginJoin(membership, join, {})
+end
 
 --- The room has changed the nick of an account that it had all the time, and lists no occupants. If it took the last join
 -- for that change, the account joins again under the new nick. Otherwise the answer to the join follows.
@@ -11324,6 +11349,7 @@ local enqueue = state_queue.enqueue
 local isSuperseded = state_queue.isSuperseded
 local newRequest = state_queue.newRequest
 local replaceQueued = state_queue.replaceQueued
+local requeue = state_queue.requeue
 local takeNext = state_queue.takeNext
 local areAllShown = occupancy_burst.areAllShown
 local forgetOthers = occupancy_burst.forgetOthers
@@ -11629,9 +11655,12 @@ function occupancy_joined.renamedUnheard(place, nick)
     return (request and request.kind) == "join" and operation.request or nil
 end
 
---- Serves the request of such a nick change, and those that waited for it, unless the account is out.
+--- Serves the request of such a nick change, and those that waited for it. A lost account rejoins first.
 function occupancy_joined.proceedAfter(membership, request)
     local place = membership.place
+    if place.phase == "lost" and request ~= nil then
+        requeue(membership, {request})
+    end
     if place.phase ~= "joined" or not isCurrent(membership) then
         return
     end
@@ -11837,6 +11866,7 @@ local forgetRoom = state_memberships.forgetRoom
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
 local isCurrent = state_memberships.isCurrent
+local isNickOfOther = state_memberships.isNickOfOther
 local noteDetached = state_memberships.noteDetached
 local now = state_memberships.now
 local setPlace = state_memberships.setPlace
@@ -11871,7 +11901,7 @@ local makeSure = occupancy_lost.makeSure
 local onlyRenamed = occupancy_lost.onlyRenamed
 local unreached = occupancy_lost.unreached
 
---- The room has gone on, so the presence without 110 was our own.
+--- The room has gone on, so the presence without 110 was our own, unless another account of this server has the nick.
 function occupancy_joining.admitClaimed(membership, place)
     local interned = place.claimed
     local stanza
@@ -11880,7 +11910,7 @@ function occupancy_joining.admitClaimed(membership, place)
     end
     local nick = jids.resource(stanza and stanza.attr.from or "")
     place.claimed = nil
-    if stanza ~= nil and nick ~= nil then
+    if stanza ~= nil and nick ~= nil and not isNickOfOther(membership, nick) then
         occupancy_joining.admitted(membership, place, nick, stanza)
     end
 end
@@ -11904,7 +11934,7 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         session = request.session
     end
     local isNews = not membership.established or nick ~= membership.wantedNick
-    enterRoom(membership, place, join)
+    enterRoom(membership, place, join, key)
     announceIfRenamed(membership, nick)
     local isChanged = keepSelf(membership, nick, stanza)
     noteAdmitted(membership, request, nick)
@@ -11948,7 +11978,7 @@ function answeredJoin(place, nick, key)
     return last
 end
 
-function enterRoom(membership, place, join)
+function enterRoom(membership, place, join, key)
     local passed = {}
     for _, other in ipairs(place.earlier) do
         if other ~= join and other.request ~= nil then
@@ -11960,6 +11990,7 @@ function enterRoom(membership, place, join)
     if join ~= place.operation then
         later = place.operation
     end
+    local isInDoubt = join.isAfterLeave and not place.isRemoved and key ~= join.id
     setPlace(
         membership,
         {
@@ -11968,6 +11999,7 @@ function enterRoom(membership, place, join)
             operation = join,
             later = later,
             shown = place.shown,
+            afterLeave = isInDoubt and later == nil and join or nil,
             timer = subjectTimer(membership, join)
         }
     )
@@ -12041,7 +12073,11 @@ function occupancy_joining.complete(membership, place)
     local place_8 = place
     local tries = place_8.tries
     local later = place_8.later
-    setPlace(membership, {phase = "joined", tries = tries, since = now()})
+    local afterLeave = place_8.afterLeave
+    setPlace(
+        membership,
+        {phase = "joined", tries = tries, since = now(), afterLeave = afterLeave}
+    )
     if join.isReturn then
         forgetOthers(membership, place.shown)
     end
@@ -12752,13 +12788,15 @@ end
 -- replaced as a whole. Timers and answers to self-pings are inputs too. The functions that set them handle them.
 local occupancy_phases = {}
 do
-local ignore, isNoAnswer, stillIn, admittedLate, isOfAccount, putOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local ignore, isNoAnswer, stillIn, admittedLate, isOfAccount, putOut, joinAfterLeave, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local options = minimix_options
 local isBlocked = settings_blocklist.isBlocked
 local forkOwn = send_own.forkOwn
 local wasSent = state_sent_presences.wasSent
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local noteDrop = state_counters.noteDrop
+local now = state_memberships.now
 local enqueue = state_queue.enqueue
 local takeJoin = state_queue.takeJoin
 local save = state_store.save
@@ -12768,6 +12806,7 @@ local keepSelf = occupancy_burst.keepSelf
 local joined = occupancy_joined
 local joining = occupancy_joining
 local answerProbe = occupancy_probe.answerProbe
+local isExpulsion = occupancy_refusal.isExpulsion
 local isTechnical = occupancy_refusal.isTechnical
 local itemOf = occupancy_replay.itemOf
 local lateRename = occupancy_requests.lateRename
@@ -12776,6 +12815,7 @@ local waitForTurn = occupancy_enter.waitForTurn
 local hastenLeave = occupancy_leave.hastenLeave
 local leaveUnanswered = occupancy_leave.leaveUnanswered
 local over = occupancy_leave.over
+local leftBefore = occupancy_lost.leftBefore
 local lost = occupancy_lost.lost
 local rejoin = occupancy_lost.rejoin
 local check = occupancy_watch.check
@@ -12806,12 +12846,24 @@ function isOfAccount(membership, stanza)
     return isAnswer or hasStatus(stanza, "110") or itemOf(stanza).jid == membership.occupant
 end
 
-function putOut(membership, _, stanza)
+function putOut(membership, place, stanza)
+    local join = joinAfterLeave(place)
     if isTechnical(stanza) then
         lost(membership)
+    elseif join ~= nil and not isExpulsion(stanza) then
+        leftBefore(membership, join)
     else
         forkOwn(membership, stanza)
         over(membership)
+    end
+end
+
+function joinAfterLeave(place)
+    local isRecent = place.phase == "entering" or now() - place.since < options.answerTimeout
+    if isRecent then
+        return place.afterLeave
+    else
+        return nil
     end
 end
 
@@ -16763,6 +16815,7 @@ local onRenamed = occupancy_phases.onRenamed
 local onSelf = occupancy_phases.onSelf
 local answerProbe = occupancy_probe.answerProbe
 local isExpulsion = occupancy_refusal.isExpulsion
+local isTechnical = occupancy_refusal.isTechnical
 local itemOf = occupancy_replay.itemOf
 local isLateNick = occupancy_requests.isLateNick
 local MUC_USER = namespaces.MUC_USER
@@ -16839,7 +16892,7 @@ function isRenamedUnheard(membership, nick, stanza)
     if not isLate and stanza.attr.type == nil or findOccupant(membership.view, nick) ~= nil then
         return false
     end
-    return hasStatus(stanza, "110") and (isLate or isExpulsion(stanza))
+    return hasStatus(stanza, "110") and (isLate or isExpulsion(stanza) or isTechnical(stanza))
 end
 
 function renameLate(membership, nick)
@@ -17063,6 +17116,7 @@ function joinOf(membership, request, isReturn)
         isDoubtful = false,
         timer = module:add_timer(0, function() return nil end),
         isFirst = false,
+        isAfterLeave = false,
         since = now()
     }
 end
