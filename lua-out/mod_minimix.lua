@@ -11349,6 +11349,7 @@ local enqueue = state_queue.enqueue
 local isSuperseded = state_queue.isSuperseded
 local newRequest = state_queue.newRequest
 local replaceQueued = state_queue.replaceQueued
+local requeue = state_queue.requeue
 local takeNext = state_queue.takeNext
 local areAllShown = occupancy_burst.areAllShown
 local forgetOthers = occupancy_burst.forgetOthers
@@ -11654,9 +11655,12 @@ function occupancy_joined.renamedUnheard(place, nick)
     return (request and request.kind) == "join" and operation.request or nil
 end
 
---- Serves the request of such a nick change, and those that waited for it, unless the account is out.
+--- Serves the request of such a nick change, and those that waited for it. A lost account rejoins first.
 function occupancy_joined.proceedAfter(membership, request)
     local place = membership.place
+    if place.phase == "lost" and request ~= nil then
+        requeue(membership, {request})
+    end
     if place.phase ~= "joined" or not isCurrent(membership) then
         return
     end
@@ -16803,6 +16807,7 @@ local onRenamed = occupancy_phases.onRenamed
 local onSelf = occupancy_phases.onSelf
 local answerProbe = occupancy_probe.answerProbe
 local isExpulsion = occupancy_refusal.isExpulsion
+local isTechnical = occupancy_refusal.isTechnical
 local itemOf = occupancy_replay.itemOf
 local isLateNick = occupancy_requests.isLateNick
 local MUC_USER = namespaces.MUC_USER
@@ -16879,7 +16884,7 @@ function isRenamedUnheard(membership, nick, stanza)
     if not isLate and stanza.attr.type == nil or findOccupant(membership.view, nick) ~= nil then
         return false
     end
-    return hasStatus(stanza, "110") and (isLate or isExpulsion(stanza))
+    return hasStatus(stanza, "110") and (isLate or isExpulsion(stanza) or isTechnical(stanza))
 end
 
 function renameLate(membership, nick)

@@ -168,6 +168,14 @@ return {
 		{ "deliver", 476, 175, 236, 326 };
 		{ "time", 59, 666, 990, 324 };
 	};
+	{ about = "a technical removal under a nick that the account did not hear of"; seed = 1064186728; setting = { resource = true; bosh = false; carbons = false; prosody = false; faults = nil; folds = true; crowd = false };
+		{ "burst", 587, 721, 340, 572 };
+		{ "deliver", 372, 788, 454, 392 };
+		{ "force", 223, 423, 426, 203 };
+		{ "drop", 971, 983, 601, 263 };
+		{ "kick", 655, 131, 199, 717 };
+		{ "join", 770, 526, 743, 714 };
+	};
 	{ about = "a presence of a type that there is none of"; seed = 120; setting = { resource = false; bosh = false; carbons = false };
 		{ "join", 13, 989, 408, 728 };
 		{ "lie", 184, 589, 592, 683 };
