@@ -618,6 +618,17 @@ describe("a room that first", function ()
 		assert.same({ "presence error room/Bob cancel conflict" }, scene.seen(phone));
 	end);
 
+	it("J9, R7: answers without 110 and a subject lets the account in before the next request is tried", function ()
+		local s, phone = asked();
+		local seen = view.of(phone);
+		s:from("Alice", "<presence id='j1'>"..status().."</presence>");
+		local laptop = s:client "laptop";
+		laptop:send(join("Alicia", { id = "j2" }));
+		s:wait(180);
+		assert.equal("Alice", seen:now().nick);
+		assert.same({}, seen:failed());
+	end);
+
 	it("J9, R7: sends a challenge does not delay the next request", function ()
 		local s = asked();
 		s:from(nil, "<message id='c1'><captcha xmlns='urn:xmpp:captcha'><x xmlns='jabber:x:data' type='form'/></captcha></message>");

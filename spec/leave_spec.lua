@@ -412,6 +412,37 @@ describe("the last session that leaves", function ()
 		assert.same({ "Alicia" }, s:occupants());
 	end);
 
+	for _, nick in ipairs { "Al"; "Alice" } do
+		it("L3, R7: another session joins as "..nick..", and the room answers all at once with other ids", function ()
+			local s = scene.new { remote = true };
+			local send = s.room.send;
+			function s.room.send(stanza)
+				if stanza.name == "presence" then stanza.attr.id = stanza.attr.id and "of room "..stanza.attr.id; end
+				return send(stanza);
+			end
+			local phone, laptop = s:client "phone", s:client "laptop";
+			phone:send(join "Alice");
+			phone:send(leave("Alice", { id = "l1" }));
+			laptop:send(join(nick, { id = "j2" }));
+			s.host:tick(5);
+			assert.equal(0, #s.room.received);
+			s.room:enter "Bob";
+			s:wait(1);
+			for _, line in ipairs(seen(laptop)) do
+				assert.is_true(not line:find "unavailable" or line == "presence unavailable room/Alice 110 303", line);
+			end
+			assert.same({ nick }, s:occupants());
+			s.room:say("Bob", "hi");
+			assert.same({ "message groupchat room/Bob hi" }, seen(laptop));
+			s:wait(600);
+			assert.same({ nick }, s:occupants());
+			s.room:kick(nick);
+			assert.equal("presence unavailable room/"..nick.." 110 307", table.concat(seen(laptop)));
+			s:wait(60);
+			assert.is_true(s:is_forgotten());
+		end);
+	end
+
 	it("L3: joins and leaves again before the room has confirmed the leave", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(leave("Alice", { id = "l1" }));
@@ -522,6 +553,41 @@ describe("the last session that leaves", function ()
 		s:wait(600);
 		s.room.silent = false;
 		s:wait(1000);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("L5: the leave of an account whose own presence is lost is retried until the room confirms it", function ()
+		local s = scene.new { remote = true };
+		s.room:enter "Bob";
+		local release, lose = scene.hold_back(s.room);
+		local phone = s:client "phone";
+		phone:send(join "Alice");
+		s:deliver();
+		release(1);
+		lose();
+		phone:send(leave "Alice");
+		s.host:drop();
+		s.room.silent = true;
+		s:wait(1000);
+		s.room.silent = false;
+		s:wait(1000);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("L5: a ping under a nick that the room has changed unheard confirms no leave", function ()
+		local s, phone = in_room { remote = true };
+		local _, lose = scene.hold_back(s.room);
+		s.room:rename("Alice", "Alicia");
+		lose();
+		local left = 2;
+		function s.room.ignores(_, stanza)
+			left = left - (stanza.attr.type == "unavailable" and 1 or 0);
+			return stanza.attr.type == "unavailable" and left >= 0;
+		end
+		phone:send(leave "Alice");
+		s:wait(120);
 		assert.same({}, s:occupants());
 		assert.is_true(s:is_forgotten());
 	end);

@@ -59,6 +59,7 @@ export function enter(
         isReturn,
         isDoubtful: membership.established === true,
         isFirst,
+        isAfterLeave: unconfirmed !== undefined,
     };
     const join = newTimedJoin(membership, parts);
     disown(earlier, request.session);
@@ -109,7 +110,9 @@ export function waitForTurn(membership: Membership): void {
 }
 
 function takeTurn(membership: Membership, place: Joining): void {
-    if (place.shownAt !== undefined && now() - place.shownAt < TURN) {
+    // A presence without 110 that may be our own answers the join, see selfClaimed().
+    const isAnswering = place.shownAt !== undefined && now() - place.shownAt < TURN;
+    if (isAnswering || place.claimed !== undefined) {
         waitForTurn(membership);
         return;
     }

@@ -25,6 +25,7 @@ import {
     hasAttached,
     isAttached,
     isCurrent,
+    isNickOfOther,
     type Membership,
     noteDetached,
     now,
@@ -42,7 +43,7 @@ import { refuse } from "./refuse";
 import { sendOccupants, sendSubject, technicalRemoval } from "./replay";
 import { enter, tryNext } from "./enter";
 import { over } from "./leave";
-import { giveUp, joinAgain, joinFailed, lost, makeSure, unreached } from "./lost";
+import { giveUp, joinAgain, joinFailed, lost, makeSure, onlyRenamed, unreached } from "./lost";
 
 /** Seconds to wait for a self-presence with 110 after one without. Some rooms never send 110. */
 const SELF_TIMEOUT = 10;
@@ -54,8 +55,9 @@ const SUBJECT_TIMEOUT = 10;
 const NICK_TRIES = 3;
 
 /**
- * A presence with the account's nick arrived without 110. Older services omit 110. But it may also belong to another
- * occupant, in the answer to an earlier join. The account is in if the room goes on, or sends nothing more.
+ * A presence with a requested nick arrived without 110. Older services omit 110. But it may also belong to another
+ * occupant, in the answer to a join for another nick. Our own presence comes last (XEP-0045 7.2.2). The account is in if
+ * the room goes on, or sends nothing more.
  */
 export function selfClaimed(membership: Membership, place: Joining, interned: InternedStanza): void {
     place.claimed = interned;
@@ -66,13 +68,13 @@ export function selfClaimed(membership: Membership, place: Joining, interned: In
     });
 }
 
-/** The room has gone on, so the presence without 110 was our own. */
+/** The room has gone on, so the presence without 110 was our own, unless another account of this server has the nick. */
 export function admitClaimed(membership: Membership, place: Joining): void {
     const interned = place.claimed;
     const stanza = interned === undefined ? undefined : stanzaOf(interned);
     const nick = jids.resource(stanza?.attr.from ?? "");
     place.claimed = undefined;
-    if (stanza !== undefined && nick !== undefined) {
+    if (stanza !== undefined && nick !== undefined && !isNickOfOther(membership, nick)) {
         admitted(membership, place, nick, stanza);
     }
 }
@@ -86,10 +88,15 @@ export function admitted(membership: Membership, place: Joining, nick: string, s
         return;
     }
     const join = answeredJoin(place, nick, key);
+    if (place.renamed === "now") {
+        const isItsNick = join.id === key || isSameNick(join.nick, nick);
+        onlyRenamed(membership, place, nick, join === place.operation && isItsNick);
+        return;
+    }
     const request = join.request;
     const session = request === undefined ? undefined : request.session;
     const isNews = !membership.established || nick !== membership.wantedNick;
-    enterRoom(membership, place, join);
+    enterRoom(membership, place, join, key);
     announceIfRenamed(membership, nick);
     const isChanged = keepSelf(membership, nick, stanza);
     noteAdmitted(membership, request, nick);
@@ -136,7 +143,7 @@ function answeredJoin(place: Joining, nick: string, key: string | undefined): Jo
 }
 
 /** Moves to Entering. Joins that the room has skipped return to the queue. The last one may still be answered. */
-function enterRoom(membership: Membership, place: Joining, join: Join): void {
+function enterRoom(membership: Membership, place: Joining, join: Join, key: string | undefined): void {
     const passed: SessionRequest[] = [];
     for (const other of place.earlier) {
         if (other !== join && other.request !== undefined) {
@@ -145,12 +152,14 @@ function enterRoom(membership: Membership, place: Joining, join: Join): void {
     }
     requeue(membership, passed);
     const later = join === place.operation ? undefined : place.operation;
+    const isInDoubt = join.isAfterLeave && !place.isRemoved && key !== join.id;
     setPlace(membership, {
         phase: Phase.Entering,
         tries: place.tries,
         operation: join,
         later,
         shown: place.shown,
+        afterLeave: isInDoubt && later === undefined ? join : undefined,
         timer: subjectTimer(membership, join),
     });
 }
@@ -219,8 +228,8 @@ function subjectMissing(membership: Membership, place: Entering): void {
 /** The room's answer to the join is complete. */
 export function complete(membership: Membership, place: Entering): void {
     const join = place.operation;
-    const { tries, later } = place;
-    setPlace(membership, { phase: Phase.Joined, tries, since: now() });
+    const { tries, later, afterLeave } = place;
+    setPlace(membership, { phase: Phase.Joined, tries, since: now(), afterLeave });
     if (join.isReturn) {
         forgetOthers(membership, place.shown);
     }

@@ -28,8 +28,13 @@ const PING_TIMEOUT = 60;
 export function leave(membership: Membership, unavailable: Stanza): void {
     recall(membership);
     membership.ending = undefined;
+    const before = membership.place;
+    if (before.phase === Phase.Joining && next(before.shown)[0] !== undefined) {
+        // The room has begun to answer the join, so it has admitted the account.
+        membership.established = true;
+    }
     const operation = newLeave(membership, options.answerTimeout, leaveUnanswered, unavailable.attr.id);
-    setPlace(membership, { phase: Phase.Leaving, tries: 0, operation, wasIn: isIn(membership.place) });
+    setPlace(membership, { phase: Phase.Leaving, tries: 0, operation, wasIn: isIn(before) });
     hastenLeave(membership);
     save(membership.username);
     sendPresence(membership, unavailable, membership.nick, operation.id);
@@ -80,8 +85,11 @@ export function leaveUnanswered(membership: Membership): void {
     }
 }
 
-/** Resends the leave, then self-pings: rooms do not answer a leave from a non-occupant. */
-export function retryLeave(membership: Membership, tries = triesOf(membership) + 1): void {
+/**
+ * Resends the leave, then self-pings: rooms do not answer a leave from a non-occupant. `isMissing`: the room has no
+ * occupant with the nick.
+ */
+export function retryLeave(membership: Membership, tries = triesOf(membership) + 1, isMissing = false): void {
     const operation = newLeave(membership, PING_TIMEOUT, retryLeave);
     const wasIn = isIn(membership.place);
     setPlace(membership, { phase: Phase.Leaving, tries, operation, wasIn });
@@ -93,6 +101,11 @@ export function retryLeave(membership: Membership, tries = triesOf(membership) +
     sendPresence(membership, st.presence({ type: "unavailable" }), membership.nick, operation.id);
     const answered = (condition: string | undefined) => {
         if (membership.place !== place || !isCurrent(membership)) {
+            return;
+        }
+        if (condition === "item-not-found" && !isMissing) {
+            // The leave was lost, and the account has another nick. Or the room does not exist.
+            retryLeave(membership, tries, true);
             return;
         }
         const mayBeIn = membership.established && !isUnheard(membership);

@@ -8,7 +8,7 @@ import { regainNick } from "../occupancy/nick";
 import { selfClaimed } from "../occupancy/joining";
 import { onRefused, onRemoved, onRenamed, onSelf } from "../occupancy/phases";
 import { answerProbe } from "../occupancy/probe";
-import { isExpulsion } from "../occupancy/refusal";
+import { isExpulsion, isTechnical } from "../occupancy/refusal";
 import { itemOf } from "../occupancy/replay";
 import { isLateNick } from "../occupancy/requests";
 import { MUC_USER, Status } from "../namespaces";
@@ -17,7 +17,7 @@ import { counters, noteDrop } from "../state/counters";
 import { findMembership, isCurrent, isOccupantJid, type Membership, now } from "../state/memberships";
 import { intern } from "../state/interned";
 import { findOccupant } from "../state/occupants";
-import { isIn, Phase, type Place } from "../state/place";
+import { isIn, type Joining, Phase, type Place } from "../state/place";
 import { noteBroadcast } from "./broadcast";
 import { saveOften } from "../state/store";
 import { after, post } from "../turn";
@@ -107,9 +107,19 @@ function onPresenceWhileJoining(membership: Membership, nick: string, stanza: St
     }
     const place = membership.place;
     onOccupant(membership, nick, stanza);
-    if (place.phase === Phase.Joining && isSameNick(nick, place.operation.nick)) {
+    if (place.phase === Phase.Joining && isRequested(place, nick)) {
         selfClaimed(membership, place, intern(stanza));
     }
+}
+
+/** Whether a join in flight asks for a nick. */
+function isRequested(place: Joining, nick: string): boolean {
+    for (const join of place.earlier) {
+        if (isSameNick(nick, join.nick)) {
+            return true;
+        }
+    }
+    return isSameNick(nick, place.operation.nick);
 }
 
 /**
@@ -126,7 +136,7 @@ function isRenamedUnheard(membership: Membership, nick: string, stanza: Stanza):
     if ((!isLate && stanza.attr.type === undefined) || findOccupant(membership.view, nick) !== undefined) {
         return false;
     }
-    return hasStatus(stanza, Status.Self) && (isLate || isExpulsion(stanza));
+    return hasStatus(stanza, Status.Self) && (isLate || isExpulsion(stanza) || isTechnical(stanza));
 }
 
 function renameLate(membership: Membership, nick: string): void {
@@ -169,12 +179,13 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
 }
 
 /**
- * A room that changes our nick before it answers a join has had the account all the time. It takes the join for that
- * nick change (XEP-0045 7.6), and sends no occupants and no subject.
+ * A room that changes our nick before it answers a join has had the account all the time. It may take the join for that
+ * nick change (XEP-0045 7.6), and then sends no occupants and no subject.
  */
 function noteStillIn(place: Place, stanza: Stanza): void {
     if (place.phase === Phase.Joining && hasStatus(stanza, Status.NickChange) && hasStatus(stanza, Status.Self)) {
         place.operation.isDoubtful = true;
+        place.renamed ??= "now";
     }
 }
 
