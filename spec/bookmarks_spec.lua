@@ -2,6 +2,7 @@
 
 local st = require "util.stanza";
 local inspect = require "fuzz.inspect";
+local faulty = require "support.faulty";
 local scene = require "support.scene";
 local xml = require "support.xml";
 
@@ -522,8 +523,10 @@ describe("an account with bookmarks", function ()
 end);
 
 describe("a bookmark with a nick that the account has blocked", function ()
-	local function in_scene()
-		local s = new_scene { modules = { "pep", "bookmarks", "blocklist" } };
+	local function in_scene(fields)
+		fields = fields or {};
+		fields.modules = { "pep", "bookmarks", "blocklist" };
+		local s = new_scene(fields);
 		local tablet = s:client "tablet";
 		tablet:send(("<iq type='set' id='b1'><block xmlns='urn:xmpp:blocking'><item jid='%s/Troll'/></block></iq>"):format(lab));
 		return s, tablet;
@@ -540,6 +543,27 @@ describe("a bookmark with a nick that the account has blocked", function ()
 		s:wait(60);
 		assert.same({}, s:upstream());
 	end);
+
+	for what, is_early in pairs { ["at a login"] = true; ["when the bookmark is written"] = false } do
+		it("P5, S1: does not make the account join "..what.." while the block list cannot be read", function ()
+			local faults = faulty.new();
+			local s, tablet = in_scene { wrap_store = faults.wrap };
+			local den = s:add_room "den";
+			if is_early then bookmark(tablet, { nick = "Troll" }); end
+			restart(s);
+			faults:fail("nil", "reads", { "blocklist" });
+			local phone = s:client "phone";
+			if not is_early then bookmark(phone, { nick = "Troll" }); end
+			bookmark(phone, { jid = den.jid });
+			s:wait(60);
+			assert.same({}, s:upstream());
+			s.host:expect_error "blocklist";
+			faults:work();
+			s:wait(60);
+			assert.same({}, s:upstream());
+			assert.same({ "Alice" }, s:occupants(den));
+		end);
+	end
 
 	it("P5: does not change the nick of the account", function ()
 		local s, tablet = in_scene();

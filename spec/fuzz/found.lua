@@ -1,6 +1,15 @@
 -- Event lists that the search has found, shortened.
 
 return {
+	{ about = "a probe of a nick that the account has just left"; seed = 361316569; setting = { resource = true; bosh = true; carbons = false; prosody = true; folds = false; crowd = false };
+		{ "burst", 586, 883, 436, 323 };
+		{ "join", 47, 997, 798, 142 };
+		{ "time", 534, 573, 661, 719 };
+		{ "form", 341, 826, 85, 23 };
+		{ "burst", 899, 553, 627, 672 };
+		{ "enter", 233, 895, 929, 765 };
+		{ "deliver", 770, 998, 104, 628 };
+	};
 	{ about = "another account of this server with the nick of a join that is lost"; seed = 608431541; setting = { resource = false; bosh = true; carbons = false; prosody = true; folds = false; crowd = false };
 		{ "enter", 306, 398, 336, 13 };
 		{ "burst", 978, 830, 585, 577 };

@@ -23,7 +23,7 @@ import {
 } from "../state/memberships";
 import { Phase } from "../state/place";
 import { isInactive } from "./accounts";
-import { isBlocked } from "../settings/blocklist";
+import { isBlocked, readBlocklist } from "../settings/blocklist";
 import { isOurs, isWriting, noteMade, noteRemoved } from "../settings/bookmark-write";
 import { bookmarksOf, defaultNick, hasPep, isBy, readItem, roomOf } from "../settings/bookmarks";
 import { addPaced, newPacedQueue } from "../occupancy/pace";
@@ -105,6 +105,10 @@ function bookmarkChanged(username: string, room: string, bookmark: Bookmark | un
     const membership = findMembership(occupantJid(username), room);
     if (!isKnown(username)) {
         early.add(username);
+        return;
+    }
+    if (membership === undefined && !readBlocklist(username)[0]) {
+        followLater(username);
         return;
     }
     if (membership === undefined) {
@@ -249,10 +253,10 @@ export function followAll(usernames: string[]): void {
     addPaced(queue, wanted);
 }
 
-/** Seconds until bookmarks that could not be read are read again. */
+/** Seconds until bookmarks and block lists that could not be read are read again. */
 const UNREAD_PAUSE = 20;
 
-/** Accounts with bookmarks that could not be read. */
+/** Accounts with bookmarks or a block list that could not be read. */
 const unread = new LuaSet<string>();
 
 function followLater(username: string): void {
@@ -284,7 +288,7 @@ function follow(username: string): Membership[] {
         early.add(username);
         return [];
     }
-    const bookmarks = bookmarksOf(username);
+    const bookmarks = readBlocklist(username)[0] ? bookmarksOf(username) : undefined;
     if (bookmarks === undefined) {
         followLater(username);
         return [];
