@@ -15195,6 +15195,7 @@ local membershipsOf = state_memberships.membershipsOf
 local occupantJid = state_memberships.occupantJid
 local isInactive = follow_accounts.isInactive
 local isBlocked = settings_blocklist.isBlocked
+local readBlocklist = settings_blocklist.readBlocklist
 local isOurs = settings_bookmark_write.isOurs
 local isWriting = settings_bookmark_write.isWriting
 local noteMade = settings_bookmark_write.noteMade
@@ -15268,6 +15269,10 @@ function bookmarkChanged(username, room, bookmark)
     local membership = findMembership(occupantJid(username), room)
     if not isKnown(username) then
         early[username] = true
+        return
+    end
+    if membership == nil and not (readBlocklist(username)) then
+        followLater(username)
         return
     end
     if membership == nil then
@@ -15384,7 +15389,10 @@ function follow(username)
         early[username] = true
         return {}
     end
-    local bookmarks = bookmarksOf(username)
+    local bookmarks
+    if (readBlocklist(username)) then
+        bookmarks = bookmarksOf(username)
+    end
     if bookmarks == nil then
         followLater(username)
         return {}
