@@ -9998,7 +9998,7 @@ local LONGEST_PAUSE = 900
 --- Seconds after which a room is asked about an automatic join that it has not answered. Large rooms need some time.
 occupancy_operations.JOIN_PATIENCE = 15
 --- Timeout of a nick change in seconds. The answer may be lost.
-local RENAME_TIMEOUT = 10
+occupancy_operations.RENAME_TIMEOUT = 10
 --- Timeout of a resync in seconds. A self-ping ends it earlier if the room does not answer.
 local RESYNC_TIMEOUT = 60
 
@@ -10106,7 +10106,7 @@ function occupancy_operations.startRename(membership, place, parts, ended)
     local operation
     local parts_id_3 = parts.id
     local nick = parts.nick
-    local timer = after(RENAME_TIMEOUT, function()
+    local timer = after(occupancy_operations.RENAME_TIMEOUT, function()
         ended(membership, place, operation)
     end)
     local attachmentBefore
@@ -15947,6 +15947,7 @@ local awaitSubject = occupancy_joining.awaitSubject
 local proceed = occupancy_joined.proceed
 local renameUnanswered = occupancy_joined.renameUnanswered
 local newLeave = occupancy_operations.newLeave
+local RENAME_TIMEOUT = occupancy_operations.RENAME_TIMEOUT
 local limitJoin = occupancy_enter.limitJoin
 local waitForTurn = occupancy_enter.waitForTurn
 local leaveUnanswered = occupancy_leave.leaveUnanswered
@@ -15954,6 +15955,7 @@ local retryLeave = occupancy_leave.retryLeave
 local lost = occupancy_lost.lost
 local rejoin = occupancy_lost.rejoin
 local checkAfter = occupancy_watch.checkAfter
+local after = minimix_turn.after
 
 function resume(membership)
     local place = membership.place
@@ -15997,9 +15999,10 @@ function resumeJoined(membership, before)
     if membership.catchUp ~= nil then
         closeGap(membership)
     end
-    local opt_3 = place.operation
-    if (opt_3 and opt_3.kind) == "rename" then
-        renameUnanswered(membership, place, place.operation)
+    if (operation and operation.kind) == "rename" then
+        operation.timer = after(RENAME_TIMEOUT, function()
+            renameUnanswered(membership, place, operation)
+        end)
         return
     end
     requeue(membership, requestsOf(before))

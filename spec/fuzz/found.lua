@@ -176,6 +176,15 @@ return {
 		{ "kick", 655, 131, 199, 717 };
 		{ "join", 770, 526, 743, 714 };
 	};
+	{ about = "a reload while a nick change by a join is in flight"; seed = 770723765; setting = { resource = true; bosh = true; carbons = false; prosody = false; faults = nil; folds = false; crowd = false };
+		{ "join", 369, 516, 73, 727 };
+		{ "deliver", 580, 161, 805, 602 };
+		{ "join", 663, 531, 835, 502 };
+		{ "join", 852, 899, 486, 443 };
+		{ "reload", 771, 936, 696, 62 };
+		{ "deliver", 854, 92, 648, 116 };
+		{ "kick", 661, 213, 176, 758 };
+	};
 	{ about = "a presence of a type that there is none of"; seed = 120; setting = { resource = false; bosh = false; carbons = false };
 		{ "join", 13, 989, 408, 728 };
 		{ "lie", 184, 589, 592, 683 };
