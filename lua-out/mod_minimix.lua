@@ -10554,6 +10554,13 @@ function occupancy_refuse.bounceAll(membership, session, stanzas)
         occupancy_refuse.bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE)
     end
 end
+
+--- Returns queued nick changes with errors, because the account is out.
+function occupancy_refuse.bounceQueue(membership)
+    for _, request in ipairs(takeAll(membership)) do
+        occupancy_refuse.bounce(membership, request.session, request.stanza, "modify", NOT_ACCEPTABLE)
+    end
+end
 end
 
 -- src/occupancy/requests.ts
@@ -10881,6 +10888,7 @@ local isUnheard = occupancy_operations.isUnheard
 local newLeave = occupancy_operations.newLeave
 local pause = occupancy_operations.pause
 local recall = occupancy_operations.recall
+local bounceQueue = occupancy_refuse.bounceQueue
 local refuseAll = occupancy_refuse.refuseAll
 local ownUnavailable = occupancy_replay.ownUnavailable
 
@@ -10967,6 +10975,7 @@ function occupancy_leave.over(membership)
         enter(membership, request)
         return
     end
+    bounceQueue(membership)
     if mayBeAdmitted(place) then
         occupancy_leave.retryLeave(membership, 1)
     else
