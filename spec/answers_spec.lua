@@ -629,6 +629,26 @@ describe("a room that first", function ()
 		assert.same({}, seen:failed());
 	end);
 
+	for name, sent in pairs { ["enters"] = "<presence>"..status().."</presence>";
+		["is kicked"] = "<presence type='unavailable'>"..status("307", { role = "none" }).."</presence>" } do
+		it("R7: sends 110 does not answer a join by an occupant that "..name.." under its nick", function ()
+			local s, phone = scene.in_room { remote = true };
+			local seen = view.of(phone);
+			phone:send(leave "Alice");
+			s:deliver();
+			s.room.silent = true;
+			phone:send(join("Bob", { id = "j2" }));
+			s:deliver();
+			s:from("Bob", sent);
+			s:wait(180);
+			assert.equal("remote-server-timeout", seen:now():error "presence j2");
+			assert.is_nil(seen.nick);
+			s.room.silent = false;
+			s:wait(600);
+			assert.same({}, s:occupants());
+		end);
+	end
+
 	it("J9, R7: sends a challenge does not delay the next request", function ()
 		local s = asked();
 		s:from(nil, "<message id='c1'><captcha xmlns='urn:xmpp:captcha'><x xmlns='jabber:x:data' type='form'/></captcha></message>");
