@@ -714,6 +714,40 @@ describe("P1: a server that restarts", function ()
 		assert.same({ "presence error room/Bob cancel conflict" }, seen(phone));
 	end);
 
+	it("J2: gives a session all occupants, although the room took its join for a nick change before a change of the subject", function ()
+		local s = in_room { remote = true };
+		function s.room.ignores(_, stanza) return stanza.name == "iq" and stanza:get_child("query", "urn:xmpp:mam:2") ~= nil; end
+		s:restart { killed = true };
+		local receive = s.room.receive;
+		function s.room.receive(room, stanza)
+			receive(room, stanza);
+			if is_join(stanza) then
+				s.room.receive = nil;
+				room:set_subject("Bob", "tea");
+			end
+		end
+		local phone = s:client "phone";
+		phone:send(join "Al");
+		s:wait(minute);
+		assert.same({ "presence - room/Bob"; "presence - room/Al 110"; "message groupchat room/Bob subject:tea" }, seen(phone));
+		assert.same({ "Al" }, s:occupants());
+	end);
+
+	it("R7: waits for the answer to a session's join although the room changes the account's nick meanwhile", function ()
+		local s = in_room { remote = true };
+		function s.room.ignores(_, stanza) return stanza.name == "iq" and stanza:get_child("query", "urn:xmpp:mam:2") ~= nil; end
+		s:restart { killed = true };
+		local phone = s:client "phone";
+		phone:send(join("Al", { id = "j2" }));
+		s.host:tick(20);
+		s.room:rename("Alice", "Alicia");
+		s.room:set_subject("Bob", "tea");
+		assert.same({}, seen(phone));
+		s:wait(minute);
+		assert.same({ "presence - room/Bob"; "presence - room/Al 110"; "message groupchat room/Bob subject:tea" }, seen(phone));
+		assert.same({ "Al" }, s:occupants());
+	end);
+
 	it("J2: gives a session all occupants, although the room has the account under another nick that was not stored", function ()
 		local s = scene.new { remote = true };
 		s.room:enter "Bob";

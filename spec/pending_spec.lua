@@ -359,6 +359,27 @@ describe("a join that the room leaves unanswered", function ()
 		sent_by_account(s);
 	end);
 
+	for _, id in ipairs { "j1"; "x"; "" } do
+		local id_attribute = id ~= "" and (" id='%s'"):format(id) or "";
+
+		it("J9, R7: may be answered late, without 110, while the next request is for another's nick: "..id_attribute, function ()
+			local s = scene.new { remote = true };
+			local phone, laptop = s:client "phone", s:client "laptop";
+			phone:send(join("Alice", { id = "j1" }));
+			laptop:send(join("Bob", { id = "j2" }));
+			s.host:tick(6);
+			s.host:drop();
+			s:from("Bob", "<presence>"..scene.status "".."</presence>");
+			s:from("Alice", ("<presence%s>%s</presence>"):format(id_attribute, scene.status ""));
+			s:from(nil, "<message type='groupchat'><subject/></message>");
+			assert.same({ "presence - room/Bob"; "presence - room/Alice"; "message groupchat room subject:" }, scene.seen(phone));
+			s:from("Bob", "<presence type='error' id='j2'>"..scene.error("cancel", "conflict").."</presence>");
+			assert.same({
+				"presence - room/Bob"; "presence - room/Alice 110 210"; "message groupchat room subject:";
+			}, scene.seen(laptop));
+		end);
+	end
+
 	it("J9, R7: may be answered late under the same nick as the next request", function ()
 		local s, _, seen = joining();
 		local laptop, laptop_seen = with_laptop(s);

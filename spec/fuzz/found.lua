@@ -1,6 +1,33 @@
 -- Event lists that the search has found, shortened.
 
 return {
+	{ about = "a forced nick change and a subject before the answer to a join"; seed = 999734800; setting = { resource = true; bosh = false; carbons = true; prosody = true; folds = true; crowd = false };
+		{ "enter", 270, 161, 702, 429 };
+		{ "join", 256, 458, 511, 657 };
+		{ "deliver", 136, 626, 260, 32 };
+		{ "silent", 846, 477, 35, 81 };
+		{ "leave", 772, 506, 896, 663 };
+		{ "kill", 15, 523, 379, 330 };
+		{ "force", 442, 55, 272, 389 };
+		{ "join", 382, 980, 605, 710 };
+		{ "subject", 234, 858, 797, 912 };
+		{ "deliver", 384, 436, 674, 989 };
+		{ "join", 330, 68, 557, 432 };
+		{ "enter", 718, 43, 58, 388 };
+	};
+	{ about = "a subject after a nick change that a room took a join for"; seed = 1020206375; setting = { resource = true; bosh = false; carbons = false; prosody = false; folds = false; crowd = false };
+		{ "join", 128, 921, 213, 805 };
+		{ "deliver", 422, 246, 939, 357 };
+		{ "stall", 937, 369, 371, 179 };
+		{ "restart", 185, 395, 905, 805 };
+		{ "enter", 904, 859, 764, 83 };
+		{ "join", 799, 176, 562, 611 };
+		{ "deliver", 323, 195, 351, 959 };
+		{ "time", 275, 857, 109, 637 };
+		{ "deliver", 860, 261, 57, 801 };
+		{ "subject", 343, 257, 646, 920 };
+		{ "enter", 556, 546, 802, 935 };
+	};
 	{ about = "live messages before a room gets a join under an occupant's nick"; seed = 760029761; setting = { resource = true; bosh = true; carbons = false; prosody = true; folds = false; crowd = false };
 		{ "burst", 919, 133, 513, 245 };
 		{ "deliver", 919, 891, 273, 908 };
@@ -105,6 +132,21 @@ return {
 		{ "time", 6, 879, 22, 923 };
 		{ "forget", 681, 466, 614, 64 };
 		{ "burst", 980, 30, 494, 379 };
+	};
+	{ about = "an own presence without 110 for an earlier join than the last"; seed = 537034271; setting = { resource = false; bosh = true; carbons = false; prosody = false; faults = nil; folds = false; crowd = false };
+		{ "join", 744, 727, 615, 484 };
+		{ "enter", 793, 374, 614, 279 };
+		{ "join", 901, 181, 248, 758 };
+		{ "burst", 670, 601, 722, 564 };
+		{ "time", 357, 873, 257, 920 };
+		{ "kill", 911, 832, 605, 291 };
+		{ "speak", 940, 210, 301, 539 };
+		{ "form", 913, 512, 93, 95 };
+		{ "join", 530, 937, 241, 108 };
+		{ "reload", 929, 400, 961, 798 };
+		{ "burst", 698, 16, 489, 783 };
+		{ "deliver", 476, 175, 236, 326 };
+		{ "time", 59, 666, 990, 324 };
 	};
 	{ about = "a presence of a type that there is none of"; seed = 120; setting = { resource = false; bosh = false; carbons = false };
 		{ "join", 13, 989, 408, 728 };

@@ -7,7 +7,7 @@
 
 import * as options from "../options";
 import { markChanged, rangesOf, releaseDeliveries, saveChanged, saveDeliveries } from "../state/deliveries";
-import { dropUnread, type Entry, logOf, logs, type Part, type RoomLog } from "../state/logs";
+import { dropUnread, type Entry, logOf, type Part, type RoomLog } from "../state/logs";
 import { allMemberships, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
 import { startOfNumbers } from "../state/numbers";
@@ -141,15 +141,18 @@ function saveSoon(membership: Membership, log: RoomLog): void {
     closeMissedSoon(log);
 }
 
+/** Logs with a scheduled search for accounts that did not get the last entry. */
+const closingSoon = new LuaSet<RoomLog>();
+
 /** Closes, after a delay, the ranges of accounts that did not get the last entry. */
 export function closeMissedSoon(log: RoomLog): void {
-    if (log.isClosingDue) {
+    if (closingSoon.has(log)) {
         return;
     }
-    log.isClosingDue = true;
+    closingSoon.add(log);
     module.add_timer(SETTLE, () => {
         inTurn(() => {
-            log.isClosingDue = false;
+            closingSoon.delete(log);
             closeMissed(log);
             saveChanged();
         });
@@ -168,10 +171,8 @@ function closeMissed(log: RoomLog): void {
 
 /** Writes pending records. Accounts still waiting for the last message get a new range with it. */
 export function saveDelivered(): undefined {
-    for (const [, log] of logs) {
-        if (log.isClosingDue) {
-            closeMissed(log);
-        }
+    for (const log of closingSoon) {
+        closeMissed(log);
     }
     saveChanged();
 }

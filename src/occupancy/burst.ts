@@ -89,6 +89,9 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
     }
     if (membership.place.phase === Phase.Joining) {
         membership.place.shownAt = membership.heardAt;
+        if (membership.place.renamed === "now") {
+            membership.place.renamed = undefined;
+        }
     }
     if (!isKept) {
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room);

@@ -43,7 +43,7 @@ import { refuse } from "./refuse";
 import { sendOccupants, sendSubject, technicalRemoval } from "./replay";
 import { enter, tryNext } from "./enter";
 import { over } from "./leave";
-import { giveUp, joinAgain, joinFailed, lost, makeSure, unreached } from "./lost";
+import { giveUp, joinAgain, joinFailed, lost, makeSure, onlyRenamed, unreached } from "./lost";
 
 /** Seconds to wait for a self-presence with 110 after one without. Some rooms never send 110. */
 const SELF_TIMEOUT = 10;
@@ -55,8 +55,9 @@ const SUBJECT_TIMEOUT = 10;
 const NICK_TRIES = 3;
 
 /**
- * A presence with the account's nick arrived without 110. Older services omit 110. But it may also belong to another
- * occupant, in the answer to an earlier join. The account is in if the room goes on, or sends nothing more.
+ * A presence with a requested nick arrived without 110. Older services omit 110. But it may also belong to another
+ * occupant, in the answer to a join for another nick. Our own presence comes last (XEP-0045 7.2.2). The account is in if
+ * the room goes on, or sends nothing more.
  */
 export function selfClaimed(membership: Membership, place: Joining, interned: InternedStanza): void {
     place.claimed = interned;
@@ -87,6 +88,11 @@ export function admitted(membership: Membership, place: Joining, nick: string, s
         return;
     }
     const join = answeredJoin(place, nick, key);
+    if (place.renamed === "now") {
+        const isItsNick = join.id === key || isSameNick(join.nick, nick);
+        onlyRenamed(membership, place, nick, join === place.operation && isItsNick);
+        return;
+    }
     const request = join.request;
     const session = request === undefined ? undefined : request.session;
     const isNews = !membership.established || nick !== membership.wantedNick;

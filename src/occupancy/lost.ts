@@ -174,6 +174,26 @@ function startOver(membership: Membership, session: string | undefined): void {
     sendOwnJoin(membership, join);
 }
 
+/**
+ * The room has changed the nick of an account that it had all the time, and lists no occupants. If it took the last join
+ * for that change, the account joins again under the new nick. Otherwise the answer to the join follows.
+ */
+export function onlyRenamed(membership: Membership, place: Joining, nick: string, isLast: boolean): void {
+    place.renamed = undefined;
+    place.mayBeIn = true;
+    membership.established = true;
+    save(membership.username);
+    if (isLast) {
+        membership.wantedNick = place.operation.request === undefined ? membership.wantedNick : nick;
+        recall(membership);
+        membership.nick = nick;
+        joinAgain(membership);
+        if (membership.place.phase === Phase.Joining) {
+            membership.place.renamed = "before";
+        }
+    }
+}
+
 /** A join has timed out. */
 function joinUnanswered(membership: Membership, join: Join): void {
     const place = membership.place;

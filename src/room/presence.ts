@@ -17,8 +17,12 @@ import { counters, noteDrop } from "../state/counters";
 import { findMembership, isCurrent, isOccupantJid, type Membership, now } from "../state/memberships";
 import { intern } from "../state/interned";
 import { findOccupant } from "../state/occupants";
+<<<<<<< HEAD
 import { isIn, Phase, type Place } from "../state/place";
 import { marksSelf } from "../state/self-status";
+=======
+import { isIn, type Joining, Phase, type Place } from "../state/place";
+>>>>>>> main
 import { noteBroadcast } from "./broadcast";
 import { saveOften } from "../state/store";
 import { after, post } from "../turn";
@@ -108,9 +112,19 @@ function onPresenceWhileJoining(membership: Membership, nick: string, stanza: St
     }
     const place = membership.place;
     onOccupant(membership, nick, stanza);
-    if (place.phase === Phase.Joining && isSameNick(nick, place.operation.nick)) {
+    if (place.phase === Phase.Joining && isRequested(place, nick)) {
         selfClaimed(membership, place, intern(stanza));
     }
+}
+
+/** Whether a join in flight asks for a nick. */
+function isRequested(place: Joining, nick: string): boolean {
+    for (const join of place.earlier) {
+        if (isSameNick(nick, join.nick)) {
+            return true;
+        }
+    }
+    return isSameNick(nick, place.operation.nick);
 }
 
 /**
@@ -170,12 +184,13 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
 }
 
 /**
- * A room that changes our nick before it answers a join has had the account all the time. It takes the join for that
- * nick change (XEP-0045 7.6), and sends no occupants and no subject.
+ * A room that changes our nick before it answers a join has had the account all the time. It may take the join for that
+ * nick change (XEP-0045 7.6), and then sends no occupants and no subject.
  */
 function noteStillIn(place: Place, stanza: Stanza): void {
     if (place.phase === Phase.Joining && hasStatus(stanza, Status.NickChange) && hasStatus(stanza, Status.Self)) {
         place.operation.isDoubtful = true;
+        place.renamed ??= "now";
     }
 }
 

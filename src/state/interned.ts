@@ -52,8 +52,8 @@ export function intern(presence: Stanza): InternedStanza {
     const text = textOf(told);
     let found = internedStanzas.get(text);
     if (found === undefined) {
-        const isHeavy = piecesOf(told) > LIGHT && isHeavier(told, HEAVIEST) ? true : undefined;
-        found = { text, mark: nextMark(), isHeavy };
+        const isHeavy = piecesOf(told) > LIGHT && isHeavier(told, HEAVIEST);
+        found = isHeavy ? { text, mark: nextMark(), isHeavy } : { text, mark: nextMark() };
         internedStanzas.set(text, found);
     }
     source = presence;

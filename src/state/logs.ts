@@ -22,35 +22,34 @@ export interface Entry {
     name?: string | false;
 }
 
+/** What most logs lack takes no memory. */
 export interface RoomLog {
     readonly room: string;
     /** The number of the last shared entry. */
     last: number;
     /** The latest time in the store, in seconds. Undefined before it has been read. */
-    latest: number | undefined;
+    latest?: number | undefined;
     /** The newest entries, oldest first. */
     readonly tail: Entry[];
     /** Size of these entries in bytes. */
     size: number;
     /** Whether entries from before this start of the server have been read. */
-    isLoaded: boolean;
+    isLoaded?: true | undefined;
     /** Whether `tail` is the complete log. */
-    isComplete: boolean;
+    isComplete?: true | undefined;
     /** The last recorded stanza, as the room passed it, and its entry, if it was archived. */
-    source: Stanza | undefined;
-    current: Entry | undefined;
+    source?: Stanza | undefined;
+    current?: Entry | undefined;
     /** Some entries from before `tail`, while they are needed. */
-    window: EntryWindow | undefined;
+    window?: EntryWindow | undefined;
     /** Entries that could not be stored yet, oldest first. Undefined without such entries. */
-    unwritten: Entry[] | undefined;
+    unwritten?: Entry[] | undefined;
     /** Consecutive retries in which only the first of them failed. */
-    failures: number | undefined;
+    failures?: number | undefined;
     /** Messages were neither stored nor buffered. */
-    gap: true | undefined;
+    gap?: true | undefined;
     /** Accounts in the room, by username. */
     readonly readers: LuaMap<string, Membership>;
-    /** Whether a search for accounts without the last entry is scheduled. */
-    isClosingDue: boolean;
 }
 
 /** Entries from one time up to, not including, another, in seconds. */
@@ -93,19 +92,9 @@ export function logOf(room: string): RoomLog {
         log = {
             room,
             last: Math.max(startOfNumbers(), dropped),
-            latest: undefined,
             tail: [],
             size: 0,
-            isLoaded: false,
-            isComplete: false,
-            source: undefined,
-            current: undefined,
-            window: undefined,
-            unwritten: undefined,
-            failures: undefined,
-            gap: undefined,
             readers: new LuaMap(),
-            isClosingDue: false,
         };
         logs.set(room, log);
         opened?.add(room);
@@ -142,19 +131,19 @@ export function addToTail(log: RoomLog, entry: Entry): void {
         log.size = log.size - string.len(oldest?.text ?? "");
         // Entries that were evicted must not be added again.
         log.isLoaded = true;
-        log.isComplete = false;
+        log.isComplete = undefined;
     }
 }
 
 /** Adds entries from before this start before the newer ones. `isComplete`: there are no others. */
 export function fillTail(log: RoomLog, entries: Entry[], isComplete: boolean): void {
     log.isLoaded = true;
-    log.isComplete = isComplete;
+    log.isComplete = isComplete ? true : undefined;
     for (const i of $range(entries.length, 1, -1)) {
         const entry = entries[i - 1];
         if (entry !== undefined) {
             if (log.tail.length >= TAIL || log.size + string.len(entry.text) > TAIL_SIZE) {
-                log.isComplete = false;
+                log.isComplete = undefined;
                 return;
             }
             table.insert(log.tail, 1, entry);
@@ -169,7 +158,6 @@ export function restoreLogs(saved: LuaMap<string, RoomLog>): void {
     dropped = newestNumber();
     for (const [room, log] of saved) {
         logs.set(room, log);
-        log.isClosingDue = false;
         log.window = undefined;
         if (log.unwritten !== undefined) {
             beginOutage();

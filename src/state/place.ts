@@ -138,6 +138,11 @@ export interface Joining {
     claimed?: InternedStanza | undefined;
     /** The room has removed the account since the last join. A self-ping tells whether that was the answer. */
     isRemoved: boolean;
+    /**
+     * `now`: the room has changed our nick, and shown no occupant since. So the next own presence answers no join.
+     * `before`: the join was sent again for that reason.
+     */
+    renamed?: "now" | "before" | undefined;
 }
 
 export interface Entering {

@@ -8,7 +8,7 @@
 /** Both ends are inclusive. Without a last number the range is open. */
 export interface Range {
     first: number;
-    last: number | undefined;
+    last?: number | undefined;
 }
 
 /** Oldest first. */
@@ -50,7 +50,7 @@ export function open(ranges: Ranges, first: number): Range {
         last.last = undefined;
         return last;
     }
-    const range: Range = { first, last: undefined };
+    const range: Range = { first };
     ranges.push(range);
     trim(ranges);
     return range;
