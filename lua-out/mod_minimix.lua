@@ -1784,11 +1784,8 @@ function state_interned.intern(presence)
     local text = textOf(told)
     local found = internedStanzas[text]
     if found == nil then
-        local isHeavy
-        if piecesOf(told) > LIGHT and isHeavier(told, HEAVIEST) then
-            isHeavy = true
-        end
-        found = {text = text, mark = nextMark(), isHeavy = isHeavy}
+        local isHeavy = piecesOf(told) > LIGHT and isHeavier(told, HEAVIEST)
+        found = isHeavy and {text = text, mark = nextMark(), isHeavy = isHeavy} or {text = text, mark = nextMark()}
         internedStanzas[text] = found
     end
     source = presence
@@ -5476,7 +5473,7 @@ function state_ranges.open(ranges, first)
         last.last = nil
         return last
     end
-    local range = {first = first, last = nil}
+    local range = {first = first}
     ranges[#ranges + 1] = range
     trim(ranges)
     return range
@@ -5790,19 +5787,9 @@ function state_logs.logOf(room)
         log = {
             room = room,
             last = math.max(startOfNumbers(), dropped),
-            latest = nil,
             tail = {},
             size = 0,
-            isLoaded = false,
-            isComplete = false,
-            source = nil,
-            current = nil,
-            window = nil,
-            unwritten = nil,
-            failures = nil,
-            gap = nil,
-            readers = {},
-            isClosingDue = false
+            readers = {}
         }
         state_logs.logs[room] = log
         local opt_0 = opened
@@ -5840,19 +5827,24 @@ function state_logs.addToTail(log, entry)
         local oldest = table.remove(log.tail, 1)
         log.size = log.size - string.len(oldest and oldest.text or "")
         log.isLoaded = true
-        log.isComplete = false
+        log.isComplete = nil
     end
 end
 
 --- Adds entries from before this start before the newer ones. `isComplete`: there are no others.
 function state_logs.fillTail(log, entries, isComplete)
     log.isLoaded = true
-    log.isComplete = isComplete
+    local log_6 = log
+    if isComplete then
+        log_6.isComplete = true
+    else
+        log_6.isComplete = nil
+    end
     for i = #entries, 1, -1 do
         local entry = entries[i]
         if entry ~= nil then
             if #log.tail >= state_logs.TAIL or log.size + string.len(entry.text) > state_logs.TAIL_SIZE then
-                log.isComplete = false
+                log.isComplete = nil
                 return
             end
             table.insert(log.tail, 1, entry)
@@ -5866,7 +5858,6 @@ function state_logs.restoreLogs(saved)
     dropped = newestNumber()
     for room, log in pairs(saved) do
         state_logs.logs[room] = log
-        log.isClosingDue = false
         log.window = nil
         if log.unwritten ~= nil then
             beginOutage()
@@ -5885,7 +5876,7 @@ end
 -- before the message goes to the sessions. So all received messages are readable after SIGKILL.
 local archive_delivered = {}
 do
-local openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE
+local openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE, closingSoon
 local options = minimix_options
 local markChanged = state_deliveries.markChanged
 local rangesOf = state_deliveries.rangesOf
@@ -5894,7 +5885,6 @@ local saveChanged = state_deliveries.saveChanged
 local saveDeliveries = state_deliveries.saveDeliveries
 local dropUnread = state_logs.dropUnread
 local logOf = state_logs.logOf
-local logs = state_logs.logs
 local allMemberships = state_memberships.allMemberships
 local startOfNumbers = state_numbers.startOfNumbers
 local close = state_ranges.close
@@ -5950,13 +5940,13 @@ end
 
 --- Closes, after a delay, the ranges of accounts that did not get the last entry.
 function archive_delivered.closeMissedSoon(log)
-    if log.isClosingDue then
+    if closingSoon[log] ~= nil then
         return
     end
-    log.isClosingDue = true
+    closingSoon[log] = true
     module:add_timer(SETTLE, function()
         inTurn(function()
-            log.isClosingDue = false
+            closingSoon[log] = nil
             closeMissed(log)
             saveChanged()
         end)
@@ -6049,12 +6039,12 @@ function archive_delivered.deliver(membership, log, part, entry)
     return true
 end
 
+closingSoon = {}
+
 --- Writes pending records. Accounts still waiting for the last message get a new range with it.
 function archive_delivered.saveDelivered()
-    for _, log in pairs(logs) do
-        if log.isClosingDue then
-            closeMissed(log)
-        end
+    for log in pairs(closingSoon) do
+        closeMissed(log)
     end
     saveChanged()
 end
@@ -8923,6 +8913,9 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     end
     if membership.place.phase == "joining" then
         membership.place.shownAt = membership.heardAt
+        if membership.place.renamed == "now" then
+            membership.place.renamed = nil
+        end
     end
     if not isKept then
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room)
@@ -11257,6 +11250,24 @@ end
 TRIES_FOR_ARCHIVE = 4
 ARCHIVE_TIMEOUT = 600
 
+--- The room has changed the nick of an account that it had all the time, and lists no occupants. If it took the last join
+-- for that change, the account joins again under the new nick. Otherwise the answer to the join follows.
+function occupancy_lost.onlyRenamed(membership, place, nick, isLast)
+    place.renamed = nil
+    place.mayBeIn = true
+    membership.established = true
+    save(membership.username)
+    if isLast then
+        membership.wantedNick = place.operation.request == nil and membership.wantedNick or nick
+        recall(membership)
+        membership.nick = nick
+        occupancy_lost.joinAgain(membership)
+        if membership.place.phase == "joining" then
+            membership.place.renamed = "before"
+        end
+    end
+end
+
 --- A join has timed out.
 local function joinUnanswered(membership, join)
     local place = membership.place
@@ -11861,6 +11872,7 @@ local joinAgain = occupancy_lost.joinAgain
 local joinFailed = occupancy_lost.joinFailed
 local lost = occupancy_lost.lost
 local makeSure = occupancy_lost.makeSure
+local onlyRenamed = occupancy_lost.onlyRenamed
 local unreached = occupancy_lost.unreached
 
 --- The room has gone on, so the presence without 110 was our own, unless the room sends 110.
@@ -11885,6 +11897,11 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         return
     end
     local join = answeredJoin(place, nick, key)
+    if place.renamed == "now" then
+        local isItsNick = join.id == key or isSameNick(join.nick, nick)
+        onlyRenamed(membership, place, nick, join == place.operation and isItsNick)
+        return
+    end
     local request = join.request
     local session
     if request ~= nil then
@@ -12120,8 +12137,9 @@ local SELF_TIMEOUT = 10
 SUBJECT_TIMEOUT = 10
 NICK_TRIES = 3
 
---- A presence with the account's nick arrived without 110. Older services omit 110. But it may also belong to another
--- occupant, in the answer to an earlier join. The account is in if the room goes on, or sends nothing more.
+--- A presence with a requested nick arrived without 110. Older services omit 110. But it may also belong to another
+-- occupant, in the answer to a join for another nick. Our own presence comes last (XEP-0045 7.2.2). The account is in if
+-- the room goes on, or sends nothing more.
 function occupancy_joining.selfClaimed(membership, place, interned)
     place.claimed = interned
     after(SELF_TIMEOUT, function()
@@ -16725,7 +16743,7 @@ end
 -- Handles presence from a room to the account: other occupants, and the account itself admitted, renamed or removed.
 local room_presence = {}
 do
-local onStray, onAvailable, onPresenceWhileJoining, isRenamedUnheard, renameLate, onUnavailable, noteStillIn, isLeaveAnswer, onOwnUnavailable, newNickIn
+local onStray, onAvailable, onPresenceWhileJoining, isRequested, isRenamedUnheard, renameLate, onUnavailable, noteStillIn, isLeaveAnswer, onOwnUnavailable, newNickIn
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local isOwnNick = occupancy_burst.isOwnNick
 local onOccupant = occupancy_burst.onOccupant
@@ -16795,9 +16813,18 @@ function onPresenceWhileJoining(membership, nick, stanza)
     end
     local place = membership.place
     onOccupant(membership, nick, stanza)
-    if place.phase == "joining" and isSameNick(nick, place.operation.nick) then
+    if place.phase == "joining" and isRequested(place, nick) then
         selfClaimed(membership, place, intern(stanza))
     end
+end
+
+function isRequested(place, nick)
+    for _, join in ipairs(place.earlier) do
+        if isSameNick(nick, join.nick) then
+            return true
+        end
+    end
+    return isSameNick(nick, place.operation.nick)
 end
 
 function isRenamedUnheard(membership, nick, stanza)
@@ -16858,6 +16885,9 @@ end
 function noteStillIn(place, stanza)
     if place.phase == "joining" and hasStatus(stanza, "303") and hasStatus(stanza, "110") then
         place.operation.isDoubtful = true
+        if place.renamed == nil then
+            place.renamed = "now"
+        end
     end
 end
 

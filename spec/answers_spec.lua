@@ -204,7 +204,8 @@ operations["a join of the account itself"] = {
 	answered = function (s, t)
 		assert.equal(0, t.seen:now().left);
 		same_nick("Alice", t.seen.nick);
-		assert.same({ "Alice" }, s:occupants());
+		assert.equal(1, #s:occupants());
+		same_nick("Alice", s:occupants()[1]);
 	end;
 };
 
@@ -512,11 +513,13 @@ local function play(operation, form)
 	s.room:enter "Bob";
 	local t = { phone = s:client "phone"; laptop = s:client "laptop" };
 	t.seen, t.laptop_seen = view.of(t.phone), view.of(t.laptop);
+	-- Services that omit 110 never send it.
+	local stop = form.presence and reform(s, form, operation.is_answer);
 	if operation.setup then operation.setup(s, t); end
 	s:deliver();
 	t.seen:now();
 	t.laptop_seen:now();
-	local stop = reform(s, form, operation.is_answer);
+	stop = stop or reform(s, form, operation.is_answer);
 	operation.ask(s, t);
 	s:deliver();
 	if form.wait then

@@ -17,12 +17,8 @@ import { counters, noteDrop } from "../state/counters";
 import { findMembership, isCurrent, isOccupantJid, type Membership, now } from "../state/memberships";
 import { intern } from "../state/interned";
 import { findOccupant } from "../state/occupants";
-<<<<<<< HEAD
-import { isIn, Phase, type Place } from "../state/place";
-import { marksSelf } from "../state/self-status";
-=======
 import { isIn, type Joining, Phase, type Place } from "../state/place";
->>>>>>> main
+import { marksSelf } from "../state/self-status";
 import { noteBroadcast } from "./broadcast";
 import { saveOften } from "../state/store";
 import { after, post } from "../turn";
