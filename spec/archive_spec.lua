@@ -742,6 +742,31 @@ describe("messages that accounts missed", function ()
 		assert.same({ "for Alice" }, (ask(s:client "laptop", { with = room_jid })));
 	end);
 
+	it("H5: include private ones behind ranges that have expired", function ()
+		local s = scene.new {
+			modules = { "disco"; "mam" };
+			options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" };
+		};
+		s.room:enter "Bob";
+		s:enter(s:client("phone", "carol"), "Carol");
+		local phone = s:client "phone";
+		s:enter(phone);
+		s:count(1, 1);
+		local send = s.room.send;
+		function s.room.send(stanza)
+			if jid.node(stanza.attr.to) ~= "alice" then send(stanza); end
+		end
+		s:count(2, 2);
+		s.room.send = send;
+		s.host:tick(1.5 * 86400);
+		send_alice_others(s.room);
+		s:count(3, 3);
+		s.room.send = send;
+		s:count(4, 4);
+		s.host:tick(86400);
+		assert.same({ "for Alice"; "4" }, (ask(phone, { with = room_jid })));
+	end);
+
 	it("H6: do not include later ones that only others received, if they are late", function ()
 		local s = in_room { modules = { "disco"; "mam" }; remote = true };
 		s:enter(s:client("phone", "carol"), "Carol");

@@ -169,6 +169,20 @@ describe("the first session to join", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
+	it("J1: does not treat another account of this server as itself, in a room that is silent", function ()
+		local s = scene.new { remote = true };
+		s:enter(s:client("phone", "carol"), "Alice");
+		local phone = s:client "phone";
+		phone:send(join("Alice", { id = "j2" }));
+		s.room.silent = true;
+		s:deliver();
+		s:from("Alice", "<presence>"..status "".."</presence>");
+		s:wait(15);
+		assert.same({}, seen(phone));
+		s:wait(60);
+		assert.same({ "presence error room/Alice wait remote-server-timeout" }, seen(phone));
+	end);
+
 	it("J1: joins several rooms at once", function ()
 		local s, phone = joining();
 		local den = s:add_room("den", { password = "secret" });

@@ -412,6 +412,37 @@ describe("the last session that leaves", function ()
 		assert.same({ "Alicia" }, s:occupants());
 	end);
 
+	for _, nick in ipairs { "Al"; "Alice" } do
+		it("L3, R7: another session joins as "..nick..", and the room answers all at once with other ids", function ()
+			local s = scene.new { remote = true };
+			local send = s.room.send;
+			function s.room.send(stanza)
+				if stanza.name == "presence" then stanza.attr.id = stanza.attr.id and "of room "..stanza.attr.id; end
+				return send(stanza);
+			end
+			local phone, laptop = s:client "phone", s:client "laptop";
+			phone:send(join "Alice");
+			phone:send(leave("Alice", { id = "l1" }));
+			laptop:send(join(nick, { id = "j2" }));
+			s.host:tick(5);
+			assert.equal(0, #s.room.received);
+			s.room:enter "Bob";
+			s:wait(1);
+			for _, line in ipairs(seen(laptop)) do
+				assert.is_true(not line:find "unavailable" or line == "presence unavailable room/Alice 110 303", line);
+			end
+			assert.same({ nick }, s:occupants());
+			s.room:say("Bob", "hi");
+			assert.same({ "message groupchat room/Bob hi" }, seen(laptop));
+			s:wait(600);
+			assert.same({ nick }, s:occupants());
+			s.room:kick(nick);
+			assert.equal("presence unavailable room/"..nick.." 110 307", table.concat(seen(laptop)));
+			s:wait(60);
+			assert.is_true(s:is_forgotten());
+		end);
+	end
+
 	it("L3: joins and leaves again before the room has confirmed the leave", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(leave("Alice", { id = "l1" }));

@@ -169,24 +169,30 @@ for _, kind in ipairs(faulty.kinds) do
 			end);
 		end
 
+		-- Carol has two messages in another form than alice.
+		local function with_private_entries(s)
+			local carol = s:client("phone", "carol");
+			s:enter(carol, "Carol");
+			local send = s.room.send;
+			function s.room.send(stanza)
+				if jid.node(stanza.attr.to) == "carol" and stanza:get_child "body" then
+					stanza = st.clone(stanza):maptags(function (tag)
+						return tag.name == "body" and st.stanza("body"):text "for Carol" or tag;
+					end);
+				end
+				send(stanza);
+			end
+			s:count(1, 2);
+			s.room.send = send;
+			s:wait(2);
+			assert.equal(4, #s.host.storage["example.org"].minimix_archive[room_jid]);
+			return carol;
+		end
+
 		for _, what in ipairs { "reads"; "writes" } do
 			it(("H5: a user is deleted later, with all private entries (%s fail)"):format(what), function ()
 				local s, faults, phone = in_room();
-				local carol = s:client("phone", "carol");
-				s:enter(carol, "Carol");
-				local send = s.room.send;
-				function s.room.send(stanza)
-					if jid.node(stanza.attr.to) == "carol" and stanza:get_child "body" then
-						stanza = st.clone(stanza):maptags(function (tag)
-							return tag.name == "body" and st.stanza("body"):text "for Carol" or tag;
-						end);
-					end
-					send(stanza);
-				end
-				s:count(1, 2);
-				s:wait(2);
-				local stores = s.host.storage["example.org"];
-				assert.equal(4, #stores.minimix_archive[room_jid]);
+				local stores, carol = s.host.storage["example.org"], with_private_entries(s);
 				carol:close();
 				faults:fail(kind, what);
 				s.host:delete_user "carol";
@@ -197,6 +203,32 @@ for _, kind in ipairs(faulty.kinds) do
 				assert.is_nil(stores.minimix_parts.carol);
 				assert.equal(2, #stores.minimix_archive[room_jid]);
 				assert.same({ "1"; "2" }, read(phone));
+			end);
+		end
+
+		for how, restart in pairs {
+			["a reload"] = function (s) s.host:reload(); end;
+			["SIGKILL"] = function (s) s:restart { killed = true }; end;
+		} do
+			it("H5: another user of that name does not read private entries that "..how.." kept from deletion", function ()
+				local s, faults = in_room();
+				local carol = with_private_entries(s);
+				carol:close();
+				faults:fail(kind, "writes", { "minimix_archive" });
+				s.host:delete_user "carol";
+				s:wait(1);
+				s.host:expect_error "^Storage fails";
+				restart(s);
+				faults:work();
+				s:wait(60);
+				local other = s:client("desk", "carol");
+				s:enter(other, "Carol", { muc = "<history maxstanzas='0'/>" });
+				s:count(3, 4);
+				s:wait(2);
+				assert.same({ "3"; "4" }, read(other));
+				assert.same({ "3"; "4" }, s:history(s:client("tablet", "carol")));
+				s:restart { killed = true };
+				assert.same({ "3"; "4" }, read(s:client("desk", "carol")));
 			end);
 		end
 

@@ -429,6 +429,31 @@ describe("the account removed from the room", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
+	for _, codes in ipairs { "110 332"; "110 333"; "110 307 333" } do
+		it("R3: a technical removal under a nick that the room gave unheard makes the account rejoin: "..codes, function ()
+			local s, phone = in_room { remote = true };
+			s.room:forget "Alice";
+			s:from("Eve", "<presence type='unavailable'>"..status(codes, { role = "none" }).."</presence>");
+			assert.same({ "presence unavailable room/Alice 110 303"; "presence - room/Eve 110" }, seen(phone));
+			s:wait(10);
+			assert.same({ "Eve" }, s:occupants());
+			assert.same({}, seen(phone));
+		end);
+	end
+
+	it("R3: a join under such a nick is answered after the rejoin", function ()
+		local s, phone = in_room { remote = true };
+		phone:send(join("Eve", { id = "j2" }));
+		s.host:drop();
+		s.room:forget "Alice";
+		s:from("Eve", "<presence type='unavailable'>"..status("110 333", { role = "none" }).."</presence>");
+		phone:take();
+		s:wait(10);
+		local got = scene.take(phone);
+		assert.same({ "presence - room/Bob"; "presence - room/Eve 110"; "message groupchat room subject:" }, scene.lines(got));
+		assert.equal("j2", got[2].attr.id);
+	end);
+
 	it("R2: a nick change in the queue of a session ends with the removal", function ()
 		local s, phone, laptop = scene.two_devices { remote = true };
 		local tablet = s:client "tablet";

@@ -1,6 +1,17 @@
 -- Event lists that the search has found, shortened.
 
 return {
+	{ about = "another account of this server with the nick of a join that is lost"; seed = 608431541; setting = { resource = false; bosh = true; carbons = false; prosody = true; folds = false; crowd = false };
+		{ "enter", 306, 398, 336, 13 };
+		{ "burst", 978, 830, 585, 577 };
+		{ "deliver", 452, 866, 62, 548 };
+		{ "join", 719, 740, 971, 424 };
+		{ "deliver", 873, 937, 655, 117 };
+		{ "restart", 670, 457, 647, 219 };
+		{ "burst", 574, 62, 2, 327 };
+		{ "silent", 766, 253, 491, 735 };
+		{ "deliver", 145, 990, 459, 637 };
+	};
 	{ about = "a forced nick change and a subject before the answer to a join"; seed = 999734800; setting = { resource = true; bosh = false; carbons = true; prosody = true; folds = true; crowd = false };
 		{ "enter", 270, 161, 702, 429 };
 		{ "join", 256, 458, 511, 657 };
@@ -147,6 +158,14 @@ return {
 		{ "burst", 698, 16, 489, 783 };
 		{ "deliver", 476, 175, 236, 326 };
 		{ "time", 59, 666, 990, 324 };
+	};
+	{ about = "a technical removal under a nick that the account did not hear of"; seed = 1064186728; setting = { resource = true; bosh = false; carbons = false; prosody = false; faults = nil; folds = true; crowd = false };
+		{ "burst", 587, 721, 340, 572 };
+		{ "deliver", 372, 788, 454, 392 };
+		{ "force", 223, 423, 426, 203 };
+		{ "drop", 971, 983, 601, 263 };
+		{ "kick", 655, 131, 199, 717 };
+		{ "join", 770, 526, 743, 714 };
 	};
 	{ about = "a presence of a type that there is none of"; seed = 120; setting = { resource = false; bosh = false; carbons = false };
 		{ "join", 13, 989, 408, 728 };
@@ -771,6 +790,13 @@ return {
 		{ "silent", 788, 738, 251, 13 };
 		{ "time", 751, 260, 731, 574 };
 		{ "deliver", 184, 271, 818, 894 };
+	};
+	{ about = "a leave that is confirmed after the next join's supposed answer"; seed = 281220167; setting = { resource = false; bosh = true; carbons = false; prosody = false; faults = nil; folds = false; crowd = false };
+		{ "burst", 64, 551, 567, 712 };
+		{ "form", 244, 52, 920, 230 };
+		{ "join", 467, 421, 186, 856 };
+		{ "time", 275, 427, 275, 421 };
+		{ "deliver", 60, 529, 597, 453 };
 	};
 	{ about = "a ban as the answer to a join"; seed = 23262250; setting = { resource = true; bosh = true; carbons = false; prosody = false };
 		{ "join", 274, 87, 598, 779 };

@@ -10,8 +10,8 @@ import { markChanged, rangesOf, releaseDeliveries, saveChanged, saveDeliveries }
 import { dropUnread, type Entry, logOf, type Part, type RoomLog } from "../state/logs";
 import { allMemberships, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
-import { startOfNumbers } from "../state/numbers";
-import { close, includes, insert, open, type Ranges } from "../state/ranges";
+import { newestNumber, startOfNumbers } from "../state/numbers";
+import { close, includes, insert, isSince, open, type Ranges } from "../state/ranges";
 import { inTurn } from "../turn";
 
 /** Seconds between a message and the search for accounts that did not get it. */
@@ -35,7 +35,9 @@ export function letIn(membership: Membership): void {
         return;
     }
     part.position = part.log.last;
-    openRange(membership, part, part.log.last + 1);
+    // Entries after the last shared one may be private to a deleted account with the same name.
+    const isNew = rangesOf(membership.username, membership.room)[0].length === 0;
+    openRange(membership, part, (isNew ? newestNumber() : part.log.last) + 1);
 }
 
 function openRange(membership: Membership, part: Part, first: number): void {
@@ -177,9 +179,20 @@ export function saveDelivered(): undefined {
     saveChanged();
 }
 
-/** Whether the account got an entry. */
-export function isFor(username: string, ranges: Ranges, position: number, entry: Entry): boolean {
-    return entry.privateTo === undefined ? includes(ranges, position, entry.number) : entry.privateTo === username;
+/**
+ * Whether the account got an entry, by its number and the account that it is private to. A private entry before all
+ * ranges is of a deleted account with the same name.
+ */
+export function isFor(
+    username: string,
+    ranges: Ranges,
+    position: number,
+    number: number,
+    privateTo: string | undefined,
+): boolean {
+    return privateTo === undefined
+        ? includes(ranges, position, number)
+        : privateTo === username && isSince(ranges, number);
 }
 
 /** Returns the number at which an open range ends. */

@@ -143,7 +143,8 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
         !isAnothers(entry, membership) &&
         (entry.text === search.text ||
             (isNamed(log, entry, search.name) &&
-                (isFor(membership.username, ranges, part.position, entry) || isSaidAs(entry, search))));
+                (isFor(membership.username, ranges, part.position, entry.number, entry.privateTo) ||
+                    isSaidAs(entry, search))));
     let entry = findEntry(log.tail, search, matches);
     const window = entry === undefined && canRead ? windowAround(log, membership, when) : undefined;
     if (window === "failed" && !mustPlace(membership)) {

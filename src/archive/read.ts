@@ -9,7 +9,7 @@ import { expiryTime } from "./retention";
 import * as options from "../options";
 import { allRangesOf, rangesOf } from "../state/deliveries";
 import { findMembership, type Membership, occupantJid } from "../state/memberships";
-import { includes, type Ranges } from "../state/ranges";
+import type { Ranges } from "../state/ranges";
 import type { Step } from "../slices";
 
 /**
@@ -35,7 +35,7 @@ export function archiveOf(username: string, room: string): LuaMultiReturn<[ok: b
         timeOf,
         mayRead: (label) => {
             const [number, privateTo] = parseLabel(label);
-            return privateTo === undefined ? includes(ranges, position, number) : privateTo === username;
+            return isFor(username, ranges, position, number, privateTo);
         },
     };
     return $multi(true, archive);
@@ -113,7 +113,7 @@ export function readBack(
     let left = most;
     for (const i of $range(log.tail.length, 1, -1)) {
         const entry = log.tail[i - 1];
-        if (entry !== undefined && isFor(username, ranges, part.position, entry)) {
+        if (entry !== undefined && isFor(username, ranges, part.position, entry.number, entry.privateTo)) {
             if (left === 0 || entry.when < earliest || entry.number <= after) {
                 return undefined;
             }

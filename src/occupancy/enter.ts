@@ -59,6 +59,7 @@ export function enter(
         isReturn,
         isDoubtful: membership.established === true,
         isFirst,
+        isAfterLeave: unconfirmed !== undefined,
     };
     const join = newTimedJoin(membership, parts);
     disown(earlier, request.session);

@@ -26,7 +26,7 @@ import {
     queueOf,
 } from "../state/memberships";
 import { type Join, type Joined, Phase, type Rename, type Resync, type SessionRequest } from "../state/place";
-import { enqueue, isSuperseded, newRequest, replaceQueued, takeNext } from "../state/queue";
+import { enqueue, isSuperseded, newRequest, replaceQueued, requeue, takeNext } from "../state/queue";
 import { areAllShown, forgetOthers, isRenamed, keepSelf } from "./burst";
 import { endOperation, startRename, startResync } from "./operations";
 import { sendStanza } from "./outgoing";
@@ -304,9 +304,12 @@ export function renamedUnheard(place: Joined, nick: string): SessionRequest | un
     return operation.request?.kind === "join" ? operation.request : undefined;
 }
 
-/** Serves the request of such a nick change, and those that waited for it, unless the account is out. */
+/** Serves the request of such a nick change, and those that waited for it. A lost account rejoins first. */
 export function proceedAfter(membership: Membership, request: SessionRequest | undefined): void {
     const place = membership.place;
+    if (place.phase === Phase.Lost && request !== undefined) {
+        requeue(membership, [request]);
+    }
     if (place.phase !== Phase.Joined || !isCurrent(membership)) {
         return;
     }

@@ -25,6 +25,7 @@ import {
     hasAttached,
     isAttached,
     isCurrent,
+    isNickOfOther,
     type Membership,
     noteDetached,
     now,
@@ -68,13 +69,21 @@ export function selfClaimed(membership: Membership, place: Joining, interned: In
     });
 }
 
+<<<<<<< HEAD
 /** The room has gone on, so the presence without 110 was our own, unless the room sends 110. */
+=======
+/** The room has gone on, so the presence without 110 was our own, unless another account of this server has the nick. */
+>>>>>>> main
 export function admitClaimed(membership: Membership, place: Joining): void {
     const interned = place.claimed;
     const stanza = interned === undefined ? undefined : stanzaOf(interned);
     const nick = jids.resource(stanza?.attr.from ?? "");
     place.claimed = undefined;
+<<<<<<< HEAD
     if (stanza !== undefined && nick !== undefined && !marksSelf(membership.room)) {
+=======
+    if (stanza !== undefined && nick !== undefined && !isNickOfOther(membership, nick)) {
+>>>>>>> main
         admitted(membership, place, nick, stanza);
     }
 }
@@ -96,7 +105,7 @@ export function admitted(membership: Membership, place: Joining, nick: string, s
     const request = join.request;
     const session = request === undefined ? undefined : request.session;
     const isNews = !membership.established || nick !== membership.wantedNick;
-    enterRoom(membership, place, join);
+    enterRoom(membership, place, join, key);
     announceIfRenamed(membership, nick);
     const isChanged = keepSelf(membership, nick, stanza);
     noteAdmitted(membership, request, nick);
@@ -143,7 +152,7 @@ function answeredJoin(place: Joining, nick: string, key: string | undefined): Jo
 }
 
 /** Moves to Entering. Joins that the room has skipped return to the queue. The last one may still be answered. */
-function enterRoom(membership: Membership, place: Joining, join: Join): void {
+function enterRoom(membership: Membership, place: Joining, join: Join, key: string | undefined): void {
     const passed: SessionRequest[] = [];
     for (const other of place.earlier) {
         if (other !== join && other.request !== undefined) {
@@ -152,12 +161,14 @@ function enterRoom(membership: Membership, place: Joining, join: Join): void {
     }
     requeue(membership, passed);
     const later = join === place.operation ? undefined : place.operation;
+    const isInDoubt = join.isAfterLeave && !place.isRemoved && key !== join.id;
     setPlace(membership, {
         phase: Phase.Entering,
         tries: place.tries,
         operation: join,
         later,
         shown: place.shown,
+        afterLeave: isInDoubt && later === undefined ? join : undefined,
         timer: subjectTimer(membership, join),
     });
 }
@@ -226,8 +237,8 @@ function subjectMissing(membership: Membership, place: Entering): void {
 /** The room's answer to the join is complete. */
 export function complete(membership: Membership, place: Entering): void {
     const join = place.operation;
-    const { tries, later } = place;
-    setPlace(membership, { phase: Phase.Joined, tries, since: now() });
+    const { tries, later, afterLeave } = place;
+    setPlace(membership, { phase: Phase.Joined, tries, since: now(), afterLeave });
     if (join.isReturn) {
         forgetOthers(membership, place.shown);
     }

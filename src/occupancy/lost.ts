@@ -117,7 +117,7 @@ export function joinAgain(membership: Membership): void {
         return;
     }
     const seconds = Math.min(options.answerTimeout, JOIN_PATIENCE);
-    const join = newTimedJoin(membership, ownJoin(membership, true), seconds);
+    const join = newTimedJoin(membership, ownJoin(membership, false), seconds);
     beginJoin(membership, join, []);
     sendOwnJoin(membership, join);
     makeSure(membership, join);
@@ -168,10 +168,29 @@ function startOver(membership: Membership, session: string | undefined): void {
         sendSubject(membership, session);
     }
     recall(membership);
-    const join = newTimedJoin(membership, ownJoin(membership, false));
+    const join = newTimedJoin(membership, ownJoin(membership, true));
     beginJoin(membership, join, []);
     sendPresence(membership, st.presence({ type: "unavailable" }), join.nick, id.medium());
     sendOwnJoin(membership, join);
+}
+
+/**
+ * The room confirms a leave that was sent ahead of a join. So our own presence before it has answered an earlier join, and
+ * the answer to this one follows.
+ */
+export function leftBefore(membership: Membership, { id: key, nick }: Join): void {
+    recall(membership);
+    membership.wantedNick = nick;
+    const join = newTimedJoin(membership, {
+        id: key,
+        nick,
+        request: undefined,
+        isReturn: true,
+        isDoubtful: false,
+        isFirst: false,
+        isAfterLeave: false,
+    });
+    beginJoin(membership, join, []);
 }
 
 /**

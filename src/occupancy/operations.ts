@@ -39,7 +39,7 @@ const RENAME_TIMEOUT = 10;
 /** Timeout of a resync in seconds. A self-ping ends it earlier if the room does not answer. */
 const RESYNC_TIMEOUT = 60;
 
-export type JoinParts = Pick<Join, "id" | "nick" | "request" | "isReturn" | "isDoubtful" | "isFirst">;
+export type JoinParts = Pick<Join, "id" | "nick" | "request" | "isReturn" | "isDoubtful" | "isFirst" | "isAfterLeave">;
 
 /** Creates a join. `ended` is called at its timeout. */
 export function newJoin(
@@ -56,6 +56,7 @@ export function newJoin(
         isReturn: parts.isReturn,
         isDoubtful: parts.isDoubtful,
         isFirst: parts.isFirst,
+        isAfterLeave: parts.isAfterLeave,
         timer: after(seconds, () => {
             ended(membership, join);
         }),
@@ -64,10 +65,17 @@ export function newJoin(
     return join;
 }
 
-/** Returns the parts of an automatic join. */
-export function ownJoin(membership: Membership, isDoubtful: boolean): JoinParts {
-    const isFirst = isDoubtful && !membership.established;
-    return { id: id.medium(), nick: membership.nick, request: undefined, isReturn: true, isDoubtful, isFirst };
+/** Returns the parts of an automatic join. With `isAfterLeave` it is sent right after a leave. */
+export function ownJoin(membership: Membership, isAfterLeave: boolean): JoinParts {
+    return {
+        id: id.medium(),
+        nick: membership.nick,
+        request: undefined,
+        isReturn: true,
+        isDoubtful: !isAfterLeave,
+        isFirst: !isAfterLeave && !membership.established,
+        isAfterLeave,
+    };
 }
 
 /** Sends an automatic join. */

@@ -8,15 +8,16 @@
 // replaced as a whole. Timers and answers to self-pings are inputs too. The functions that set them handle them.
 
 import * as st from "util.stanza";
+import * as options from "../options";
 import { isBlocked } from "../settings/blocklist";
 import { forkOwn } from "../send/own";
 import { wasSent } from "../state/sent-presences";
 import { hasStatus, isSameNick } from "../stanzas";
 import { Status } from "../namespaces";
 import { noteDrop } from "../state/counters";
-import type { Membership } from "../state/memberships";
-import { type Entering, type Joined, type Joining, type Leaving, type Lost, Phase, type Place } from "../state/place";
-import type { SessionRequest } from "../state/place";
+import { type Membership, now } from "../state/memberships";
+import { type Entering, type Join, type Joined, type Joining, type Leaving, type Lost } from "../state/place";
+import { Phase, type Place, type SessionRequest } from "../state/place";
 import { enqueue, takeJoin } from "../state/queue";
 import { save, saveOften } from "../state/store";
 import { forgetOccupant } from "../state/occupants";
@@ -24,12 +25,12 @@ import { keepSelf } from "./burst";
 import * as joined from "./joined";
 import * as joining from "./joining";
 import { answerProbe } from "./probe";
-import { isTechnical } from "./refusal";
+import { isExpulsion, isTechnical } from "./refusal";
 import { itemOf } from "./replay";
 import { lateRename } from "./requests";
 import { enter, waitForTurn } from "./enter";
 import { hastenLeave, leaveUnanswered, over } from "./leave";
-import { lost, rejoin } from "./lost";
+import { leftBefore, lost, rejoin } from "./lost";
 import { check } from "./watch";
 
 interface Rules<P extends Place> {
@@ -182,13 +183,22 @@ function isOfAccount(membership: Membership, stanza: Stanza): boolean {
     return isAnswer || hasStatus(stanza, Status.Self) || itemOf(stanza).jid === membership.occupant;
 }
 
-function putOut(this: void, membership: Membership, _: Place, stanza: Stanza): void {
+function putOut(this: void, membership: Membership, place: Entering | Joined, stanza: Stanza): void {
+    const join = joinAfterLeave(place);
     if (isTechnical(stanza)) {
         lost(membership);
+    } else if (join !== undefined && !isExpulsion(stanza)) {
+        leftBefore(membership, join);
     } else {
         forkOwn(membership, stanza);
         over(membership);
     }
+}
+
+/** Returns the join, if an own unavailable presence may confirm a leave that was sent ahead of it. */
+function joinAfterLeave(place: Entering | Joined): Join | undefined {
+    const isRecent = place.phase === Phase.Entering || now() - place.since < options.answerTimeout;
+    return isRecent ? place.afterLeave : undefined;
 }
 
 function leaveConfirmed(this: void, membership: Membership, place: Leaving, stanza: Stanza): void {

@@ -8,7 +8,7 @@ import { regainNick } from "../occupancy/nick";
 import { selfClaimed } from "../occupancy/joining";
 import { onRefused, onRemoved, onRenamed, onSelf } from "../occupancy/phases";
 import { answerProbe } from "../occupancy/probe";
-import { isExpulsion } from "../occupancy/refusal";
+import { isExpulsion, isTechnical } from "../occupancy/refusal";
 import { itemOf } from "../occupancy/replay";
 import { isLateNick } from "../occupancy/requests";
 import { MUC_USER, Status } from "../namespaces";
@@ -137,7 +137,7 @@ function isRenamedUnheard(membership: Membership, nick: string, stanza: Stanza):
     if ((!isLate && stanza.attr.type === undefined) || findOccupant(membership.view, nick) !== undefined) {
         return false;
     }
-    return hasStatus(stanza, Status.Self) && (isLate || isExpulsion(stanza));
+    return hasStatus(stanza, Status.Self) && (isLate || isExpulsion(stanza) || isTechnical(stanza));
 }
 
 function renameLate(membership: Membership, nick: string): void {

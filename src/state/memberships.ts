@@ -12,6 +12,7 @@ import type { Part } from "./logs";
 import {
     type Attachment,
     inSharedQueue,
+    isIn,
     type Joined,
     type Liveness,
     Phase,
@@ -215,6 +216,17 @@ export function restoreEmpty(membership: Membership): void {
     if (isEmpty(membership.attached)) {
         membership.attached = NO_SESSIONS;
     }
+}
+
+/** Whether another account of this host is in the room under a nick. */
+export function isNickOfOther(membership: Membership, nick: string): boolean {
+    for (const [, account] of accounts) {
+        const other = account.memberships.get(membership.room);
+        if (other !== undefined && other !== membership && other.nick === nick && isIn(other.place)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /** Whether a membership is still current, and has not been dropped meanwhile. */

@@ -74,6 +74,8 @@ export interface Join extends Sent {
     isDoubtful: boolean;
     /** The account was not in the room before, as far as is known. So a presence of the room answers this join. */
     readonly isFirst: boolean;
+    /** Sent behind a leave that the room has not confirmed. */
+    readonly isAfterLeave: boolean;
     /** When it was sent, by the monotonic clock. */
     readonly since: number;
 }
@@ -153,6 +155,8 @@ export interface Entering {
     readonly later: Join | undefined;
     /** Nicks that the room has shown since the join. */
     readonly shown: LuaSet<string>;
+    /** The join, if the own presence may be an answer from before the leave ahead of it. */
+    readonly afterLeave: Join | undefined;
     /** Ends the wait for a subject. */
     timer: Timer;
 }
@@ -187,6 +191,8 @@ export interface Joined {
     tries: number;
     /** When the account was admitted, by the monotonic clock. */
     readonly since: number;
+    /** The join, if the room may still confirm a leave that was sent ahead of it. */
+    readonly afterLeave?: Join | undefined;
     /** When the room last confirmed, in answer to a self-ping, that the account is in it. */
     confirmedAt?: number;
     liveness?: Liveness | undefined;

@@ -28,6 +28,12 @@ export function includes(ranges: Ranges, end: number, number: number): boolean {
     return false;
 }
 
+/** Whether a number is not before all ranges. */
+export function isSince(ranges: Ranges, number: number): boolean {
+    const first = ranges[0]?.first;
+    return first !== undefined && number >= first;
+}
+
 /** Inserts a number: into the range that ends with `before`, or as another range. */
 export function insert(ranges: Ranges, number: number, before: number | undefined): void {
     let at = ranges.length;
@@ -74,10 +80,13 @@ function trim(ranges: Ranges): void {
     }
 }
 
-/** Removes the ranges that end before a number. */
+/**
+ * Removes the ranges that end before a number. One of them stays if private entries may be between it and the next
+ * range.
+ */
 export function prune(ranges: Ranges, least: number): boolean {
     let pruned = false;
-    while (ranges[0]?.last !== undefined && ranges[0].last < least) {
+    while (ranges[0]?.last !== undefined && ranges[0].last < least && (ranges[1]?.first ?? least) <= least) {
         table.remove(ranges, 1);
         pruned = true;
     }

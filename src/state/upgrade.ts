@@ -154,6 +154,7 @@ function joinOf(membership: Membership, request: FormerRequest, isReturn: boolea
         isDoubtful: false,
         timer: module.add_timer(0, () => undefined),
         isFirst: false,
+        isAfterLeave: false,
         since: now(),
     };
 }
