@@ -2864,6 +2864,7 @@ local monotonic = state_clock.monotonic
 local time = require("util.time")
 local options = minimix_options
 local inSharedQueue = state_place.inSharedQueue
+local isIn = state_place.isIn
 local requestsOf = state_place.requestsOf
 local timersOf = state_place.timersOf
 local retireSent = state_sent.retireSent
@@ -3069,6 +3070,17 @@ function state_memberships.restoreEmpty(membership)
     if isEmpty(membership.attached) then
         membership.attached = state_memberships.NO_SESSIONS
     end
+end
+
+--- Whether another account of this host is in the room under a nick.
+function state_memberships.isNickOfOther(membership, nick)
+    for _, account in pairs(state_memberships.accounts) do
+        local other = account.memberships[membership.room]
+        if other ~= nil and other ~= membership and other.nick == nick and isIn(other.place) then
+            return true
+        end
+    end
+    return false
 end
 
 --- Drops the cached stanzas of the room: the next join starts from nothing.
@@ -5443,16 +5455,23 @@ function state_ranges.includes(ranges, end_, number)
     return false
 end
 
+--- Whether a number is not before all ranges.
+function state_ranges.isSince(ranges, number)
+    local opt_0 = ranges[1]
+    local first = opt_0 and opt_0.first
+    return first ~= nil and number >= first
+end
+
 --- Inserts a number: into the range that ends with `before`, or as another range.
 function state_ranges.insert(ranges, number, before)
     local at = #ranges
     while true do
-        local temp_2 = at > 0
-        if temp_2 then
-            local opt_0 = ranges[at]
-            temp_2 = (opt_0 and opt_0.first or 0) > number
+        local temp_4 = at > 0
+        if temp_4 then
+            local opt_2 = ranges[at]
+            temp_4 = (opt_2 and opt_2.first or 0) > number
         end
-        if not temp_2 then
+        if not temp_4 then
             break
         end
         at = at - 1
@@ -5491,12 +5510,18 @@ function state_ranges.close(ranges, end_)
     end
 end
 
---- Removes the ranges that end before a number.
+--- Removes the ranges that end before a number. One of them stays if private entries may be between it and the next
+-- range.
 function state_ranges.prune(ranges, least)
     local pruned = false
     while true do
-        local opt_7 = ranges[1]
-        if not ((opt_7 and opt_7.last) ~= nil and ranges[1].last < least) then
+        local opt_9 = ranges[1]
+        local temp_13 = (opt_9 and opt_9.last) ~= nil and ranges[1].last < least
+        if temp_13 then
+            local opt_11 = ranges[2]
+            temp_13 = (opt_11 and opt_11.first or least) <= least
+        end
+        if not temp_13 then
             break
         end
         table.remove(ranges, 1)
@@ -5886,10 +5911,12 @@ local saveDeliveries = state_deliveries.saveDeliveries
 local dropUnread = state_logs.dropUnread
 local logOf = state_logs.logOf
 local allMemberships = state_memberships.allMemberships
+local newestNumber = state_numbers.newestNumber
 local startOfNumbers = state_numbers.startOfNumbers
 local close = state_ranges.close
 local includes = state_ranges.includes
 local insert = state_ranges.insert
+local isSince = state_ranges.isSince
 local open = state_ranges.open
 local inTurn = minimix_turn.inTurn
 
@@ -5983,7 +6010,8 @@ function archive_delivered.letIn(membership)
         return
     end
     part.position = part.log.last
-    openRange(membership, part, part.log.last + 1)
+    local isNew = #(rangesOf(membership.username, membership.room)) == 0
+    openRange(membership, part, (isNew and newestNumber() or part.log.last) + 1)
 end
 
 --- The account is out of the room.
@@ -6049,12 +6077,13 @@ function archive_delivered.saveDelivered()
     saveChanged()
 end
 
---- Whether the account got an entry.
-function archive_delivered.isFor(username, ranges, position, entry)
-    if entry.privateTo == nil then
-        return includes(ranges, position, entry.number)
+--- Whether the account got an entry, by its number and the account that it is private to. A private entry before all
+-- ranges is of a deleted account with the same name.
+function archive_delivered.isFor(username, ranges, position, number, privateTo)
+    if privateTo == nil then
+        return includes(ranges, position, number)
     else
-        return entry.privateTo == username
+        return privateTo == username and isSince(ranges, number)
     end
 end
 
@@ -7519,7 +7548,7 @@ function pastEntry(log, membership, part, stanza, when)
     local archiveId = stanzaIdBy(content, log.room)
     local search = {content = content, text = textOf(content), name = nameOf(log, content), compared = 0}
     local function matches(entry)
-        return not isAnothers(entry, membership) and (entry.text == search.text or isNamed(log, entry, search.name) and (isFor(membership.username, ranges, part.position, entry) or isSaidAs(entry, search)))
+        return not isAnothers(entry, membership) and (entry.text == search.text or isNamed(log, entry, search.name) and (isFor(membership.username, ranges, part.position, entry.number, entry.privateTo) or isSaidAs(entry, search)))
     end
     local entry = findEntry(log.tail, search, matches)
     local window
@@ -7848,7 +7877,6 @@ local allRangesOf = state_deliveries.allRangesOf
 local rangesOf = state_deliveries.rangesOf
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
-local includes = state_ranges.includes
 
 function lastOf(ranges)
     local last = ranges and ranges[#ranges]
@@ -7913,11 +7941,7 @@ function archive_read.archiveOf(username, room)
         timeOf = timeOf,
         mayRead = function(label)
             local number, privateTo = parseLabel(label)
-            if privateTo == nil then
-                return includes(ranges, position, number)
-            else
-                return privateTo == username
-            end
+            return isFor(username, ranges, position, number, privateTo)
         end
     }
     return true, archive
@@ -7968,7 +7992,7 @@ function archive_read.readBack(membership, most, since, visit, after)
     local left = most
     for i = #log.tail, 1, -1 do
         local entry = log.tail[i]
-        if entry ~= nil and isFor(username, ranges, part.position, entry) then
+        if entry ~= nil and isFor(username, ranges, part.position, entry.number, entry.privateTo) then
             if left == 0 or entry.when < earliest or entry.number <= after then
                 return nil
             end
@@ -10002,6 +10026,7 @@ function occupancy_operations.newJoin(membership, parts, seconds, ended)
         isReturn = parts.isReturn,
         isDoubtful = parts.isDoubtful,
         isFirst = parts.isFirst,
+        isAfterLeave = parts.isAfterLeave,
         timer = after(seconds, function()
             ended(membership, join)
         end),
@@ -10010,16 +10035,16 @@ function occupancy_operations.newJoin(membership, parts, seconds, ended)
     return join
 end
 
---- Returns the parts of an automatic join.
-function occupancy_operations.ownJoin(membership, isDoubtful)
-    local isFirst = isDoubtful and not membership.established
+--- Returns the parts of an automatic join. With `isAfterLeave` it is sent right after a leave.
+function occupancy_operations.ownJoin(membership, isAfterLeave)
     return {
         id = id.medium(),
         nick = membership.nick,
         request = nil,
         isReturn = true,
-        isDoubtful = isDoubtful,
-        isFirst = isFirst
+        isDoubtful = not isAfterLeave,
+        isFirst = not isAfterLeave and not membership.established,
+        isAfterLeave = isAfterLeave
     }
 end
 
@@ -10653,7 +10678,8 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         request = request,
         isReturn = isReturn,
         isDoubtful = membership.established == true,
-        isFirst = isFirst
+        isFirst = isFirst,
+        isAfterLeave = unconfirmed ~= nil
     }
     local join = occupancy_enter.newTimedJoin(membership, parts)
     disown(earlier, request.session)
@@ -11155,7 +11181,7 @@ function occupancy_lost.joinAgain(membership)
         return
     end
     local seconds = math.min(options.answerTimeout, JOIN_PATIENCE)
-    local join = newTimedJoin(membership, ownJoin(membership, true), seconds)
+    local join = newTimedJoin(membership, ownJoin(membership, false), seconds)
     beginJoin(membership, join, {})
     sendOwnJoin(membership, join)
     occupancy_lost.makeSure(membership, join)
@@ -11206,7 +11232,7 @@ function startOver(membership, session)
         sendSubject(membership, session)
     end
     recall(membership)
-    local join = newTimedJoin(membership, ownJoin(membership, false))
+    local join = newTimedJoin(membership, ownJoin(membership, true))
     beginJoin(membership, join, {})
     sendPresence(membership, st.presence({type = "unavailable"}), join.nick, id.medium())
     sendOwnJoin(membership, join)
@@ -11249,6 +11275,27 @@ end
 
 TRIES_FOR_ARCHIVE = 4
 ARCHIVE_TIMEOUT = 600
+
+--- The room confirms a leave that was sent ahead of a join. So our own presence before it has answered an earlier join, and
+-- the answer to this one follows.
+function occupancy_lost.leftBefore(membership, bindingPattern0_)
+    local nick
+    local key
+    key = bindingPattern0_.id
+    nick = bindingPattern0_.nick
+    recall(membership)
+    membership.wantedNick = nick
+    local join = newTimedJoin(membership, {
+        id = key,
+        nick = nick,
+        request = nil,
+        isReturn = true,
+        isDoubtful = false,
+        isFirst = false,
+        isAfterLeave = false
+    })
+    beginJoin(membership, join, {})
+end
 
 --- The room has changed the nick of an account that it had all the time, and lists no occupants. If it took the last join
 -- for that change, the account joins again under the new nick. Otherwise the answer to the join follows.
@@ -11327,6 +11374,7 @@ local enqueue = state_queue.enqueue
 local isSuperseded = state_queue.isSuperseded
 local newRequest = state_queue.newRequest
 local replaceQueued = state_queue.replaceQueued
+local requeue = state_queue.requeue
 local takeNext = state_queue.takeNext
 local areAllShown = occupancy_burst.areAllShown
 local forgetOthers = occupancy_burst.forgetOthers
@@ -11632,9 +11680,12 @@ function occupancy_joined.renamedUnheard(place, nick)
     return (request and request.kind) == "join" and operation.request or nil
 end
 
---- Serves the request of such a nick change, and those that waited for it, unless the account is out.
+--- Serves the request of such a nick change, and those that waited for it. A lost account rejoins first.
 function occupancy_joined.proceedAfter(membership, request)
     local place = membership.place
+    if place.phase == "lost" and request ~= nil then
+        requeue(membership, {request})
+    end
     if place.phase ~= "joined" or not isCurrent(membership) then
         return
     end
@@ -11840,6 +11891,7 @@ local forgetRoom = state_memberships.forgetRoom
 local hasAttached = state_memberships.hasAttached
 local isAttached = state_memberships.isAttached
 local isCurrent = state_memberships.isCurrent
+local isNickOfOther = state_memberships.isNickOfOther
 local noteDetached = state_memberships.noteDetached
 local now = state_memberships.now
 local setPlace = state_memberships.setPlace
@@ -11875,7 +11927,7 @@ local makeSure = occupancy_lost.makeSure
 local onlyRenamed = occupancy_lost.onlyRenamed
 local unreached = occupancy_lost.unreached
 
---- The room has gone on, so the presence without 110 was our own, unless the room sends 110.
+--- The room has gone on, so the presence without 110 was our own, unless it is known to be of another occupant.
 function occupancy_joining.admitClaimed(membership, place)
     local interned = place.claimed
     local stanza
@@ -11884,7 +11936,8 @@ function occupancy_joining.admitClaimed(membership, place)
     end
     local nick = jids.resource(stanza and stanza.attr.from or "")
     place.claimed = nil
-    if stanza ~= nil and nick ~= nil and not marksSelf(membership.room) then
+    local isOther = marksSelf(membership.room) or isNickOfOther(membership, nick or "")
+    if stanza ~= nil and nick ~= nil and not isOther then
         occupancy_joining.admitted(membership, place, nick, stanza)
     end
 end
@@ -11908,7 +11961,7 @@ function occupancy_joining.admitted(membership, place, nick, stanza)
         session = request.session
     end
     local isNews = not membership.established or nick ~= membership.wantedNick
-    enterRoom(membership, place, join)
+    enterRoom(membership, place, join, key)
     announceIfRenamed(membership, nick)
     local isChanged = keepSelf(membership, nick, stanza)
     noteAdmitted(membership, request, nick)
@@ -11952,7 +12005,7 @@ function answeredJoin(place, nick, key)
     return last
 end
 
-function enterRoom(membership, place, join)
+function enterRoom(membership, place, join, key)
     local passed = {}
     for _, other in ipairs(place.earlier) do
         if other ~= join and other.request ~= nil then
@@ -11964,6 +12017,7 @@ function enterRoom(membership, place, join)
     if join ~= place.operation then
         later = place.operation
     end
+    local isInDoubt = join.isAfterLeave and not place.isRemoved and key ~= join.id
     setPlace(
         membership,
         {
@@ -11972,6 +12026,7 @@ function enterRoom(membership, place, join)
             operation = join,
             later = later,
             shown = place.shown,
+            afterLeave = isInDoubt and later == nil and join or nil,
             timer = subjectTimer(membership, join)
         }
     )
@@ -12045,7 +12100,11 @@ function occupancy_joining.complete(membership, place)
     local place_8 = place
     local tries = place_8.tries
     local later = place_8.later
-    setPlace(membership, {phase = "joined", tries = tries, since = now()})
+    local afterLeave = place_8.afterLeave
+    setPlace(
+        membership,
+        {phase = "joined", tries = tries, since = now(), afterLeave = afterLeave}
+    )
     if join.isReturn then
         forgetOthers(membership, place.shown)
     end
@@ -12756,13 +12815,15 @@ end
 -- replaced as a whole. Timers and answers to self-pings are inputs too. The functions that set them handle them.
 local occupancy_phases = {}
 do
-local ignore, isNoAnswer, stillIn, admittedLate, isOfAccount, putOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local ignore, isNoAnswer, stillIn, admittedLate, isOfAccount, putOut, joinAfterLeave, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local options = minimix_options
 local isBlocked = settings_blocklist.isBlocked
 local forkOwn = send_own.forkOwn
 local wasSent = state_sent_presences.wasSent
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local noteDrop = state_counters.noteDrop
+local now = state_memberships.now
 local enqueue = state_queue.enqueue
 local takeJoin = state_queue.takeJoin
 local save = state_store.save
@@ -12772,6 +12833,7 @@ local keepSelf = occupancy_burst.keepSelf
 local joined = occupancy_joined
 local joining = occupancy_joining
 local answerProbe = occupancy_probe.answerProbe
+local isExpulsion = occupancy_refusal.isExpulsion
 local isTechnical = occupancy_refusal.isTechnical
 local itemOf = occupancy_replay.itemOf
 local lateRename = occupancy_requests.lateRename
@@ -12780,6 +12842,7 @@ local waitForTurn = occupancy_enter.waitForTurn
 local hastenLeave = occupancy_leave.hastenLeave
 local leaveUnanswered = occupancy_leave.leaveUnanswered
 local over = occupancy_leave.over
+local leftBefore = occupancy_lost.leftBefore
 local lost = occupancy_lost.lost
 local rejoin = occupancy_lost.rejoin
 local check = occupancy_watch.check
@@ -12810,12 +12873,24 @@ function isOfAccount(membership, stanza)
     return isAnswer or hasStatus(stanza, "110") or itemOf(stanza).jid == membership.occupant
 end
 
-function putOut(membership, _, stanza)
+function putOut(membership, place, stanza)
+    local join = joinAfterLeave(place)
     if isTechnical(stanza) then
         lost(membership)
+    elseif join ~= nil and not isExpulsion(stanza) then
+        leftBefore(membership, join)
     else
         forkOwn(membership, stanza)
         over(membership)
+    end
+end
+
+function joinAfterLeave(place)
+    local isRecent = place.phase == "entering" or now() - place.since < options.answerTimeout
+    if isRecent then
+        return place.afterLeave
+    else
+        return nil
     end
 end
 
@@ -16759,6 +16834,7 @@ local onRenamed = occupancy_phases.onRenamed
 local onSelf = occupancy_phases.onSelf
 local answerProbe = occupancy_probe.answerProbe
 local isExpulsion = occupancy_refusal.isExpulsion
+local isTechnical = occupancy_refusal.isTechnical
 local itemOf = occupancy_replay.itemOf
 local isLateNick = occupancy_requests.isLateNick
 local MUC_USER = namespaces.MUC_USER
@@ -16836,7 +16912,7 @@ function isRenamedUnheard(membership, nick, stanza)
     if not isLate and stanza.attr.type == nil or findOccupant(membership.view, nick) ~= nil then
         return false
     end
-    return hasStatus(stanza, "110") and (isLate or isExpulsion(stanza))
+    return hasStatus(stanza, "110") and (isLate or isExpulsion(stanza) or isTechnical(stanza))
 end
 
 function renameLate(membership, nick)
@@ -17060,6 +17136,7 @@ function joinOf(membership, request, isReturn)
         isDoubtful = false,
         timer = module:add_timer(0, function() return nil end),
         isFirst = false,
+        isAfterLeave = false,
         since = now()
     }
 end

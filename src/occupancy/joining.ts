@@ -69,21 +69,14 @@ export function selfClaimed(membership: Membership, place: Joining, interned: In
     });
 }
 
-<<<<<<< HEAD
-/** The room has gone on, so the presence without 110 was our own, unless the room sends 110. */
-=======
-/** The room has gone on, so the presence without 110 was our own, unless another account of this server has the nick. */
->>>>>>> main
+/** The room has gone on, so the presence without 110 was our own, unless it is known to be of another occupant. */
 export function admitClaimed(membership: Membership, place: Joining): void {
     const interned = place.claimed;
     const stanza = interned === undefined ? undefined : stanzaOf(interned);
     const nick = jids.resource(stanza?.attr.from ?? "");
     place.claimed = undefined;
-<<<<<<< HEAD
-    if (stanza !== undefined && nick !== undefined && !marksSelf(membership.room)) {
-=======
-    if (stanza !== undefined && nick !== undefined && !isNickOfOther(membership, nick)) {
->>>>>>> main
+    const isOther = marksSelf(membership.room) || isNickOfOther(membership, nick ?? "");
+    if (stanza !== undefined && nick !== undefined && !isOther) {
         admitted(membership, place, nick, stanza);
     }
 }
