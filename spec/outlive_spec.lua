@@ -1135,6 +1135,25 @@ describe("O5: a reload", function ()
 		}, seen(laptop));
 	end);
 
+	local changes = {
+		["a nick change"] = scene.presence("Al", { id = "n1" });
+		["a nick change by a join"] = join("Al", { id = "n1" });
+		["a nick change by a join that the cache cannot serve"] = join("Al", { id = "n1"; muc = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>" });
+	};
+	for name, stanza in pairs(changes) do
+		it("continues "..name.." in flight", function ()
+			local function answer(reload)
+				local s, phone = in_room { remote = true };
+				phone:send(stanza);
+				if reload then s.host:reload(); end
+				s:wait(minute);
+				assert.same({ "Al" }, s:occupants());
+				return { sent = s:upstream(); seen = seen(phone) };
+			end
+			assert.same(answer(false), answer(true));
+		end);
+	end
+
 	it("continues a leave in flight", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(leave "Alice");

@@ -539,7 +539,7 @@ describe("a nick change", function ()
 			laptop:send(presence("Alice", { id = "p1", content = show("dnd", 5) }));
 			s.host:drop();
 			s.host:reload();
-			s:deliver();
+			s:wait(15);
 			assert.same({ "alice presence - room/Alice dnd" }, s:upstream());
 		end);
 

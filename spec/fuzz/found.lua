@@ -1,6 +1,15 @@
 -- Event lists that the search has found, shortened.
 
 return {
+	{ about = "a probe of a nick that the account has just left"; seed = 361316569; setting = { resource = true; bosh = true; carbons = false; prosody = true; folds = false; crowd = false };
+		{ "burst", 586, 883, 436, 323 };
+		{ "join", 47, 997, 798, 142 };
+		{ "time", 534, 573, 661, 719 };
+		{ "form", 341, 826, 85, 23 };
+		{ "burst", 899, 553, 627, 672 };
+		{ "enter", 233, 895, 929, 765 };
+		{ "deliver", 770, 998, 104, 628 };
+	};
 	{ about = "another account of this server with the nick of a join that is lost"; seed = 608431541; setting = { resource = false; bosh = true; carbons = false; prosody = true; folds = false; crowd = false };
 		{ "enter", 306, 398, 336, 13 };
 		{ "burst", 978, 830, 585, 577 };
@@ -166,6 +175,15 @@ return {
 		{ "drop", 971, 983, 601, 263 };
 		{ "kick", 655, 131, 199, 717 };
 		{ "join", 770, 526, 743, 714 };
+	};
+	{ about = "a reload while a nick change by a join is in flight"; seed = 770723765; setting = { resource = true; bosh = true; carbons = false; prosody = false; faults = nil; folds = false; crowd = false };
+		{ "join", 369, 516, 73, 727 };
+		{ "deliver", 580, 161, 805, 602 };
+		{ "join", 663, 531, 835, 502 };
+		{ "join", 852, 899, 486, 443 };
+		{ "reload", 771, 936, 696, 62 };
+		{ "deliver", 854, 92, 648, 116 };
+		{ "kick", 661, 213, 176, 758 };
 	};
 	{ about = "a presence of a type that there is none of"; seed = 120; setting = { resource = false; bosh = false; carbons = false };
 		{ "join", 13, 989, 408, 728 };

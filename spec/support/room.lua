@@ -101,7 +101,8 @@ local function may_see_jid(self, about, receiver)
 	return self.whois == "anyone" or receiver == about or receiver.role == "moderator";
 end
 
--- change: presence, unavailable, codes (for all), own_codes, new_nick, reason, destroy ({ jid, reason })
+-- change: presence, unavailable, codes (for all), own_codes, new_nick, reason, destroy ({ jid, reason }), is_probed (the
+-- answer to a probe, in which mod_muc omits 110)
 local function presence_about(self, about, receiver, change)
 	local presence = st.clone(change.presence or about.presence);
 	presence.attr.from, presence.attr.to = address(self, change.nick or about.nick), nil;
@@ -123,7 +124,7 @@ local function presence_about(self, about, receiver, change)
 	for _, code in ipairs(change.codes or {}) do
 		presence:tag("status", { code = code }):up();
 	end
-	if receiver == about then
+	if receiver == about and not change.is_probed then
 		presence:tag("status", { code = "110" }):up();
 		for _, code in ipairs(change.own_codes or {}) do
 			presence:tag("status", { code = code }):up();
@@ -269,10 +270,18 @@ end
 
 -- What arrives
 
+-- Like mod_muc, the room does not answer a probe of a nick that no occupant has.
+local function answer_probe(self, occupant, nick)
+	local probed = by_nick(self, nick);
+	if probed then route(self, occupant, presence_about(self, probed, occupant, { is_probed = true })); end
+end
+
 local function presence_of_occupant(self, occupant, stanza, x)
 	local nick = jid.resource(stanza.attr.to);
 	if stanza.attr.type == "unavailable" then
 		return leave(self, occupant, { presence = payload_of(stanza) });
+	elseif stanza.attr.type == "probe" then
+		return answer_probe(self, occupant, nick);
 	elseif nick ~= occupant.nick then
 		if by_nick(self, nick) then return reply_error(self, stanza, "cancel", "conflict"); end
 		return rename(self, occupant, nick, payload_of(stanza));

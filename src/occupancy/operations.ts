@@ -34,7 +34,7 @@ const LONGEST_PAUSE = 900;
 export const JOIN_PATIENCE = 15;
 
 /** Timeout of a nick change in seconds. The answer may be lost. */
-const RENAME_TIMEOUT = 10;
+export const RENAME_TIMEOUT = 10;
 
 /** Timeout of a resync in seconds. A self-ping ends it earlier if the room does not answer. */
 const RESYNC_TIMEOUT = 60;

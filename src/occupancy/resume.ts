@@ -8,11 +8,12 @@ import { requeue } from "../state/queue";
 import { hasMoved, move } from "./former";
 import { awaitSubject } from "./joining";
 import { proceed, renameUnanswered } from "./joined";
-import { newLeave } from "./operations";
+import { newLeave, RENAME_TIMEOUT } from "./operations";
 import { limitJoin, waitForTurn } from "./enter";
 import { leaveUnanswered, retryLeave } from "./leave";
 import { lost, rejoin } from "./lost";
 import { checkAfter } from "./watch";
+import { after } from "../turn";
 
 /** Seconds over which the self-pings to all rooms are spread. */
 const SPREAD = 5;
@@ -69,8 +70,10 @@ function resumeJoined(membership: Membership, before: Joined): void {
     if (membership.catchUp !== undefined) {
         closeGap(membership);
     }
-    if (place.operation?.kind === "rename") {
-        renameUnanswered(membership, place, place.operation);
+    if (operation?.kind === "rename") {
+        operation.timer = after(RENAME_TIMEOUT, () => {
+            renameUnanswered(membership, place, operation);
+        });
         return;
     }
     requeue(membership, requestsOf(before));
