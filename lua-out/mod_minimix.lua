@@ -1575,7 +1575,7 @@ end
 -- Shared lists of a room's occupants, see occupants.ts: the content at each position, and the lists of each room.
 local state_occupant_list = {}
 do
-local count, without, countOf, markOf, lists
+local count, without, countOf, markOf, lists, NO_CHANGES
 local options = minimix_options
 
 --- Returns the lists of a room. Lists with more readers come first.
@@ -1600,8 +1600,9 @@ function state_occupant_list.copyAt(list, position)
     for nick, interned in pairs(list.occupants) do
         copy[nick] = interned
     end
-    for i = #list.log, position - list.settled + 1, -1 do
-        local later = list.log[i]
+    local log = list.log or NO_CHANGES
+    for i = #log, #log - list.last + position + 1, -1 do
+        local later = log[i]
         if (later and later.before) ~= nil then
             copy[later.nick] = later.before
         elseif later ~= nil then
@@ -1660,11 +1661,8 @@ function state_occupant_list.newList(room, occupants)
         size = 0,
         sum = 0,
         last = 0,
-        settled = 0,
-        log = {},
         readers = {},
-        readerCount = 0,
-        behind = 0
+        readerCount = 0
     }
     for _, interned in pairs(occupants) do
         count(list, nil, interned)
@@ -1710,10 +1708,19 @@ function state_occupant_list.sortIn(list)
     end
 end
 
+NO_CHANGES = {}
+
+--- Returns the change after a position.
+function state_occupant_list.changeAfter(list, position)
+    local log = list.log or NO_CHANGES
+    return log[#log - list.last + position + 1]
+end
+
 --- Returns the entry for a nick at a position.
 function state_occupant_list.entryAt(list, position, nick)
-    for i = position - list.settled + 1, #list.log do
-        local later = list.log[i]
+    local log = list.log or NO_CHANGES
+    for i = #log - list.last + position + 1, #log do
+        local later = log[i]
         if (later and later.nick) == nick then
             return later.before
         end
@@ -1734,8 +1741,9 @@ function state_occupant_list.totalsOf(reader)
     end
     local total = list.count
     local size = list.size
-    for i = reader.position - list.settled + 1, #list.log do
-        local later = list.log[i]
+    local log = list.log or NO_CHANGES
+    for i = #log - list.last + reader.position + 1, #log do
+        local later = log[i]
         total = total + countOf(later and later.before) - countOf(later and later.after)
         size = size + state_occupant_list.sizeOf(later and later.before) - state_occupant_list.sizeOf(later and later.after)
     end
@@ -1756,11 +1764,15 @@ function state_occupant_list.replace(list, nick, before, after)
     count(list, before, after)
 end
 
---- Appends a change to a list.
+--- Appends a change to a list that one of several readers has seen.
 function state_occupant_list.append(list, nick, after)
     local before = list.occupants[nick]
     state_occupant_list.replace(list, nick, before, after)
     list.last = list.last + 1
+    list.behind = list.readerCount - 1
+    if list.log == nil then
+        list.log = {}
+    end
     local log = list.log
     log[#log + 1] = {nick = nick, before = before, after = after}
 end
@@ -1815,10 +1827,11 @@ end
 -- account reads an entry that the room has not sent to it.
 local state_occupants = {}
 do
-local keepAlone, hasSpace, passChange, skipOwn, moveOn, settleIfDone, change, splitOff, enter, leave, merge, moveReaders, moveReader, MAX_BEHIND, MAX_COMPARED
+local keepAlone, hasSpace, passChange, skipOwn, moveOn, noteUpToDate, settleIfDone, change, splitOff, enter, leave, merge, moveReaders, moveReader, MAX_BEHIND, MAX_COMPARED
 local options = minimix_options
 local restoreInterned = state_interned.restoreInterned
 local append = state_occupant_list.append
+local changeAfter = state_occupant_list.changeAfter
 local contentAt = state_occupant_list.contentAt
 local copyAt = state_occupant_list.copyAt
 local entryAt = state_occupant_list.entryAt
@@ -1869,7 +1882,7 @@ function passChange(reader, nick, interned)
     if list == nil or reader.position == list.last then
         return false
     end
-    local later = list.log[reader.position - list.settled + 1]
+    local later = changeAfter(list, reader.position)
     if (later and later.nick) ~= nick or later.after ~= interned then
         return false
     end
@@ -1880,7 +1893,7 @@ end
 function skipOwn(reader)
     local list = reader.list
     while list ~= nil and reader.position < list.last do
-        local later = list.log[reader.position - list.settled + 1]
+        local later = changeAfter(list, reader.position)
         if later == nil or later.nick ~= reader.own then
             return
         end
@@ -1894,20 +1907,21 @@ end
 function moveOn(reader, list)
     reader.position = reader.position + 1
     if reader.position == list.last then
-        list.behind = list.behind - 1
-        settleIfDone(list)
+        noteUpToDate(list)
     end
 end
 
+function noteUpToDate(list)
+    local behind = (list.behind or 0) - 1
+    list.behind = behind > 0 and behind or nil
+    settleIfDone(list)
+end
+
 function settleIfDone(list)
-    if list.behind > 0 then
-        return
+    if list.behind == nil then
+        list.log = nil
+        merge(list)
     end
-    for i = #list.log, 1, -1 do
-        table.remove(list.log, i)
-    end
-    list.settled = list.last
-    merge(list)
 end
 
 function change(room, reader, nick, before, after)
@@ -1924,16 +1938,16 @@ function change(room, reader, nick, before, after)
         enter(reader, copy)
         list = copy
     end
+    if list.readerCount == 1 then
+        replace(list, nick, list.occupants[nick], after)
+        merge(list)
+        return
+    end
     append(list, nick, after)
     reader.position = list.last
-    if list.readerCount == 1 then
-        list.behind = 0
-        settleIfDone(list)
-    else
-        list.behind = list.readerCount - 1
-        if #list.log > MAX_BEHIND then
-            splitOff(list)
-        end
+    local log = list.log
+    if (log and #log or 0) > MAX_BEHIND then
+        splitOff(list)
     end
 end
 
@@ -1970,8 +1984,7 @@ function leave(reader, list)
         return
     end
     if reader.position < list.last then
-        list.behind = list.behind - 1
-        settleIfDone(list)
+        noteUpToDate(list)
     end
 end
 
@@ -1983,15 +1996,15 @@ function merge(list)
     for i = 1, math.min(#all, MAX_COMPARED + 1) do
         local other = all[i]
         local isOther = other ~= nil and other ~= list
-        if isOther and math.abs(other.count - list.count) <= 2 and other.behind == 0 then
+        if isOther and math.abs(other.count - list.count) <= 2 and other.behind == nil then
             local isLarger = other.readerCount >= list.readerCount
-            local isLarger_8
+            local isLarger_10
             if isLarger then
-                isLarger_8 = moveReaders(list, other)
+                isLarger_10 = moveReaders(list, other)
             else
-                isLarger_8 = moveReaders(other, list)
+                isLarger_10 = moveReaders(other, list)
             end
-            if isLarger_8 then
+            if isLarger_10 then
                 return
             end
         end
@@ -2034,12 +2047,7 @@ function moveReader(reader, from, to)
     end
     leave(reader, from)
     if missing ~= nil and old ~= interned then
-        append(to, missing, interned)
-        if only ~= nil then
-            only.position = to.last
-        end
-        table.remove(to.log)
-        to.settled = to.last
+        replace(to, missing, old, interned)
     end
     enter(reader, to)
     return true
@@ -2140,6 +2148,10 @@ function state_occupants.restoreReader(reader)
     local list = reader.list
     if list ~= nil and not isRegistered(list) then
         register(list)
+        if list.behind == 0 then
+            list.behind = nil
+            list.log = nil
+        end
         for _, interned in pairs(list.occupants) do
             restoreInterned(interned)
         end
@@ -10065,7 +10077,7 @@ local LONGEST_PAUSE = 900
 --- Seconds after which a room is asked about an automatic join that it has not answered. Large rooms need some time.
 occupancy_operations.JOIN_PATIENCE = 15
 --- Timeout of a nick change in seconds. The answer may be lost.
-local RENAME_TIMEOUT = 10
+occupancy_operations.RENAME_TIMEOUT = 10
 --- Timeout of a resync in seconds. A self-ping ends it earlier if the room does not answer.
 local RESYNC_TIMEOUT = 60
 
@@ -10173,7 +10185,7 @@ function occupancy_operations.startRename(membership, place, parts, ended)
     local operation
     local parts_id_3 = parts.id
     local nick = parts.nick
-    local timer = after(RENAME_TIMEOUT, function()
+    local timer = after(occupancy_operations.RENAME_TIMEOUT, function()
         ended(membership, place, operation)
     end)
     local attachmentBefore
@@ -16016,6 +16028,7 @@ local awaitSubject = occupancy_joining.awaitSubject
 local proceed = occupancy_joined.proceed
 local renameUnanswered = occupancy_joined.renameUnanswered
 local newLeave = occupancy_operations.newLeave
+local RENAME_TIMEOUT = occupancy_operations.RENAME_TIMEOUT
 local limitJoin = occupancy_enter.limitJoin
 local waitForTurn = occupancy_enter.waitForTurn
 local leaveUnanswered = occupancy_leave.leaveUnanswered
@@ -16023,6 +16036,7 @@ local retryLeave = occupancy_leave.retryLeave
 local lost = occupancy_lost.lost
 local rejoin = occupancy_lost.rejoin
 local checkAfter = occupancy_watch.checkAfter
+local after = minimix_turn.after
 
 function resume(membership)
     local place = membership.place
@@ -16066,9 +16080,10 @@ function resumeJoined(membership, before)
     if membership.catchUp ~= nil then
         closeGap(membership)
     end
-    local opt_3 = place.operation
-    if (opt_3 and opt_3.kind) == "rename" then
-        renameUnanswered(membership, place, place.operation)
+    if (operation and operation.kind) == "rename" then
+        operation.timer = after(RENAME_TIMEOUT, function()
+            renameUnanswered(membership, place, operation)
+        end)
         return
     end
     requeue(membership, requestsOf(before))
@@ -16759,6 +16774,7 @@ local counters = state_counters.counters
 local intern = state_interned.intern
 local findMembership = state_memberships.findMembership
 local now = state_memberships.now
+local changeAfter = state_occupant_list.changeAfter
 
 function broadcastLike(stanza)
     local isCopy = copied ~= nil and copied.from == stanza.attr.from and isSameElement(content, stanza, "to")
@@ -16789,10 +16805,11 @@ function passOn(broadcast, stanza)
         return false
     end
     if position + 1 == list.last then
-        if list.behind == 1 then
+        local behind = list.behind or 0
+        if behind <= 1 then
             return false
         end
-        list.behind = list.behind - 1
+        list.behind = behind - 1
     end
     view.position = position + 1
     membership.heardAt = now()
@@ -16846,13 +16863,13 @@ function room_broadcast.noteBroadcast(membership, nick, stanza)
     local view = membership.view
     local list = view.list
     local position = view.position
-    if list == nil or list.behind == 0 then
+    if (list and list.behind) == nil then
         return
     end
     local attr = stanza.attr
     local from = attr.from
     local type_ = attr.type
-    local change = list.log[position - list.settled]
+    local change = changeAfter(list, position - 1)
     local after = type_ == nil and intern(stanza) or nil
     if (change and change.nick) ~= nick or change.after ~= after or hasAnyStatus(stanza) then
         return
