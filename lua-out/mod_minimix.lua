@@ -574,712 +574,458 @@ function minimix_turn.turnIf(isWanted, handler)
 end
 end
 
--- src/state/outage.ts
+-- src/slices.ts
 --
--- Outages of Prosody's storage. An outage begins with the first failure and ends when nothing waits to be written or
--- read. Meanwhile drivers are called at retries only, because a call may block the server.
-local state_outage = {}
+-- Runs long work in slices of some milliseconds, so that the server handles other events in between.
+local slices = {}
 do
-local retryAfter, retry, runTasks, endOutage, FIRST_PAUSE, LONGEST_PAUSE, SLICE, SLICE_PAUSE, outage, tasks, listeners
+local slice, schedule, takeStep, SLICE, LONG_SLICE, work, scheduled, slicing, spent, ended
+local time = require("util.time")
 local inTurn = minimix_turn.inTurn
-local monotonic = state_clock.monotonic
 
-function retryAfter(current, seconds)
-    module:add_timer(seconds, function()
-        if outage == current then
-            inTurn(function()
-                retry(current)
-            end)
+--- Starts some work after the current event.
+function slices.inLaterSlices(step)
+    work[#work + 1] = step
+    if not scheduled and not slicing then
+        schedule(0)
+    end
+end
+
+function slice()
+    local started = time.monotonic() - spent
+    slicing = true
+    local step = table.remove(work, 1)
+    while step ~= nil do
+        takeStep(step)
+        if time.monotonic() - started < SLICE then
+            step = table.remove(work, 1)
+        else
+            step = nil
         end
+    end
+    slicing = false
+    ended = time.monotonic()
+    spent = ended - started
+    if #work > 0 then
+        schedule(math.max(spent - LONG_SLICE, 0))
+    end
+end
+
+function schedule(seconds)
+    scheduled = true
+    module:add_timer(seconds, function()
+        scheduled = false
+        spent = 0
+        slice()
         return nil
     end)
 end
 
-function retry(current)
-    local progress = runTasks(monotonic() + SLICE)
-    if progress == "done" then
-        endOutage(current)
-    elseif progress == "failing" then
-        current.pause = math.min(current.pause * 2, LONGEST_PAUSE)
-        retryAfter(current, current.pause)
+function takeStep(step)
+    local outcome = {done = true}
+    inTurn(function()
+        outcome.done = step()
+    end)
+    if not outcome.done then
+        work[#work + 1] = step
+    end
+end
+
+SLICE = 0.005
+LONG_SLICE = 0.01
+work = {}
+scheduled = false
+slicing = false
+spent = 0
+ended = 0
+
+--- Starts some work. One slice runs at once, if there is time, and the rest later, in turn with other work.
+function slices.inSlices(step)
+    if time.monotonic() - ended > SLICE then
+        spent = 0
+    end
+    if scheduled or slicing or spent >= SLICE then
+        slices.inLaterSlices(step)
     else
-        current.pause = FIRST_PAUSE
-        retryAfter(current, SLICE_PAUSE)
+        work[#work + 1] = step
+        slice()
     end
 end
 
-function runTasks(deadline)
-    local result = "done"
-    for _, task in ipairs(tasks) do
-        local done, progress = pcall(task, deadline)
-        if not done then
-            module:log("error", "Internal error: %s", progress)
+--- Longest time in seconds to finish all work.
+local FINISH = 5
+
+--- Finishes all work before the module is unloaded or the server stops. What takes too long is dropped.
+function slices.finishSlices()
+    local deadline = time.monotonic() + FINISH
+    local step = table.remove(work, 1)
+    while step ~= nil and time.monotonic() < deadline do
+        takeStep(step)
+        step = table.remove(work, 1)
+    end
+end
+
+--- Runs a task for each item of a list, one step per item, and then `done`.
+function slices.forEachInSlices(items, task, done)
+    local at = 0
+    slices.inSlices(function()
+        local item = items[at + 1]
+        at = at + 1
+        if item ~= nil then
+            task(item)
+            return false
         end
-        if not done or progress == "failing" then
-            result = "failing"
-        elseif progress == "more" and result == "done" then
-            result = "more"
+        if done ~= nil then
+            done()
         end
-    end
-    return result
+        return true
+    end)
 end
 
-function endOutage(current)
-    outage = nil
-    module:log(
-        "info",
-        "Storage works again after %d seconds",
-        math.floor(monotonic() - current.since)
-    )
-    for _, listener in ipairs(listeners) do
-        listener()
-    end
-end
-
-FIRST_PAUSE = 1
-LONGEST_PAUSE = 10
-SLICE = 0.02
-SLICE_PAUSE = 0.05
-
---- Whether data waits to be written or read because storage failed.
-function state_outage.isOutage()
-    return outage ~= nil
-end
-
---- Begins an outage, unless there is one.
-function state_outage.beginOutage()
-    if outage == nil then
-        outage = {since = monotonic(), pause = FIRST_PAUSE}
-        retryAfter(outage, FIRST_PAUSE)
-    end
-end
-
-tasks = {}
-listeners = {}
-
---- Registers a task that is called at each retry until all tasks are done. Tasks are called in the order of
--- registration.
-function state_outage.onRetry(task)
-    tasks[#tasks + 1] = task
-end
-
---- Registers a listener that is called when an outage is over.
-function state_outage.onRecovery(listener)
-    listeners[#listeners + 1] = listener
-end
-
---- Retries now, before the server stops or the module is unloaded.
-function state_outage.retryNow()
-    if outage ~= nil then
-        runTasks(math.huge)
-    end
-end
-end
-
--- src/state/counters.ts
---
--- Counters of the module. Plain numbers, because some change with each stanza.
-local state_counters = {}
-do
-state_counters.counters = {
-    copiesIn = 0,
-    copiesOut = 0,
-    copiesSaved = 0,
-    replays = 0,
-    rejoins = 0,
-    archiveWrites = 0,
-    storageFailures = 0,
-    drops = {}
-}
-
---- Counts a dropped stanza, or a request over a limit.
-function state_counters.noteDrop(reason)
-    state_counters.counters.drops[reason] = (state_counters.counters.drops[reason] or 0) + 1
-end
-
---- Takes over the counters of the previous instance, which may have fewer.
-function state_counters.restoreCounters(saved)
-    local all = state_counters.counters
-    for name, value in pairs(saved) do
-        all[name] = value
-    end
-end
-end
-
--- src/state/driver.ts
---
--- Common part of stores of records (records.ts) and messages (messages.ts): a driver of Prosody that may fail. Drivers
--- return `nil, err` or `false, err`, or raise an error. The module sees three outcomes: a value, nothing stored,
--- failed.
-local state_driver = {}
-do
-local works, reconnect, readTrial, noteFailure, COMMIT_FAILED, engines
-local monotonic = state_clock.monotonic
-local counters = state_counters.counters
-local beginOutage = state_outage.beginOutage
-local isOutage = state_outage.isOutage
-local onRecovery = state_outage.onRecovery
-
---- Returns the driver.
-function state_driver.handleOf(store)
-    if store.handle == nil then
-        store.handle = store.open()
-    end
-    return store.handle
-end
-
---- Whether a driver has returned a value or "nothing stored".
-function state_driver.isAnswer(done, value, problem)
-    return done and value ~= false and (value ~= nil or problem == nil or problem == "item-not-found")
-end
-
-function works(store)
-    local done, value, problem = pcall(readTrial, store)
-    if problem == COMMIT_FAILED then
-        reconnect()
-    end
-    return state_driver.isAnswer(done, value, problem)
-end
-
-function reconnect()
-    for _, engine in pairs(engines) do
-        local conn = engine.conn
-        if conn ~= nil then
-            conn:close()
+function slices.newQueues()
+    local queues = {}
+    return {
+        pending = queues,
+        add = function(key, step)
+            local queue = queues[key]
+            if queue ~= nil then
+                queue[#queue + 1] = step
+                return
+            end
+            local added = {step}
+            queues[key] = added
+            slices.inSlices(function()
+                local first = added[1]
+                if queues[key] ~= added or first == nil then
+                    return true
+                end
+                if first() then
+                    table.remove(added, 1)
+                end
+                if added[1] ~= nil then
+                    return false
+                end
+                queues[key] = nil
+                return true
+            end)
+        end,
+        drop = function(key)
+            queues[key] = nil
         end
-        engine.conn = nil
-    end
-end
-
-function readTrial(store)
-    return store.tryRead(state_driver.handleOf(store))
-end
-
-function noteFailure(name, key, verb, problem)
-    counters.storageFailures = counters.storageFailures + 1
-    if not isOutage() then
-        local what = (key == nil or key == state_driver.HOST) and name or name .. " of " .. key
-        module:log("error", "Storage fails, retrying: could not %s %s: %s", verb, what, problem)
-    end
-    beginOutage()
-end
-
---- The key of the host's own record.
-state_driver.HOST = ""
---- A key that no account has, because nodeprep forbids it.
-state_driver.TRIAL = "@"
---- Seconds between two reads of a broken record.
-local BROKEN_PAUSE = 2
-local stores = {}
-
---- Declares a store. It is opened at its first use.
-function state_driver.newStore(name, open, tryRead)
-    local store = {
-        name = name,
-        handle = nil,
-        open = open,
-        tryRead = tryRead,
-        readsFail = false,
-        writesFail = false,
-        failedKey = nil,
-        broken = {}
     }
-    stores[#stores + 1] = store
-    return store
+end
 end
 
---- Whether a read of this record, or of all records, has just failed.
-function state_driver.isUnreadable(store, key)
-    local nextTry = store.broken[key]
-    return store.readsFail or nextTry ~= nil and monotonic() < nextTry
+-- src/state/place.ts
+--
+-- The place of an account in a room, and the one presence that the room has not answered.
+local state_place = {}
+do
+local phases = {}
+for _, phase in ipairs({"lost", "joining", "entering", "joined", "leaving"}) do
+    phases[phase] = true
 end
 
---- Records a failed read. Without a key, the list of all keys could not be read.
-function state_driver.readFailed(store, key, problem)
-    if key == nil or not works(store) then
-        store.readsFail = true
-        noteFailure(store.name, key, "read", problem)
-        return
+--- Whether this version knows a phase. A reload may hand over a phase of another version.
+function state_place.isKnownPhase(phase)
+    return phases[phase] ~= nil
+end
+
+--- Returns the place of an account with a join that was just sent.
+function state_place.joiningBy(operation, earlier, shown, mayBeIn, tries)
+    return {
+        phase = "joining",
+        tries = tries,
+        operation = operation,
+        earlier = earlier,
+        mayBeIn = mayBeIn,
+        shown = shown,
+        isHeard = false,
+        isRemoved = false
+    }
+end
+
+--- Whether the account is in the room under its nick, or was when it began to leave.
+function state_place.isIn(place)
+    local isAdmitted = place.phase == "joined" or place.phase == "entering"
+    return isAdmitted or place.phase == "leaving" and place.wasIn == true
+end
+
+--- Returns a place in the shared queue: the account is lost, or will leave.
+function state_place.inSharedQueue(phase, tries)
+    if tries == nil then
+        tries = 0
     end
-    counters.storageFailures = counters.storageFailures + 1
-    if store.broken[key] == nil then
-        local owner = key == state_driver.HOST and module.host or key
-        module:log("error", "The record of %s in %s cannot be read: %s", owner, store.name, problem)
+    return phase == "lost" and {phase = phase, tries = tries, next = {kind = "queue"}} or {phase = phase, tries = tries, operation = nil}
+end
+
+--- Returns the timers of a place.
+function state_place.timersOf(place)
+    if place.phase == "lost" then
+        return place.next.kind == "queue" and {} or {place.next.timer}
     end
-    store.broken[key] = monotonic() + BROKEN_PAUSE
-end
-
---- Records a failed write. The caller keeps the data.
-function state_driver.writeFailed(store, key, problem)
-    store.writesFail = store.failedKey ~= nil and store.failedKey ~= key
-    store.failedKey = key
-    noteFailure(store.name, key, "write", problem)
-end
-
---- The error of util.sql if a transaction cannot end.
-COMMIT_FAILED = "commit failed"
-engines = module:shared("/*/sql/connections")
---- The connections in use, by address.
-local connections = {}
-
---- Refers to the connections in use. Without it, a lost connection is freed before util.sql frees its statements, and
--- LuaDBI crashes the server when these are freed.
-function state_driver.keepConnections()
-    local inUse = {}
-    for address, engine in pairs(engines) do
-        inUse[address] = engine.conn or connections[address]
+    local timers = {}
+    if place.operation ~= nil then
+        timers[#timers + 1] = place.operation.timer
     end
-    connections = inUse
-end
-
-onRecovery(state_driver.keepConnections)
-
---- Enables failed stores again if they can be read. Returns whether all can.
-function state_driver.reopenStores()
-    local result = true
-    for _, store in ipairs(stores) do
-        if store.readsFail or store.failedKey ~= nil then
-            store.handle = nil
-            store.writesFail = false
-            store.failedKey = nil
+    if place.phase == "joining" then
+        for _, join in ipairs(place.earlier) do
+            timers[#timers + 1] = join.timer
         end
-        store.readsFail = store.readsFail and not works(store)
-        result = result and not store.readsFail
+        if place.turn ~= nil then
+            timers[#timers + 1] = place.turn
+        end
+    elseif place.phase == "entering" then
+        timers[#timers + 1] = place.timer
+        if place.later ~= nil then
+            timers[#timers + 1] = place.later.timer
+        end
+    else
+        local temp_2 = place.phase == "joined"
+        if temp_2 then
+            local liveness = place.liveness
+            temp_2 = (liveness and liveness.timer) ~= nil
+        end
+        if temp_2 then
+            timers[#timers + 1] = place.liveness.timer
+        end
     end
-    return result
+    return timers
+end
+
+--- Returns the requests of sessions that the room has not answered, oldest first.
+function state_place.requestsOf(place)
+    local requests = {}
+    local function add(operation)
+        if (operation and operation.request) ~= nil then
+            requests[#requests + 1] = operation.request
+        end
+    end
+    if place.phase == "joining" then
+        for _, join in ipairs(place.earlier) do
+            add(join)
+        end
+        add(place.operation)
+    elseif place.phase == "entering" then
+        add(place.later)
+    elseif place.phase == "joined" then
+        add(place.operation)
+    end
+    return requests
 end
 end
 
--- src/state/keys.ts
+-- src/state/sent.ts
 --
--- Copies of sets and maps as lists, so that they can change during iteration.
-local state_keys = {}
+-- Senders of messages that the room has not answered. An error goes to the session that sent the message, and to no
+-- other.
+local state_sent = {}
 do
---- Returns the members of a set.
-function state_keys.membersOf(set)
-    local list = {}
-    for member in pairs(set) do
-        list[#list + 1] = member
-    end
-    return list
-end
-end
-
--- src/state/records.ts
---
--- Records of accounts in Prosody's storage. A failed write is repeated with the latest content until it succeeds. A
--- record that could not be read is not overwritten.
-local state_records = {}
-do
-local get, put, set
+local dropOld, findRefused, takeFirst, takeById, takeByAddress, noteAnswered, MAX_ANSWERED, LIFETIME
 local monotonic = state_clock.monotonic
-local handleOf = state_driver.handleOf
-local HOST = state_driver.HOST
-local isAnswer = state_driver.isAnswer
-local isUnreadable = state_driver.isUnreadable
-local newStore = state_driver.newStore
-local readFailed = state_driver.readFailed
-local reopenStores = state_driver.reopenStores
-local TRIAL = state_driver.TRIAL
-local writeFailed = state_driver.writeFailed
-local membersOf = state_keys.membersOf
-local beginOutage = state_outage.beginOutage
-local onRetry = state_outage.onRetry
 
-function get(store, key)
-    local self_4 = handleOf(store)
-    local temp_3
-    if key ~= HOST then
-        temp_3 = key
+function dropOld(messages, limit)
+    local oldest = monotonic() - LIFETIME
+    local first = messages[1]
+    while first ~= nil and (#messages >= limit or first.when < oldest) do
+        table.remove(messages, 1)
+        first = messages[1]
     end
-    return self_4.get(self_4, temp_3)
 end
 
-function put(records, key)
-    local done, result, problem = pcall(set, records, key)
-    if not done or result ~= true then
-        records.dirty[key] = true
-        local done_6
-        if done then
-            done_6 = problem
-        else
-            done_6 = result
+function findRefused(sent, from, id)
+    local isPrivate = jids.resource(from) ~= nil
+    local messages = isPrivate and sent.private or sent.groupchat
+    local others = isPrivate and sent.groupchat or sent.private
+    if id ~= nil then
+        local message = takeById(messages, id, from) or takeById(messages, id) or takeById(others, id)
+        if message ~= nil then
+            return message
         end
-        writeFailed(records.store, key, done_6)
-        return false
-    end
-    records.dirty[key] = nil
-    records.store.failedKey = nil
-    return true
-end
-
-function set(records, key)
-    local self_11 = handleOf(records.store)
-    local self_11_set_12 = self_11.set
-    local temp_10
-    if key ~= HOST then
-        temp_10 = key
-    end
-    return self_11_set_12(self_11, temp_10, records.content(key))
-end
-
---- Returns the keys of a store as a list, because mod_storage_internal reads the folder as it iterates. Undefined if the
--- driver failed.
-function state_records.listKeys(store)
-    if store.readsFail then
-        return nil
-    end
-    local keys = {}
-    local function collect()
-        for key in handleOf(store):users() do
-            if type(key) == "string" and key ~= HOST then
-                keys[#keys + 1] = key
+        for _, answeredIds in ipairs(sent.answeredIds) do
+            if answeredIds == id then
+                return nil
             end
         end
     end
-    local done, problem = pcall(collect)
-    if not done then
-        readFailed(store, nil, problem)
-        return nil
+    local withoutId
+    if id == nil then
+        withoutId = takeById(messages, nil, from)
     end
-    return keys
-end
-
-local all = {}
-
---- Declares a store of records.
-function state_records.openRecords(name, content)
-    local store = newStore(name, function() return module:open_store(name, "keyval") end, function(handle) return handle:get(TRIAL) end)
-    local records = {store = store, content = content, dirty = {}}
-    all[#all + 1] = records
-    return records
-end
-
---- Returns whether the read succeeded, and the record.
-function state_records.readRecord(records, key)
-    local store = records.store
-    if isUnreadable(store, key) then
-        return false, nil
-    end
-    local done, value, problem = pcall(get, store, key)
-    if not isAnswer(done, value, problem) then
-        local done_0
-        if done then
-            done_0 = problem
+    local withoutId_8 = withoutId
+    if withoutId_8 == nil then
+        if isPrivate then
+            withoutId_8 = takeByAddress(messages, from)
         else
-            done_0 = value
-        end
-        readFailed(store, key, done_0)
-        return false, nil
-    end
-    store.broken[key] = nil
-    return true, value
-end
-
---- Writes a record, or marks it to be written later. Returns whether it is written.
-function state_records.writeRecord(records, key)
-    if records.store.writesFail or records.dirty[key] ~= nil then
-        records.dirty[key] = true
-        beginOutage()
-        return false
-    end
-    return put(records, key)
-end
-
---- Returns the accounts with a record. Undefined if the driver failed. Some drivers list the host's own record too:
--- mod_storage_sql as "", mod_storage_memory as a function.
-function state_records.listRecords(records)
-    return state_records.listKeys(records.store)
-end
-
-local function writeDirty(records, deadline)
-    for _, key in ipairs(membersOf(records.dirty)) do
-        if records.store.writesFail then
-            return "failing"
-        end
-        if monotonic() > deadline then
-            return "more"
-        end
-        put(records, key)
-    end
-    return (next(records.dirty)) == nil and "done" or "failing"
-end
-
-onRetry(function(deadline)
-    local result = reopenStores() and "done" or "failing"
-    for _, records in ipairs(all) do
-        local progress = writeDirty(records, deadline)
-        if progress == "failing" or result == "done" then
-            result = progress
+            withoutId_8 = takeFirst(messages) or takeFirst(others)
         end
     end
-    return result
-end)
-
---- Counts the records that wait to be written.
-function state_records.countDirty()
-    local count = 0
-    for _, records in ipairs(all) do
-        count = count + #membersOf(records.dirty)
-    end
-    return count
+    return withoutId_8
 end
 
-function state_records.dirtyRecords()
-    local dirty = {}
-    for _, records in ipairs(all) do
-        dirty[records.store.name] = records.dirty
-    end
-    return dirty
+function takeFirst(messages)
+    return table.remove(messages, 1)
 end
 
-function state_records.restoreDirty(saved)
-    for _, records in ipairs(all) do
-        local dirty = saved[records.store.name]
-        if dirty ~= nil then
-            for key in pairs(dirty) do
-                records.dirty[key] = true
-                beginOutage()
-            end
-        end
-    end
-end
-end
-
--- src/state/marks.ts
---
--- Marks on bookmarks, in the store "minimix_bookmarks", for `minimix_bookmark_write`: the last change of a room's
--- bookmark. Without the marks, the module would restore bookmarks that the user has removed.
-local state_marks = {}
-do
-local content, forgetOldest, marksOf, wellFormed, write, MAX_MARKS, pending, records
-local wallClock = state_clock.wallClock
-local beginOutage = state_outage.beginOutage
-local onRetry = state_outage.onRetry
-local openRecords = state_records.openRecords
-local readRecord = state_records.readRecord
-local writeRecord = state_records.writeRecord
-
-function content(username)
-    local marks = {}
-    local opt_2 = pending[username]
-    for room, mark in pairs(opt_2 and opt_2.marks or {}) do
-        if mark == false then
-            marks[room] = nil
-        else
-            marks[room] = mark
-        end
-    end
-    forgetOldest(marks)
-    if (next(marks)) == nil then
-        return nil
-    else
-        return marks
-    end
-end
-
-function forgetOldest(marks)
-    local count = 0
-    local oldest
-    local since = math.huge
-    for room, mark in pairs(marks) do
-        count = count + 1
-        if mark ~= false and mark.when < since then
-            oldest = room
-            since = mark.when
-        end
-    end
-    if oldest ~= nil and count > MAX_MARKS then
-        marks[oldest] = nil
-    end
-end
-
-function marksOf(username)
-    local changes = pending[username]
-    if (changes and changes.isRead) == true then
-        return changes.marks
-    end
-    local done, stored = readRecord(records, username)
-    if not done then
-        return nil
-    end
-    local marks = wellFormed(stored)
-    if changes ~= nil then
-        for room, mark in pairs(changes.marks) do
-            marks[room] = mark
-        end
-        changes.marks = marks
-        changes.isRead = true
-    end
-    return marks
-end
-
-function wellFormed(stored)
-    local marks = {}
-    for room, mark in pairs(type(stored) == "table" and stored or {}) do
-        if type(room) == "string" and type(mark) == "table" and type(mark.when) == "number" then
-            marks[room] = mark
-        end
-    end
-    return marks
-end
-
-function write(username)
-    if marksOf(username) == nil or not writeRecord(records, username) then
-        return false
-    end
-    pending[username] = nil
-    return true
-end
-
-MAX_MARKS = 256
-pending = {}
-records = openRecords("minimix_bookmarks", content)
-
---- Whether the marks of an account can be read.
-function state_marks.canReadMarks(username)
-    return marksOf(username) ~= nil
-end
-
---- Returns the origin of the last change of a room's bookmark. Undefined if it is unknown.
-function state_marks.markedBy(username, room)
-    local opt_8 = marksOf(username)
-    local mark = opt_8 and opt_8[room]
-    if mark == nil or mark == false then
-        return nil
-    else
-        return mark.by
-    end
-end
-
---- Stores a mark, or removes it. If storage fails, it is written later.
-function state_marks.setMark(username, room, by)
-    local changes = pending[username] or {marks = {}, isRead = false}
-    local marks = changes.marks
-    if by == nil then
-        marks[room] = false
-    else
-        marks[room] = {by = by, when = wallClock()}
-    end
-    pending[username] = changes
-    if not write(username) then
-        beginOutage()
-    end
-end
-
-onRetry(function()
-    local result = "done"
-    local usernames = {}
-    for username in pairs(pending) do
-        usernames[#usernames + 1] = username
-    end
-    for _, username in ipairs(usernames) do
-        if not write(username) then
-            result = "failing"
-        end
-    end
-    return result
-end)
-
---- Forgets what is not on disk yet: the account is deleted.
-function state_marks.forgetMarks(username)
-    pending[username] = nil
-end
-
-function state_marks.pendingMarks()
-    return pending
-end
-
-function state_marks.restoreMarks(saved)
-    pending = saved
-    for username in pairs(pending) do
-        if not write(username) then
-            beginOutage()
-        end
-    end
-end
-end
-
--- src/host.ts
---
--- The virtual host that the module serves.
-local minimix_host = {}
-do
---- Whether another module is loaded on this host.
-function minimix_host.hasModule(name)
-    local opt_0 = prosody.hosts[module.host]
-    return (opt_0 and opt_0.modules[name] ~= nil) == true
-end
-end
-
--- src/state/former.ts
---
--- Addresses under which accounts may still be in rooms after `minimix_resource` has changed. An entry is kept, also
--- across restarts, until the room has confirmed the leave.
-local state_former = {}
-do
---- Former occupants by account.
-state_former.formerOccupants = {}
-local none = {}
-
-function state_former.hasFormerOccupants()
-    return (next(state_former.formerOccupants)) ~= nil
-end
-
-function state_former.formerOccupantsOf(username)
-    return state_former.formerOccupants[username] or none
-end
-
-function state_former.allFormerOccupants()
-    local all = {}
-    for _, list in pairs(state_former.formerOccupants) do
-        for _, former in ipairs(list) do
-            all[#all + 1] = former
-        end
-    end
-    return all
-end
-
---- Finds the entry of an occupant JID in a room. Both are addresses of a stanza.
-function state_former.findFormerOccupant(occupant, room)
-    for _, former in ipairs(state_former.formerOccupantsOf(jids.node(occupant) or "")) do
-        if former.occupant == occupant and former.room == room then
-            return former
+function takeById(messages, id, to)
+    for i = 1, #messages do
+        local message = messages[i]
+        if message ~= nil and message.id == id and (to == nil or message.to == to) then
+            return table.remove(messages, i)
         end
     end
     return nil
 end
 
-function state_former.addFormerOccupant(username, room, occupant, nick)
-    if state_former.findFormerOccupant(occupant, room) == nil then
-        local list = state_former.formerOccupants[username] or {}
-        state_former.formerOccupants[username] = list
-        list[#list + 1] = {username = username, room = room, occupant = occupant, nick = nick, tries = 0}
+function takeByAddress(messages, to)
+    for i = 1, #messages do
+        local message = messages[i]
+        if (message and message.to) == to then
+            return table.remove(messages, i)
+        end
+    end
+    return nil
+end
+
+function noteAnswered(sent, message)
+    if message.id ~= nil then
+        if #sent.answeredIds >= MAX_ANSWERED then
+            table.remove(sent.answeredIds, 1)
+        end
+        local answeredIds = sent.answeredIds
+        answeredIds[#answeredIds + 1] = message.id
     end
 end
 
---- Drops an entry: the account is out of the room under that address.
-function state_former.dropFormerOccupant(former)
-    local others = {}
-    for _, other in ipairs(state_former.formerOccupantsOf(former.username)) do
-        if other ~= former then
-            others[#others + 1] = other
-        end
-    end
-    if #others > 0 then
-        state_former.formerOccupants[former.username] = others
-    else
-        state_former.formerOccupants[former.username] = nil
+--- Largest number of messages per account and room.
+local MAX_GROUPCHAT = 512
+local MAX_PRIVATE = 64
+MAX_ANSWERED = 16
+LIFETIME = 300
+--- Messages of accounts that have left the room, by occupant JID and room.
+local retired = cache.new(256)
+
+function state_sent.newSent()
+    return {groupchat = {}, private = {}, answeredIds = {}}
+end
+
+--- Records the session that sent a message.
+function state_sent.noteSent(sent, stanza, session)
+    local to = stanza.attr.to or ""
+    local isGroupchat = stanza.attr.type == "groupchat"
+    local messages = isGroupchat and sent.groupchat or sent.private
+    dropOld(messages, isGroupchat and MAX_GROUPCHAT or MAX_PRIVATE)
+    messages[#messages + 1] = {id = stanza.attr.id, to = to, session = session, when = monotonic()}
+end
+
+--- The room has reflected a message, so no error will follow. Some services change the id.
+function state_sent.noteReflected(sent, id)
+    local messages = sent.groupchat
+    local message = takeById(messages, id) or table.remove(messages, 1)
+    if message ~= nil then
+        noteAnswered(sent, message)
     end
 end
 
---- Takes over the entries of the previous instance. Its open questions to rooms are lost.
-function state_former.restoreFormerOccupants(saved)
-    for username, list in pairs(saved) do
-        for _, former in ipairs(list) do
-            former.tries = 0
+--- Whether a message with this id was sent to the room and has not been reflected.
+function state_sent.awaitsReflection(sent, id)
+    for _, message in ipairs(sent and sent.groupchat or {}) do
+        if message.id == id then
+            return true
         end
-        state_former.formerOccupants[username] = list
+    end
+    return false
+end
+
+--- Returns the message that a room refuses. Undefined if there is none, or it has been answered.
+function state_sent.takeRefused(sent, from, id)
+    dropOld(sent.groupchat, math.huge)
+    dropOld(sent.private, math.huge)
+    local temp_2
+    if id ~= "" then
+        temp_2 = id
+    end
+    local message = findRefused(sent, from, temp_2)
+    if message ~= nil then
+        noteAnswered(sent, message)
+    end
+    return message
+end
+
+--- Clears an ended session, so that a new session with its JID does not get its errors.
+function state_sent.disownSent(sent, session)
+    if sent == nil then
+        return
+    end
+    for _, messages in ipairs({sent.groupchat, sent.private}) do
+        for _, message in ipairs(messages) do
+            if message.session == session then
+                message.session = nil
+            end
+        end
+    end
+end
+
+--- Keeps the messages of an account that has left the room, because they may still be refused.
+function state_sent.retireSent(occupant, room, sent)
+    if sent ~= nil and (#sent.groupchat > 0 or #sent.private > 0) then
+        retired:set(occupant .. " " .. room, sent)
+    end
+end
+
+--- Returns the messages of the account's last stay in the room, if they are still kept.
+function state_sent.reviveSent(occupant, room)
+    local key = occupant .. " " .. room
+    local sent = retired:get(key)
+    if sent ~= nil then
+        retired:set(key, nil)
+    end
+    return sent
+end
+
+--- Returns the same for an error that arrives when the account is out.
+function state_sent.retiredSent(occupant, room)
+    return retired:get(occupant .. " " .. room)
+end
+
+--- Clears an ended session; see disownSent().
+function state_sent.disownRetired(session)
+    for _, sent in retired:items() do
+        state_sent.disownSent(sent, session)
+    end
+end
+end
+
+-- src/state/sessions.ts
+--
+-- Rooms a session has ever joined; its error stanzas are never forwarded to them.
+local state_sessions = {}
+do
+state_sessions.joined = {}
+
+function state_sessions.noteJoined(session, room)
+    local rooms = state_sessions.joined[session]
+    if rooms == nil then
+        rooms = {}
+        state_sessions.joined[session] = rooms
+    end
+    rooms[room] = true
+end
+
+function state_sessions.hasJoined(session, room)
+    local rooms = state_sessions.joined[session]
+    return (rooms and rooms[room] ~= nil) == true
+end
+
+--- The session has ended.
+function state_sessions.forgetJoined(session)
+    state_sessions.joined[session] = nil
+end
+
+--- Takes over the rooms of the previous instance of the module.
+function state_sessions.restoreJoined(saved)
+    for session, rooms in pairs(saved) do
+        state_sessions.joined[session] = rooms
     end
 end
 end
@@ -1821,320 +1567,6 @@ function state_interned.isSamePresence(one, other)
     local stanza = state_interned.stanzaOf(one)
     local counterpart = state_interned.stanzaOf(other)
     return stanza ~= nil and counterpart ~= nil and isSameElement(stanza, counterpart, "id")
-end
-end
-
--- src/state/place.ts
---
--- The place of an account in a room, and the one presence that the room has not answered.
-local state_place = {}
-do
-local phases = {}
-for _, phase in ipairs({"lost", "joining", "entering", "joined", "leaving"}) do
-    phases[phase] = true
-end
-
---- Whether this version knows a phase. A reload may hand over a phase of another version.
-function state_place.isKnownPhase(phase)
-    return phases[phase] ~= nil
-end
-
---- Returns the place of an account with a join that was just sent.
-function state_place.joiningBy(operation, earlier, shown, mayBeIn, tries)
-    return {
-        phase = "joining",
-        tries = tries,
-        operation = operation,
-        earlier = earlier,
-        mayBeIn = mayBeIn,
-        shown = shown,
-        isHeard = false,
-        isRemoved = false
-    }
-end
-
---- Whether the account is in the room under its nick, or was when it began to leave.
-function state_place.isIn(place)
-    local isAdmitted = place.phase == "joined" or place.phase == "entering"
-    return isAdmitted or place.phase == "leaving" and place.wasIn == true
-end
-
---- Returns a place in the shared queue: the account is lost, or will leave.
-function state_place.inSharedQueue(phase, tries)
-    if tries == nil then
-        tries = 0
-    end
-    return phase == "lost" and {phase = phase, tries = tries, next = {kind = "queue"}} or {phase = phase, tries = tries, operation = nil}
-end
-
---- Returns the timers of a place.
-function state_place.timersOf(place)
-    if place.phase == "lost" then
-        return place.next.kind == "queue" and {} or {place.next.timer}
-    end
-    local timers = {}
-    if place.operation ~= nil then
-        timers[#timers + 1] = place.operation.timer
-    end
-    if place.phase == "joining" then
-        for _, join in ipairs(place.earlier) do
-            timers[#timers + 1] = join.timer
-        end
-        if place.turn ~= nil then
-            timers[#timers + 1] = place.turn
-        end
-    elseif place.phase == "entering" then
-        timers[#timers + 1] = place.timer
-        if place.later ~= nil then
-            timers[#timers + 1] = place.later.timer
-        end
-    else
-        local temp_2 = place.phase == "joined"
-        if temp_2 then
-            local liveness = place.liveness
-            temp_2 = (liveness and liveness.timer) ~= nil
-        end
-        if temp_2 then
-            timers[#timers + 1] = place.liveness.timer
-        end
-    end
-    return timers
-end
-
---- Returns the requests of sessions that the room has not answered, oldest first.
-function state_place.requestsOf(place)
-    local requests = {}
-    local function add(operation)
-        if (operation and operation.request) ~= nil then
-            requests[#requests + 1] = operation.request
-        end
-    end
-    if place.phase == "joining" then
-        for _, join in ipairs(place.earlier) do
-            add(join)
-        end
-        add(place.operation)
-    elseif place.phase == "entering" then
-        add(place.later)
-    elseif place.phase == "joined" then
-        add(place.operation)
-    end
-    return requests
-end
-end
-
--- src/state/sent.ts
---
--- Senders of messages that the room has not answered. An error goes to the session that sent the message, and to no
--- other.
-local state_sent = {}
-do
-local dropOld, findRefused, takeFirst, takeById, takeByAddress, noteAnswered, MAX_ANSWERED, LIFETIME
-local monotonic = state_clock.monotonic
-
-function dropOld(messages, limit)
-    local oldest = monotonic() - LIFETIME
-    local first = messages[1]
-    while first ~= nil and (#messages >= limit or first.when < oldest) do
-        table.remove(messages, 1)
-        first = messages[1]
-    end
-end
-
-function findRefused(sent, from, id)
-    local isPrivate = jids.resource(from) ~= nil
-    local messages = isPrivate and sent.private or sent.groupchat
-    local others = isPrivate and sent.groupchat or sent.private
-    if id ~= nil then
-        local message = takeById(messages, id, from) or takeById(messages, id) or takeById(others, id)
-        if message ~= nil then
-            return message
-        end
-        for _, answeredIds in ipairs(sent.answeredIds) do
-            if answeredIds == id then
-                return nil
-            end
-        end
-    end
-    local withoutId
-    if id == nil then
-        withoutId = takeById(messages, nil, from)
-    end
-    local withoutId_8 = withoutId
-    if withoutId_8 == nil then
-        if isPrivate then
-            withoutId_8 = takeByAddress(messages, from)
-        else
-            withoutId_8 = takeFirst(messages) or takeFirst(others)
-        end
-    end
-    return withoutId_8
-end
-
-function takeFirst(messages)
-    return table.remove(messages, 1)
-end
-
-function takeById(messages, id, to)
-    for i = 1, #messages do
-        local message = messages[i]
-        if message ~= nil and message.id == id and (to == nil or message.to == to) then
-            return table.remove(messages, i)
-        end
-    end
-    return nil
-end
-
-function takeByAddress(messages, to)
-    for i = 1, #messages do
-        local message = messages[i]
-        if (message and message.to) == to then
-            return table.remove(messages, i)
-        end
-    end
-    return nil
-end
-
-function noteAnswered(sent, message)
-    if message.id ~= nil then
-        if #sent.answeredIds >= MAX_ANSWERED then
-            table.remove(sent.answeredIds, 1)
-        end
-        local answeredIds = sent.answeredIds
-        answeredIds[#answeredIds + 1] = message.id
-    end
-end
-
---- Largest number of messages per account and room.
-local MAX_GROUPCHAT = 512
-local MAX_PRIVATE = 64
-MAX_ANSWERED = 16
-LIFETIME = 300
---- Messages of accounts that have left the room, by occupant JID and room.
-local retired = cache.new(256)
-
-function state_sent.newSent()
-    return {groupchat = {}, private = {}, answeredIds = {}}
-end
-
---- Records the session that sent a message.
-function state_sent.noteSent(sent, stanza, session)
-    local to = stanza.attr.to or ""
-    local isGroupchat = stanza.attr.type == "groupchat"
-    local messages = isGroupchat and sent.groupchat or sent.private
-    dropOld(messages, isGroupchat and MAX_GROUPCHAT or MAX_PRIVATE)
-    messages[#messages + 1] = {id = stanza.attr.id, to = to, session = session, when = monotonic()}
-end
-
---- The room has reflected a message, so no error will follow. Some services change the id.
-function state_sent.noteReflected(sent, id)
-    local messages = sent.groupchat
-    local message = takeById(messages, id) or table.remove(messages, 1)
-    if message ~= nil then
-        noteAnswered(sent, message)
-    end
-end
-
---- Whether a message with this id was sent to the room and has not been reflected.
-function state_sent.awaitsReflection(sent, id)
-    for _, message in ipairs(sent and sent.groupchat or {}) do
-        if message.id == id then
-            return true
-        end
-    end
-    return false
-end
-
---- Returns the message that a room refuses. Undefined if there is none, or it has been answered.
-function state_sent.takeRefused(sent, from, id)
-    dropOld(sent.groupchat, math.huge)
-    dropOld(sent.private, math.huge)
-    local temp_2
-    if id ~= "" then
-        temp_2 = id
-    end
-    local message = findRefused(sent, from, temp_2)
-    if message ~= nil then
-        noteAnswered(sent, message)
-    end
-    return message
-end
-
---- Clears an ended session, so that a new session with its JID does not get its errors.
-function state_sent.disownSent(sent, session)
-    if sent == nil then
-        return
-    end
-    for _, messages in ipairs({sent.groupchat, sent.private}) do
-        for _, message in ipairs(messages) do
-            if message.session == session then
-                message.session = nil
-            end
-        end
-    end
-end
-
---- Keeps the messages of an account that has left the room, because they may still be refused.
-function state_sent.retireSent(occupant, room, sent)
-    if sent ~= nil and (#sent.groupchat > 0 or #sent.private > 0) then
-        retired:set(occupant .. " " .. room, sent)
-    end
-end
-
---- Returns the messages of the account's last stay in the room, if they are still kept.
-function state_sent.reviveSent(occupant, room)
-    local key = occupant .. " " .. room
-    local sent = retired:get(key)
-    if sent ~= nil then
-        retired:set(key, nil)
-    end
-    return sent
-end
-
---- Returns the same for an error that arrives when the account is out.
-function state_sent.retiredSent(occupant, room)
-    return retired:get(occupant .. " " .. room)
-end
-
---- Clears an ended session; see disownSent().
-function state_sent.disownRetired(session)
-    for _, sent in retired:items() do
-        state_sent.disownSent(sent, session)
-    end
-end
-end
-
--- src/state/sessions.ts
---
--- Rooms a session has ever joined; its error stanzas are never forwarded to them.
-local state_sessions = {}
-do
-state_sessions.joined = {}
-
-function state_sessions.noteJoined(session, room)
-    local rooms = state_sessions.joined[session]
-    if rooms == nil then
-        rooms = {}
-        state_sessions.joined[session] = rooms
-    end
-    rooms[room] = true
-end
-
-function state_sessions.hasJoined(session, room)
-    local rooms = state_sessions.joined[session]
-    return (rooms and rooms[room] ~= nil) == true
-end
-
---- The session has ended.
-function state_sessions.forgetJoined(session)
-    state_sessions.joined[session] = nil
-end
-
---- Takes over the rooms of the previous instance of the module.
-function state_sessions.restoreJoined(saved)
-    for session, rooms in pairs(saved) do
-        state_sessions.joined[session] = rooms
-    end
 end
 end
 
@@ -3217,6 +2649,716 @@ end
 function state_memberships.detachAll(membership)
     for session in pairs(membership.attached) do
         state_memberships.detachSession(membership, session)
+    end
+end
+end
+
+-- src/state/outage.ts
+--
+-- Outages of Prosody's storage. An outage begins with the first failure and ends when nothing waits to be written or
+-- read. Meanwhile drivers are called at retries only, because a call may block the server.
+local state_outage = {}
+do
+local retryAfter, retry, runTasks, endOutage, FIRST_PAUSE, LONGEST_PAUSE, SLICE, SLICE_PAUSE, outage, tasks, listeners
+local inTurn = minimix_turn.inTurn
+local monotonic = state_clock.monotonic
+
+function retryAfter(current, seconds)
+    module:add_timer(seconds, function()
+        if outage == current then
+            inTurn(function()
+                retry(current)
+            end)
+        end
+        return nil
+    end)
+end
+
+function retry(current)
+    local progress = runTasks(monotonic() + SLICE)
+    if progress == "done" then
+        endOutage(current)
+    elseif progress == "failing" then
+        current.pause = math.min(current.pause * 2, LONGEST_PAUSE)
+        retryAfter(current, current.pause)
+    else
+        current.pause = FIRST_PAUSE
+        retryAfter(current, SLICE_PAUSE)
+    end
+end
+
+function runTasks(deadline)
+    local result = "done"
+    for _, task in ipairs(tasks) do
+        local done, progress = pcall(task, deadline)
+        if not done then
+            module:log("error", "Internal error: %s", progress)
+        end
+        if not done or progress == "failing" then
+            result = "failing"
+        elseif progress == "more" and result == "done" then
+            result = "more"
+        end
+    end
+    return result
+end
+
+function endOutage(current)
+    outage = nil
+    module:log(
+        "info",
+        "Storage works again after %d seconds",
+        math.floor(monotonic() - current.since)
+    )
+    for _, listener in ipairs(listeners) do
+        listener()
+    end
+end
+
+FIRST_PAUSE = 1
+LONGEST_PAUSE = 10
+SLICE = 0.02
+SLICE_PAUSE = 0.05
+
+--- Whether data waits to be written or read because storage failed.
+function state_outage.isOutage()
+    return outage ~= nil
+end
+
+--- Begins an outage, unless there is one.
+function state_outage.beginOutage()
+    if outage == nil then
+        outage = {since = monotonic(), pause = FIRST_PAUSE}
+        retryAfter(outage, FIRST_PAUSE)
+    end
+end
+
+tasks = {}
+listeners = {}
+
+--- Registers a task that is called at each retry until all tasks are done. Tasks are called in the order of
+-- registration.
+function state_outage.onRetry(task)
+    tasks[#tasks + 1] = task
+end
+
+--- Registers a listener that is called when an outage is over.
+function state_outage.onRecovery(listener)
+    listeners[#listeners + 1] = listener
+end
+
+--- Retries now, before the server stops or the module is unloaded.
+function state_outage.retryNow()
+    if outage ~= nil then
+        runTasks(math.huge)
+    end
+end
+end
+
+-- src/state/counters.ts
+--
+-- Counters of the module. Plain numbers, because some change with each stanza.
+local state_counters = {}
+do
+state_counters.counters = {
+    copiesIn = 0,
+    copiesOut = 0,
+    copiesSaved = 0,
+    replays = 0,
+    rejoins = 0,
+    archiveWrites = 0,
+    storageFailures = 0,
+    drops = {}
+}
+
+--- Counts a dropped stanza, or a request over a limit.
+function state_counters.noteDrop(reason)
+    state_counters.counters.drops[reason] = (state_counters.counters.drops[reason] or 0) + 1
+end
+
+--- Takes over the counters of the previous instance, which may have fewer.
+function state_counters.restoreCounters(saved)
+    local all = state_counters.counters
+    for name, value in pairs(saved) do
+        all[name] = value
+    end
+end
+end
+
+-- src/state/driver.ts
+--
+-- Common part of stores of records (records.ts) and messages (messages.ts): a driver of Prosody that may fail. Drivers
+-- return `nil, err` or `false, err`, or raise an error. The module sees three outcomes: a value, nothing stored,
+-- failed.
+local state_driver = {}
+do
+local works, reconnect, readTrial, noteFailure, COMMIT_FAILED, engines
+local monotonic = state_clock.monotonic
+local counters = state_counters.counters
+local beginOutage = state_outage.beginOutage
+local isOutage = state_outage.isOutage
+local onRecovery = state_outage.onRecovery
+
+--- Returns the driver.
+function state_driver.handleOf(store)
+    if store.handle == nil then
+        store.handle = store.open()
+    end
+    return store.handle
+end
+
+--- Whether a driver has returned a value or "nothing stored".
+function state_driver.isAnswer(done, value, problem)
+    return done and value ~= false and (value ~= nil or problem == nil or problem == "item-not-found")
+end
+
+function works(store)
+    local done, value, problem = pcall(readTrial, store)
+    if problem == COMMIT_FAILED then
+        reconnect()
+    end
+    return state_driver.isAnswer(done, value, problem)
+end
+
+function reconnect()
+    for _, engine in pairs(engines) do
+        local conn = engine.conn
+        if conn ~= nil then
+            conn:close()
+        end
+        engine.conn = nil
+    end
+end
+
+function readTrial(store)
+    return store.tryRead(state_driver.handleOf(store))
+end
+
+function noteFailure(name, key, verb, problem)
+    counters.storageFailures = counters.storageFailures + 1
+    if not isOutage() then
+        local what = (key == nil or key == state_driver.HOST) and name or name .. " of " .. key
+        module:log("error", "Storage fails, retrying: could not %s %s: %s", verb, what, problem)
+    end
+    beginOutage()
+end
+
+--- The key of the host's own record.
+state_driver.HOST = ""
+--- A key that no account has, because nodeprep forbids it.
+state_driver.TRIAL = "@"
+--- Seconds between two reads of a broken record.
+local BROKEN_PAUSE = 2
+local stores = {}
+
+--- Declares a store. It is opened at its first use.
+function state_driver.newStore(name, open, tryRead)
+    local store = {
+        name = name,
+        handle = nil,
+        open = open,
+        tryRead = tryRead,
+        readsFail = false,
+        writesFail = false,
+        failedKey = nil,
+        broken = {}
+    }
+    stores[#stores + 1] = store
+    return store
+end
+
+--- Whether a read of this record, or of all records, has just failed.
+function state_driver.isUnreadable(store, key)
+    local nextTry = store.broken[key]
+    return store.readsFail or nextTry ~= nil and monotonic() < nextTry
+end
+
+--- Records a failed read. Without a key, the list of all keys could not be read.
+function state_driver.readFailed(store, key, problem)
+    if key == nil or not works(store) then
+        store.readsFail = true
+        noteFailure(store.name, key, "read", problem)
+        return
+    end
+    counters.storageFailures = counters.storageFailures + 1
+    if store.broken[key] == nil then
+        local owner = key == state_driver.HOST and module.host or key
+        module:log("error", "The record of %s in %s cannot be read: %s", owner, store.name, problem)
+    end
+    store.broken[key] = monotonic() + BROKEN_PAUSE
+end
+
+--- Records a failed write. The caller keeps the data.
+function state_driver.writeFailed(store, key, problem)
+    store.writesFail = store.failedKey ~= nil and store.failedKey ~= key
+    store.failedKey = key
+    noteFailure(store.name, key, "write", problem)
+end
+
+--- The error of util.sql if a transaction cannot end.
+COMMIT_FAILED = "commit failed"
+engines = module:shared("/*/sql/connections")
+--- The connections in use, by address.
+local connections = {}
+
+--- Refers to the connections in use. Without it, a lost connection is freed before util.sql frees its statements, and
+-- LuaDBI crashes the server when these are freed.
+function state_driver.keepConnections()
+    local inUse = {}
+    for address, engine in pairs(engines) do
+        inUse[address] = engine.conn or connections[address]
+    end
+    connections = inUse
+end
+
+onRecovery(state_driver.keepConnections)
+
+--- Enables failed stores again if they can be read. Returns whether all can.
+function state_driver.reopenStores()
+    local result = true
+    for _, store in ipairs(stores) do
+        if store.readsFail or store.failedKey ~= nil then
+            store.handle = nil
+            store.writesFail = false
+            store.failedKey = nil
+        end
+        store.readsFail = store.readsFail and not works(store)
+        result = result and not store.readsFail
+    end
+    return result
+end
+end
+
+-- src/state/keys.ts
+--
+-- Copies of sets and maps as lists, so that they can change during iteration.
+local state_keys = {}
+do
+--- Returns the members of a set.
+function state_keys.membersOf(set)
+    local list = {}
+    for member in pairs(set) do
+        list[#list + 1] = member
+    end
+    return list
+end
+end
+
+-- src/state/records.ts
+--
+-- Records of accounts in Prosody's storage. A failed write is repeated with the latest content until it succeeds. A
+-- record that could not be read is not overwritten.
+local state_records = {}
+do
+local get, put, set
+local monotonic = state_clock.monotonic
+local handleOf = state_driver.handleOf
+local HOST = state_driver.HOST
+local isAnswer = state_driver.isAnswer
+local isUnreadable = state_driver.isUnreadable
+local newStore = state_driver.newStore
+local readFailed = state_driver.readFailed
+local reopenStores = state_driver.reopenStores
+local TRIAL = state_driver.TRIAL
+local writeFailed = state_driver.writeFailed
+local membersOf = state_keys.membersOf
+local beginOutage = state_outage.beginOutage
+local onRetry = state_outage.onRetry
+
+function get(store, key)
+    local self_4 = handleOf(store)
+    local temp_3
+    if key ~= HOST then
+        temp_3 = key
+    end
+    return self_4.get(self_4, temp_3)
+end
+
+function put(records, key)
+    local done, result, problem = pcall(set, records, key)
+    if not done or result ~= true then
+        records.dirty[key] = true
+        local done_6
+        if done then
+            done_6 = problem
+        else
+            done_6 = result
+        end
+        writeFailed(records.store, key, done_6)
+        return false
+    end
+    records.dirty[key] = nil
+    records.store.failedKey = nil
+    return true
+end
+
+function set(records, key)
+    local self_11 = handleOf(records.store)
+    local self_11_set_12 = self_11.set
+    local temp_10
+    if key ~= HOST then
+        temp_10 = key
+    end
+    return self_11_set_12(self_11, temp_10, records.content(key))
+end
+
+--- Returns the keys of a store as a list, because mod_storage_internal reads the folder as it iterates. Undefined if the
+-- driver failed.
+function state_records.listKeys(store)
+    if store.readsFail then
+        return nil
+    end
+    local keys = {}
+    local function collect()
+        for key in handleOf(store):users() do
+            if type(key) == "string" and key ~= HOST then
+                keys[#keys + 1] = key
+            end
+        end
+    end
+    local done, problem = pcall(collect)
+    if not done then
+        readFailed(store, nil, problem)
+        return nil
+    end
+    return keys
+end
+
+local all = {}
+
+--- Declares a store of records.
+function state_records.openRecords(name, content)
+    local store = newStore(name, function() return module:open_store(name, "keyval") end, function(handle) return handle:get(TRIAL) end)
+    local records = {store = store, content = content, dirty = {}}
+    all[#all + 1] = records
+    return records
+end
+
+--- Returns whether the read succeeded, and the record.
+function state_records.readRecord(records, key)
+    local store = records.store
+    if isUnreadable(store, key) then
+        return false, nil
+    end
+    local done, value, problem = pcall(get, store, key)
+    if not isAnswer(done, value, problem) then
+        local done_0
+        if done then
+            done_0 = problem
+        else
+            done_0 = value
+        end
+        readFailed(store, key, done_0)
+        return false, nil
+    end
+    store.broken[key] = nil
+    return true, value
+end
+
+--- Writes a record, or marks it to be written later. Returns whether it is written.
+function state_records.writeRecord(records, key)
+    if records.store.writesFail or records.dirty[key] ~= nil then
+        records.dirty[key] = true
+        beginOutage()
+        return false
+    end
+    return put(records, key)
+end
+
+--- Returns the accounts with a record. Undefined if the driver failed. Some drivers list the host's own record too:
+-- mod_storage_sql as "", mod_storage_memory as a function.
+function state_records.listRecords(records)
+    return state_records.listKeys(records.store)
+end
+
+local function writeDirty(records, deadline)
+    for _, key in ipairs(membersOf(records.dirty)) do
+        if records.store.writesFail then
+            return "failing"
+        end
+        if monotonic() > deadline then
+            return "more"
+        end
+        put(records, key)
+    end
+    return (next(records.dirty)) == nil and "done" or "failing"
+end
+
+onRetry(function(deadline)
+    local result = reopenStores() and "done" or "failing"
+    for _, records in ipairs(all) do
+        local progress = writeDirty(records, deadline)
+        if progress == "failing" or result == "done" then
+            result = progress
+        end
+    end
+    return result
+end)
+
+--- Counts the records that wait to be written.
+function state_records.countDirty()
+    local count = 0
+    for _, records in ipairs(all) do
+        count = count + #membersOf(records.dirty)
+    end
+    return count
+end
+
+function state_records.dirtyRecords()
+    local dirty = {}
+    for _, records in ipairs(all) do
+        dirty[records.store.name] = records.dirty
+    end
+    return dirty
+end
+
+function state_records.restoreDirty(saved)
+    for _, records in ipairs(all) do
+        local dirty = saved[records.store.name]
+        if dirty ~= nil then
+            for key in pairs(dirty) do
+                records.dirty[key] = true
+                beginOutage()
+            end
+        end
+    end
+end
+end
+
+-- src/state/marks.ts
+--
+-- Marks on bookmarks, in the store "minimix_bookmarks", for `minimix_bookmark_write`: the last change of a room's
+-- bookmark. Without the marks, the module would restore bookmarks that the user has removed.
+local state_marks = {}
+do
+local content, forgetOldest, marksOf, wellFormed, write, MAX_MARKS, pending, records
+local wallClock = state_clock.wallClock
+local beginOutage = state_outage.beginOutage
+local onRetry = state_outage.onRetry
+local openRecords = state_records.openRecords
+local readRecord = state_records.readRecord
+local writeRecord = state_records.writeRecord
+
+function content(username)
+    local marks = {}
+    local opt_2 = pending[username]
+    for room, mark in pairs(opt_2 and opt_2.marks or {}) do
+        if mark == false then
+            marks[room] = nil
+        else
+            marks[room] = mark
+        end
+    end
+    forgetOldest(marks)
+    if (next(marks)) == nil then
+        return nil
+    else
+        return marks
+    end
+end
+
+function forgetOldest(marks)
+    local count = 0
+    local oldest
+    local since = math.huge
+    for room, mark in pairs(marks) do
+        count = count + 1
+        if mark ~= false and mark.when < since then
+            oldest = room
+            since = mark.when
+        end
+    end
+    if oldest ~= nil and count > MAX_MARKS then
+        marks[oldest] = nil
+    end
+end
+
+function marksOf(username)
+    local changes = pending[username]
+    if (changes and changes.isRead) == true then
+        return changes.marks
+    end
+    local done, stored = readRecord(records, username)
+    if not done then
+        return nil
+    end
+    local marks = wellFormed(stored)
+    if changes ~= nil then
+        for room, mark in pairs(changes.marks) do
+            marks[room] = mark
+        end
+        changes.marks = marks
+        changes.isRead = true
+    end
+    return marks
+end
+
+function wellFormed(stored)
+    local marks = {}
+    for room, mark in pairs(type(stored) == "table" and stored or {}) do
+        if type(room) == "string" and type(mark) == "table" and type(mark.when) == "number" then
+            marks[room] = mark
+        end
+    end
+    return marks
+end
+
+function write(username)
+    if marksOf(username) == nil or not writeRecord(records, username) then
+        return false
+    end
+    pending[username] = nil
+    return true
+end
+
+MAX_MARKS = 256
+pending = {}
+records = openRecords("minimix_bookmarks", content)
+
+--- Whether the marks of an account can be read.
+function state_marks.canReadMarks(username)
+    return marksOf(username) ~= nil
+end
+
+--- Returns the origin of the last change of a room's bookmark. Undefined if it is unknown.
+function state_marks.markedBy(username, room)
+    local opt_8 = marksOf(username)
+    local mark = opt_8 and opt_8[room]
+    if mark == nil or mark == false then
+        return nil
+    else
+        return mark.by
+    end
+end
+
+--- Stores a mark, or removes it. If storage fails, it is written later.
+function state_marks.setMark(username, room, by)
+    local changes = pending[username] or {marks = {}, isRead = false}
+    local marks = changes.marks
+    if by == nil then
+        marks[room] = false
+    else
+        marks[room] = {by = by, when = wallClock()}
+    end
+    pending[username] = changes
+    if not write(username) then
+        beginOutage()
+    end
+end
+
+onRetry(function()
+    local result = "done"
+    local usernames = {}
+    for username in pairs(pending) do
+        usernames[#usernames + 1] = username
+    end
+    for _, username in ipairs(usernames) do
+        if not write(username) then
+            result = "failing"
+        end
+    end
+    return result
+end)
+
+--- Forgets what is not on disk yet: the account is deleted.
+function state_marks.forgetMarks(username)
+    pending[username] = nil
+end
+
+function state_marks.pendingMarks()
+    return pending
+end
+
+function state_marks.restoreMarks(saved)
+    pending = saved
+    for username in pairs(pending) do
+        if not write(username) then
+            beginOutage()
+        end
+    end
+end
+end
+
+-- src/host.ts
+--
+-- The virtual host that the module serves.
+local minimix_host = {}
+do
+--- Whether another module is loaded on this host.
+function minimix_host.hasModule(name)
+    local opt_0 = prosody.hosts[module.host]
+    return (opt_0 and opt_0.modules[name] ~= nil) == true
+end
+end
+
+-- src/state/former.ts
+--
+-- Addresses under which accounts may still be in rooms after `minimix_resource` has changed. An entry is kept, also
+-- across restarts, until the room has confirmed the leave.
+local state_former = {}
+do
+--- Former occupants by account.
+state_former.formerOccupants = {}
+local none = {}
+
+function state_former.hasFormerOccupants()
+    return (next(state_former.formerOccupants)) ~= nil
+end
+
+function state_former.formerOccupantsOf(username)
+    return state_former.formerOccupants[username] or none
+end
+
+function state_former.allFormerOccupants()
+    local all = {}
+    for _, list in pairs(state_former.formerOccupants) do
+        for _, former in ipairs(list) do
+            all[#all + 1] = former
+        end
+    end
+    return all
+end
+
+--- Finds the entry of an occupant JID in a room. Both are addresses of a stanza.
+function state_former.findFormerOccupant(occupant, room)
+    for _, former in ipairs(state_former.formerOccupantsOf(jids.node(occupant) or "")) do
+        if former.occupant == occupant and former.room == room then
+            return former
+        end
+    end
+    return nil
+end
+
+function state_former.addFormerOccupant(username, room, occupant, nick)
+    if state_former.findFormerOccupant(occupant, room) == nil then
+        local list = state_former.formerOccupants[username] or {}
+        state_former.formerOccupants[username] = list
+        list[#list + 1] = {username = username, room = room, occupant = occupant, nick = nick, tries = 0}
+    end
+end
+
+--- Drops an entry: the account is out of the room under that address.
+function state_former.dropFormerOccupant(former)
+    local others = {}
+    for _, other in ipairs(state_former.formerOccupantsOf(former.username)) do
+        if other ~= former then
+            others[#others + 1] = other
+        end
+    end
+    if #others > 0 then
+        state_former.formerOccupants[former.username] = others
+    else
+        state_former.formerOccupants[former.username] = nil
+    end
+end
+
+--- Takes over the entries of the previous instance. Its open questions to rooms are lost.
+function state_former.restoreFormerOccupants(saved)
+    for username, list in pairs(saved) do
+        for _, former in ipairs(list) do
+            former.tries = 0
+        end
+        state_former.formerOccupants[username] = list
     end
 end
 end
@@ -4366,11 +4508,13 @@ end
 -- Also writes the notification setting when the user asks for it, independent of the option.
 local settings_bookmark_write = {}
 do
-local currentItem, rewrite, create, publish, publishItem, PUBLISH_OPTIONS, writing
+local retryLater, retryAll, noteJoin, currentItem, rewrite, create, publish, publishItem, PUBLISH_OPTIONS, writing, PAUSE, failed, isRetryDue
 local BOOKMARKS = namespaces.BOOKMARKS
 local PUBSUB = namespaces.PUBSUB
 local options = minimix_options
 local mayFollowNick = state_bookmarks.mayFollowNick
+local forEachInSlices = slices.forEachInSlices
+local isCurrent = state_memberships.isCurrent
 local canReadMarks = state_marks.canReadMarks
 local markedBy = state_marks.markedBy
 local setMark = state_marks.setMark
@@ -4380,6 +4524,52 @@ local pepService = settings_bookmarks.pepService
 local readItem = settings_bookmarks.readItem
 local roomOf = settings_bookmarks.roomOf
 local withSetting = settings_notify.withSetting
+
+function retryLater()
+    if not isRetryDue then
+        isRetryDue = true
+        module:add_timer(PAUSE, function()
+            isRetryDue = false
+            retryAll()
+            return nil
+        end)
+    end
+end
+
+function retryAll()
+    local bookmarks = {}
+    for username, edits in pairs(failed) do
+        for room in pairs(edits) do
+            bookmarks[#bookmarks + 1] = {username = username, room = room}
+        end
+    end
+    forEachInSlices(bookmarks, function(bindingPattern0_)
+        local room
+        local username
+        username = bindingPattern0_.username
+        room = bindingPattern0_.room
+        local opt_5 = failed[username]
+        local opt_3 = opt_5 and opt_5[room]
+        if opt_3 ~= nil then
+            opt_3()
+        end
+    end)
+end
+
+function noteJoin(membership, item)
+    if not canReadMarks(membership.username) then
+        return false
+    end
+    local by = markedBy(membership.username, membership.room)
+    local isDone = true
+    if item == nil and by ~= "user" then
+        isDone = create(membership)
+    elseif item ~= nil and by == "us" then
+        isDone = rewrite(membership, item, "true")
+        membership.ownBookmark = true
+    end
+    return isDone
+end
 
 function currentItem(membership)
     local items = itemsOf(membership.username, BOOKMARKS)
@@ -4394,7 +4584,7 @@ end
 function rewrite(membership, item, autojoin, nick)
     local conference = item and item:get_child("conference", BOOKMARKS)
     if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
-        return
+        return true
     end
     local edited = st.clone(conference, true)
     edited.attr.autojoin = autojoin or edited.attr.autojoin
@@ -4407,7 +4597,7 @@ function rewrite(membership, item, autojoin, nick)
             edited:add_direct_child(st.clone(tag))
         end
     end
-    publish(membership, item.attr.id or membership.room, edited)
+    return publish(membership, item.attr.id or membership.room, edited) ~= "failed"
 end
 
 function create(membership)
@@ -4416,34 +4606,36 @@ function create(membership)
     if membership.password ~= nil then
         conference:tag("password", {xmlns = BOOKMARKS}):text(membership.password):up()
     end
-    if not publish(membership, membership.room, conference, PUBLISH_OPTIONS) then
-        return false
+    local outcome = publish(membership, membership.room, conference, PUBLISH_OPTIONS)
+    membership.ownBookmark = outcome == "done" or nil
+    if outcome == "done" then
+        setMark(membership.username, membership.room, "us")
     end
-    setMark(membership.username, membership.room, "us")
-    return true
+    return outcome ~= "failed"
 end
 
 function publish(membership, id, conference, config)
     local service = pepService(membership.username)
     if service == nil then
-        return false
+        return "failed"
     end
     local item = st.stanza("item", {xmlns = PUBSUB, id = id}):add_child(conference)
     writing = true
     local done, problem = pcall(publishItem, service, id, item, config)
     writing = false
     if not done or problem ~= nil then
+        local isRetried = problem == "internal-server-error"
         module:log(
-            "warn",
+            isRetried and "debug" or "warn",
             "Could not bookmark %s for %s: %s",
             membership.room,
             membership.username,
             problem
         )
-        return false
+        return done and not isRetried and "refused" or "failed"
     end
     membership.bookmark = readItem(membership.username, membership.room, item)
-    return true
+    return "done"
 end
 
 function publishItem(service, id, item, config)
@@ -4463,29 +4655,56 @@ function settings_bookmark_write.isWriting()
     return writing
 end
 
+PAUSE = 20
+failed = {}
+
+local function drop(username, room)
+    local edits = failed[username]
+    if edits ~= nil then
+        edits[room] = nil
+    end
+    if edits ~= nil and (next(edits)) == nil then
+        failed[username] = nil
+    end
+end
+
+--- Edits the current item of a room, at once or when storage works again.
+local function editItem(membership, edit)
+    local username = membership.username
+    local room = membership.room
+    drop(username, room)
+    local isRead, item = currentItem(membership)
+    if not hasPep() or isRead and edit(item) then
+        return
+    end
+    retryLater()
+    local edits = failed[username] or {}
+    failed[username] = edits
+    edits[room] = function()
+        editItem(membership, edit)
+    end
+end
+
+isRetryDue = false
+
+--- Drops the edits of a deleted account.
+function settings_bookmark_write.forgetEdits(username)
+    failed[username] = nil
+end
+
 --- Adds a bookmark after a client's join. A client's bookmark is not changed. A removed bookmark is not restored:
 -- another device may have joined.
 function settings_bookmark_write.bookmarkJoined(membership)
-    if not options.bookmarkWrite then
-        return
-    end
-    local isRead, item = currentItem(membership)
-    if not isRead or not canReadMarks(membership.username) then
-        return
-    end
-    local by = markedBy(membership.username, membership.room)
-    if item == nil and by ~= "user" then
-        membership.ownBookmark = create(membership) or nil
-    elseif item ~= nil and by == "us" then
-        rewrite(membership, item, "true")
-        membership.ownBookmark = true
+    if options.bookmarkWrite then
+        editItem(membership, function(item) return not isCurrent(membership) or noteJoin(membership, item) end)
     end
 end
 
 --- Turns autojoin off after a client's leave.
 function settings_bookmark_write.bookmarkLeft(membership)
+    drop(membership.username, membership.room)
     if options.bookmarkWrite and membership.ownBookmark then
-        rewrite(membership, select(2, currentItem(membership)), "false")
+        editItem(membership, function(item) return rewrite(membership, item, "false") end)
     end
 end
 
@@ -4522,11 +4741,12 @@ function settings_bookmark_write.bookmarkNotify(membership, setting)
         end
     end
     edited:add_direct_child(withSetting(before, setting))
-    return publish(membership, item.attr.id or room, edited)
+    return publish(membership, item.attr.id or room, edited) == "done"
 end
 
 --- Removes the mark: the user has made or changed the bookmark.
 function settings_bookmark_write.noteMade(username, room)
+    drop(username, room)
     if options.bookmarkWrite and markedBy(username, room) ~= nil then
         setMark(username, room, nil)
     end
@@ -4534,6 +4754,7 @@ end
 
 --- Marks that the user has removed the bookmark.
 function settings_bookmark_write.noteRemoved(username, room)
+    drop(username, room)
     if options.bookmarkWrite then
         setMark(username, room, "user")
     end
@@ -4635,148 +4856,6 @@ function state_limits.noteOver(limit, username, room, reason)
         logged[limit] = now
         module:log("warn", "%s is over the limit %s with %s", username, limit, room)
     end
-end
-end
-
--- src/slices.ts
---
--- Runs long work in slices of some milliseconds, so that the server handles other events in between.
-local slices = {}
-do
-local slice, schedule, takeStep, SLICE, LONG_SLICE, work, scheduled, slicing, spent, ended
-local time = require("util.time")
-local inTurn = minimix_turn.inTurn
-
---- Starts some work after the current event.
-function slices.inLaterSlices(step)
-    work[#work + 1] = step
-    if not scheduled and not slicing then
-        schedule(0)
-    end
-end
-
-function slice()
-    local started = time.monotonic() - spent
-    slicing = true
-    local step = table.remove(work, 1)
-    while step ~= nil do
-        takeStep(step)
-        if time.monotonic() - started < SLICE then
-            step = table.remove(work, 1)
-        else
-            step = nil
-        end
-    end
-    slicing = false
-    ended = time.monotonic()
-    spent = ended - started
-    if #work > 0 then
-        schedule(math.max(spent - LONG_SLICE, 0))
-    end
-end
-
-function schedule(seconds)
-    scheduled = true
-    module:add_timer(seconds, function()
-        scheduled = false
-        spent = 0
-        slice()
-        return nil
-    end)
-end
-
-function takeStep(step)
-    local outcome = {done = true}
-    inTurn(function()
-        outcome.done = step()
-    end)
-    if not outcome.done then
-        work[#work + 1] = step
-    end
-end
-
-SLICE = 0.005
-LONG_SLICE = 0.01
-work = {}
-scheduled = false
-slicing = false
-spent = 0
-ended = 0
-
---- Starts some work. One slice runs at once, if there is time, and the rest later, in turn with other work.
-function slices.inSlices(step)
-    if time.monotonic() - ended > SLICE then
-        spent = 0
-    end
-    if scheduled or slicing or spent >= SLICE then
-        slices.inLaterSlices(step)
-    else
-        work[#work + 1] = step
-        slice()
-    end
-end
-
---- Longest time in seconds to finish all work.
-local FINISH = 5
-
---- Finishes all work before the module is unloaded or the server stops. What takes too long is dropped.
-function slices.finishSlices()
-    local deadline = time.monotonic() + FINISH
-    local step = table.remove(work, 1)
-    while step ~= nil and time.monotonic() < deadline do
-        takeStep(step)
-        step = table.remove(work, 1)
-    end
-end
-
---- Runs a task for each item of a list, one step per item, and then `done`.
-function slices.forEachInSlices(items, task, done)
-    local at = 0
-    slices.inSlices(function()
-        local item = items[at + 1]
-        at = at + 1
-        if item ~= nil then
-            task(item)
-            return false
-        end
-        if done ~= nil then
-            done()
-        end
-        return true
-    end)
-end
-
-function slices.newQueues()
-    local queues = {}
-    return {
-        pending = queues,
-        add = function(key, step)
-            local queue = queues[key]
-            if queue ~= nil then
-                queue[#queue + 1] = step
-                return
-            end
-            local added = {step}
-            queues[key] = added
-            slices.inSlices(function()
-                local first = added[1]
-                if queues[key] ~= added or first == nil then
-                    return true
-                end
-                if first() then
-                    table.remove(added, 1)
-                end
-                if added[1] ~= nil then
-                    return false
-                end
-                queues[key] = nil
-                return true
-            end)
-        end,
-        drop = function(key)
-            queues[key] = nil
-        end
-    }
 end
 end
 
@@ -14784,6 +14863,7 @@ local leave = occupancy_leave.leave
 local fork = send_fork.fork
 local technicalRemoval = occupancy_replay.technicalRemoval
 local forgetRefusals = state_bookmarks.forgetRefusals
+local forgetEdits = settings_bookmark_write.forgetEdits
 local forgetMarks = state_marks.forgetMarks
 local accounts = state_memberships.accounts
 local allMemberships = state_memberships.allMemberships
@@ -14862,6 +14942,7 @@ function follow_accounts.onAccountEnded(event)
     if event.host == module.host then
         forgetRefusals(event.username)
         forgetMarks(event.username)
+        forgetEdits(event.username)
         follow_accounts.forgetAccount(event.username)
         deleteOwn(event.username)
     end
