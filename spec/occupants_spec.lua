@@ -125,9 +125,11 @@ function world:inspect()
 			if reader.position < list.last then behind = behind + 1; end
 		end
 		assert(list.count == count and list.size == size and list.sum == sum, "the totals of a list");
-		assert(list.readerCount == readers and list.behind == behind, "the readers of a list");
-		assert(#list.log == list.last - list.settled, "the changes of a list");
-		assert(behind > 0 or #list.log == 0, "changes that all have been shown");
+		assert(list.readerCount == readers and (list.behind or 0) == behind, "the readers of a list");
+		assert((list.log ~= nil) == (behind > 0), "changes that all have been shown");
+		for reader in pairs(list.readers) do
+			assert(list.last - reader.position <= #(list.log or {}), "a change that a reader has not seen is missing");
+		end
 	end
 	return found;
 end
@@ -336,7 +338,7 @@ local faults = {
 	{ "a reader that is not given its own copy", "copyAt%(list, reader%.position%)", "copyAt(list, list.last)" };
 	{ "an own nick that is not left out", "nick ~= nil and nick == own", "false" };
 	{ "a change that is passed without a comparison", "or later%.after ~= interned", "" };
-	{ "readers that lag and lose what they were shown", "if #list%.log > MAX_BEHIND then", "if #list.log > MAX_BEHIND then table.remove(list.log, 1);" };
+	{ "readers that lag and lose what they were shown", "if %(log and #log or 0%) > MAX_BEHIND then", "if log and #log > MAX_BEHIND then table.remove(log, 1);" };
 	{ "lists that are never merged", "if #all < 2 then", "if true then" };
 };
 

@@ -105,7 +105,7 @@ describe("an account without clients #once", function ()
 		end
 		local each = (in_use(host, service) - before) / 20 / rooms;
 		print(("%.2f kB for one membership in a room of its own"):format(each));
-		assert(each < 4.6, each);
+		assert(each < 4, each);
 	end);
 
 	it("B1: takes little memory for each room with other accounts", function ()

@@ -7,7 +7,7 @@ import { hasAnyStatus, isSameElement, isSameNick } from "../stanzas";
 import { counters } from "../state/counters";
 import { intern } from "../state/interned";
 import { findMembership, type Membership, now } from "../state/memberships";
-import type { Change, OccupantList } from "../state/occupant-list";
+import { type Change, changeAfter, type OccupantList } from "../state/occupant-list";
 import { Phase } from "../state/place";
 
 /** A presence, and the change of a list that it is. */
@@ -90,11 +90,12 @@ function passOn(broadcast: Broadcast, stanza: Stanza): boolean {
         return false;
     }
     if (position + 1 === list.last) {
-        if (list.behind === 1) {
+        const behind = list.behind ?? 0;
+        if (behind <= 1) {
             // The last reader settles the list.
             return false;
         }
-        list.behind = list.behind - 1;
+        list.behind = behind - 1;
     }
     view.position = position + 1;
     membership.heardAt = now();
@@ -108,11 +109,11 @@ function passOn(broadcast: Broadcast, stanza: Stanza): boolean {
  */
 export function noteBroadcast(membership: Membership, nick: string, stanza: Stanza): void {
     const { list, position } = membership.view;
-    if (list === undefined || list.behind === 0) {
+    if (list?.behind === undefined) {
         return;
     }
     const { from, type } = stanza.attr;
-    const change = list.log[position - list.settled - 1];
+    const change = changeAfter(list, position - 1);
     const after = type === undefined ? intern(stanza) : undefined;
     if (change?.nick !== nick || change.after !== after || hasAnyStatus(stanza)) {
         return;

@@ -20,15 +20,14 @@ export interface OccupantList {
     size: number;
     /** Sum of the presences' marks. Equal lists have equal sums. */
     sum: number;
-    /** The number of the last change, and of the last one that all readers have seen. */
+    /** The number of the last change that several readers see. */
     last: number;
-    settled: number;
-    /** The changes after `settled`. */
-    readonly log: Change[];
     readonly readers: LuaSet<OccupantReader>;
     readerCount: number;
-    /** Number of readers that have not seen the last change. */
-    behind: number;
+    /** The last changes, which some readers have not seen. */
+    log?: Change[] | undefined;
+    /** Number of readers that have not seen the last change. Undefined: all have. Then there is no log. */
+    behind?: number | undefined;
 }
 
 /** The occupants that one account has seen: a list up to a position, without the account's own nick. */
@@ -51,11 +50,8 @@ export function newList(room: string, occupants: LuaMap<string, InternedStanza>)
         size: 0,
         sum: 0,
         last: 0,
-        settled: 0,
-        log: [],
         readers: new LuaSet(),
         readerCount: 0,
-        behind: 0,
     };
     for (const [, interned] of occupants) {
         count(list, undefined, interned);
@@ -116,10 +112,19 @@ export function sortIn(list: OccupantList): void {
     }
 }
 
+const NO_CHANGES: readonly Change[] = [];
+
+/** Returns the change after a position. */
+export function changeAfter(list: OccupantList, position: number): Change | undefined {
+    const log = list.log ?? NO_CHANGES;
+    return log[log.length - list.last + position];
+}
+
 /** Returns the entry for a nick at a position. */
 export function entryAt(list: OccupantList, position: number, nick: string): InternedStanza | undefined {
-    for (const i of $range(position - list.settled + 1, list.log.length)) {
-        const later = list.log[i - 1];
+    const log = list.log ?? NO_CHANGES;
+    for (const i of $range(log.length - list.last + position + 1, log.length)) {
+        const later = log[i - 1];
         if (later?.nick === nick) {
             return later.before;
         }
@@ -138,8 +143,9 @@ export function copyAt(list: OccupantList, position: number): LuaMap<string, Int
     for (const [nick, interned] of list.occupants) {
         copy.set(nick, interned);
     }
-    for (const i of $range(list.log.length, position - list.settled + 1, -1)) {
-        const later = list.log[i - 1];
+    const log = list.log ?? NO_CHANGES;
+    for (const i of $range(log.length, log.length - list.last + position + 1, -1)) {
+        const later = log[i - 1];
         if (later?.before !== undefined) {
             copy.set(later.nick, later.before);
         } else if (later !== undefined) {
@@ -157,8 +163,9 @@ export function totalsOf(reader: OccupantReader): LuaMultiReturn<[number, number
     }
     let total = list.count;
     let size = list.size;
-    for (const i of $range(reader.position - list.settled + 1, list.log.length)) {
-        const later = list.log[i - 1];
+    const log = list.log ?? NO_CHANGES;
+    for (const i of $range(log.length - list.last + reader.position + 1, log.length)) {
+        const later = log[i - 1];
         total = total + countOf(later?.before) - countOf(later?.after);
         size = size + sizeOf(later?.before) - sizeOf(later?.after);
     }
@@ -181,11 +188,13 @@ export function replace(
     count(list, before, after);
 }
 
-/** Appends a change to a list. */
+/** Appends a change to a list that one of several readers has seen. */
 export function append(list: OccupantList, nick: string, after: InternedStanza | undefined): void {
     const before = list.occupants.get(nick);
     replace(list, nick, before, after);
     list.last = list.last + 1;
+    list.behind = list.readerCount - 1;
+    list.log ??= [];
     list.log.push({ nick, before, after });
 }
 

@@ -7,6 +7,7 @@ import * as options from "../options";
 import { type InternedStanza, restoreInterned } from "./interned";
 import {
     append,
+    changeAfter,
     contentAt,
     copyAt,
     entryAt,
@@ -148,6 +149,11 @@ export function restoreReader(reader: OccupantReader): void {
     const list = reader.list;
     if (list !== undefined && !isRegistered(list)) {
         register(list);
+        if (list.behind === 0) {
+            // Earlier versions kept an empty log.
+            list.behind = undefined;
+            list.log = undefined;
+        }
         for (const [, interned] of list.occupants) {
             restoreInterned(interned);
         }
@@ -176,7 +182,7 @@ function passChange(reader: OccupantReader, nick: string, interned: InternedStan
     if (list === undefined || reader.position === list.last) {
         return false;
     }
-    const later = list.log[reader.position - list.settled];
+    const later = changeAfter(list, reader.position);
     if (later?.nick !== nick || later.after !== interned) {
         return false;
     }
@@ -188,7 +194,7 @@ function passChange(reader: OccupantReader, nick: string, interned: InternedStan
 function skipOwn(reader: OccupantReader): void {
     const list = reader.list;
     while (list !== undefined && reader.position < list.last) {
-        const later = list.log[reader.position - list.settled];
+        const later = changeAfter(list, reader.position);
         if (later === undefined || later.nick !== reader.own) {
             return;
         }
@@ -202,21 +208,23 @@ function skipOwn(reader: OccupantReader): void {
 function moveOn(reader: OccupantReader, list: OccupantList): void {
     reader.position = reader.position + 1;
     if (reader.position === list.last) {
-        list.behind = list.behind - 1;
-        settleIfDone(list);
+        noteUpToDate(list);
     }
+}
+
+/** A reader has seen the last change, or has left. */
+function noteUpToDate(list: OccupantList): void {
+    const behind = (list.behind ?? 0) - 1;
+    list.behind = behind > 0 ? behind : undefined;
+    settleIfDone(list);
 }
 
 /** Drops the changes when all readers have seen them, and merges the list with an equal one. */
 function settleIfDone(list: OccupantList): void {
-    if (list.behind > 0) {
-        return;
+    if (list.behind === undefined) {
+        list.log = undefined;
+        merge(list);
     }
-    for (const i of $range(list.log.length, 1, -1)) {
-        table.remove(list.log, i);
-    }
-    list.settled = list.last;
-    merge(list);
 }
 
 /** Handles a presence that is not the next change of the reader's list. */
@@ -240,16 +248,15 @@ function change(
         enter(reader, copy);
         list = copy;
     }
+    if (list.readerCount === 1) {
+        replace(list, nick, list.occupants.get(nick), after);
+        merge(list);
+        return;
+    }
     append(list, nick, after);
     reader.position = list.last;
-    if (list.readerCount === 1) {
-        list.behind = 0;
-        settleIfDone(list);
-    } else {
-        list.behind = list.readerCount - 1;
-        if (list.log.length > MAX_BEHIND) {
-            splitOff(list);
-        }
+    if ((list.log?.length ?? 0) > MAX_BEHIND) {
+        splitOff(list);
     }
 }
 
@@ -288,8 +295,7 @@ function leave(reader: OccupantReader, list: OccupantList): void {
         return;
     }
     if (reader.position < list.last) {
-        list.behind = list.behind - 1;
-        settleIfDone(list);
+        noteUpToDate(list);
     }
 }
 
@@ -303,7 +309,7 @@ function merge(list: OccupantList): void {
         const other = all[i - 1];
         // Equal lists differ by two nicks at most, see moveReader().
         const isOther = other !== undefined && other !== list;
-        if (isOther && Math.abs(other.count - list.count) <= 2 && other.behind === 0) {
+        if (isOther && Math.abs(other.count - list.count) <= 2 && other.behind === undefined) {
             const isLarger = other.readerCount >= list.readerCount;
             if (isLarger ? moveReaders(list, other) : moveReaders(other, list)) {
                 return;
@@ -341,12 +347,7 @@ function moveReader(reader: OccupantReader, from: OccupantList, to: OccupantList
     }
     leave(reader, from);
     if (missing !== undefined && old !== interned) {
-        append(to, missing, interned);
-        if (only !== undefined) {
-            only.position = to.last;
-        }
-        table.remove(to.log);
-        to.settled = to.last;
+        replace(to, missing, old, interned);
     }
     enter(reader, to);
     return true;
