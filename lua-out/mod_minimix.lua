@@ -574,6 +574,2085 @@ function minimix_turn.turnIf(isWanted, handler)
 end
 end
 
+-- src/slices.ts
+--
+-- Runs long work in slices of some milliseconds, so that the server handles other events in between.
+local slices = {}
+do
+local slice, schedule, takeStep, SLICE, LONG_SLICE, work, scheduled, slicing, spent, ended
+local time = require("util.time")
+local inTurn = minimix_turn.inTurn
+
+--- Starts some work after the current event.
+function slices.inLaterSlices(step)
+    work[#work + 1] = step
+    if not scheduled and not slicing then
+        schedule(0)
+    end
+end
+
+function slice()
+    local started = time.monotonic() - spent
+    slicing = true
+    local step = table.remove(work, 1)
+    while step ~= nil do
+        takeStep(step)
+        if time.monotonic() - started < SLICE then
+            step = table.remove(work, 1)
+        else
+            step = nil
+        end
+    end
+    slicing = false
+    ended = time.monotonic()
+    spent = ended - started
+    if #work > 0 then
+        schedule(math.max(spent - LONG_SLICE, 0))
+    end
+end
+
+function schedule(seconds)
+    scheduled = true
+    module:add_timer(seconds, function()
+        scheduled = false
+        spent = 0
+        slice()
+        return nil
+    end)
+end
+
+function takeStep(step)
+    local outcome = {done = true}
+    inTurn(function()
+        outcome.done = step()
+    end)
+    if not outcome.done then
+        work[#work + 1] = step
+    end
+end
+
+SLICE = 0.005
+LONG_SLICE = 0.01
+work = {}
+scheduled = false
+slicing = false
+spent = 0
+ended = 0
+
+--- Starts some work. One slice runs at once, if there is time, and the rest later, in turn with other work.
+function slices.inSlices(step)
+    if time.monotonic() - ended > SLICE then
+        spent = 0
+    end
+    if scheduled or slicing or spent >= SLICE then
+        slices.inLaterSlices(step)
+    else
+        work[#work + 1] = step
+        slice()
+    end
+end
+
+--- Longest time in seconds to finish all work.
+local FINISH = 5
+
+--- Finishes all work before the module is unloaded or the server stops. What takes too long is dropped.
+function slices.finishSlices()
+    local deadline = time.monotonic() + FINISH
+    local step = table.remove(work, 1)
+    while step ~= nil and time.monotonic() < deadline do
+        takeStep(step)
+        step = table.remove(work, 1)
+    end
+end
+
+--- Runs a task for each item of a list, one step per item, and then `done`.
+function slices.forEachInSlices(items, task, done)
+    local at = 0
+    slices.inSlices(function()
+        local item = items[at + 1]
+        at = at + 1
+        if item ~= nil then
+            task(item)
+            return false
+        end
+        if done ~= nil then
+            done()
+        end
+        return true
+    end)
+end
+
+function slices.newQueues()
+    local queues = {}
+    return {
+        pending = queues,
+        add = function(key, step)
+            local queue = queues[key]
+            if queue ~= nil then
+                queue[#queue + 1] = step
+                return
+            end
+            local added = {step}
+            queues[key] = added
+            slices.inSlices(function()
+                local first = added[1]
+                if queues[key] ~= added or first == nil then
+                    return true
+                end
+                if first() then
+                    table.remove(added, 1)
+                end
+                if added[1] ~= nil then
+                    return false
+                end
+                queues[key] = nil
+                return true
+            end)
+        end,
+        drop = function(key)
+            queues[key] = nil
+        end
+    }
+end
+end
+
+-- src/state/place.ts
+--
+-- The place of an account in a room, and the one presence that the room has not answered.
+local state_place = {}
+do
+local phases = {}
+for _, phase in ipairs({"lost", "joining", "entering", "joined", "leaving"}) do
+    phases[phase] = true
+end
+
+--- Whether this version knows a phase. A reload may hand over a phase of another version.
+function state_place.isKnownPhase(phase)
+    return phases[phase] ~= nil
+end
+
+--- Returns the place of an account with a join that was just sent.
+function state_place.joiningBy(operation, earlier, shown, mayBeIn, tries)
+    return {
+        phase = "joining",
+        tries = tries,
+        operation = operation,
+        earlier = earlier,
+        mayBeIn = mayBeIn,
+        shown = shown,
+        isHeard = false,
+        isRemoved = false
+    }
+end
+
+--- Whether the account is in the room under its nick, or was when it began to leave.
+function state_place.isIn(place)
+    local isAdmitted = place.phase == "joined" or place.phase == "entering"
+    return isAdmitted or place.phase == "leaving" and place.wasIn == true
+end
+
+--- Returns a place in the shared queue: the account is lost, or will leave.
+function state_place.inSharedQueue(phase, tries)
+    if tries == nil then
+        tries = 0
+    end
+    return phase == "lost" and {phase = phase, tries = tries, next = {kind = "queue"}} or {phase = phase, tries = tries, operation = nil}
+end
+
+--- Returns the timers of a place.
+function state_place.timersOf(place)
+    if place.phase == "lost" then
+        return place.next.kind == "queue" and {} or {place.next.timer}
+    end
+    local timers = {}
+    if place.operation ~= nil then
+        timers[#timers + 1] = place.operation.timer
+    end
+    if place.phase == "joining" then
+        for _, join in ipairs(place.earlier) do
+            timers[#timers + 1] = join.timer
+        end
+        if place.turn ~= nil then
+            timers[#timers + 1] = place.turn
+        end
+    elseif place.phase == "entering" then
+        timers[#timers + 1] = place.timer
+        if place.later ~= nil then
+            timers[#timers + 1] = place.later.timer
+        end
+    else
+        local temp_2 = place.phase == "joined"
+        if temp_2 then
+            local liveness = place.liveness
+            temp_2 = (liveness and liveness.timer) ~= nil
+        end
+        if temp_2 then
+            timers[#timers + 1] = place.liveness.timer
+        end
+    end
+    return timers
+end
+
+--- Returns the requests of sessions that the room has not answered, oldest first.
+function state_place.requestsOf(place)
+    local requests = {}
+    local function add(operation)
+        if (operation and operation.request) ~= nil then
+            requests[#requests + 1] = operation.request
+        end
+    end
+    if place.phase == "joining" then
+        for _, join in ipairs(place.earlier) do
+            add(join)
+        end
+        add(place.operation)
+    elseif place.phase == "entering" then
+        add(place.later)
+    elseif place.phase == "joined" then
+        add(place.operation)
+    end
+    return requests
+end
+end
+
+-- src/state/sent.ts
+--
+-- Senders of messages that the room has not answered. An error goes to the session that sent the message, and to no
+-- other.
+local state_sent = {}
+do
+local dropOld, findRefused, takeFirst, takeById, takeByAddress, noteAnswered, MAX_ANSWERED, LIFETIME
+local monotonic = state_clock.monotonic
+
+function dropOld(messages, limit)
+    local oldest = monotonic() - LIFETIME
+    local first = messages[1]
+    while first ~= nil and (#messages >= limit or first.when < oldest) do
+        table.remove(messages, 1)
+        first = messages[1]
+    end
+end
+
+function findRefused(sent, from, id)
+    local isPrivate = jids.resource(from) ~= nil
+    local messages = isPrivate and sent.private or sent.groupchat
+    local others = isPrivate and sent.groupchat or sent.private
+    if id ~= nil then
+        local message = takeById(messages, id, from) or takeById(messages, id) or takeById(others, id)
+        if message ~= nil then
+            return message
+        end
+        for _, answeredIds in ipairs(sent.answeredIds) do
+            if answeredIds == id then
+                return nil
+            end
+        end
+    end
+    local withoutId
+    if id == nil then
+        withoutId = takeById(messages, nil, from)
+    end
+    local withoutId_8 = withoutId
+    if withoutId_8 == nil then
+        if isPrivate then
+            withoutId_8 = takeByAddress(messages, from)
+        else
+            withoutId_8 = takeFirst(messages) or takeFirst(others)
+        end
+    end
+    return withoutId_8
+end
+
+function takeFirst(messages)
+    return table.remove(messages, 1)
+end
+
+function takeById(messages, id, to)
+    for i = 1, #messages do
+        local message = messages[i]
+        if message ~= nil and message.id == id and (to == nil or message.to == to) then
+            return table.remove(messages, i)
+        end
+    end
+    return nil
+end
+
+function takeByAddress(messages, to)
+    for i = 1, #messages do
+        local message = messages[i]
+        if (message and message.to) == to then
+            return table.remove(messages, i)
+        end
+    end
+    return nil
+end
+
+function noteAnswered(sent, message)
+    if message.id ~= nil then
+        if #sent.answeredIds >= MAX_ANSWERED then
+            table.remove(sent.answeredIds, 1)
+        end
+        local answeredIds = sent.answeredIds
+        answeredIds[#answeredIds + 1] = message.id
+    end
+end
+
+--- Largest number of messages per account and room.
+local MAX_GROUPCHAT = 512
+local MAX_PRIVATE = 64
+MAX_ANSWERED = 16
+LIFETIME = 300
+--- Messages of accounts that have left the room, by occupant JID and room.
+local retired = cache.new(256)
+
+function state_sent.newSent()
+    return {groupchat = {}, private = {}, answeredIds = {}}
+end
+
+--- Records the session that sent a message.
+function state_sent.noteSent(sent, stanza, session)
+    local to = stanza.attr.to or ""
+    local isGroupchat = stanza.attr.type == "groupchat"
+    local messages = isGroupchat and sent.groupchat or sent.private
+    dropOld(messages, isGroupchat and MAX_GROUPCHAT or MAX_PRIVATE)
+    messages[#messages + 1] = {id = stanza.attr.id, to = to, session = session, when = monotonic()}
+end
+
+--- The room has reflected a message, so no error will follow. Some services change the id.
+function state_sent.noteReflected(sent, id)
+    local messages = sent.groupchat
+    local message = takeById(messages, id) or table.remove(messages, 1)
+    if message ~= nil then
+        noteAnswered(sent, message)
+    end
+end
+
+--- Whether a message with this id was sent to the room and has not been reflected.
+function state_sent.awaitsReflection(sent, id)
+    for _, message in ipairs(sent and sent.groupchat or {}) do
+        if message.id == id then
+            return true
+        end
+    end
+    return false
+end
+
+--- Returns the message that a room refuses. Undefined if there is none, or it has been answered.
+function state_sent.takeRefused(sent, from, id)
+    dropOld(sent.groupchat, math.huge)
+    dropOld(sent.private, math.huge)
+    local temp_2
+    if id ~= "" then
+        temp_2 = id
+    end
+    local message = findRefused(sent, from, temp_2)
+    if message ~= nil then
+        noteAnswered(sent, message)
+    end
+    return message
+end
+
+--- Clears an ended session, so that a new session with its JID does not get its errors.
+function state_sent.disownSent(sent, session)
+    if sent == nil then
+        return
+    end
+    for _, messages in ipairs({sent.groupchat, sent.private}) do
+        for _, message in ipairs(messages) do
+            if message.session == session then
+                message.session = nil
+            end
+        end
+    end
+end
+
+--- Keeps the messages of an account that has left the room, because they may still be refused.
+function state_sent.retireSent(occupant, room, sent)
+    if sent ~= nil and (#sent.groupchat > 0 or #sent.private > 0) then
+        retired:set(occupant .. " " .. room, sent)
+    end
+end
+
+--- Returns the messages of the account's last stay in the room, if they are still kept.
+function state_sent.reviveSent(occupant, room)
+    local key = occupant .. " " .. room
+    local sent = retired:get(key)
+    if sent ~= nil then
+        retired:set(key, nil)
+    end
+    return sent
+end
+
+--- Returns the same for an error that arrives when the account is out.
+function state_sent.retiredSent(occupant, room)
+    return retired:get(occupant .. " " .. room)
+end
+
+--- Clears an ended session; see disownSent().
+function state_sent.disownRetired(session)
+    for _, sent in retired:items() do
+        state_sent.disownSent(sent, session)
+    end
+end
+end
+
+-- src/state/sessions.ts
+--
+-- Rooms a session has ever joined; its error stanzas are never forwarded to them.
+local state_sessions = {}
+do
+state_sessions.joined = {}
+
+function state_sessions.noteJoined(session, room)
+    local rooms = state_sessions.joined[session]
+    if rooms == nil then
+        rooms = {}
+        state_sessions.joined[session] = rooms
+    end
+    rooms[room] = true
+end
+
+function state_sessions.hasJoined(session, room)
+    local rooms = state_sessions.joined[session]
+    return (rooms and rooms[room] ~= nil) == true
+end
+
+--- The session has ended.
+function state_sessions.forgetJoined(session)
+    state_sessions.joined[session] = nil
+end
+
+--- Takes over the rooms of the previous instance of the module.
+function state_sessions.restoreJoined(saved)
+    for session, rooms in pairs(saved) do
+        state_sessions.joined[session] = rooms
+    end
+end
+end
+
+-- src/weight.ts
+--
+-- Work and memory that a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
+local minimix_weight = {}
+do
+local weigh, spendTags, MAX_DEPTH
+
+function weigh(element, depth)
+    if depth > MAX_DEPTH then
+        return math.huge
+    end
+    local weight = 320
+    for _, value in pairs(element.attr) do
+        weight = weight + 64 + string.len(value)
+    end
+    local children = element
+    for _, child in ipairs(children) do
+        weight = weight + (type(child) == "string" and string.len(child) or weigh(child, depth + 1))
+    end
+    return weight
+end
+
+function spendTags(tags, budget, depth)
+    local left = budget
+    for _, tag in ipairs(tags) do
+        left = left - 320
+        for _ in pairs(tag.attr) do
+            left = left - 64
+        end
+        if left < 0 then
+            return left
+        end
+        if #tag.tags > 0 then
+            left = depth == 2 and -1 or spendTags(tag.tags, left, depth - 1)
+        end
+    end
+    return left
+end
+
+--- Largest memory of a stanza that is kept, as a multiple of the limit of its XML. An ordinary presence takes four or
+-- five times its XML.
+local TREE = 8
+MAX_DEPTH = 100
+
+--- Returns the approximate bytes of a parsed stanza. Infinite if it is nested too deep.
+function minimix_weight.weightOf(stanza)
+    return weigh(stanza, 1)
+end
+
+--- Returns the most bytes of memory that a stanza may take that is kept, for a limit of its XML in bytes.
+function minimix_weight.treeLimit(size)
+    return TREE * math.max(size, 1024)
+end
+
+--- Whether elements and attributes of a stanza take more than a number of bytes, or it is nested too deep. Ignores texts,
+-- which the stream limits. Stops as soon as the result is known.
+function minimix_weight.isHeavier(stanza, most)
+    local left = most - 320
+    for _ in pairs(stanza.attr) do
+        left = left - 64
+    end
+    return spendTags(stanza.tags, left, MAX_DEPTH) < 0
+end
+
+--- Returns the pieces of XML up to which no stanza is heavier. Nesting takes at least six pieces for each level.
+function minimix_weight.lightPieces(most)
+    return math.min(most / 128, 6 * MAX_DEPTH)
+end
+end
+
+-- src/stanzas.ts
+--
+-- Tests on stanzas that util.stanza does not have.
+local minimix_stanzas = {}
+do
+local prepared, removeCodes, hasElement, isSameAttributes, kept
+local DELAY = namespaces.DELAY
+local HINTS = namespaces.HINTS
+local MUC_USER = namespaces.MUC_USER
+local STANZA_ID = namespaces.STANZA_ID
+
+function prepared(nick)
+    return encodings.stringprep.nodeprep(nick) or encodings.stringprep.resourceprep(nick) or nick
+end
+
+--- Whether two elements have the same name, attributes and children, in this order. `ignored` is an attribute to ignore.
+function minimix_stanzas.isSameElement(one, other, ignored)
+    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
+        return false
+    end
+    local children = one
+    local others = other
+    if #children ~= #others then
+        return false
+    end
+    for i = 0, #children - 1 do
+        local child = children[i + 1]
+        local counterpart = others[i + 1]
+        if type(child) == "table" and type(counterpart) == "table" then
+            if not minimix_stanzas.isSameElement(child, counterpart) then
+                return false
+            end
+        elseif child ~= counterpart then
+            return false
+        end
+    end
+    return true
+end
+
+function removeCodes(presence)
+    local opt_4 = presence:get_child("x", MUC_USER)
+    if opt_4 ~= nil then
+        opt_4:maptags(function(tag)
+            if tag.name == "status" then
+                return nil
+            else
+                return tag
+            end
+        end)
+    end
+end
+
+function hasElement(presence, element)
+    for _, tag in ipairs(presence.tags) do
+        if minimix_stanzas.isSameElement(tag, element) then
+            return true
+        end
+    end
+    return false
+end
+
+function isSameAttributes(one, other, ignored)
+    for name, value in pairs(one) do
+        if other[name] ~= value and name ~= ignored then
+            return false
+        end
+    end
+    for name in pairs(other) do
+        if one[name] == nil and name ~= ignored then
+            return false
+        end
+    end
+    return true
+end
+
+--- Whether an element is a delay added by the room (XEP-0045 7.2.14). Delays by other entities say nothing about
+-- history.
+function minimix_stanzas.isDelayBy(tag, room)
+    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == room
+end
+
+--- Whether a presence has a status code of XEP-0045 15.6, in any position.
+function minimix_stanzas.hasStatus(stanza, code)
+    local x = stanza:get_child("x", MUC_USER)
+    return (x and x:get_child_with_attr("status", nil, "code", code)) ~= nil
+end
+
+--- Whether a presence has any status code.
+function minimix_stanzas.hasAnyStatus(stanza)
+    local opt_2 = stanza:get_child("x", MUC_USER)
+    return (opt_2 and opt_2:get_child("status")) ~= nil
+end
+
+--- Whether two nicks are equal after preparation. Some services change the case or the normalisation of nicks.
+function minimix_stanzas.isSameNick(one, other)
+    return one == other or prepared(one) == prepared(other)
+end
+
+--- Whether two presences of an occupant are equal, in any order of their children. Removes their status codes.
+function minimix_stanzas.hasSameContent(one, other)
+    if one.attr.from ~= other.attr.from or #one.tags ~= #other.tags then
+        return false
+    end
+    removeCodes(one)
+    removeCodes(other)
+    for _, tag in ipairs(one.tags) do
+        if not hasElement(other, tag) then
+            return false
+        end
+    end
+    return true
+end
+
+local splitJid = ""
+local splitRoom = ""
+local splitNick
+
+--- Splits an occupant JID into room and nick. Keeps the last result: copies of one message have the same sender.
+function minimix_stanzas.splitOccupant(jid)
+    if jid ~= splitJid then
+        local node, host, resource = jids.split(jid)
+        splitJid = jid
+        splitRoom = node == nil and (host or "") or node .. "@" .. (host or "")
+        splitNick = resource
+    end
+    return splitRoom, splitNick
+end
+
+--- Returns the id that a room has given a message (XEP-0359).
+function minimix_stanzas.stanzaIdBy(stanza, room)
+    local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
+    return element and element.attr.id
+end
+
+--- Returns the time stamp of a message from the room's history (XEP-0045 7.2.14). Undefined for a live message.
+function minimix_stanzas.delayBy(stanza, room)
+    for _, tag in ipairs(stanza.tags) do
+        if minimix_stanzas.isDelayBy(tag, room) then
+            return tag.attr.stamp
+        end
+    end
+    return nil
+end
+
+--- Adds the room's delay to a message of the history.
+function minimix_stanzas.addDelay(stanza, room, when)
+    stanza:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = room, stamp = datetime.datetime(when)}))
+end
+
+--- Whether a message of a room is archived. The criteria are those of mod_mam's `should_store` for other types.
+function minimix_stanzas.isWorthKeeping(stanza)
+    if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
+        return false
+    end
+    for _, tag in ipairs(stanza.tags) do
+        local keep = kept[tag.attr.xmlns or ""]
+        if keep == true or keep == tag.name or tag.name == "body" then
+            return true
+        end
+    end
+    return false
+end
+
+--- Payload for which a message without a body is archived: the name of the element, or true for any of the namespace.
+kept = {}
+kept[HINTS] = "store"
+kept["urn:xmpp:eme:0"] = "encryption"
+kept["urn:xmpp:receipts"] = true
+kept["urn:xmpp:chat-markers:0"] = true
+kept["urn:xmpp:jingle-message:0"] = true
+kept["urn:xmpp:jingle-message:1"] = true
+end
+
+-- src/text.ts
+--
+-- Serialises stanzas, once for all recipients.
+local minimix_text = {}
+do
+local write, writeAttribute, remember, orderOf, sortedTable, lengthen, sortedNames, prefixedAttribute, source, sourceTags, sourceText, sourcePieces, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, MOST_PIECES, ROOT, MOST_ORDERS, LONGEST_ORDER, LONGEST_NAME, shortest, orderCount
+
+function write(element, outerNamespace, start)
+    local out = pieces
+    local name = element.name
+    local attr = element.attr
+    local children = element
+    local childCount = #children
+    out[start] = "<"
+    out[start + 1] = name
+    local at = start + 2
+    local order = shortest
+    for key in pairs(attr) do
+        order = order.longer[key] or lengthen(order, key)
+        if order == nil then
+            break
+        end
+    end
+    local names = order == nil and sortedNames(attr) or order.sorted
+    for i = 1, #names do
+        local key = names[i]
+        local value = attr[key]
+        if value ~= outerNamespace or key ~= "xmlns" then
+            local opt_0 = memo[key]
+            local text = opt_0 and opt_0[value]
+            if text == nil then
+                at = writeAttribute(key, value, i, at)
+            else
+                out[at] = text
+                at = at + 1
+            end
+        end
+    end
+    if childCount == 0 then
+        out[at] = "/>"
+        return at + 1
+    end
+    out[at] = ">"
+    at = at + 1
+    local namespace = attr.xmlns
+    for i = 1, childCount do
+        local child = children[i]
+        if type(child) == "string" then
+            out[at] = st.xml_escape(child)
+            at = at + 1
+        elseif child ~= nil then
+            at = write(child, namespace, at)
+        end
+    end
+    out[at] = "</"
+    out[at + 1] = name
+    out[at + 2] = ">"
+    return at + 3
+end
+
+function writeAttribute(name, value, index, at)
+    local out = pieces
+    if name ~= "id" then
+        local separator = (string.find(name, SEPARATOR, 1, true))
+        if separator ~= nil then
+            out[at] = prefixedAttribute(name, value, index)
+            return at + 1
+        end
+        if #name + #value <= MEMO_LENGTH then
+            out[at] = remember(name, value)
+            return at + 1
+        end
+    end
+    out[at] = " "
+    out[at + 1] = name
+    out[at + 2] = "='"
+    out[at + 3] = st.xml_escape(value)
+    out[at + 4] = "'"
+    return at + 5
+end
+
+function remember(name, value)
+    local text = " " .. name .. "='" .. st.xml_escape(value) .. "'"
+    if memoSize >= MEMO_SIZE then
+        memo = {}
+        memoSize = 0
+    end
+    local texts = memo[name]
+    if texts == nil then
+        texts = {}
+        memo[name] = texts
+    end
+    texts[value] = text
+    memoSize = memoSize + 1
+    return text
+end
+
+function orderOf(names)
+    return {sorted = sortedTable(names), longer = {}}
+end
+
+function sortedTable(names)
+    table.sort(names)
+    return names
+end
+
+function lengthen(order, name)
+    local length = #order.sorted
+    if length >= LONGEST_ORDER or #name > LONGEST_NAME then
+        return nil
+    end
+    if orderCount >= MOST_ORDERS then
+        shortest = orderOf({})
+        orderCount = 0
+    end
+    local names = {name}
+    for i = 1, length do
+        names[#names + 1] = order.sorted[i]
+    end
+    local longer = orderOf(names)
+    order.longer[name] = longer
+    orderCount = orderCount + 1
+    return longer
+end
+
+function sortedNames(attr)
+    local names = {}
+    for name in pairs(attr) do
+        names[#names + 1] = name
+    end
+    return sortedTable(names)
+end
+
+function prefixedAttribute(name, value, number)
+    local namespace, local_ = string.match(name, "^(.-)" .. SEPARATOR .. "(.*)$")
+    local prefix = "ns" .. string.format("%d", number)
+    return " xmlns:" .. prefix .. "='" .. st.xml_escape(namespace or "") .. "' " .. prefix .. ":" .. (local_ or "") .. "='" .. st.xml_escape(value) .. "'"
+end
+
+--- Returns the XML of a stanza after the name, without `to`. Equal content gives equal text, because attributes are
+-- sorted. `tostring` writes them in the order of a hash, which differs between copies (util/stanza.lua, _dostring).
+function minimix_text.textOf(stanza)
+    if stanza ~= source or #stanza.tags ~= sourceTags then
+        local to = stanza.attr.to
+        stanza.attr.to = nil
+        local end_ = write(stanza, nil, 1)
+        stanza.attr.to = to
+        source = stanza
+        sourceTags = #stanza.tags
+        sourceText = table.concat(pieces, "", ROOT, end_ - 1)
+        sourcePieces = end_
+        if end_ > MOST_PIECES then
+            pieces = {}
+        end
+    end
+    return sourceText
+end
+
+sourceTags = 0
+sourceText = ""
+sourcePieces = 0
+
+--- Returns about the number of pieces of a stanza's text, at least three for each element.
+function minimix_text.piecesOf(stanza)
+    minimix_text.textOf(stanza)
+    return sourcePieces
+end
+
+SEPARATOR = string.char(1)
+memo = {}
+memoSize = 0
+MEMO_SIZE = 1000
+MEMO_LENGTH = 40
+--- The pieces of the text. A reused table, to avoid garbage.
+pieces = {}
+--- Largest number of pieces for which the table is kept, so that a large stanza does not hold its memory.
+MOST_PIECES = 4096
+--- The index after the name of the root.
+ROOT = 3
+MOST_ORDERS = 1000
+LONGEST_ORDER = 8
+LONGEST_NAME = 40
+shortest = orderOf({})
+orderCount = 0
+end
+
+-- src/state/interned.ts
+--
+-- Presences of occupants. Each is stored once for all accounts of this host that have seen it. Only the content
+-- identifies it, so nothing of another room or account's view can leak. Stored as text, which is usually sufficient and
+-- takes a third of the memory.
+local state_interned = {}
+do
+local MUC_USER = namespaces.MUC_USER
+local options = minimix_options
+local isHeavier = minimix_weight.isHeavier
+local lightPieces = minimix_weight.lightPieces
+local treeLimit = minimix_weight.treeLimit
+local weightOf = minimix_weight.weightOf
+local isSameElement = minimix_stanzas.isSameElement
+local piecesOf = minimix_text.piecesOf
+local textOf = minimix_text.textOf
+
+--- Returns a presence without actor and reason, which a room does not repeat to later joins.
+function state_interned.toldAgain(presence)
+    local x = presence:get_child("x", MUC_USER)
+    local item = x and x:get_child("item")
+    if item == nil or #item.tags == 0 then
+        return presence
+    end
+    local copy = st.clone(presence)
+    local copied = copy:get_child("x", MUC_USER)
+    if copied ~= nil then
+        for _, tag in ipairs(copied.tags) do
+            tag:maptags(function(child)
+                if child.name == "actor" or child.name == "reason" then
+                    return nil
+                else
+                    return child
+                end
+            end)
+        end
+    end
+    return copy
+end
+
+--- The last mark (Lehmer's generator). math.random() is left for numbers that must not be predictable.
+local lastMark = 1
+
+local function nextMark()
+    lastMark = lastMark * 48271 % 2147483647
+    return lastMark
+end
+
+--- Presences by text. An entry ends with the last membership that refers to it.
+local internedStanzas = setmetatable({}, {__mode = "v"})
+--- The last stanza and its result: a local room passes the same table for all accounts.
+local source
+local latest
+--- Largest memory of a stanza that is kept, and the pieces of XML that never take more.
+local HEAVIEST = treeLimit(options.maxCachedSize)
+local LIGHT = lightPieces(HEAVIEST)
+
+--- Whether a stanza may be kept as a table. minimix_max_cached_size limits its XML, and by this its memory.
+function state_interned.mayKeep(stanza)
+    return string.len(textOf(stanza)) <= options.maxCachedSize and weightOf(stanza) <= HEAVIEST
+end
+
+--- Returns a presence in the form that later joins receive.
+function state_interned.intern(presence)
+    if presence == source and latest ~= nil then
+        return latest
+    end
+    local told = state_interned.toldAgain(presence)
+    local text = textOf(told)
+    local found = internedStanzas[text]
+    if found == nil then
+        local isHeavy = piecesOf(told) > LIGHT and isHeavier(told, HEAVIEST)
+        found = isHeavy and {text = text, mark = nextMark(), isHeavy = isHeavy} or {text = text, mark = nextMark()}
+        internedStanzas[text] = found
+    end
+    source = presence
+    latest = found
+    return found
+end
+
+--- Takes over a presence of the previous instance, so that equal text is shared again.
+function state_interned.restoreInterned(presence)
+    local former = presence
+    if former.mark == nil then
+        former.mark = nextMark()
+    end
+    internedStanzas[presence.text] = presence
+end
+
+--- Returns a presence as a stanza without `to`. Undefined for invalid XML. Parsed each time, because a table takes much
+-- more memory than text.
+function state_interned.stanzaOf(presence)
+    return xml.parse("<presence" .. presence.text)
+end
+
+--- Returns a message, likewise.
+function state_interned.messageOf(message)
+    return xml.parse("<message" .. message.text)
+end
+
+--- Whether two presences are equal, apart from the `id`.
+function state_interned.isSamePresence(one, other)
+    if one == other then
+        return true
+    end
+    local stanza = state_interned.stanzaOf(one)
+    local counterpart = state_interned.stanzaOf(other)
+    return stanza ~= nil and counterpart ~= nil and isSameElement(stanza, counterpart, "id")
+end
+end
+
+-- src/state/occupant-list.ts
+--
+-- Shared lists of a room's occupants, see occupants.ts: the content at each position, and the lists of each room.
+local state_occupant_list = {}
+do
+local count, without, countOf, markOf, lists, NO_CHANGES
+local options = minimix_options
+
+--- Returns the lists of a room. Lists with more readers come first.
+function state_occupant_list.listsOf(room)
+    local found = lists[room]
+    if found == nil then
+        found = {}
+        lists[room] = found
+    end
+    return found
+end
+
+--- Adds a list to its room.
+function state_occupant_list.register(list)
+    local exports_listsOf_result_0 = state_occupant_list.listsOf(list.room)
+    exports_listsOf_result_0[#exports_listsOf_result_0 + 1] = list
+end
+
+--- Returns a copy of the content at a position.
+function state_occupant_list.copyAt(list, position)
+    local copy = {}
+    for nick, interned in pairs(list.occupants) do
+        copy[nick] = interned
+    end
+    local log = list.log or NO_CHANGES
+    for i = #log, #log - list.last + position + 1, -1 do
+        local later = log[i]
+        if (later and later.before) ~= nil then
+            copy[later.nick] = later.before
+        elseif later ~= nil then
+            copy[later.nick] = nil
+        end
+    end
+    return copy
+end
+
+function count(list, before, after)
+    if before ~= nil then
+        list.count = list.count - 1
+        list.size = list.size - #before.text
+        list.sum = list.sum - before.mark
+    end
+    if after ~= nil then
+        list.count = list.count + 1
+        list.size = list.size + #after.text
+        list.sum = list.sum + after.mark
+    end
+end
+
+function without(list, own, missing)
+    local first
+    if own ~= nil then
+        first = list.occupants[own]
+    end
+    local second
+    if missing ~= nil then
+        second = list.occupants[missing]
+    end
+    return list.count - countOf(first) - countOf(second), list.sum - markOf(first) - markOf(second)
+end
+
+function countOf(interned)
+    return interned == nil and 0 or 1
+end
+
+--- Returns the bytes of a presence, as XML.
+function state_occupant_list.sizeOf(interned)
+    return interned == nil and 0 or #interned.text
+end
+
+function markOf(interned)
+    return interned == nil and 0 or interned.mark
+end
+
+lists = {}
+
+--- Creates a list without readers.
+function state_occupant_list.newList(room, occupants)
+    local list = {
+        room = room,
+        occupants = occupants,
+        count = 0,
+        size = 0,
+        sum = 0,
+        last = 0,
+        readers = {},
+        readerCount = 0
+    }
+    for _, interned in pairs(occupants) do
+        count(list, nil, interned)
+    end
+    state_occupant_list.register(list)
+    return list
+end
+
+--- Whether a list belongs to this instance of the module.
+function state_occupant_list.isRegistered(list)
+    for _, other in ipairs(lists[list.room] or {}) do
+        if other == list then
+            return true
+        end
+    end
+    return false
+end
+
+--- Removes a list without readers.
+function state_occupant_list.remove(list)
+    local all = state_occupant_list.listsOf(list.room)
+    for i = 1, #all do
+        if all[i] == list then
+            table.remove(all, i)
+            break
+        end
+    end
+    if #all == 0 then
+        lists[list.room] = nil
+    end
+end
+
+--- Moves a list to its place by number of readers. New readers most likely see a list with many.
+function state_occupant_list.sortIn(list)
+    local all = state_occupant_list.listsOf(list.room)
+    for i = 2, #all do
+        local before = all[i - 2 + 1]
+        if all[i] == list and before ~= nil and before.readerCount < list.readerCount then
+            all[i - 2 + 1] = list
+            all[i] = before
+            return
+        end
+    end
+end
+
+NO_CHANGES = {}
+
+--- Returns the change after a position.
+function state_occupant_list.changeAfter(list, position)
+    local log = list.log or NO_CHANGES
+    return log[#log - list.last + position + 1]
+end
+
+--- Returns the entry for a nick at a position.
+function state_occupant_list.entryAt(list, position, nick)
+    local log = list.log or NO_CHANGES
+    for i = #log - list.last + position + 1, #log do
+        local later = log[i]
+        if (later and later.nick) == nick then
+            return later.before
+        end
+    end
+    return list.occupants[nick]
+end
+
+--- Returns the content at a position: the list's own table at the end, otherwise a copy.
+function state_occupant_list.contentAt(list, position)
+    return position == list.last and list.occupants or state_occupant_list.copyAt(list, position)
+end
+
+--- Returns number and bytes of the occupants that the account has seen.
+function state_occupant_list.totalsOf(reader)
+    local list = reader.list
+    if list == nil then
+        return 0, 0
+    end
+    local total = list.count
+    local size = list.size
+    local log = list.log or NO_CHANGES
+    for i = #log - list.last + reader.position + 1, #log do
+        local later = log[i]
+        total = total + countOf(later and later.before) - countOf(later and later.after)
+        size = size + state_occupant_list.sizeOf(later and later.before) - state_occupant_list.sizeOf(later and later.after)
+    end
+    local own
+    if reader.own ~= nil then
+        own = state_occupant_list.entryAt(list, reader.position, reader.own)
+    end
+    return total - countOf(own), size - state_occupant_list.sizeOf(own)
+end
+
+--- Replaces an entry. Readers that have not seen the last change would miss it.
+function state_occupant_list.replace(list, nick, before, after)
+    if after == nil then
+        list.occupants[nick] = nil
+    else
+        list.occupants[nick] = after
+    end
+    count(list, before, after)
+end
+
+--- Appends a change to a list that one of several readers has seen.
+function state_occupant_list.append(list, nick, after)
+    local before = list.occupants[nick]
+    state_occupant_list.replace(list, nick, before, after)
+    list.last = list.last + 1
+    list.behind = list.readerCount - 1
+    if list.log == nil then
+        list.log = {}
+    end
+    local log = list.log
+    log[#log + 1] = {nick = nick, before = before, after = after}
+end
+
+--- Whether a list stays within the limits after a change.
+function state_occupant_list.fits(list, before, after)
+    if after == nil then
+        return true
+    end
+    local number = before == nil and list.count + 1 or list.count
+    local size = before == nil and list.size or list.size - #before.text
+    return number <= options.maxOccupants and size + #after.text <= options.maxRoomSize
+end
+
+--- Whether two lists are equal, ignoring two nicks. Sums rule out most unequal ones.
+function state_occupant_list.isSame(one, other, own, missing)
+    local oneCount, sum = without(one, own, missing)
+    local otherCount, otherSum = without(other, own, missing)
+    if oneCount ~= otherCount or sum ~= otherSum then
+        return false
+    end
+    for nick, interned in pairs(one.occupants) do
+        if nick ~= own and nick ~= missing and other.occupants[nick] ~= interned then
+            return false
+        end
+    end
+    return true
+end
+
+--- Number of readers that have not seen the last change.
+function state_occupant_list.late(list)
+    local found = {}
+    for reader in pairs(list.readers) do
+        if reader.position < list.last then
+            found[#found + 1] = reader
+        end
+    end
+    return found
+end
+
+--- Returns any reader.
+function state_occupant_list.firstOf(readers)
+    return (next(readers))
+end
+end
+
+-- src/state/occupants.ts
+--
+-- Presences of a room's occupants, stored once for all accounts that have seen the same. Such accounts share one list,
+-- each up to its own position. A change that another account has already seen costs a comparison and a counter. An
+-- account that sees something else gets another list. Lists that become equal are merged. Only the content decides: no
+-- account reads an entry that the room has not sent to it.
+local state_occupants = {}
+do
+local keepAlone, hasSpace, passChange, skipOwn, moveOn, noteUpToDate, settleIfDone, change, splitOff, enter, leave, merge, moveReaders, moveReader, MAX_BEHIND, MAX_COMPARED
+local options = minimix_options
+local restoreInterned = state_interned.restoreInterned
+local append = state_occupant_list.append
+local changeAfter = state_occupant_list.changeAfter
+local contentAt = state_occupant_list.contentAt
+local copyAt = state_occupant_list.copyAt
+local entryAt = state_occupant_list.entryAt
+local firstOf = state_occupant_list.firstOf
+local fits = state_occupant_list.fits
+local isSame = state_occupant_list.isSame
+local isRegistered = state_occupant_list.isRegistered
+local late = state_occupant_list.late
+local listsOf = state_occupant_list.listsOf
+local newList = state_occupant_list.newList
+local register = state_occupant_list.register
+local remove = state_occupant_list.remove
+local replace = state_occupant_list.replace
+local sizeOf = state_occupant_list.sizeOf
+local sortIn = state_occupant_list.sortIn
+local totalsOf = state_occupant_list.totalsOf
+
+function keepAlone(reader, nick, interned)
+    local list = reader.list
+    if (list and list.readerCount) ~= 1 or reader.position ~= list.last or reader.own ~= nil then
+        return false
+    end
+    local before = list.occupants[nick]
+    local isLarge = interned.isHeavy == true or #interned.text > options.maxCachedSize
+    if isLarge or not fits(list, before, interned) then
+        return false
+    end
+    if before ~= interned then
+        replace(list, nick, before, interned)
+        merge(list)
+    end
+    return true
+end
+
+function hasSpace(reader, before, interned)
+    local count, size = totalsOf(reader)
+    local others = before == nil and count or count - 1
+    return sizeOf(interned) <= options.maxCachedSize and interned.isHeavy ~= true and others < options.maxOccupants and size - sizeOf(before) + sizeOf(interned) <= options.maxRoomSize
+end
+
+function passChange(reader, nick, interned)
+    local opt_3 = reader.list
+    if reader.position == (opt_3 and opt_3.last) then
+        return false
+    end
+    skipOwn(reader)
+    local list = reader.list
+    if list == nil or reader.position == list.last then
+        return false
+    end
+    local later = changeAfter(list, reader.position)
+    if (later and later.nick) ~= nick or later.after ~= interned then
+        return false
+    end
+    moveOn(reader, list)
+    return true
+end
+
+function skipOwn(reader)
+    local list = reader.list
+    while list ~= nil and reader.position < list.last do
+        local later = changeAfter(list, reader.position)
+        if later == nil or later.nick ~= reader.own then
+            return
+        end
+        moveOn(reader, list)
+        if reader.list ~= list then
+            return
+        end
+    end
+end
+
+function moveOn(reader, list)
+    reader.position = reader.position + 1
+    if reader.position == list.last then
+        noteUpToDate(list)
+    end
+end
+
+function noteUpToDate(list)
+    local behind = (list.behind or 0) - 1
+    list.behind = behind > 0 and behind or nil
+    settleIfDone(list)
+end
+
+function settleIfDone(list)
+    if list.behind == nil then
+        list.log = nil
+        merge(list)
+    end
+end
+
+function change(room, reader, nick, before, after)
+    if before == after then
+        return
+    end
+    local list = reader.list
+    if list == nil then
+        list = newList(room, {})
+        enter(reader, list)
+    elseif reader.position < list.last or list.readerCount > 1 and not fits(list, before, after) then
+        local copy = newList(room, copyAt(list, reader.position))
+        leave(reader, list)
+        enter(reader, copy)
+        list = copy
+    end
+    if list.readerCount == 1 then
+        replace(list, nick, list.occupants[nick], after)
+        merge(list)
+        return
+    end
+    append(list, nick, after)
+    reader.position = list.last
+    local log = list.log
+    if (log and #log or 0) > MAX_BEHIND then
+        splitOff(list)
+    end
+end
+
+function splitOff(list)
+    local copies = {}
+    for _, reader in ipairs(late(list)) do
+        skipOwn(reader)
+        local position = reader.position
+        if reader.list == list and position < list.last then
+            local copy = copies[position]
+            if copy == nil then
+                copy = newList(list.room, copyAt(list, position))
+                copies[position] = copy
+            end
+            leave(reader, list)
+            enter(reader, copy)
+        end
+    end
+end
+
+function enter(reader, list)
+    reader.list = list
+    reader.position = list.last
+    list.readers[reader] = true
+    list.readerCount = list.readerCount + 1
+    sortIn(list)
+end
+
+function leave(reader, list)
+    list.readers[reader] = nil
+    list.readerCount = list.readerCount - 1
+    if list.readerCount == 0 then
+        remove(list)
+        return
+    end
+    if reader.position < list.last then
+        noteUpToDate(list)
+    end
+end
+
+function merge(list)
+    local all = listsOf(list.room)
+    if #all < 2 then
+        return
+    end
+    for i = 1, math.min(#all, MAX_COMPARED + 1) do
+        local other = all[i]
+        local isOther = other ~= nil and other ~= list
+        if isOther and math.abs(other.count - list.count) <= 2 and other.behind == nil then
+            local isLarger = other.readerCount >= list.readerCount
+            local isLarger_10
+            if isLarger then
+                isLarger_10 = moveReaders(list, other)
+            else
+                isLarger_10 = moveReaders(other, list)
+            end
+            if isLarger_10 then
+                return
+            end
+        end
+    end
+end
+
+function moveReaders(from, to)
+    local moved = false
+    for reader in pairs(from.readers) do
+        if not moveReader(reader, from, to) then
+            return moved
+        end
+        moved = true
+    end
+    return moved
+end
+
+function moveReader(reader, from, to)
+    local only
+    if to.readerCount == 1 then
+        only = firstOf(to.readers)
+    end
+    local missing
+    if (only and only.own) ~= reader.own then
+        missing = only and only.own
+    end
+    if not isSame(from, to, reader.own, missing) then
+        return false
+    end
+    local interned
+    if missing ~= nil then
+        interned = from.occupants[missing]
+    end
+    local old
+    if missing ~= nil then
+        old = to.occupants[missing]
+    end
+    if not fits(to, old, interned) then
+        return false
+    end
+    leave(reader, from)
+    if missing ~= nil and old ~= interned then
+        replace(to, missing, old, interned)
+    end
+    enter(reader, to)
+    return true
+end
+
+MAX_BEHIND = 64
+MAX_COMPARED = 4
+
+--- Returns the presence of an occupant that the account has seen.
+function state_occupants.findOccupant(reader, nick)
+    local list = reader.list
+    if list == nil or nick == reader.own then
+        return nil
+    end
+    return entryAt(list, reader.position, nick)
+end
+
+--- Iterates over all occupants that the account has seen, by nick. Only forgetOccupant() may change the list meanwhile.
+function state_occupants.eachOccupant(reader)
+    local list = reader.list
+    local own = reader.own
+    local occupants
+    if list ~= nil then
+        occupants = contentAt(list, reader.position)
+    end
+    local nick
+    local interned
+    local function step()
+        if occupants ~= nil then
+            nick, interned = next(occupants, nick)
+            if nick ~= nil and nick == own then
+                nick, interned = next(occupants, nick)
+            end
+        end
+        return nick, interned
+    end
+    return step
+end
+
+--- Returns the number of occupants that the account has seen.
+function state_occupants.countOccupants(reader)
+    return (totalsOf(reader))
+end
+
+--- Caches the presence of an occupant. Returns false if there is no space; then no presence of the occupant is cached.
+function state_occupants.keepOccupant(room, reader, nick, interned)
+    if reader.own == nick then
+        reader.own = nil
+    end
+    if keepAlone(reader, nick, interned) or passChange(reader, nick, interned) then
+        return true
+    end
+    local before = state_occupants.findOccupant(reader, nick)
+    if before == interned then
+        return true
+    end
+    if not hasSpace(reader, before, interned) then
+        change(room, reader, nick, before, nil)
+        return false
+    end
+    change(room, reader, nick, before, interned)
+    return true
+end
+
+--- Removes an occupant that has left.
+function state_occupants.forgetOccupant(reader, nick)
+    local list = reader.list
+    if list == nil or passChange(reader, nick, nil) then
+        return
+    end
+    change(list.room, reader, nick, state_occupants.findOccupant(reader, nick), nil)
+end
+
+--- Sets the account's own nick, which no other occupant has from now on.
+function state_occupants.setOwnNick(reader, nick)
+    local before = reader.own
+    reader.own = nick
+    if before ~= nil and before ~= nick then
+        state_occupants.forgetOccupant(reader, before)
+    end
+    skipOwn(reader)
+    if before ~= nick and reader.list ~= nil then
+        settleIfDone(reader.list)
+    end
+end
+
+--- Removes all occupants.
+function state_occupants.forgetOccupants(reader)
+    if reader.list ~= nil then
+        leave(reader, reader.list)
+    end
+    reader.list = nil
+    reader.own = nil
+end
+
+--- Takes over a reader of the previous instance of the module.
+function state_occupants.restoreReader(reader)
+    local list = reader.list
+    if list ~= nil and not isRegistered(list) then
+        register(list)
+        if list.behind == 0 then
+            list.behind = nil
+            list.log = nil
+        end
+        for _, interned in pairs(list.occupants) do
+            restoreInterned(interned)
+        end
+    end
+end
+end
+
+-- src/state/view.ts
+--
+-- The cache of a room for an account, from which later joins are served. Missing parts take no memory.
+local state_view = {}
+do
+local itemIn, withoutStatus
+local MUC_USER = namespaces.MUC_USER
+local intern = state_interned.intern
+local isSamePresence = state_interned.isSamePresence
+local stanzaOf = state_interned.stanzaOf
+local forgetOccupants = state_occupants.forgetOccupants
+local keep = state_occupants.keepOccupant
+
+function itemIn(presence)
+    local opt_9 = presence:get_child("x", MUC_USER)
+    return opt_9 and opt_9:get_child("item")
+end
+
+function withoutStatus(presence)
+    local copy = st.clone(presence)
+    copy.attr.to = nil
+    local x = copy:get_child("x", MUC_USER)
+    if x ~= nil then
+        x:maptags(function(tag)
+            if tag.name == "status" then
+                return nil
+            else
+                return tag
+            end
+        end)
+    end
+    return copy
+end
+
+function state_view.newView()
+    return {position = 0}
+end
+
+--- Empties the cache.
+function state_view.clearView(view)
+    forgetOccupants(view)
+    view.offline = nil
+    view.self = nil
+    view.selfNick = nil
+    view.isJidHidden = nil
+    view.room = nil
+    view.isRoomFirst = nil
+    view.subject = nil
+    view.stale = nil
+    view.nonAnonymous = nil
+    view.logged = nil
+end
+
+--- Caches the presence of an occupant. Returns false if there is no space.
+function state_view.keepOccupant(room, view, nick, interned)
+    if nick == view.own and view.self ~= nil then
+        if view.selfNick == nil then
+            view.selfNick = nick
+        end
+    end
+    local isKept = keep(room, view, nick, interned)
+    if not isKept then
+        view.stale = "incomplete"
+    end
+    return isKept
+end
+
+--- Returns the nick of the account's own presence.
+function state_view.selfNickOf(view)
+    local selfNick = view.selfNick
+    if selfNick == nil then
+        if view.self == nil then
+            selfNick = nil
+        else
+            selfNick = view.own
+        end
+    end
+    return selfNick
+end
+
+--- Marks the view as outdated, unless it is incomplete.
+function state_view.outdate(view)
+    if view.stale == nil then
+        view.stale = "outdated"
+    end
+end
+
+--- Returns the account's own presence without status codes. The caller may change it.
+function state_view.selfOf(membership)
+    local view = membership.view
+    local self_
+    if view.self ~= nil then
+        self_ = stanzaOf(view.self)
+    end
+    if self_ == nil then
+        return nil
+    end
+    self_.attr.id = nil
+    local item
+    if view.isJidHidden == true then
+        item = itemIn(self_)
+    end
+    if item ~= nil then
+        item.attr.jid = membership.occupant
+    end
+    return self_
+end
+
+--- Caches the account's own presence. Returns whether it has changed.
+function state_view.setSelf(membership, nick, presence)
+    local view = membership.view
+    local before = view.self
+    local wasHidden = view.isJidHidden
+    local copy = withoutStatus(presence)
+    local item
+    if not view.nonAnonymous then
+        item = itemIn(copy)
+    end
+    local isHidden = (item and item.attr.jid) == membership.occupant
+    if isHidden then
+        item.attr.jid = nil
+    end
+    local self_ = intern(copy)
+    view.self = self_
+    if nick == view.own then
+        view.selfNick = nil
+    else
+        view.selfNick = nick
+    end
+    if isHidden then
+        view.isJidHidden = true
+    else
+        view.isJidHidden = nil
+    end
+    return before == nil or view.isJidHidden ~= wasHidden or not isSamePresence(before, self_)
+end
+end
+
+-- src/state/memberships.ts
+--
+-- The accounts of this host, their memberships, and the attached sessions. Plain data and functions that change it. No
+-- code here handles events of Prosody or sends stanzas.
+local state_memberships = {}
+do
+local membershipList, includes, hasRequest, sessionOf, isEmpty
+local monotonic = state_clock.monotonic
+local time = require("util.time")
+local options = minimix_options
+local inSharedQueue = state_place.inSharedQueue
+local isIn = state_place.isIn
+local requestsOf = state_place.requestsOf
+local timersOf = state_place.timersOf
+local retireSent = state_sent.retireSent
+local reviveSent = state_sent.reviveSent
+local noteJoined = state_sessions.noteJoined
+local forgetOccupants = state_occupants.forgetOccupants
+local clearView = state_view.clearView
+local newView = state_view.newView
+local selfNickOf = state_view.selfNickOf
+
+--- Finds the membership of an occupant JID in a room. Both are prepared addresses of a stanza.
+function state_memberships.findMembership(occupant, room)
+    local account = state_memberships.accounts[occupant]
+    if account == nil then
+        return nil
+    end
+    return account.memberships[room]
+end
+
+function membershipList(account)
+    local list = {}
+    for _, membership in pairs(account.memberships) do
+        list[#list + 1] = membership
+    end
+    return list
+end
+
+--- Whether a membership is still current, and has not been dropped meanwhile.
+function state_memberships.isCurrent(membership)
+    return state_memberships.findMembership(membership.occupant, membership.room) == membership
+end
+
+function includes(timers, wanted)
+    for _, timer in ipairs(timers) do
+        if timer == wanted then
+            return true
+        end
+    end
+    return false
+end
+
+function state_memberships.hasAttached(membership)
+    return not isEmpty(membership.attached)
+end
+
+function hasRequest(requests, except)
+    for _, value_ in ipairs(requests) do
+        local kind = value_.kind
+        local session = value_.session
+        local queued = value_.queued
+        local temp_9 = kind == "join"
+        if temp_9 then
+            if session == nil then
+                temp_9 = #queued > 0
+            else
+                temp_9 = session ~= except
+            end
+        end
+        if temp_9 then
+            return true
+        end
+    end
+    return false
+end
+
+--- Replaces the presence of an attached session.
+function state_memberships.setAttachment(membership, session, attachment)
+    if membership.attached == state_memberships.NO_SESSIONS then
+        membership.attached = {}
+    end
+    membership.attached[session] = attachment
+end
+
+--- Records the time if no session is attached.
+function state_memberships.noteDetached(membership)
+    if not state_memberships.hasAttached(membership) then
+        membership.attached = state_memberships.NO_SESSIONS
+        if membership.detachedAt == nil then
+            membership.detachedAt = monotonic()
+        end
+    end
+end
+
+function sessionOf(request)
+    if request == nil then
+        return nil
+    else
+        return request.session
+    end
+end
+
+function isEmpty(map)
+    return (next(map)) == nil
+end
+
+--- The value for most memberships, without sessions and requests. It is never changed.
+state_memberships.NO_SESSIONS = {}
+state_memberships.NO_REQUESTS = {}
+--- Seconds in the room after which the retry counter is reset.
+local STEADY = 60
+--- Accounts by occupant JID, because stanzas of rooms are addressed to it.
+state_memberships.accounts = {}
+
+--- Returns the account's address in rooms. No other function knows its form.
+function state_memberships.occupantJid(username)
+    return jids.join(username, module.host, options.resource)
+end
+
+--- Whether a JID is an occupant JID of the module. Sessions may have joined some rooms by their own JIDs.
+function state_memberships.isOccupantJid(jid)
+    return state_memberships.occupantJid(jids.node(jid) or "") == jid
+end
+
+--- Whether a client of the account is connected or hibernating.
+function state_memberships.hasSession(username)
+    local opt_2 = prosody.hosts[module.host]
+    local sessions = opt_2 and opt_2.sessions
+    return (sessions and sessions[username] ~= nil) == true
+end
+
+--- Returns the seconds for which the account had no session, while this or an earlier start of the server ran.
+function state_memberships.idleOf(account)
+    return state_memberships.hasSession(account.username) and 0 or monotonic() - account.seen
+end
+
+function state_memberships.findAccount(username)
+    return state_memberships.accounts[state_memberships.occupantJid(username)]
+end
+
+--- Finds the membership of a session's account in a room.
+function state_memberships.membershipOf(session, room)
+    return state_memberships.findMembership(state_memberships.occupantJid(session.username), room)
+end
+
+--- Returns all memberships of an account as a list, so that some may be dropped during iteration.
+function state_memberships.membershipsOf(username)
+    local account = state_memberships.findAccount(username)
+    return account == nil and {} or membershipList(account)
+end
+
+--- Returns all memberships of this host as a list.
+function state_memberships.allMemberships()
+    local list = {}
+    for _, account in pairs(state_memberships.accounts) do
+        for _, membership in pairs(account.memberships) do
+            list[#list + 1] = membership
+        end
+    end
+    return list
+end
+
+--- Creates a membership of an account that is not in the room yet. The caller must give it an operation or a place in a
+-- queue.
+function state_memberships.createMembership(username, room, nick)
+    local occupant = state_memberships.occupantJid(username)
+    local account = state_memberships.accounts[occupant]
+    if account == nil then
+        account = {username = username, memberships = {}, seen = monotonic(), idleOnDisk = 0}
+        state_memberships.accounts[occupant] = account
+    end
+    local membership = {
+        username = username,
+        occupant = occupant,
+        room = room,
+        place = inSharedQueue("lost"),
+        attached = state_memberships.NO_SESSIONS,
+        nick = nick,
+        wantedNick = nick,
+        view = newView()
+    }
+    local sent = reviveSent(occupant, room)
+    if sent ~= nil then
+        membership.sent = sent
+    end
+    account.memberships[room] = membership
+    return membership
+end
+
+--- Drops a membership, and the account with its last one. Errors of messages can still be returned.
+function state_memberships.dropMembership(membership)
+    for _, timer in ipairs(timersOf(membership.place)) do
+        timer:stop()
+    end
+    forgetOccupants(membership.view)
+    local account = state_memberships.accounts[membership.occupant]
+    if account == nil or not state_memberships.isCurrent(membership) then
+        return
+    end
+    retireSent(membership.occupant, membership.room, membership.sent)
+    account.memberships[membership.room] = nil
+    if isEmpty(account.memberships) then
+        state_memberships.accounts[membership.occupant] = nil
+    end
+end
+
+--- Returns the waiting requests of sessions, oldest first.
+function state_memberships.queueOf(membership)
+    return membership.queue or state_memberships.NO_REQUESTS
+end
+
+--- Replaces empty tables by the shared ones of this instance of the module, after a reload.
+function state_memberships.restoreEmpty(membership)
+    if isEmpty(membership.attached) then
+        membership.attached = state_memberships.NO_SESSIONS
+    end
+end
+
+--- Whether another account of this host is in the room under a nick.
+function state_memberships.isNickOfOther(membership, nick)
+    for _, account in pairs(state_memberships.accounts) do
+        local other = account.memberships[membership.room]
+        if other ~= nil and other ~= membership and other.nick == nick and isIn(other.place) then
+            return true
+        end
+    end
+    return false
+end
+
+--- Drops the cached stanzas of the room: the next join starts from nothing.
+function state_memberships.forgetRoom(membership)
+    clearView(membership.view)
+end
+
+--- Moves the account to another place, and stops the timers that belong to the earlier place only.
+function state_memberships.setPlace(membership, place)
+    local kept = timersOf(place)
+    for _, timer in ipairs(timersOf(membership.place)) do
+        if not includes(kept, timer) then
+            timer:stop()
+        end
+    end
+    membership.place = place
+end
+
+--- Returns the record of self-pings, a new one if there is none.
+function state_memberships.livenessOf(place)
+    if place.liveness == nil then
+        place.liveness = {unanswered = 0}
+    end
+    return place.liveness
+end
+
+--- Consecutive self-pings without an answer.
+function state_memberships.unansweredOf(membership)
+    local place = membership.place
+    if place.phase == "joined" then
+        local liveness = place.liveness
+        return liveness and liveness.unanswered or 0
+    else
+        return 0
+    end
+end
+
+--- Returns seconds of a clock that cannot be set.
+function state_memberships.now()
+    return time.monotonic()
+end
+
+--- Consecutive failed attempts.
+function state_memberships.triesOf(membership)
+    local place = membership.place
+    return place.phase == "joined" and state_memberships.now() - place.since >= STEADY and 0 or place.tries
+end
+
+--- Whether the account is in the room, as far as is known.
+function state_memberships.isReached(membership)
+    local phase = membership.place.phase
+    return (phase == "joined" or phase == "entering") and state_memberships.unansweredOf(membership) == 0
+end
+
+--- Whether the account is lost and rejoins, while its sessions do not know.
+function state_memberships.isComingBack(membership)
+    local phase = membership.place.phase
+    return phase == "lost" or phase == "joining"
+end
+
+--- Returns the nick that the attached sessions know. While the account rejoins, it may ask for another.
+function state_memberships.knownNick(membership)
+    local isComingBack_result_7
+    if state_memberships.isComingBack(membership) then
+        isComingBack_result_7 = selfNickOf(membership.view)
+    end
+    return isComingBack_result_7 or membership.nick
+end
+
+function state_memberships.isAttached(membership, session)
+    return session ~= nil and membership.attached[session] ~= nil
+end
+
+--- Whether a session is attached, or has a pending join or queued stanzas. Sessions except `except` count.
+function state_memberships.isUsed(membership, except)
+    for session in pairs(membership.attached) do
+        if session ~= except then
+            return true
+        end
+    end
+    return hasRequest(state_memberships.queueOf(membership), except) or hasRequest(requestsOf(membership.place), except)
+end
+
+--- Returns the session with the join that the room is answering. It gets the answer although it may not be attached.
+function state_memberships.requestingSession(membership)
+    local place = membership.place
+    if place.phase == "joining" then
+        return sessionOf(place.operation.request)
+    end
+    local temp_12 = place.phase == "joined"
+    if temp_12 then
+        local operation = place.operation
+        temp_12 = (operation and operation.kind) == "resync"
+    end
+    if temp_12 then
+        return place.operation.request.session
+    end
+    return nil
+end
+
+function state_memberships.attachSession(membership, session, presence, id)
+    noteJoined(session, membership.room)
+    state_memberships.setAttachment(membership, session, {presence = presence, id = id})
+    membership.detachedAt = nil
+    membership.shownDetached = nil
+end
+
+function state_memberships.detachSession(membership, session)
+    membership.attached[session] = nil
+    if membership.shown == session then
+        membership.shown = nil
+    end
+    state_memberships.noteDetached(membership)
+end
+
+--- Whether no session has been attached for a number of seconds.
+function state_memberships.isDetachedFor(membership, seconds)
+    local since = membership.detachedAt
+    return since ~= nil and monotonic() - since >= seconds
+end
+
+function state_memberships.detachAll(membership)
+    for session in pairs(membership.attached) do
+        state_memberships.detachSession(membership, session)
+    end
+end
+end
+
 -- src/state/outage.ts
 --
 -- Outages of Prosody's storage. An outage begins with the first failure and ends when nothing waits to be written or
@@ -1280,1931 +3359,6 @@ function state_former.restoreFormerOccupants(saved)
             former.tries = 0
         end
         state_former.formerOccupants[username] = list
-    end
-end
-end
-
--- src/weight.ts
---
--- Work and memory that a stanza costs. A kilobyte of XML may be one text or 250 elements, which take 80 kB.
-local minimix_weight = {}
-do
-local weigh, spendTags, MAX_DEPTH
-
-function weigh(element, depth)
-    if depth > MAX_DEPTH then
-        return math.huge
-    end
-    local weight = 320
-    for _, value in pairs(element.attr) do
-        weight = weight + 64 + string.len(value)
-    end
-    local children = element
-    for _, child in ipairs(children) do
-        weight = weight + (type(child) == "string" and string.len(child) or weigh(child, depth + 1))
-    end
-    return weight
-end
-
-function spendTags(tags, budget, depth)
-    local left = budget
-    for _, tag in ipairs(tags) do
-        left = left - 320
-        for _ in pairs(tag.attr) do
-            left = left - 64
-        end
-        if left < 0 then
-            return left
-        end
-        if #tag.tags > 0 then
-            left = depth == 2 and -1 or spendTags(tag.tags, left, depth - 1)
-        end
-    end
-    return left
-end
-
---- Largest memory of a stanza that is kept, as a multiple of the limit of its XML. An ordinary presence takes four or
--- five times its XML.
-local TREE = 8
-MAX_DEPTH = 100
-
---- Returns the approximate bytes of a parsed stanza. Infinite if it is nested too deep.
-function minimix_weight.weightOf(stanza)
-    return weigh(stanza, 1)
-end
-
---- Returns the most bytes of memory that a stanza may take that is kept, for a limit of its XML in bytes.
-function minimix_weight.treeLimit(size)
-    return TREE * math.max(size, 1024)
-end
-
---- Whether elements and attributes of a stanza take more than a number of bytes, or it is nested too deep. Ignores texts,
--- which the stream limits. Stops as soon as the result is known.
-function minimix_weight.isHeavier(stanza, most)
-    local left = most - 320
-    for _ in pairs(stanza.attr) do
-        left = left - 64
-    end
-    return spendTags(stanza.tags, left, MAX_DEPTH) < 0
-end
-
---- Returns the pieces of XML up to which no stanza is heavier. Nesting takes at least six pieces for each level.
-function minimix_weight.lightPieces(most)
-    return math.min(most / 128, 6 * MAX_DEPTH)
-end
-end
-
--- src/stanzas.ts
---
--- Tests on stanzas that util.stanza does not have.
-local minimix_stanzas = {}
-do
-local prepared, removeCodes, hasElement, isSameAttributes, kept
-local DELAY = namespaces.DELAY
-local HINTS = namespaces.HINTS
-local MUC_USER = namespaces.MUC_USER
-local STANZA_ID = namespaces.STANZA_ID
-
-function prepared(nick)
-    return encodings.stringprep.nodeprep(nick) or encodings.stringprep.resourceprep(nick) or nick
-end
-
---- Whether two elements have the same name, attributes and children, in this order. `ignored` is an attribute to ignore.
-function minimix_stanzas.isSameElement(one, other, ignored)
-    if one.name ~= other.name or not isSameAttributes(one.attr, other.attr, ignored) then
-        return false
-    end
-    local children = one
-    local others = other
-    if #children ~= #others then
-        return false
-    end
-    for i = 0, #children - 1 do
-        local child = children[i + 1]
-        local counterpart = others[i + 1]
-        if type(child) == "table" and type(counterpart) == "table" then
-            if not minimix_stanzas.isSameElement(child, counterpart) then
-                return false
-            end
-        elseif child ~= counterpart then
-            return false
-        end
-    end
-    return true
-end
-
-function removeCodes(presence)
-    local opt_4 = presence:get_child("x", MUC_USER)
-    if opt_4 ~= nil then
-        opt_4:maptags(function(tag)
-            if tag.name == "status" then
-                return nil
-            else
-                return tag
-            end
-        end)
-    end
-end
-
-function hasElement(presence, element)
-    for _, tag in ipairs(presence.tags) do
-        if minimix_stanzas.isSameElement(tag, element) then
-            return true
-        end
-    end
-    return false
-end
-
-function isSameAttributes(one, other, ignored)
-    for name, value in pairs(one) do
-        if other[name] ~= value and name ~= ignored then
-            return false
-        end
-    end
-    for name in pairs(other) do
-        if one[name] == nil and name ~= ignored then
-            return false
-        end
-    end
-    return true
-end
-
---- Whether an element is a delay added by the room (XEP-0045 7.2.14). Delays by other entities say nothing about
--- history.
-function minimix_stanzas.isDelayBy(tag, room)
-    return tag.name == "delay" and tag.attr.xmlns == DELAY and tag.attr.from == room
-end
-
---- Whether a presence has a status code of XEP-0045 15.6, in any position.
-function minimix_stanzas.hasStatus(stanza, code)
-    local x = stanza:get_child("x", MUC_USER)
-    return (x and x:get_child_with_attr("status", nil, "code", code)) ~= nil
-end
-
---- Whether a presence has any status code.
-function minimix_stanzas.hasAnyStatus(stanza)
-    local opt_2 = stanza:get_child("x", MUC_USER)
-    return (opt_2 and opt_2:get_child("status")) ~= nil
-end
-
---- Whether two nicks are equal after preparation. Some services change the case or the normalisation of nicks.
-function minimix_stanzas.isSameNick(one, other)
-    return one == other or prepared(one) == prepared(other)
-end
-
---- Whether two presences of an occupant are equal, in any order of their children. Removes their status codes.
-function minimix_stanzas.hasSameContent(one, other)
-    if one.attr.from ~= other.attr.from or #one.tags ~= #other.tags then
-        return false
-    end
-    removeCodes(one)
-    removeCodes(other)
-    for _, tag in ipairs(one.tags) do
-        if not hasElement(other, tag) then
-            return false
-        end
-    end
-    return true
-end
-
-local splitJid = ""
-local splitRoom = ""
-local splitNick
-
---- Splits an occupant JID into room and nick. Keeps the last result: copies of one message have the same sender.
-function minimix_stanzas.splitOccupant(jid)
-    if jid ~= splitJid then
-        local node, host, resource = jids.split(jid)
-        splitJid = jid
-        splitRoom = node == nil and (host or "") or node .. "@" .. (host or "")
-        splitNick = resource
-    end
-    return splitRoom, splitNick
-end
-
---- Returns the id that a room has given a message (XEP-0359).
-function minimix_stanzas.stanzaIdBy(stanza, room)
-    local element = stanza:get_child_with_attr("stanza-id", STANZA_ID, "by", room)
-    return element and element.attr.id
-end
-
---- Returns the time stamp of a message from the room's history (XEP-0045 7.2.14). Undefined for a live message.
-function minimix_stanzas.delayBy(stanza, room)
-    for _, tag in ipairs(stanza.tags) do
-        if minimix_stanzas.isDelayBy(tag, room) then
-            return tag.attr.stamp
-        end
-    end
-    return nil
-end
-
---- Adds the room's delay to a message of the history.
-function minimix_stanzas.addDelay(stanza, room, when)
-    stanza:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = room, stamp = datetime.datetime(when)}))
-end
-
---- Whether a message of a room is archived. The criteria are those of mod_mam's `should_store` for other types.
-function minimix_stanzas.isWorthKeeping(stanza)
-    if stanza:get_child("no-store", HINTS) ~= nil or stanza:get_child("no-permanent-store", HINTS) ~= nil then
-        return false
-    end
-    for _, tag in ipairs(stanza.tags) do
-        local keep = kept[tag.attr.xmlns or ""]
-        if keep == true or keep == tag.name or tag.name == "body" then
-            return true
-        end
-    end
-    return false
-end
-
---- Payload for which a message without a body is archived: the name of the element, or true for any of the namespace.
-kept = {}
-kept[HINTS] = "store"
-kept["urn:xmpp:eme:0"] = "encryption"
-kept["urn:xmpp:receipts"] = true
-kept["urn:xmpp:chat-markers:0"] = true
-kept["urn:xmpp:jingle-message:0"] = true
-kept["urn:xmpp:jingle-message:1"] = true
-end
-
--- src/text.ts
---
--- Serialises stanzas, once for all recipients.
-local minimix_text = {}
-do
-local write, writeAttribute, remember, orderOf, sortedTable, lengthen, sortedNames, prefixedAttribute, source, sourceTags, sourceText, sourcePieces, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, MOST_PIECES, ROOT, MOST_ORDERS, LONGEST_ORDER, LONGEST_NAME, shortest, orderCount
-
-function write(element, outerNamespace, start)
-    local out = pieces
-    local name = element.name
-    local attr = element.attr
-    local children = element
-    local childCount = #children
-    out[start] = "<"
-    out[start + 1] = name
-    local at = start + 2
-    local order = shortest
-    for key in pairs(attr) do
-        order = order.longer[key] or lengthen(order, key)
-        if order == nil then
-            break
-        end
-    end
-    local names = order == nil and sortedNames(attr) or order.sorted
-    for i = 1, #names do
-        local key = names[i]
-        local value = attr[key]
-        if value ~= outerNamespace or key ~= "xmlns" then
-            local opt_0 = memo[key]
-            local text = opt_0 and opt_0[value]
-            if text == nil then
-                at = writeAttribute(key, value, i, at)
-            else
-                out[at] = text
-                at = at + 1
-            end
-        end
-    end
-    if childCount == 0 then
-        out[at] = "/>"
-        return at + 1
-    end
-    out[at] = ">"
-    at = at + 1
-    local namespace = attr.xmlns
-    for i = 1, childCount do
-        local child = children[i]
-        if type(child) == "string" then
-            out[at] = st.xml_escape(child)
-            at = at + 1
-        elseif child ~= nil then
-            at = write(child, namespace, at)
-        end
-    end
-    out[at] = "</"
-    out[at + 1] = name
-    out[at + 2] = ">"
-    return at + 3
-end
-
-function writeAttribute(name, value, index, at)
-    local out = pieces
-    if name ~= "id" then
-        local separator = (string.find(name, SEPARATOR, 1, true))
-        if separator ~= nil then
-            out[at] = prefixedAttribute(name, value, index)
-            return at + 1
-        end
-        if #name + #value <= MEMO_LENGTH then
-            out[at] = remember(name, value)
-            return at + 1
-        end
-    end
-    out[at] = " "
-    out[at + 1] = name
-    out[at + 2] = "='"
-    out[at + 3] = st.xml_escape(value)
-    out[at + 4] = "'"
-    return at + 5
-end
-
-function remember(name, value)
-    local text = " " .. name .. "='" .. st.xml_escape(value) .. "'"
-    if memoSize >= MEMO_SIZE then
-        memo = {}
-        memoSize = 0
-    end
-    local texts = memo[name]
-    if texts == nil then
-        texts = {}
-        memo[name] = texts
-    end
-    texts[value] = text
-    memoSize = memoSize + 1
-    return text
-end
-
-function orderOf(names)
-    return {sorted = sortedTable(names), longer = {}}
-end
-
-function sortedTable(names)
-    table.sort(names)
-    return names
-end
-
-function lengthen(order, name)
-    local length = #order.sorted
-    if length >= LONGEST_ORDER or #name > LONGEST_NAME then
-        return nil
-    end
-    if orderCount >= MOST_ORDERS then
-        shortest = orderOf({})
-        orderCount = 0
-    end
-    local names = {name}
-    for i = 1, length do
-        names[#names + 1] = order.sorted[i]
-    end
-    local longer = orderOf(names)
-    order.longer[name] = longer
-    orderCount = orderCount + 1
-    return longer
-end
-
-function sortedNames(attr)
-    local names = {}
-    for name in pairs(attr) do
-        names[#names + 1] = name
-    end
-    return sortedTable(names)
-end
-
-function prefixedAttribute(name, value, number)
-    local namespace, local_ = string.match(name, "^(.-)" .. SEPARATOR .. "(.*)$")
-    local prefix = "ns" .. string.format("%d", number)
-    return " xmlns:" .. prefix .. "='" .. st.xml_escape(namespace or "") .. "' " .. prefix .. ":" .. (local_ or "") .. "='" .. st.xml_escape(value) .. "'"
-end
-
---- Returns the XML of a stanza after the name, without `to`. Equal content gives equal text, because attributes are
--- sorted. `tostring` writes them in the order of a hash, which differs between copies (util/stanza.lua, _dostring).
-function minimix_text.textOf(stanza)
-    if stanza ~= source or #stanza.tags ~= sourceTags then
-        local to = stanza.attr.to
-        stanza.attr.to = nil
-        local end_ = write(stanza, nil, 1)
-        stanza.attr.to = to
-        source = stanza
-        sourceTags = #stanza.tags
-        sourceText = table.concat(pieces, "", ROOT, end_ - 1)
-        sourcePieces = end_
-        if end_ > MOST_PIECES then
-            pieces = {}
-        end
-    end
-    return sourceText
-end
-
-sourceTags = 0
-sourceText = ""
-sourcePieces = 0
-
---- Returns about the number of pieces of a stanza's text, at least three for each element.
-function minimix_text.piecesOf(stanza)
-    minimix_text.textOf(stanza)
-    return sourcePieces
-end
-
-SEPARATOR = string.char(1)
-memo = {}
-memoSize = 0
-MEMO_SIZE = 1000
-MEMO_LENGTH = 40
---- The pieces of the text. A reused table, to avoid garbage.
-pieces = {}
---- Largest number of pieces for which the table is kept, so that a large stanza does not hold its memory.
-MOST_PIECES = 4096
---- The index after the name of the root.
-ROOT = 3
-MOST_ORDERS = 1000
-LONGEST_ORDER = 8
-LONGEST_NAME = 40
-shortest = orderOf({})
-orderCount = 0
-end
-
--- src/state/interned.ts
---
--- Presences of occupants. Each is stored once for all accounts of this host that have seen it. Only the content
--- identifies it, so nothing of another room or account's view can leak. Stored as text, which is usually sufficient and
--- takes a third of the memory.
-local state_interned = {}
-do
-local MUC_USER = namespaces.MUC_USER
-local options = minimix_options
-local isHeavier = minimix_weight.isHeavier
-local lightPieces = minimix_weight.lightPieces
-local treeLimit = minimix_weight.treeLimit
-local weightOf = minimix_weight.weightOf
-local isSameElement = minimix_stanzas.isSameElement
-local piecesOf = minimix_text.piecesOf
-local textOf = minimix_text.textOf
-
---- Returns a presence without actor and reason, which a room does not repeat to later joins.
-function state_interned.toldAgain(presence)
-    local x = presence:get_child("x", MUC_USER)
-    local item = x and x:get_child("item")
-    if item == nil or #item.tags == 0 then
-        return presence
-    end
-    local copy = st.clone(presence)
-    local copied = copy:get_child("x", MUC_USER)
-    if copied ~= nil then
-        for _, tag in ipairs(copied.tags) do
-            tag:maptags(function(child)
-                if child.name == "actor" or child.name == "reason" then
-                    return nil
-                else
-                    return child
-                end
-            end)
-        end
-    end
-    return copy
-end
-
---- The last mark (Lehmer's generator). math.random() is left for numbers that must not be predictable.
-local lastMark = 1
-
-local function nextMark()
-    lastMark = lastMark * 48271 % 2147483647
-    return lastMark
-end
-
---- Presences by text. An entry ends with the last membership that refers to it.
-local internedStanzas = setmetatable({}, {__mode = "v"})
---- The last stanza and its result: a local room passes the same table for all accounts.
-local source
-local latest
---- Largest memory of a stanza that is kept, and the pieces of XML that never take more.
-local HEAVIEST = treeLimit(options.maxCachedSize)
-local LIGHT = lightPieces(HEAVIEST)
-
---- Whether a stanza may be kept as a table. minimix_max_cached_size limits its XML, and by this its memory.
-function state_interned.mayKeep(stanza)
-    return string.len(textOf(stanza)) <= options.maxCachedSize and weightOf(stanza) <= HEAVIEST
-end
-
---- Returns a presence in the form that later joins receive.
-function state_interned.intern(presence)
-    if presence == source and latest ~= nil then
-        return latest
-    end
-    local told = state_interned.toldAgain(presence)
-    local text = textOf(told)
-    local found = internedStanzas[text]
-    if found == nil then
-        local isHeavy = piecesOf(told) > LIGHT and isHeavier(told, HEAVIEST)
-        found = isHeavy and {text = text, mark = nextMark(), isHeavy = isHeavy} or {text = text, mark = nextMark()}
-        internedStanzas[text] = found
-    end
-    source = presence
-    latest = found
-    return found
-end
-
---- Takes over a presence of the previous instance, so that equal text is shared again.
-function state_interned.restoreInterned(presence)
-    local former = presence
-    if former.mark == nil then
-        former.mark = nextMark()
-    end
-    internedStanzas[presence.text] = presence
-end
-
---- Returns a presence as a stanza without `to`. Undefined for invalid XML. Parsed each time, because a table takes much
--- more memory than text.
-function state_interned.stanzaOf(presence)
-    return xml.parse("<presence" .. presence.text)
-end
-
---- Returns a message, likewise.
-function state_interned.messageOf(message)
-    return xml.parse("<message" .. message.text)
-end
-
---- Whether two presences are equal, apart from the `id`.
-function state_interned.isSamePresence(one, other)
-    if one == other then
-        return true
-    end
-    local stanza = state_interned.stanzaOf(one)
-    local counterpart = state_interned.stanzaOf(other)
-    return stanza ~= nil and counterpart ~= nil and isSameElement(stanza, counterpart, "id")
-end
-end
-
--- src/state/place.ts
---
--- The place of an account in a room, and the one presence that the room has not answered.
-local state_place = {}
-do
-local phases = {}
-for _, phase in ipairs({"lost", "joining", "entering", "joined", "leaving"}) do
-    phases[phase] = true
-end
-
---- Whether this version knows a phase. A reload may hand over a phase of another version.
-function state_place.isKnownPhase(phase)
-    return phases[phase] ~= nil
-end
-
---- Returns the place of an account with a join that was just sent.
-function state_place.joiningBy(operation, earlier, shown, mayBeIn, tries)
-    return {
-        phase = "joining",
-        tries = tries,
-        operation = operation,
-        earlier = earlier,
-        mayBeIn = mayBeIn,
-        shown = shown,
-        isHeard = false,
-        isRemoved = false
-    }
-end
-
---- Whether the account is in the room under its nick, or was when it began to leave.
-function state_place.isIn(place)
-    local isAdmitted = place.phase == "joined" or place.phase == "entering"
-    return isAdmitted or place.phase == "leaving" and place.wasIn == true
-end
-
---- Returns a place in the shared queue: the account is lost, or will leave.
-function state_place.inSharedQueue(phase, tries)
-    if tries == nil then
-        tries = 0
-    end
-    return phase == "lost" and {phase = phase, tries = tries, next = {kind = "queue"}} or {phase = phase, tries = tries, operation = nil}
-end
-
---- Returns the timers of a place.
-function state_place.timersOf(place)
-    if place.phase == "lost" then
-        return place.next.kind == "queue" and {} or {place.next.timer}
-    end
-    local timers = {}
-    if place.operation ~= nil then
-        timers[#timers + 1] = place.operation.timer
-    end
-    if place.phase == "joining" then
-        for _, join in ipairs(place.earlier) do
-            timers[#timers + 1] = join.timer
-        end
-        if place.turn ~= nil then
-            timers[#timers + 1] = place.turn
-        end
-    elseif place.phase == "entering" then
-        timers[#timers + 1] = place.timer
-        if place.later ~= nil then
-            timers[#timers + 1] = place.later.timer
-        end
-    else
-        local temp_2 = place.phase == "joined"
-        if temp_2 then
-            local liveness = place.liveness
-            temp_2 = (liveness and liveness.timer) ~= nil
-        end
-        if temp_2 then
-            timers[#timers + 1] = place.liveness.timer
-        end
-    end
-    return timers
-end
-
---- Returns the requests of sessions that the room has not answered, oldest first.
-function state_place.requestsOf(place)
-    local requests = {}
-    local function add(operation)
-        if (operation and operation.request) ~= nil then
-            requests[#requests + 1] = operation.request
-        end
-    end
-    if place.phase == "joining" then
-        for _, join in ipairs(place.earlier) do
-            add(join)
-        end
-        add(place.operation)
-    elseif place.phase == "entering" then
-        add(place.later)
-    elseif place.phase == "joined" then
-        add(place.operation)
-    end
-    return requests
-end
-end
-
--- src/state/sent.ts
---
--- Senders of messages that the room has not answered. An error goes to the session that sent the message, and to no
--- other.
-local state_sent = {}
-do
-local dropOld, findRefused, takeFirst, takeById, takeByAddress, noteAnswered, MAX_ANSWERED, LIFETIME
-local monotonic = state_clock.monotonic
-
-function dropOld(messages, limit)
-    local oldest = monotonic() - LIFETIME
-    local first = messages[1]
-    while first ~= nil and (#messages >= limit or first.when < oldest) do
-        table.remove(messages, 1)
-        first = messages[1]
-    end
-end
-
-function findRefused(sent, from, id)
-    local isPrivate = jids.resource(from) ~= nil
-    local messages = isPrivate and sent.private or sent.groupchat
-    local others = isPrivate and sent.groupchat or sent.private
-    if id ~= nil then
-        local message = takeById(messages, id, from) or takeById(messages, id) or takeById(others, id)
-        if message ~= nil then
-            return message
-        end
-        for _, answeredIds in ipairs(sent.answeredIds) do
-            if answeredIds == id then
-                return nil
-            end
-        end
-    end
-    local withoutId
-    if id == nil then
-        withoutId = takeById(messages, nil, from)
-    end
-    local withoutId_8 = withoutId
-    if withoutId_8 == nil then
-        if isPrivate then
-            withoutId_8 = takeByAddress(messages, from)
-        else
-            withoutId_8 = takeFirst(messages) or takeFirst(others)
-        end
-    end
-    return withoutId_8
-end
-
-function takeFirst(messages)
-    return table.remove(messages, 1)
-end
-
-function takeById(messages, id, to)
-    for i = 1, #messages do
-        local message = messages[i]
-        if message ~= nil and message.id == id and (to == nil or message.to == to) then
-            return table.remove(messages, i)
-        end
-    end
-    return nil
-end
-
-function takeByAddress(messages, to)
-    for i = 1, #messages do
-        local message = messages[i]
-        if (message and message.to) == to then
-            return table.remove(messages, i)
-        end
-    end
-    return nil
-end
-
-function noteAnswered(sent, message)
-    if message.id ~= nil then
-        if #sent.answeredIds >= MAX_ANSWERED then
-            table.remove(sent.answeredIds, 1)
-        end
-        local answeredIds = sent.answeredIds
-        answeredIds[#answeredIds + 1] = message.id
-    end
-end
-
---- Largest number of messages per account and room.
-local MAX_GROUPCHAT = 512
-local MAX_PRIVATE = 64
-MAX_ANSWERED = 16
-LIFETIME = 300
---- Messages of accounts that have left the room, by occupant JID and room.
-local retired = cache.new(256)
-
-function state_sent.newSent()
-    return {groupchat = {}, private = {}, answeredIds = {}}
-end
-
---- Records the session that sent a message.
-function state_sent.noteSent(sent, stanza, session)
-    local to = stanza.attr.to or ""
-    local isGroupchat = stanza.attr.type == "groupchat"
-    local messages = isGroupchat and sent.groupchat or sent.private
-    dropOld(messages, isGroupchat and MAX_GROUPCHAT or MAX_PRIVATE)
-    messages[#messages + 1] = {id = stanza.attr.id, to = to, session = session, when = monotonic()}
-end
-
---- The room has reflected a message, so no error will follow. Some services change the id.
-function state_sent.noteReflected(sent, id)
-    local messages = sent.groupchat
-    local message = takeById(messages, id) or table.remove(messages, 1)
-    if message ~= nil then
-        noteAnswered(sent, message)
-    end
-end
-
---- Whether a message with this id was sent to the room and has not been reflected.
-function state_sent.awaitsReflection(sent, id)
-    for _, message in ipairs(sent and sent.groupchat or {}) do
-        if message.id == id then
-            return true
-        end
-    end
-    return false
-end
-
---- Returns the message that a room refuses. Undefined if there is none, or it has been answered.
-function state_sent.takeRefused(sent, from, id)
-    dropOld(sent.groupchat, math.huge)
-    dropOld(sent.private, math.huge)
-    local temp_2
-    if id ~= "" then
-        temp_2 = id
-    end
-    local message = findRefused(sent, from, temp_2)
-    if message ~= nil then
-        noteAnswered(sent, message)
-    end
-    return message
-end
-
---- Clears an ended session, so that a new session with its JID does not get its errors.
-function state_sent.disownSent(sent, session)
-    if sent == nil then
-        return
-    end
-    for _, messages in ipairs({sent.groupchat, sent.private}) do
-        for _, message in ipairs(messages) do
-            if message.session == session then
-                message.session = nil
-            end
-        end
-    end
-end
-
---- Keeps the messages of an account that has left the room, because they may still be refused.
-function state_sent.retireSent(occupant, room, sent)
-    if sent ~= nil and (#sent.groupchat > 0 or #sent.private > 0) then
-        retired:set(occupant .. " " .. room, sent)
-    end
-end
-
---- Returns the messages of the account's last stay in the room, if they are still kept.
-function state_sent.reviveSent(occupant, room)
-    local key = occupant .. " " .. room
-    local sent = retired:get(key)
-    if sent ~= nil then
-        retired:set(key, nil)
-    end
-    return sent
-end
-
---- Returns the same for an error that arrives when the account is out.
-function state_sent.retiredSent(occupant, room)
-    return retired:get(occupant .. " " .. room)
-end
-
---- Clears an ended session; see disownSent().
-function state_sent.disownRetired(session)
-    for _, sent in retired:items() do
-        state_sent.disownSent(sent, session)
-    end
-end
-end
-
--- src/state/sessions.ts
---
--- Rooms a session has ever joined; its error stanzas are never forwarded to them.
-local state_sessions = {}
-do
-state_sessions.joined = {}
-
-function state_sessions.noteJoined(session, room)
-    local rooms = state_sessions.joined[session]
-    if rooms == nil then
-        rooms = {}
-        state_sessions.joined[session] = rooms
-    end
-    rooms[room] = true
-end
-
-function state_sessions.hasJoined(session, room)
-    local rooms = state_sessions.joined[session]
-    return (rooms and rooms[room] ~= nil) == true
-end
-
---- The session has ended.
-function state_sessions.forgetJoined(session)
-    state_sessions.joined[session] = nil
-end
-
---- Takes over the rooms of the previous instance of the module.
-function state_sessions.restoreJoined(saved)
-    for session, rooms in pairs(saved) do
-        state_sessions.joined[session] = rooms
-    end
-end
-end
-
--- src/state/occupant-list.ts
---
--- Shared lists of a room's occupants, see occupants.ts: the content at each position, and the lists of each room.
-local state_occupant_list = {}
-do
-local count, without, countOf, markOf, lists
-local options = minimix_options
-
---- Returns the lists of a room. Lists with more readers come first.
-function state_occupant_list.listsOf(room)
-    local found = lists[room]
-    if found == nil then
-        found = {}
-        lists[room] = found
-    end
-    return found
-end
-
---- Adds a list to its room.
-function state_occupant_list.register(list)
-    local exports_listsOf_result_0 = state_occupant_list.listsOf(list.room)
-    exports_listsOf_result_0[#exports_listsOf_result_0 + 1] = list
-end
-
---- Returns a copy of the content at a position.
-function state_occupant_list.copyAt(list, position)
-    local copy = {}
-    for nick, interned in pairs(list.occupants) do
-        copy[nick] = interned
-    end
-    for i = #list.log, position - list.settled + 1, -1 do
-        local later = list.log[i]
-        if (later and later.before) ~= nil then
-            copy[later.nick] = later.before
-        elseif later ~= nil then
-            copy[later.nick] = nil
-        end
-    end
-    return copy
-end
-
-function count(list, before, after)
-    if before ~= nil then
-        list.count = list.count - 1
-        list.size = list.size - #before.text
-        list.sum = list.sum - before.mark
-    end
-    if after ~= nil then
-        list.count = list.count + 1
-        list.size = list.size + #after.text
-        list.sum = list.sum + after.mark
-    end
-end
-
-function without(list, own, missing)
-    local first
-    if own ~= nil then
-        first = list.occupants[own]
-    end
-    local second
-    if missing ~= nil then
-        second = list.occupants[missing]
-    end
-    return list.count - countOf(first) - countOf(second), list.sum - markOf(first) - markOf(second)
-end
-
-function countOf(interned)
-    return interned == nil and 0 or 1
-end
-
---- Returns the bytes of a presence, as XML.
-function state_occupant_list.sizeOf(interned)
-    return interned == nil and 0 or #interned.text
-end
-
-function markOf(interned)
-    return interned == nil and 0 or interned.mark
-end
-
-lists = {}
-
---- Creates a list without readers.
-function state_occupant_list.newList(room, occupants)
-    local list = {
-        room = room,
-        occupants = occupants,
-        count = 0,
-        size = 0,
-        sum = 0,
-        last = 0,
-        settled = 0,
-        log = {},
-        readers = {},
-        readerCount = 0,
-        behind = 0
-    }
-    for _, interned in pairs(occupants) do
-        count(list, nil, interned)
-    end
-    state_occupant_list.register(list)
-    return list
-end
-
---- Whether a list belongs to this instance of the module.
-function state_occupant_list.isRegistered(list)
-    for _, other in ipairs(lists[list.room] or {}) do
-        if other == list then
-            return true
-        end
-    end
-    return false
-end
-
---- Removes a list without readers.
-function state_occupant_list.remove(list)
-    local all = state_occupant_list.listsOf(list.room)
-    for i = 1, #all do
-        if all[i] == list then
-            table.remove(all, i)
-            break
-        end
-    end
-    if #all == 0 then
-        lists[list.room] = nil
-    end
-end
-
---- Moves a list to its place by number of readers. New readers most likely see a list with many.
-function state_occupant_list.sortIn(list)
-    local all = state_occupant_list.listsOf(list.room)
-    for i = 2, #all do
-        local before = all[i - 2 + 1]
-        if all[i] == list and before ~= nil and before.readerCount < list.readerCount then
-            all[i - 2 + 1] = list
-            all[i] = before
-            return
-        end
-    end
-end
-
---- Returns the entry for a nick at a position.
-function state_occupant_list.entryAt(list, position, nick)
-    for i = position - list.settled + 1, #list.log do
-        local later = list.log[i]
-        if (later and later.nick) == nick then
-            return later.before
-        end
-    end
-    return list.occupants[nick]
-end
-
---- Returns the content at a position: the list's own table at the end, otherwise a copy.
-function state_occupant_list.contentAt(list, position)
-    return position == list.last and list.occupants or state_occupant_list.copyAt(list, position)
-end
-
---- Returns number and bytes of the occupants that the account has seen.
-function state_occupant_list.totalsOf(reader)
-    local list = reader.list
-    if list == nil then
-        return 0, 0
-    end
-    local total = list.count
-    local size = list.size
-    for i = reader.position - list.settled + 1, #list.log do
-        local later = list.log[i]
-        total = total + countOf(later and later.before) - countOf(later and later.after)
-        size = size + state_occupant_list.sizeOf(later and later.before) - state_occupant_list.sizeOf(later and later.after)
-    end
-    local own
-    if reader.own ~= nil then
-        own = state_occupant_list.entryAt(list, reader.position, reader.own)
-    end
-    return total - countOf(own), size - state_occupant_list.sizeOf(own)
-end
-
---- Replaces an entry. Readers that have not seen the last change would miss it.
-function state_occupant_list.replace(list, nick, before, after)
-    if after == nil then
-        list.occupants[nick] = nil
-    else
-        list.occupants[nick] = after
-    end
-    count(list, before, after)
-end
-
---- Appends a change to a list.
-function state_occupant_list.append(list, nick, after)
-    local before = list.occupants[nick]
-    state_occupant_list.replace(list, nick, before, after)
-    list.last = list.last + 1
-    local log = list.log
-    log[#log + 1] = {nick = nick, before = before, after = after}
-end
-
---- Whether a list stays within the limits after a change.
-function state_occupant_list.fits(list, before, after)
-    if after == nil then
-        return true
-    end
-    local number = before == nil and list.count + 1 or list.count
-    local size = before == nil and list.size or list.size - #before.text
-    return number <= options.maxOccupants and size + #after.text <= options.maxRoomSize
-end
-
---- Whether two lists are equal, ignoring two nicks. Sums rule out most unequal ones.
-function state_occupant_list.isSame(one, other, own, missing)
-    local oneCount, sum = without(one, own, missing)
-    local otherCount, otherSum = without(other, own, missing)
-    if oneCount ~= otherCount or sum ~= otherSum then
-        return false
-    end
-    for nick, interned in pairs(one.occupants) do
-        if nick ~= own and nick ~= missing and other.occupants[nick] ~= interned then
-            return false
-        end
-    end
-    return true
-end
-
---- Number of readers that have not seen the last change.
-function state_occupant_list.late(list)
-    local found = {}
-    for reader in pairs(list.readers) do
-        if reader.position < list.last then
-            found[#found + 1] = reader
-        end
-    end
-    return found
-end
-
---- Returns any reader.
-function state_occupant_list.firstOf(readers)
-    return (next(readers))
-end
-end
-
--- src/state/occupants.ts
---
--- Presences of a room's occupants, stored once for all accounts that have seen the same. Such accounts share one list,
--- each up to its own position. A change that another account has already seen costs a comparison and a counter. An
--- account that sees something else gets another list. Lists that become equal are merged. Only the content decides: no
--- account reads an entry that the room has not sent to it.
-local state_occupants = {}
-do
-local keepAlone, hasSpace, passChange, skipOwn, moveOn, settleIfDone, change, splitOff, enter, leave, merge, moveReaders, moveReader, MAX_BEHIND, MAX_COMPARED
-local options = minimix_options
-local restoreInterned = state_interned.restoreInterned
-local append = state_occupant_list.append
-local contentAt = state_occupant_list.contentAt
-local copyAt = state_occupant_list.copyAt
-local entryAt = state_occupant_list.entryAt
-local firstOf = state_occupant_list.firstOf
-local fits = state_occupant_list.fits
-local isSame = state_occupant_list.isSame
-local isRegistered = state_occupant_list.isRegistered
-local late = state_occupant_list.late
-local listsOf = state_occupant_list.listsOf
-local newList = state_occupant_list.newList
-local register = state_occupant_list.register
-local remove = state_occupant_list.remove
-local replace = state_occupant_list.replace
-local sizeOf = state_occupant_list.sizeOf
-local sortIn = state_occupant_list.sortIn
-local totalsOf = state_occupant_list.totalsOf
-
-function keepAlone(reader, nick, interned)
-    local list = reader.list
-    if (list and list.readerCount) ~= 1 or reader.position ~= list.last or reader.own ~= nil then
-        return false
-    end
-    local before = list.occupants[nick]
-    local isLarge = interned.isHeavy == true or #interned.text > options.maxCachedSize
-    if isLarge or not fits(list, before, interned) then
-        return false
-    end
-    if before ~= interned then
-        replace(list, nick, before, interned)
-        merge(list)
-    end
-    return true
-end
-
-function hasSpace(reader, before, interned)
-    local count, size = totalsOf(reader)
-    local others = before == nil and count or count - 1
-    return sizeOf(interned) <= options.maxCachedSize and interned.isHeavy ~= true and others < options.maxOccupants and size - sizeOf(before) + sizeOf(interned) <= options.maxRoomSize
-end
-
-function passChange(reader, nick, interned)
-    local opt_3 = reader.list
-    if reader.position == (opt_3 and opt_3.last) then
-        return false
-    end
-    skipOwn(reader)
-    local list = reader.list
-    if list == nil or reader.position == list.last then
-        return false
-    end
-    local later = list.log[reader.position - list.settled + 1]
-    if (later and later.nick) ~= nick or later.after ~= interned then
-        return false
-    end
-    moveOn(reader, list)
-    return true
-end
-
-function skipOwn(reader)
-    local list = reader.list
-    while list ~= nil and reader.position < list.last do
-        local later = list.log[reader.position - list.settled + 1]
-        if later == nil or later.nick ~= reader.own then
-            return
-        end
-        moveOn(reader, list)
-        if reader.list ~= list then
-            return
-        end
-    end
-end
-
-function moveOn(reader, list)
-    reader.position = reader.position + 1
-    if reader.position == list.last then
-        list.behind = list.behind - 1
-        settleIfDone(list)
-    end
-end
-
-function settleIfDone(list)
-    if list.behind > 0 then
-        return
-    end
-    for i = #list.log, 1, -1 do
-        table.remove(list.log, i)
-    end
-    list.settled = list.last
-    merge(list)
-end
-
-function change(room, reader, nick, before, after)
-    if before == after then
-        return
-    end
-    local list = reader.list
-    if list == nil then
-        list = newList(room, {})
-        enter(reader, list)
-    elseif reader.position < list.last or list.readerCount > 1 and not fits(list, before, after) then
-        local copy = newList(room, copyAt(list, reader.position))
-        leave(reader, list)
-        enter(reader, copy)
-        list = copy
-    end
-    append(list, nick, after)
-    reader.position = list.last
-    if list.readerCount == 1 then
-        list.behind = 0
-        settleIfDone(list)
-    else
-        list.behind = list.readerCount - 1
-        if #list.log > MAX_BEHIND then
-            splitOff(list)
-        end
-    end
-end
-
-function splitOff(list)
-    local copies = {}
-    for _, reader in ipairs(late(list)) do
-        skipOwn(reader)
-        local position = reader.position
-        if reader.list == list and position < list.last then
-            local copy = copies[position]
-            if copy == nil then
-                copy = newList(list.room, copyAt(list, position))
-                copies[position] = copy
-            end
-            leave(reader, list)
-            enter(reader, copy)
-        end
-    end
-end
-
-function enter(reader, list)
-    reader.list = list
-    reader.position = list.last
-    list.readers[reader] = true
-    list.readerCount = list.readerCount + 1
-    sortIn(list)
-end
-
-function leave(reader, list)
-    list.readers[reader] = nil
-    list.readerCount = list.readerCount - 1
-    if list.readerCount == 0 then
-        remove(list)
-        return
-    end
-    if reader.position < list.last then
-        list.behind = list.behind - 1
-        settleIfDone(list)
-    end
-end
-
-function merge(list)
-    local all = listsOf(list.room)
-    if #all < 2 then
-        return
-    end
-    for i = 1, math.min(#all, MAX_COMPARED + 1) do
-        local other = all[i]
-        local isOther = other ~= nil and other ~= list
-        if isOther and math.abs(other.count - list.count) <= 2 and other.behind == 0 then
-            local isLarger = other.readerCount >= list.readerCount
-            local isLarger_8
-            if isLarger then
-                isLarger_8 = moveReaders(list, other)
-            else
-                isLarger_8 = moveReaders(other, list)
-            end
-            if isLarger_8 then
-                return
-            end
-        end
-    end
-end
-
-function moveReaders(from, to)
-    local moved = false
-    for reader in pairs(from.readers) do
-        if not moveReader(reader, from, to) then
-            return moved
-        end
-        moved = true
-    end
-    return moved
-end
-
-function moveReader(reader, from, to)
-    local only
-    if to.readerCount == 1 then
-        only = firstOf(to.readers)
-    end
-    local missing
-    if (only and only.own) ~= reader.own then
-        missing = only and only.own
-    end
-    if not isSame(from, to, reader.own, missing) then
-        return false
-    end
-    local interned
-    if missing ~= nil then
-        interned = from.occupants[missing]
-    end
-    local old
-    if missing ~= nil then
-        old = to.occupants[missing]
-    end
-    if not fits(to, old, interned) then
-        return false
-    end
-    leave(reader, from)
-    if missing ~= nil and old ~= interned then
-        append(to, missing, interned)
-        if only ~= nil then
-            only.position = to.last
-        end
-        table.remove(to.log)
-        to.settled = to.last
-    end
-    enter(reader, to)
-    return true
-end
-
-MAX_BEHIND = 64
-MAX_COMPARED = 4
-
---- Returns the presence of an occupant that the account has seen.
-function state_occupants.findOccupant(reader, nick)
-    local list = reader.list
-    if list == nil or nick == reader.own then
-        return nil
-    end
-    return entryAt(list, reader.position, nick)
-end
-
---- Iterates over all occupants that the account has seen, by nick. Only forgetOccupant() may change the list meanwhile.
-function state_occupants.eachOccupant(reader)
-    local list = reader.list
-    local own = reader.own
-    local occupants
-    if list ~= nil then
-        occupants = contentAt(list, reader.position)
-    end
-    local nick
-    local interned
-    local function step()
-        if occupants ~= nil then
-            nick, interned = next(occupants, nick)
-            if nick ~= nil and nick == own then
-                nick, interned = next(occupants, nick)
-            end
-        end
-        return nick, interned
-    end
-    return step
-end
-
---- Returns the number of occupants that the account has seen.
-function state_occupants.countOccupants(reader)
-    return (totalsOf(reader))
-end
-
---- Caches the presence of an occupant. Returns false if there is no space; then no presence of the occupant is cached.
-function state_occupants.keepOccupant(room, reader, nick, interned)
-    if reader.own == nick then
-        reader.own = nil
-    end
-    if keepAlone(reader, nick, interned) or passChange(reader, nick, interned) then
-        return true
-    end
-    local before = state_occupants.findOccupant(reader, nick)
-    if before == interned then
-        return true
-    end
-    if not hasSpace(reader, before, interned) then
-        change(room, reader, nick, before, nil)
-        return false
-    end
-    change(room, reader, nick, before, interned)
-    return true
-end
-
---- Removes an occupant that has left.
-function state_occupants.forgetOccupant(reader, nick)
-    local list = reader.list
-    if list == nil or passChange(reader, nick, nil) then
-        return
-    end
-    change(list.room, reader, nick, state_occupants.findOccupant(reader, nick), nil)
-end
-
---- Sets the account's own nick, which no other occupant has from now on.
-function state_occupants.setOwnNick(reader, nick)
-    local before = reader.own
-    reader.own = nick
-    if before ~= nil and before ~= nick then
-        state_occupants.forgetOccupant(reader, before)
-    end
-    skipOwn(reader)
-    if before ~= nick and reader.list ~= nil then
-        settleIfDone(reader.list)
-    end
-end
-
---- Removes all occupants.
-function state_occupants.forgetOccupants(reader)
-    if reader.list ~= nil then
-        leave(reader, reader.list)
-    end
-    reader.list = nil
-    reader.own = nil
-end
-
---- Takes over a reader of the previous instance of the module.
-function state_occupants.restoreReader(reader)
-    local list = reader.list
-    if list ~= nil and not isRegistered(list) then
-        register(list)
-        for _, interned in pairs(list.occupants) do
-            restoreInterned(interned)
-        end
-    end
-end
-end
-
--- src/state/view.ts
---
--- The cache of a room for an account, from which later joins are served. Missing parts take no memory.
-local state_view = {}
-do
-local itemIn, withoutStatus
-local MUC_USER = namespaces.MUC_USER
-local intern = state_interned.intern
-local isSamePresence = state_interned.isSamePresence
-local stanzaOf = state_interned.stanzaOf
-local forgetOccupants = state_occupants.forgetOccupants
-local keep = state_occupants.keepOccupant
-
-function itemIn(presence)
-    local opt_9 = presence:get_child("x", MUC_USER)
-    return opt_9 and opt_9:get_child("item")
-end
-
-function withoutStatus(presence)
-    local copy = st.clone(presence)
-    copy.attr.to = nil
-    local x = copy:get_child("x", MUC_USER)
-    if x ~= nil then
-        x:maptags(function(tag)
-            if tag.name == "status" then
-                return nil
-            else
-                return tag
-            end
-        end)
-    end
-    return copy
-end
-
-function state_view.newView()
-    return {position = 0}
-end
-
---- Empties the cache.
-function state_view.clearView(view)
-    forgetOccupants(view)
-    view.offline = nil
-    view.self = nil
-    view.selfNick = nil
-    view.isJidHidden = nil
-    view.room = nil
-    view.isRoomFirst = nil
-    view.subject = nil
-    view.stale = nil
-    view.nonAnonymous = nil
-    view.logged = nil
-end
-
---- Caches the presence of an occupant. Returns false if there is no space.
-function state_view.keepOccupant(room, view, nick, interned)
-    if nick == view.own and view.self ~= nil then
-        if view.selfNick == nil then
-            view.selfNick = nick
-        end
-    end
-    local isKept = keep(room, view, nick, interned)
-    if not isKept then
-        view.stale = "incomplete"
-    end
-    return isKept
-end
-
---- Returns the nick of the account's own presence.
-function state_view.selfNickOf(view)
-    local selfNick = view.selfNick
-    if selfNick == nil then
-        if view.self == nil then
-            selfNick = nil
-        else
-            selfNick = view.own
-        end
-    end
-    return selfNick
-end
-
---- Marks the view as outdated, unless it is incomplete.
-function state_view.outdate(view)
-    if view.stale == nil then
-        view.stale = "outdated"
-    end
-end
-
---- Returns the account's own presence without status codes. The caller may change it.
-function state_view.selfOf(membership)
-    local view = membership.view
-    local self_
-    if view.self ~= nil then
-        self_ = stanzaOf(view.self)
-    end
-    if self_ == nil then
-        return nil
-    end
-    self_.attr.id = nil
-    local item
-    if view.isJidHidden == true then
-        item = itemIn(self_)
-    end
-    if item ~= nil then
-        item.attr.jid = membership.occupant
-    end
-    return self_
-end
-
---- Caches the account's own presence. Returns whether it has changed.
-function state_view.setSelf(membership, nick, presence)
-    local view = membership.view
-    local before = view.self
-    local wasHidden = view.isJidHidden
-    local copy = withoutStatus(presence)
-    local item
-    if not view.nonAnonymous then
-        item = itemIn(copy)
-    end
-    local isHidden = (item and item.attr.jid) == membership.occupant
-    if isHidden then
-        item.attr.jid = nil
-    end
-    local self_ = intern(copy)
-    view.self = self_
-    if nick == view.own then
-        view.selfNick = nil
-    else
-        view.selfNick = nick
-    end
-    if isHidden then
-        view.isJidHidden = true
-    else
-        view.isJidHidden = nil
-    end
-    return before == nil or view.isJidHidden ~= wasHidden or not isSamePresence(before, self_)
-end
-end
-
--- src/state/memberships.ts
---
--- The accounts of this host, their memberships, and the attached sessions. Plain data and functions that change it. No
--- code here handles events of Prosody or sends stanzas.
-local state_memberships = {}
-do
-local membershipList, includes, hasRequest, sessionOf, isEmpty
-local monotonic = state_clock.monotonic
-local time = require("util.time")
-local options = minimix_options
-local inSharedQueue = state_place.inSharedQueue
-local isIn = state_place.isIn
-local requestsOf = state_place.requestsOf
-local timersOf = state_place.timersOf
-local retireSent = state_sent.retireSent
-local reviveSent = state_sent.reviveSent
-local noteJoined = state_sessions.noteJoined
-local forgetOccupants = state_occupants.forgetOccupants
-local clearView = state_view.clearView
-local newView = state_view.newView
-local selfNickOf = state_view.selfNickOf
-
---- Finds the membership of an occupant JID in a room. Both are prepared addresses of a stanza.
-function state_memberships.findMembership(occupant, room)
-    local account = state_memberships.accounts[occupant]
-    if account == nil then
-        return nil
-    end
-    return account.memberships[room]
-end
-
-function membershipList(account)
-    local list = {}
-    for _, membership in pairs(account.memberships) do
-        list[#list + 1] = membership
-    end
-    return list
-end
-
---- Whether a membership is still current, and has not been dropped meanwhile.
-function state_memberships.isCurrent(membership)
-    return state_memberships.findMembership(membership.occupant, membership.room) == membership
-end
-
-function includes(timers, wanted)
-    for _, timer in ipairs(timers) do
-        if timer == wanted then
-            return true
-        end
-    end
-    return false
-end
-
-function state_memberships.hasAttached(membership)
-    return not isEmpty(membership.attached)
-end
-
-function hasRequest(requests, except)
-    for _, value_ in ipairs(requests) do
-        local kind = value_.kind
-        local session = value_.session
-        local queued = value_.queued
-        local temp_9 = kind == "join"
-        if temp_9 then
-            if session == nil then
-                temp_9 = #queued > 0
-            else
-                temp_9 = session ~= except
-            end
-        end
-        if temp_9 then
-            return true
-        end
-    end
-    return false
-end
-
---- Replaces the presence of an attached session.
-function state_memberships.setAttachment(membership, session, attachment)
-    if membership.attached == state_memberships.NO_SESSIONS then
-        membership.attached = {}
-    end
-    membership.attached[session] = attachment
-end
-
---- Records the time if no session is attached.
-function state_memberships.noteDetached(membership)
-    if not state_memberships.hasAttached(membership) then
-        membership.attached = state_memberships.NO_SESSIONS
-        if membership.detachedAt == nil then
-            membership.detachedAt = monotonic()
-        end
-    end
-end
-
-function sessionOf(request)
-    if request == nil then
-        return nil
-    else
-        return request.session
-    end
-end
-
-function isEmpty(map)
-    return (next(map)) == nil
-end
-
---- The value for most memberships, without sessions and requests. It is never changed.
-state_memberships.NO_SESSIONS = {}
-state_memberships.NO_REQUESTS = {}
---- Seconds in the room after which the retry counter is reset.
-local STEADY = 60
---- Accounts by occupant JID, because stanzas of rooms are addressed to it.
-state_memberships.accounts = {}
-
---- Returns the account's address in rooms. No other function knows its form.
-function state_memberships.occupantJid(username)
-    return jids.join(username, module.host, options.resource)
-end
-
---- Whether a JID is an occupant JID of the module. Sessions may have joined some rooms by their own JIDs.
-function state_memberships.isOccupantJid(jid)
-    return state_memberships.occupantJid(jids.node(jid) or "") == jid
-end
-
---- Whether a client of the account is connected or hibernating.
-function state_memberships.hasSession(username)
-    local opt_2 = prosody.hosts[module.host]
-    local sessions = opt_2 and opt_2.sessions
-    return (sessions and sessions[username] ~= nil) == true
-end
-
---- Returns the seconds for which the account had no session, while this or an earlier start of the server ran.
-function state_memberships.idleOf(account)
-    return state_memberships.hasSession(account.username) and 0 or monotonic() - account.seen
-end
-
-function state_memberships.findAccount(username)
-    return state_memberships.accounts[state_memberships.occupantJid(username)]
-end
-
---- Finds the membership of a session's account in a room.
-function state_memberships.membershipOf(session, room)
-    return state_memberships.findMembership(state_memberships.occupantJid(session.username), room)
-end
-
---- Returns all memberships of an account as a list, so that some may be dropped during iteration.
-function state_memberships.membershipsOf(username)
-    local account = state_memberships.findAccount(username)
-    return account == nil and {} or membershipList(account)
-end
-
---- Returns all memberships of this host as a list.
-function state_memberships.allMemberships()
-    local list = {}
-    for _, account in pairs(state_memberships.accounts) do
-        for _, membership in pairs(account.memberships) do
-            list[#list + 1] = membership
-        end
-    end
-    return list
-end
-
---- Creates a membership of an account that is not in the room yet. The caller must give it an operation or a place in a
--- queue.
-function state_memberships.createMembership(username, room, nick)
-    local occupant = state_memberships.occupantJid(username)
-    local account = state_memberships.accounts[occupant]
-    if account == nil then
-        account = {username = username, memberships = {}, seen = monotonic(), idleOnDisk = 0}
-        state_memberships.accounts[occupant] = account
-    end
-    local membership = {
-        username = username,
-        occupant = occupant,
-        room = room,
-        place = inSharedQueue("lost"),
-        attached = state_memberships.NO_SESSIONS,
-        nick = nick,
-        wantedNick = nick,
-        view = newView()
-    }
-    local sent = reviveSent(occupant, room)
-    if sent ~= nil then
-        membership.sent = sent
-    end
-    account.memberships[room] = membership
-    return membership
-end
-
---- Drops a membership, and the account with its last one. Errors of messages can still be returned.
-function state_memberships.dropMembership(membership)
-    for _, timer in ipairs(timersOf(membership.place)) do
-        timer:stop()
-    end
-    forgetOccupants(membership.view)
-    local account = state_memberships.accounts[membership.occupant]
-    if account == nil or not state_memberships.isCurrent(membership) then
-        return
-    end
-    retireSent(membership.occupant, membership.room, membership.sent)
-    account.memberships[membership.room] = nil
-    if isEmpty(account.memberships) then
-        state_memberships.accounts[membership.occupant] = nil
-    end
-end
-
---- Returns the waiting requests of sessions, oldest first.
-function state_memberships.queueOf(membership)
-    return membership.queue or state_memberships.NO_REQUESTS
-end
-
---- Replaces empty tables by the shared ones of this instance of the module, after a reload.
-function state_memberships.restoreEmpty(membership)
-    if isEmpty(membership.attached) then
-        membership.attached = state_memberships.NO_SESSIONS
-    end
-end
-
---- Whether another account of this host is in the room under a nick.
-function state_memberships.isNickOfOther(membership, nick)
-    for _, account in pairs(state_memberships.accounts) do
-        local other = account.memberships[membership.room]
-        if other ~= nil and other ~= membership and other.nick == nick and isIn(other.place) then
-            return true
-        end
-    end
-    return false
-end
-
---- Drops the cached stanzas of the room: the next join starts from nothing.
-function state_memberships.forgetRoom(membership)
-    clearView(membership.view)
-end
-
---- Moves the account to another place, and stops the timers that belong to the earlier place only.
-function state_memberships.setPlace(membership, place)
-    local kept = timersOf(place)
-    for _, timer in ipairs(timersOf(membership.place)) do
-        if not includes(kept, timer) then
-            timer:stop()
-        end
-    end
-    membership.place = place
-end
-
---- Returns the record of self-pings, a new one if there is none.
-function state_memberships.livenessOf(place)
-    if place.liveness == nil then
-        place.liveness = {unanswered = 0}
-    end
-    return place.liveness
-end
-
---- Consecutive self-pings without an answer.
-function state_memberships.unansweredOf(membership)
-    local place = membership.place
-    if place.phase == "joined" then
-        local liveness = place.liveness
-        return liveness and liveness.unanswered or 0
-    else
-        return 0
-    end
-end
-
---- Returns seconds of a clock that cannot be set.
-function state_memberships.now()
-    return time.monotonic()
-end
-
---- Consecutive failed attempts.
-function state_memberships.triesOf(membership)
-    local place = membership.place
-    return place.phase == "joined" and state_memberships.now() - place.since >= STEADY and 0 or place.tries
-end
-
---- Whether the account is in the room, as far as is known.
-function state_memberships.isReached(membership)
-    local phase = membership.place.phase
-    return (phase == "joined" or phase == "entering") and state_memberships.unansweredOf(membership) == 0
-end
-
---- Whether the account is lost and rejoins, while its sessions do not know.
-function state_memberships.isComingBack(membership)
-    local phase = membership.place.phase
-    return phase == "lost" or phase == "joining"
-end
-
---- Returns the nick that the attached sessions know. While the account rejoins, it may ask for another.
-function state_memberships.knownNick(membership)
-    local isComingBack_result_7
-    if state_memberships.isComingBack(membership) then
-        isComingBack_result_7 = selfNickOf(membership.view)
-    end
-    return isComingBack_result_7 or membership.nick
-end
-
-function state_memberships.isAttached(membership, session)
-    return session ~= nil and membership.attached[session] ~= nil
-end
-
---- Whether a session is attached, or has a pending join or queued stanzas. Sessions except `except` count.
-function state_memberships.isUsed(membership, except)
-    for session in pairs(membership.attached) do
-        if session ~= except then
-            return true
-        end
-    end
-    return hasRequest(state_memberships.queueOf(membership), except) or hasRequest(requestsOf(membership.place), except)
-end
-
---- Returns the session with the join that the room is answering. It gets the answer although it may not be attached.
-function state_memberships.requestingSession(membership)
-    local place = membership.place
-    if place.phase == "joining" then
-        return sessionOf(place.operation.request)
-    end
-    local temp_12 = place.phase == "joined"
-    if temp_12 then
-        local operation = place.operation
-        temp_12 = (operation and operation.kind) == "resync"
-    end
-    if temp_12 then
-        return place.operation.request.session
-    end
-    return nil
-end
-
-function state_memberships.attachSession(membership, session, presence, id)
-    noteJoined(session, membership.room)
-    state_memberships.setAttachment(membership, session, {presence = presence, id = id})
-    membership.detachedAt = nil
-    membership.shownDetached = nil
-end
-
-function state_memberships.detachSession(membership, session)
-    membership.attached[session] = nil
-    if membership.shown == session then
-        membership.shown = nil
-    end
-    state_memberships.noteDetached(membership)
-end
-
---- Whether no session has been attached for a number of seconds.
-function state_memberships.isDetachedFor(membership, seconds)
-    local since = membership.detachedAt
-    return since ~= nil and monotonic() - since >= seconds
-end
-
-function state_memberships.detachAll(membership)
-    for session in pairs(membership.attached) do
-        state_memberships.detachSession(membership, session)
     end
 end
 end
@@ -4354,11 +4508,13 @@ end
 -- Also writes the notification setting when the user asks for it, independent of the option.
 local settings_bookmark_write = {}
 do
-local currentItem, rewrite, create, publish, publishItem, PUBLISH_OPTIONS, writing
+local retryLater, retryAll, noteJoin, currentItem, rewrite, create, publish, publishItem, PUBLISH_OPTIONS, writing, PAUSE, failed, isRetryDue
 local BOOKMARKS = namespaces.BOOKMARKS
 local PUBSUB = namespaces.PUBSUB
 local options = minimix_options
 local mayFollowNick = state_bookmarks.mayFollowNick
+local forEachInSlices = slices.forEachInSlices
+local isCurrent = state_memberships.isCurrent
 local canReadMarks = state_marks.canReadMarks
 local markedBy = state_marks.markedBy
 local setMark = state_marks.setMark
@@ -4368,6 +4524,52 @@ local pepService = settings_bookmarks.pepService
 local readItem = settings_bookmarks.readItem
 local roomOf = settings_bookmarks.roomOf
 local withSetting = settings_notify.withSetting
+
+function retryLater()
+    if not isRetryDue then
+        isRetryDue = true
+        module:add_timer(PAUSE, function()
+            isRetryDue = false
+            retryAll()
+            return nil
+        end)
+    end
+end
+
+function retryAll()
+    local bookmarks = {}
+    for username, edits in pairs(failed) do
+        for room in pairs(edits) do
+            bookmarks[#bookmarks + 1] = {username = username, room = room}
+        end
+    end
+    forEachInSlices(bookmarks, function(bindingPattern0_)
+        local room
+        local username
+        username = bindingPattern0_.username
+        room = bindingPattern0_.room
+        local opt_5 = failed[username]
+        local opt_3 = opt_5 and opt_5[room]
+        if opt_3 ~= nil then
+            opt_3()
+        end
+    end)
+end
+
+function noteJoin(membership, item)
+    if not canReadMarks(membership.username) then
+        return false
+    end
+    local by = markedBy(membership.username, membership.room)
+    local isDone = true
+    if item == nil and by ~= "user" then
+        isDone = create(membership)
+    elseif item ~= nil and by == "us" then
+        isDone = rewrite(membership, item, "true")
+        membership.ownBookmark = true
+    end
+    return isDone
+end
 
 function currentItem(membership)
     local items = itemsOf(membership.username, BOOKMARKS)
@@ -4382,7 +4584,7 @@ end
 function rewrite(membership, item, autojoin, nick)
     local conference = item and item:get_child("conference", BOOKMARKS)
     if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
-        return
+        return true
     end
     local edited = st.clone(conference, true)
     edited.attr.autojoin = autojoin or edited.attr.autojoin
@@ -4395,7 +4597,7 @@ function rewrite(membership, item, autojoin, nick)
             edited:add_direct_child(st.clone(tag))
         end
     end
-    publish(membership, item.attr.id or membership.room, edited)
+    return publish(membership, item.attr.id or membership.room, edited) ~= "failed"
 end
 
 function create(membership)
@@ -4404,34 +4606,36 @@ function create(membership)
     if membership.password ~= nil then
         conference:tag("password", {xmlns = BOOKMARKS}):text(membership.password):up()
     end
-    if not publish(membership, membership.room, conference, PUBLISH_OPTIONS) then
-        return false
+    local outcome = publish(membership, membership.room, conference, PUBLISH_OPTIONS)
+    membership.ownBookmark = outcome == "done" or nil
+    if outcome == "done" then
+        setMark(membership.username, membership.room, "us")
     end
-    setMark(membership.username, membership.room, "us")
-    return true
+    return outcome ~= "failed"
 end
 
 function publish(membership, id, conference, config)
     local service = pepService(membership.username)
     if service == nil then
-        return false
+        return "failed"
     end
     local item = st.stanza("item", {xmlns = PUBSUB, id = id}):add_child(conference)
     writing = true
     local done, problem = pcall(publishItem, service, id, item, config)
     writing = false
     if not done or problem ~= nil then
+        local isRetried = problem == "internal-server-error"
         module:log(
-            "warn",
+            isRetried and "debug" or "warn",
             "Could not bookmark %s for %s: %s",
             membership.room,
             membership.username,
             problem
         )
-        return false
+        return done and not isRetried and "refused" or "failed"
     end
     membership.bookmark = readItem(membership.username, membership.room, item)
-    return true
+    return "done"
 end
 
 function publishItem(service, id, item, config)
@@ -4451,29 +4655,56 @@ function settings_bookmark_write.isWriting()
     return writing
 end
 
+PAUSE = 20
+failed = {}
+
+local function drop(username, room)
+    local edits = failed[username]
+    if edits ~= nil then
+        edits[room] = nil
+    end
+    if edits ~= nil and (next(edits)) == nil then
+        failed[username] = nil
+    end
+end
+
+--- Edits the current item of a room, at once or when storage works again.
+local function editItem(membership, edit)
+    local username = membership.username
+    local room = membership.room
+    drop(username, room)
+    local isRead, item = currentItem(membership)
+    if not hasPep() or isRead and edit(item) then
+        return
+    end
+    retryLater()
+    local edits = failed[username] or {}
+    failed[username] = edits
+    edits[room] = function()
+        editItem(membership, edit)
+    end
+end
+
+isRetryDue = false
+
+--- Drops the edits of a deleted account.
+function settings_bookmark_write.forgetEdits(username)
+    failed[username] = nil
+end
+
 --- Adds a bookmark after a client's join. A client's bookmark is not changed. A removed bookmark is not restored:
 -- another device may have joined.
 function settings_bookmark_write.bookmarkJoined(membership)
-    if not options.bookmarkWrite then
-        return
-    end
-    local isRead, item = currentItem(membership)
-    if not isRead or not canReadMarks(membership.username) then
-        return
-    end
-    local by = markedBy(membership.username, membership.room)
-    if item == nil and by ~= "user" then
-        membership.ownBookmark = create(membership) or nil
-    elseif item ~= nil and by == "us" then
-        rewrite(membership, item, "true")
-        membership.ownBookmark = true
+    if options.bookmarkWrite then
+        editItem(membership, function(item) return not isCurrent(membership) or noteJoin(membership, item) end)
     end
 end
 
 --- Turns autojoin off after a client's leave.
 function settings_bookmark_write.bookmarkLeft(membership)
+    drop(membership.username, membership.room)
     if options.bookmarkWrite and membership.ownBookmark then
-        rewrite(membership, select(2, currentItem(membership)), "false")
+        editItem(membership, function(item) return rewrite(membership, item, "false") end)
     end
 end
 
@@ -4510,11 +4741,12 @@ function settings_bookmark_write.bookmarkNotify(membership, setting)
         end
     end
     edited:add_direct_child(withSetting(before, setting))
-    return publish(membership, item.attr.id or room, edited)
+    return publish(membership, item.attr.id or room, edited) == "done"
 end
 
 --- Removes the mark: the user has made or changed the bookmark.
 function settings_bookmark_write.noteMade(username, room)
+    drop(username, room)
     if options.bookmarkWrite and markedBy(username, room) ~= nil then
         setMark(username, room, nil)
     end
@@ -4522,6 +4754,7 @@ end
 
 --- Marks that the user has removed the bookmark.
 function settings_bookmark_write.noteRemoved(username, room)
+    drop(username, room)
     if options.bookmarkWrite then
         setMark(username, room, "user")
     end
@@ -4623,148 +4856,6 @@ function state_limits.noteOver(limit, username, room, reason)
         logged[limit] = now
         module:log("warn", "%s is over the limit %s with %s", username, limit, room)
     end
-end
-end
-
--- src/slices.ts
---
--- Runs long work in slices of some milliseconds, so that the server handles other events in between.
-local slices = {}
-do
-local slice, schedule, takeStep, SLICE, LONG_SLICE, work, scheduled, slicing, spent, ended
-local time = require("util.time")
-local inTurn = minimix_turn.inTurn
-
---- Starts some work after the current event.
-function slices.inLaterSlices(step)
-    work[#work + 1] = step
-    if not scheduled and not slicing then
-        schedule(0)
-    end
-end
-
-function slice()
-    local started = time.monotonic() - spent
-    slicing = true
-    local step = table.remove(work, 1)
-    while step ~= nil do
-        takeStep(step)
-        if time.monotonic() - started < SLICE then
-            step = table.remove(work, 1)
-        else
-            step = nil
-        end
-    end
-    slicing = false
-    ended = time.monotonic()
-    spent = ended - started
-    if #work > 0 then
-        schedule(math.max(spent - LONG_SLICE, 0))
-    end
-end
-
-function schedule(seconds)
-    scheduled = true
-    module:add_timer(seconds, function()
-        scheduled = false
-        spent = 0
-        slice()
-        return nil
-    end)
-end
-
-function takeStep(step)
-    local outcome = {done = true}
-    inTurn(function()
-        outcome.done = step()
-    end)
-    if not outcome.done then
-        work[#work + 1] = step
-    end
-end
-
-SLICE = 0.005
-LONG_SLICE = 0.01
-work = {}
-scheduled = false
-slicing = false
-spent = 0
-ended = 0
-
---- Starts some work. One slice runs at once, if there is time, and the rest later, in turn with other work.
-function slices.inSlices(step)
-    if time.monotonic() - ended > SLICE then
-        spent = 0
-    end
-    if scheduled or slicing or spent >= SLICE then
-        slices.inLaterSlices(step)
-    else
-        work[#work + 1] = step
-        slice()
-    end
-end
-
---- Longest time in seconds to finish all work.
-local FINISH = 5
-
---- Finishes all work before the module is unloaded or the server stops. What takes too long is dropped.
-function slices.finishSlices()
-    local deadline = time.monotonic() + FINISH
-    local step = table.remove(work, 1)
-    while step ~= nil and time.monotonic() < deadline do
-        takeStep(step)
-        step = table.remove(work, 1)
-    end
-end
-
---- Runs a task for each item of a list, one step per item, and then `done`.
-function slices.forEachInSlices(items, task, done)
-    local at = 0
-    slices.inSlices(function()
-        local item = items[at + 1]
-        at = at + 1
-        if item ~= nil then
-            task(item)
-            return false
-        end
-        if done ~= nil then
-            done()
-        end
-        return true
-    end)
-end
-
-function slices.newQueues()
-    local queues = {}
-    return {
-        pending = queues,
-        add = function(key, step)
-            local queue = queues[key]
-            if queue ~= nil then
-                queue[#queue + 1] = step
-                return
-            end
-            local added = {step}
-            queues[key] = added
-            slices.inSlices(function()
-                local first = added[1]
-                if queues[key] ~= added or first == nil then
-                    return true
-                end
-                if first() then
-                    table.remove(added, 1)
-                end
-                if added[1] ~= nil then
-                    return false
-                end
-                queues[key] = nil
-                return true
-            end)
-        end,
-        drop = function(key)
-            queues[key] = nil
-        end
-    }
 end
 end
 
@@ -8678,6 +8769,27 @@ function occupancy_replay.nickChange(membership, before)
 end
 end
 
+-- src/state/self-status.ts
+--
+-- Rooms that mark the own presence of occupants with status 110. Older services omit it in all rooms.
+local state_self_status = {}
+do
+--- Number of rooms to remember.
+local ROOMS = 4096
+--- Rooms that have sent 110 to an account of this server.
+local marking = cache.new(ROOMS)
+
+--- A room has sent an own presence with 110.
+function state_self_status.noteSelfStatus(room)
+    marking:set(room, true)
+end
+
+--- Whether a presence of this room without 110 is another occupant's.
+function state_self_status.marksSelf(room)
+    return marking:get(room) == true
+end
+end
+
 -- src/occupancy/burst.ts
 --
 -- Handles presence of other occupants, and of the room itself. While the room answers a join, the session that asked
@@ -8713,6 +8825,7 @@ local eachMember = state_offline.eachMember
 local forgetMember = state_offline.forgetMember
 local keepMember = state_offline.keepMember
 local noMembers = state_offline.noMembers
+local noteSelfStatus = state_self_status.noteSelfStatus
 local keepOccupant = state_view.keepOccupant
 local outdate = state_view.outdate
 local selfNickOf = state_view.selfNickOf
@@ -8986,6 +9099,9 @@ function occupancy_burst.keepSelf(membership, nick, stanza)
     local shown = isKept and toldAgain(stanza) or reducedSelf(stanza)
     membership.nick = nick
     setOwnNick(view, nick)
+    if hasStatus(stanza, "110") then
+        noteSelfStatus(membership.room)
+    end
     if hasStatus(stanza, "100") then
         view.nonAnonymous = true
     end
@@ -10554,6 +10670,13 @@ function occupancy_refuse.bounceAll(membership, session, stanzas)
         occupancy_refuse.bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE)
     end
 end
+
+--- Returns queued nick changes with errors, because the account is out.
+function occupancy_refuse.bounceQueue(membership)
+    for _, request in ipairs(takeAll(membership)) do
+        occupancy_refuse.bounce(membership, request.session, request.stanza, "modify", NOT_ACCEPTABLE)
+    end
+end
 end
 
 -- src/occupancy/requests.ts
@@ -10881,6 +11004,7 @@ local isUnheard = occupancy_operations.isUnheard
 local newLeave = occupancy_operations.newLeave
 local pause = occupancy_operations.pause
 local recall = occupancy_operations.recall
+local bounceQueue = occupancy_refuse.bounceQueue
 local refuseAll = occupancy_refuse.refuseAll
 local ownUnavailable = occupancy_replay.ownUnavailable
 
@@ -10967,6 +11091,7 @@ function occupancy_leave.over(membership)
         enter(membership, request)
         return
     end
+    bounceQueue(membership)
     if mayBeAdmitted(place) then
         occupancy_leave.retryLeave(membership, 1)
     else
@@ -11890,6 +12015,7 @@ local setPlace = state_memberships.setPlace
 local requeue = state_queue.requeue
 local takeJoin = state_queue.takeJoin
 local forgetOccupant = state_occupants.forgetOccupant
+local marksSelf = state_self_status.marksSelf
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local forgetOthers = occupancy_burst.forgetOthers
 local keepSelf = occupancy_burst.keepSelf
@@ -11918,7 +12044,7 @@ local makeSure = occupancy_lost.makeSure
 local onlyRenamed = occupancy_lost.onlyRenamed
 local unreached = occupancy_lost.unreached
 
---- The room has gone on, so the presence without 110 was our own, unless another account of this server has the nick.
+--- The room has gone on, so the presence without 110 was our own, unless it is known to be of another occupant.
 function occupancy_joining.admitClaimed(membership, place)
     local interned = place.claimed
     local stanza
@@ -11927,7 +12053,8 @@ function occupancy_joining.admitClaimed(membership, place)
     end
     local nick = jids.resource(stanza and stanza.attr.from or "")
     place.claimed = nil
-    if stanza ~= nil and nick ~= nil and not isNickOfOther(membership, nick) then
+    local isOther = marksSelf(membership.room) or isNickOfOther(membership, nick or "")
+    if stanza ~= nil and nick ~= nil and not isOther then
         occupancy_joining.admitted(membership, place, nick, stanza)
     end
 end
@@ -14753,6 +14880,7 @@ local leave = occupancy_leave.leave
 local fork = send_fork.fork
 local technicalRemoval = occupancy_replay.technicalRemoval
 local forgetRefusals = state_bookmarks.forgetRefusals
+local forgetEdits = settings_bookmark_write.forgetEdits
 local forgetMarks = state_marks.forgetMarks
 local accounts = state_memberships.accounts
 local allMemberships = state_memberships.allMemberships
@@ -14831,6 +14959,7 @@ function follow_accounts.onAccountEnded(event)
     if event.host == module.host then
         forgetRefusals(event.username)
         forgetMarks(event.username)
+        forgetEdits(event.username)
         follow_accounts.forgetAccount(event.username)
         deleteOwn(event.username)
     end
@@ -16698,6 +16827,7 @@ local counters = state_counters.counters
 local intern = state_interned.intern
 local findMembership = state_memberships.findMembership
 local now = state_memberships.now
+local changeAfter = state_occupant_list.changeAfter
 
 function broadcastLike(stanza)
     local isCopy = copied ~= nil and copied.from == stanza.attr.from and isSameElement(content, stanza, "to")
@@ -16728,10 +16858,11 @@ function passOn(broadcast, stanza)
         return false
     end
     if position + 1 == list.last then
-        if list.behind == 1 then
+        local behind = list.behind or 0
+        if behind <= 1 then
             return false
         end
-        list.behind = list.behind - 1
+        list.behind = behind - 1
     end
     view.position = position + 1
     membership.heardAt = now()
@@ -16785,13 +16916,13 @@ function room_broadcast.noteBroadcast(membership, nick, stanza)
     local view = membership.view
     local list = view.list
     local position = view.position
-    if list == nil or list.behind == 0 then
+    if (list and list.behind) == nil then
         return
     end
     local attr = stanza.attr
     local from = attr.from
     local type_ = attr.type
-    local change = list.log[position - list.settled]
+    local change = changeAfter(list, position - 1)
     local after = type_ == nil and intern(stanza) or nil
     if (change and change.nick) ~= nick or change.after ~= after or hasAnyStatus(stanza) then
         return
@@ -16851,6 +16982,7 @@ local now = state_memberships.now
 local intern = state_interned.intern
 local findOccupant = state_occupants.findOccupant
 local isIn = state_place.isIn
+local marksSelf = state_self_status.marksSelf
 local noteBroadcast = room_broadcast.noteBroadcast
 local saveOften = state_store.saveOften
 local after = minimix_turn.after
@@ -16975,7 +17107,7 @@ end
 
 function onOwnUnavailable(membership, stanza)
     local place = membership.place
-    local isRefusal = place.phase == "joining" and isExpulsion(stanza)
+    local isRefusal = place.phase == "joining" and isExpulsion(stanza) and not marksSelf(membership.room)
     if isIn(place) or isRefusal or hasStatus(stanza, "110") then
         onRemoved(membership, stanza)
     end
