@@ -468,6 +468,27 @@ describe("the account removed from the room", function ()
 		assert.same({ "presence error room/Al modify not-acceptable" }, { table.unpack(lines, 2) });
 	end);
 
+	for _, ending in ipairs { "removal"; "loss and a refused rejoin" } do
+		it("R2, J10: nick changes without an answer get an error after a "..ending, function ()
+			local s, phone = scene.two_devices { remote = true };
+			if ending ~= "removal" then
+				s.room:remove("Alice", "333");
+				s.room.members["alice@example.org"] = "outcast";
+			end
+			phone:send(scene.presence("Alicia", { id = "n1" }));
+			phone:send(scene.presence("Al", { id = "n2" }));
+			if ending == "removal" then s.room:kick "Alice"; end
+			s:wait(60);
+			local got = scene.take(phone);
+			assert.truthy(scene.line(got[1]):find "presence unavailable room/Alice 110");
+			assert.same({
+				"presence error room/Alicia modify not-acceptable"; "presence error room/Al modify not-acceptable";
+			}, { table.unpack(scene.lines(got), 2) });
+			assert.equal("n1", got[2].attr.id);
+			assert.is_true(s:is_forgotten());
+		end);
+	end
+
 	it("R2: a removal before the end of a join ends the join", function ()
 		local s = scene.new { remote = true, room = { silent = true } };
 		local phone = s:client "phone";

@@ -1,5 +1,5 @@
 -- Forms in which services answer presence (R7): without its id, with an empty or another id, errors without a
--- condition, own presence without 110.
+-- condition. A room that omits 110 from own presence does so from the start, as older services do.
 
 local st = require "util.stanza";
 local model = require "fuzz.model";
@@ -15,8 +15,8 @@ local function without_condition(presence)
 	if errors then errors:maptags(function () end); end
 end
 
--- The model must know the own presence. Clients know it by the nick, as the module does.
-local function without_110(presence)
+-- Omits 110. The model must know the own presence. Clients know it by the nick, as the module does.
+function forms.without_110(presence)
 	local x = presence:get_child("x", "http://jabber.org/protocol/muc#user");
 	local code = x and x:get_child_with_attr("status", nil, "code", "110");
 	if code then code.attr.code = model.code_own; end
@@ -27,10 +27,13 @@ local changes = {
 	function (presence) presence.attr.id = ""; end;
 	function (presence) presence.attr.id = presence.attr.id and "of service "..presence.attr.id; end;
 	without_condition;
-	without_110;
 	function (presence)
-		without_110(presence);
 		without_id(presence);
+		without_condition(presence);
+	end;
+	function (presence)
+		presence.attr.id = "another";
+		without_condition(presence);
 	end;
 };
 

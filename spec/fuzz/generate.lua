@@ -65,6 +65,7 @@ local function generate(seed, count, faults, lies)
 	local events = faults and with_faults or lies and with_lies or ordinary;
 	list.setting.folds = seed % 4 == 0; -- one of the rooms changes the case of nicks
 	list.setting.crowd = seed % 4 == 2; -- four accounts instead of two
+	list.setting.omits = seed // 4 % 4 == 0 and seed // 16 % 3 + 1 or nil; -- the number of a room that omits 110
 	list[1] = list.setting.crowd and { "gather", 0, 0, 0, 0 } or nil;
 	for i = #list + 1, count do
 		list[i] = { pick(events, draw), draw(1000), draw(1000), draw(1000), draw(1000) };
@@ -79,8 +80,8 @@ local function written(list)
 		lines[i] = ("\t\t{ %q, %d, %d, %d, %d };"):format(table.unpack(event));
 	end
 	local fields = list.setting;
-	local setting_written = ("{ resource = %s; bosh = %s; carbons = %s; prosody = %s; faults = %s; folds = %s; crowd = %s }"):format(
-		fields.resource, fields.bosh, fields.carbons, fields.prosody, fields.faults, fields.folds, fields.crowd);
+	local setting_written = ("{ resource = %s; bosh = %s; carbons = %s; prosody = %s; faults = %s; folds = %s; crowd = %s; omits = %s }"):format(
+		fields.resource, fields.bosh, fields.carbons, fields.prosody, fields.faults, fields.folds, fields.crowd, fields.omits);
 	return ("\t{ seed = %d; setting = %s;\n%s\n\t};"):format(list.seed, setting_written, table.concat(lines, "\n"));
 end
 

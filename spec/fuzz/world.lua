@@ -88,6 +88,7 @@ function world.new(setting, plant)
 	self:add_honest("green@rooms.example.net", { remote = true, creates = true });
 	self:add_liar("liar.example.org");
 	self:add_liar("liar.example.net", true);
+	if setting.omits then self.honest[setting.omits].omits_110 = true; end
 	if setting.prosody then self:add_real("muc.example.org"); end
 	self:connect_rooms();
 	self:plant_again();
@@ -216,8 +217,9 @@ function world:send(room, stanza)
 	local handled = self.handled;
 	if handled then self:note_answer(room, handled, stanza); end
 	if not room.lies then self.causes:room_sends(room, stanza); end
-	if room.form and stanza.name == "presence" and self:is_of_account(stanza.attr.to) then
-		stanza = forms.of(room.form, stanza);
+	if stanza.name == "presence" and self:is_of_account(stanza.attr.to) then
+		if room.omits_110 then stanza = forms.of(forms.without_110, stanza); end
+		if room.form then stanza = forms.of(room.form, stanza); end
 	end
 	if room.remote then
 		table.insert(self.on_way, { room = room, stanza = st.clone(stanza); since = clock.now; entry = handled and self.ledger:entry(handled) });
@@ -1200,7 +1202,8 @@ function events:settle()
 		self:remove_unknown();
 	end
 	for _, room in ipairs(self.honest) do
-		room.silent, room.limit, room.form = nil, nil, nil;
+		-- A service may send 110 after an update. None omits it after it has sent it.
+		room.silent, room.limit, room.form, room.omits_110 = nil, nil, nil, nil;
 		self:release(room);
 	end
 	self:wait(until_settled);

@@ -15,6 +15,7 @@ import { wasSent } from "../state/sent-presences";
 import { Phase } from "../state/place";
 import { eachOccupant, findOccupant, forgetOccupant, setOwnNick } from "../state/occupants";
 import { eachMember, forgetMember, keepMember, noMembers, type OfflineMembers } from "../state/offline";
+import { noteSelfStatus } from "../state/self-status";
 import { keepOccupant, outdate, type RoomView, selfNickOf, selfOf, setSelf } from "../state/view";
 
 /** Returns the nicks that the room has shown since a join was sent. Undefined if it does not answer one. */
@@ -230,6 +231,9 @@ export function keepSelf(membership: Membership, nick: string, stanza: Stanza): 
     const shown = isKept ? toldAgain(stanza) : reducedSelf(stanza);
     membership.nick = nick;
     setOwnNick(view, nick);
+    if (hasStatus(stanza, Status.Self)) {
+        noteSelfStatus(membership.room);
+    }
     if (hasStatus(stanza, Status.NonAnonymous)) {
         view.nonAnonymous = true;
     }

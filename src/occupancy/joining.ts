@@ -34,6 +34,7 @@ import {
 import { type Entering, type Join, type Joining, Phase, type SessionRequest } from "../state/place";
 import { requeue, takeJoin } from "../state/queue";
 import { forgetOccupant } from "../state/occupants";
+import { marksSelf } from "../state/self-status";
 import { announceIfRenamed, forgetOthers, keepSelf } from "./burst";
 import { adopt, answeredAsJoin, letIn, proceed } from "./joined";
 import { regainNick } from "./nick";
@@ -68,13 +69,14 @@ export function selfClaimed(membership: Membership, place: Joining, interned: In
     });
 }
 
-/** The room has gone on, so the presence without 110 was our own, unless another account of this server has the nick. */
+/** The room has gone on, so the presence without 110 was our own, unless it is known to be of another occupant. */
 export function admitClaimed(membership: Membership, place: Joining): void {
     const interned = place.claimed;
     const stanza = interned === undefined ? undefined : stanzaOf(interned);
     const nick = jids.resource(stanza?.attr.from ?? "");
     place.claimed = undefined;
-    if (stanza !== undefined && nick !== undefined && !isNickOfOther(membership, nick)) {
+    const isOther = marksSelf(membership.room) || isNickOfOther(membership, nick ?? "");
+    if (stanza !== undefined && nick !== undefined && !isOther) {
         admitted(membership, place, nick, stanza);
     }
 }

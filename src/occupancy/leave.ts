@@ -15,7 +15,7 @@ import { save } from "../state/store";
 import { after } from "../turn";
 import { enter, TURN } from "./enter";
 import { endStay, isUnheard, newLeave, pause, recall } from "./operations";
-import { refuseAll } from "./refuse";
+import { bounceQueue, refuseAll } from "./refuse";
 import { ownUnavailable } from "./replay";
 
 /** Attempts after which sessions are told that the account is out: about four minutes. */
@@ -135,6 +135,7 @@ export function over(membership: Membership): void {
         enter(membership, request);
         return;
     }
+    bounceQueue(membership);
     if (mayBeAdmitted(place)) {
         retryLeave(membership, 1);
     } else {

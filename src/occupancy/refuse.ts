@@ -71,6 +71,13 @@ export function bounceAll(membership: Membership, session: string, stanzas: Stan
     }
 }
 
+/** Returns queued nick changes with errors, because the account is out. */
+export function bounceQueue(membership: Membership): void {
+    for (const request of takeAll(membership)) {
+        bounce(membership, request.session, request.stanza, "modify", NOT_ACCEPTABLE);
+    }
+}
+
 /** Returns a stanza to its sender with an error. An answer to an IQ gets none. */
 export function bounce(
     membership: Membership,

@@ -18,6 +18,7 @@ import { findMembership, isCurrent, isOccupantJid, type Membership, now } from "
 import { intern } from "../state/interned";
 import { findOccupant } from "../state/occupants";
 import { isIn, type Joining, Phase, type Place } from "../state/place";
+import { marksSelf } from "../state/self-status";
 import { noteBroadcast } from "./broadcast";
 import { saveOften } from "../state/store";
 import { after, post } from "../turn";
@@ -202,7 +203,7 @@ function isLeaveAnswer(membership: Membership, stanza: Stanza): boolean {
  */
 function onOwnUnavailable(membership: Membership, stanza: Stanza): void {
     const place = membership.place;
-    const isRefusal = place.phase === Phase.Joining && isExpulsion(stanza);
+    const isRefusal = place.phase === Phase.Joining && isExpulsion(stanza) && !marksSelf(membership.room);
     if (isIn(place) || isRefusal || hasStatus(stanza, Status.Self)) {
         onRemoved(membership, stanza);
     }
