@@ -8773,6 +8773,27 @@ function occupancy_replay.nickChange(membership, before)
 end
 end
 
+-- src/state/self-status.ts
+--
+-- Rooms that mark the own presence of occupants with status 110. Older services omit it in all rooms.
+local state_self_status = {}
+do
+--- Number of rooms to remember.
+local ROOMS = 4096
+--- Rooms that have sent 110 to an account of this server.
+local marking = cache.new(ROOMS)
+
+--- A room has sent an own presence with 110.
+function state_self_status.noteSelfStatus(room)
+    marking:set(room, true)
+end
+
+--- Whether a presence of this room without 110 is another occupant's.
+function state_self_status.marksSelf(room)
+    return marking:get(room) == true
+end
+end
+
 -- src/occupancy/burst.ts
 --
 -- Handles presence of other occupants, and of the room itself. While the room answers a join, the session that asked
@@ -8808,6 +8829,7 @@ local eachMember = state_offline.eachMember
 local forgetMember = state_offline.forgetMember
 local keepMember = state_offline.keepMember
 local noMembers = state_offline.noMembers
+local noteSelfStatus = state_self_status.noteSelfStatus
 local keepOccupant = state_view.keepOccupant
 local outdate = state_view.outdate
 local selfNickOf = state_view.selfNickOf
@@ -9081,6 +9103,9 @@ function occupancy_burst.keepSelf(membership, nick, stanza)
     local shown = isKept and toldAgain(stanza) or reducedSelf(stanza)
     membership.nick = nick
     setOwnNick(view, nick)
+    if hasStatus(stanza, "110") then
+        noteSelfStatus(membership.room)
+    end
     if hasStatus(stanza, "100") then
         view.nonAnonymous = true
     end
@@ -10637,6 +10662,13 @@ function occupancy_refuse.bounceAll(membership, session, stanzas)
         occupancy_refuse.bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE)
     end
 end
+
+--- Returns queued nick changes with errors, because the account is out.
+function occupancy_refuse.bounceQueue(membership)
+    for _, request in ipairs(takeAll(membership)) do
+        occupancy_refuse.bounce(membership, request.session, request.stanza, "modify", NOT_ACCEPTABLE)
+    end
+end
 end
 
 -- src/occupancy/requests.ts
@@ -10964,6 +10996,7 @@ local isUnheard = occupancy_operations.isUnheard
 local newLeave = occupancy_operations.newLeave
 local pause = occupancy_operations.pause
 local recall = occupancy_operations.recall
+local bounceQueue = occupancy_refuse.bounceQueue
 local refuseAll = occupancy_refuse.refuseAll
 local ownUnavailable = occupancy_replay.ownUnavailable
 
@@ -11050,6 +11083,7 @@ function occupancy_leave.over(membership)
         enter(membership, request)
         return
     end
+    bounceQueue(membership)
     if mayBeAdmitted(place) then
         occupancy_leave.retryLeave(membership, 1)
     else
@@ -11968,6 +12002,7 @@ local setPlace = state_memberships.setPlace
 local requeue = state_queue.requeue
 local takeJoin = state_queue.takeJoin
 local forgetOccupant = state_occupants.forgetOccupant
+local marksSelf = state_self_status.marksSelf
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local forgetOthers = occupancy_burst.forgetOthers
 local keepSelf = occupancy_burst.keepSelf
@@ -11996,7 +12031,7 @@ local makeSure = occupancy_lost.makeSure
 local onlyRenamed = occupancy_lost.onlyRenamed
 local unreached = occupancy_lost.unreached
 
---- The room has gone on, so the presence without 110 was our own, unless another account of this server has the nick.
+--- The room has gone on, so the presence without 110 was our own, unless it is known to be of another occupant.
 function occupancy_joining.admitClaimed(membership, place)
     local interned = place.claimed
     local stanza
@@ -12005,7 +12040,8 @@ function occupancy_joining.admitClaimed(membership, place)
     end
     local nick = jids.resource(stanza and stanza.attr.from or "")
     place.claimed = nil
-    if stanza ~= nil and nick ~= nil and not isNickOfOther(membership, nick) then
+    local isOther = marksSelf(membership.room) or isNickOfOther(membership, nick or "")
+    if stanza ~= nil and nick ~= nil and not isOther then
         occupancy_joining.admitted(membership, place, nick, stanza)
     end
 end
@@ -16933,6 +16969,7 @@ local now = state_memberships.now
 local intern = state_interned.intern
 local findOccupant = state_occupants.findOccupant
 local isIn = state_place.isIn
+local marksSelf = state_self_status.marksSelf
 local noteBroadcast = room_broadcast.noteBroadcast
 local saveOften = state_store.saveOften
 local after = minimix_turn.after
@@ -17057,7 +17094,7 @@ end
 
 function onOwnUnavailable(membership, stanza)
     local place = membership.place
-    local isRefusal = place.phase == "joining" and isExpulsion(stanza)
+    local isRefusal = place.phase == "joining" and isExpulsion(stanza) and not marksSelf(membership.room)
     if isIn(place) or isRefusal or hasStatus(stanza, "110") then
         onRemoved(membership, stanza)
     end
