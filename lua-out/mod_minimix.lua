@@ -3861,12 +3861,16 @@ end
 late = {}
 --- Seconds until it is written.
 local LATE = 5
+--- Whether a write of these records is scheduled. save() may have written them all before.
+local isSaveDue = false
 
 --- Writes an account's memberships soon, for changes that no client was told of. An account that joins many rooms by
 -- itself needs few writes.
 function state_store.saveSoon(username)
-    if (next(late)) == nil then
+    if not isSaveDue then
+        isSaveDue = true
         module:add_timer(LATE, function()
+            isSaveDue = false
             state_store.saveLate()
             return nil
         end)
