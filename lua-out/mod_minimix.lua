@@ -3279,18 +3279,6 @@ function state_marks.restoreMarks(saved)
 end
 end
 
--- src/host.ts
---
--- The virtual host that the module serves.
-local minimix_host = {}
-do
---- Whether another module is loaded on this host.
-function minimix_host.hasModule(name)
-    local opt_0 = prosody.hosts[module.host]
-    return (opt_0 and opt_0.modules[name] ~= nil) == true
-end
-end
-
 -- src/state/former.ts
 --
 -- Addresses under which accounts may still be in rooms after `minimix_resource` has changed. An entry is kept, also
@@ -3873,12 +3861,16 @@ end
 late = {}
 --- Seconds until it is written.
 local LATE = 5
+--- Whether a write of these records is scheduled. save() may have written them all before.
+local isSaveDue = false
 
 --- Writes an account's memberships soon, for changes that no client was told of. An account that joins many rooms by
 -- itself needs few writes.
 function state_store.saveSoon(username)
-    if (next(late)) == nil then
+    if not isSaveDue then
+        isSaveDue = true
         module:add_timer(LATE, function()
+            isSaveDue = false
             state_store.saveLate()
             return nil
         end)
@@ -3961,6 +3953,18 @@ function state_store.isKnownNow(username)
         end
     end
     return state_store.isKnown(username)
+end
+end
+
+-- src/host.ts
+--
+-- The virtual host that the module serves.
+local minimix_host = {}
+do
+--- Whether another module is loaded on this host.
+function minimix_host.hasModule(name)
+    local opt_0 = prosody.hosts[module.host]
+    return (opt_0 and opt_0.modules[name] ~= nil) == true
 end
 end
 
@@ -4518,6 +4522,7 @@ local isCurrent = state_memberships.isCurrent
 local canReadMarks = state_marks.canReadMarks
 local markedBy = state_marks.markedBy
 local setMark = state_marks.setMark
+local save = state_store.save
 local hasPep = settings_bookmarks.hasPep
 local itemsOf = settings_bookmarks.itemsOf
 local pepService = settings_bookmarks.pepService
@@ -4668,21 +4673,24 @@ local function drop(username, room)
     end
 end
 
---- Edits the current item of a room, at once or when storage works again.
+--- Edits the current item of a room. Returns false if storage failed, and the edit is tried again.
 local function editItem(membership, edit)
     local username = membership.username
     local room = membership.room
     drop(username, room)
     local isRead, item = currentItem(membership)
     if not hasPep() or isRead and edit(item) then
-        return
+        return true
     end
     retryLater()
     local edits = failed[username] or {}
     failed[username] = edits
     edits[room] = function()
-        editItem(membership, edit)
+        if editItem(membership, edit) then
+            save(username)
+        end
     end
+    return false
 end
 
 isRetryDue = false

@@ -769,6 +769,14 @@ describe("bookmarks that the module writes, while storage fails:", function ()
 			s:wait(60);
 			assert.equal("true", (autojoin(phone)));
 			if what == "reads" then assert_one_outage(s); end
+			s:restart { killed = true };
+			s:wait(30);
+			local laptop = s:client "laptop";
+			s:enter(laptop);
+			laptop:send(leave "Alice");
+			s:deliver();
+			assert.same({}, s:occupants());
+			assert.equal("false", (autojoin(laptop)));
 		end);
 
 		it(("P5, S2: the autojoin is turned off later after a leave (%s fail)"):format(what), function ()

@@ -10,6 +10,7 @@ import { mayFollowNick, type Setting } from "../state/bookmarks";
 import { forEachInSlices } from "../slices";
 import { isCurrent, type Membership } from "../state/memberships";
 import { canReadMarks, markedBy, setMark } from "../state/marks";
+import { save } from "../state/store";
 import { hasPep, itemsOf, pepService, readItem, roomOf } from "./bookmarks";
 import { withSetting } from "./notify";
 
@@ -47,20 +48,23 @@ function drop(username: string, room: string): void {
     }
 }
 
-/** Edits the current item of a room, at once or when storage works again. */
-function editItem(membership: Membership, edit: Edit): void {
+/** Edits the current item of a room. Returns false if storage failed, and the edit is tried again. */
+function editItem(membership: Membership, edit: Edit): boolean {
     const { username, room } = membership;
     drop(username, room);
     const [isRead, item] = currentItem(membership);
     if (!hasPep() || (isRead && edit(item))) {
-        return;
+        return true;
     }
     retryLater();
     const edits = failed.get(username) ?? new LuaMap<string, () => void>();
     failed.set(username, edits);
     edits.set(room, () => {
-        editItem(membership, edit);
+        if (editItem(membership, edit)) {
+            save(username);
+        }
     });
+    return false;
 }
 
 let isRetryDue = false;
