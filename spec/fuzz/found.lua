@@ -928,4 +928,13 @@ return {
 		{ "time", 244, 436, 191, 895 };
 		{ "join", 333, 150, 531, 797 };
 	};
+	{ about = "another occupant that takes a forced nick in the place of the account"; seed = 887193130; setting = { resource = true; bosh = true; carbons = true; prosody = false; faults = nil; folds = false; crowd = true };
+		{ "gather", 0, 0, 0, 0 };
+		{ "silent", 339, 885, 200, 349 };
+		{ "force", 903, 34, 644, 525 };
+		{ "unload", 808, 458, 681, 660 };
+		{ "join", 857, 1000, 583, 994 };
+		{ "time", 291, 496, 419, 748 };
+		{ "join", 633, 580, 100, 888 };
+	};
 };
