@@ -711,6 +711,17 @@ describe("bookmarks that the module writes, while storage fails:", function ()
 			:format(pubsub, bookmarks, room_jid));
 	end
 
+	-- Returns autojoin of the bookmark, or nil without one.
+	local function autojoin(client)
+		client:take();
+		client:send(("<iq type='get' id='g1'><pubsub xmlns='%s'><items node='%s'/></pubsub></iq>"):format(pubsub, bookmarks));
+		for _, stanza in ipairs(client:take()) do
+			if stanza.attr.id == "g1" then
+				return stanza:find("{"..pubsub.."}pubsub/items/item/{"..bookmarks.."}conference@autojoin");
+			end
+		end
+	end
+
 	local function is_bookmarked(client)
 		client:take();
 		client:send(("<iq type='get' id='g1'><pubsub xmlns='%s'><items node='%s'/></pubsub></iq>"):format(pubsub, bookmarks));
@@ -739,5 +750,62 @@ describe("bookmarks that the module writes, while storage fails:", function ()
 				assert.is_false(is_bookmarked(laptop));
 			end);
 		end
+	end
+
+	-- mod_pep writes items to an archive store.
+	for what, stores in pairs { reads = { "pep"; "pep_data" }; writes = { "pep"; "pep_data"; "pep_"..bookmarks } } do
+		local function with_bookmark_write()
+			local s, faults = new_scene { modules = { "disco"; "pep" }; options = { minimix_bookmark_write = true } };
+			s.room:enter "Bob";
+			return s, faults, s:client "phone";
+		end
+
+		it(("P5, S2: a join is bookmarked later (%s fail)"):format(what), function ()
+			local s, faults, phone = with_bookmark_write();
+			faults:fail("nil", what, stores);
+			s:enter(phone);
+			faults:work();
+			assert.is_nil(autojoin(phone));
+			s:wait(60);
+			assert.equal("true", (autojoin(phone)));
+			if what == "reads" then assert_one_outage(s); end
+			s:restart { killed = true };
+			s:wait(30);
+			local laptop = s:client "laptop";
+			s:enter(laptop);
+			laptop:send(leave "Alice");
+			s:deliver();
+			assert.same({}, s:occupants());
+			assert.equal("false", (autojoin(laptop)));
+		end);
+
+		it(("P5, S2: the autojoin is turned off later after a leave (%s fail)"):format(what), function ()
+			local s, faults, phone = with_bookmark_write();
+			s:enter(phone);
+			assert.equal("true", (autojoin(phone)));
+			s:restart();
+			phone = s:client "phone";
+			faults:fail("nil", what, stores);
+			s:enter(phone);
+			phone:send(leave "Alice");
+			s:deliver();
+			faults:work();
+			s:wait(60);
+			assert.equal("false", (autojoin(phone)));
+			assert.same({}, s:occupants());
+		end);
+
+		it(("P5, S2: a join and a leave leave no bookmark (%s fail)"):format(what), function ()
+			local s, faults, phone = with_bookmark_write();
+			faults:fail("nil", what, stores);
+			s:enter(phone);
+			phone:send(leave "Alice");
+			s:deliver();
+			faults:work();
+			s:wait(60);
+			assert.is_nil(autojoin(phone));
+			assert.same({}, s:occupants());
+			if what == "reads" then assert_one_outage(s); end
+		end);
 	end
 end);

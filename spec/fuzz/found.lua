@@ -165,7 +165,7 @@ return {
 		{ "forget", 681, 466, 614, 64 };
 		{ "burst", 980, 30, 494, 379 };
 	};
-	{ about = "an own presence without 110 for an earlier join than the last"; seed = 537034271; setting = { resource = false; bosh = true; carbons = false; prosody = false; faults = nil; folds = false; crowd = false };
+	{ about = "an own presence without 110 for an earlier join than the last"; seed = 537034271; setting = { resource = false; bosh = true; carbons = false; prosody = false; faults = nil; folds = false; crowd = false; omits = 2 };
 		{ "join", 744, 727, 615, 484 };
 		{ "enter", 793, 374, 614, 279 };
 		{ "join", 901, 181, 248, 758 };
@@ -173,7 +173,6 @@ return {
 		{ "time", 357, 873, 257, 920 };
 		{ "kill", 911, 832, 605, 291 };
 		{ "speak", 940, 210, 301, 539 };
-		{ "form", 913, 512, 93, 95 };
 		{ "join", 530, 937, 241, 108 };
 		{ "reload", 929, 400, 961, 798 };
 		{ "burst", 698, 16, 489, 783 };

@@ -9,6 +9,7 @@ import { leave } from "../occupancy/leave";
 import { fork } from "../send/fork";
 import { technicalRemoval } from "../occupancy/replay";
 import { forgetRefusals } from "../state/bookmarks";
+import { forgetEdits } from "../settings/bookmark-write";
 import { forgetMarks } from "../state/marks";
 import {
     type Account,
@@ -69,6 +70,7 @@ export function onAccountEnded(event: { readonly username: string; readonly host
     if (event.host === module.host) {
         forgetRefusals(event.username);
         forgetMarks(event.username);
+        forgetEdits(event.username);
         forgetAccount(event.username);
         deleteOwn(event.username);
     }
