@@ -10135,7 +10135,7 @@ function occupancy_operations.newJoin(membership, parts, seconds, ended)
         isReturn = parts.isReturn,
         isDoubtful = parts.isDoubtful,
         isFirst = parts.isFirst,
-        isAfterLeave = parts.isAfterLeave,
+        left = parts.left,
         timer = after(seconds, function()
             ended(membership, join)
         end),
@@ -10153,7 +10153,7 @@ function occupancy_operations.ownJoin(membership, isAfterLeave)
         isReturn = true,
         isDoubtful = not isAfterLeave,
         isFirst = not isAfterLeave and not membership.established,
-        isAfterLeave = isAfterLeave
+        left = isAfterLeave and membership.nick or nil
     }
 end
 
@@ -10797,7 +10797,7 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         isReturn = isReturn,
         isDoubtful = membership.established == true,
         isFirst = isFirst,
-        isAfterLeave = unconfirmed ~= nil
+        left = unconfirmed
     }
     local join = occupancy_enter.newTimedJoin(membership, parts)
     disown(earlier, request.session)
@@ -11417,7 +11417,7 @@ function occupancy_lost.leftBefore(membership, bindingPattern0_)
         isReturn = true,
         isDoubtful = false,
         isFirst = false,
-        isAfterLeave = false
+        left = nil
     })
     beginJoin(membership, join, {})
 end
@@ -12142,7 +12142,7 @@ function enterRoom(membership, place, join, key)
     if join ~= place.operation then
         later = place.operation
     end
-    local isInDoubt = join.isAfterLeave and not place.isRemoved and key ~= join.id
+    local isInDoubt = join.left ~= nil and not place.isRemoved and key ~= join.id
     setPlace(
         membership,
         {
@@ -16958,7 +16958,7 @@ end
 -- Handles presence from a room to the account: other occupants, and the account itself admitted, renamed or removed.
 local room_presence = {}
 do
-local onStray, onAvailable, onPresenceWhileJoining, isRequested, isRenamedUnheard, renameLate, onUnavailable, noteStillIn, isLeaveAnswer, onOwnUnavailable, newNickIn
+local onStray, onAvailable, onPresenceWhileJoining, isRequested, isRenamedUnheard, renameLate, onUnavailable, noteStillIn, isLeaveAnswer, isLeft, onOwnUnavailable, newNickIn
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local isOwnNick = occupancy_burst.isOwnNick
 local onOccupant = occupancy_burst.onOccupant
@@ -17074,7 +17074,7 @@ function onUnavailable(membership, nick, stanza)
         proceedAfter(membership, request)
         return
     end
-    if not isOwnNick(membership, nick, stanza) and not isLeaveAnswer(membership, stanza) then
+    if not isOwnNick(membership, nick, stanza) and not isLeaveAnswer(membership, nick, stanza) then
         noteStillIn(membership.place, stanza)
         onOccupantGone(membership, nick, stanza)
         noteBroadcast(membership, nick, stanza)
@@ -17094,7 +17094,7 @@ function onUnavailable(membership, nick, stanza)
     if newNick ~= nil then
         onRenamed(membership, newNick, stanza)
     else
-        onOwnUnavailable(membership, stanza)
+        onOwnUnavailable(membership, nick, stanza)
     end
 end
 
@@ -17107,16 +17107,23 @@ function noteStillIn(place, stanza)
     end
 end
 
-function isLeaveAnswer(membership, stanza)
-    local phase = membership.place.phase
-    local isAwaited = phase == "leaving" or phase == "joining"
-    return isAwaited and hasStatus(stanza, "110") and not hasStatus(stanza, "303")
+function isLeaveAnswer(membership, nick, stanza)
+    local place = membership.place
+    if hasStatus(stanza, "303") or place.phase ~= "leaving" and place.phase ~= "joining" then
+        return false
+    end
+    return hasStatus(stanza, "110") or place.phase == "joining" and isLeft(membership, place, nick)
 end
 
-function onOwnUnavailable(membership, stanza)
+function isLeft(membership, place, nick)
+    local left = place.operation.left
+    return left ~= nil and not place.isRemoved and isSameNick(nick, left) and not marksSelf(membership.room)
+end
+
+function onOwnUnavailable(membership, nick, stanza)
     local place = membership.place
     local isRefusal = place.phase == "joining" and isExpulsion(stanza) and not marksSelf(membership.room)
-    if isIn(place) or isRefusal or hasStatus(stanza, "110") then
+    if isIn(place) or isRefusal or isLeaveAnswer(membership, nick, stanza) or hasStatus(stanza, "110") then
         onRemoved(membership, stanza)
     end
 end
@@ -17276,7 +17283,7 @@ function joinOf(membership, request, isReturn)
         isDoubtful = false,
         timer = module:add_timer(0, function() return nil end),
         isFirst = false,
-        isAfterLeave = false,
+        left = nil,
         since = now()
     }
 end

@@ -488,6 +488,22 @@ describe("a join that the room leaves unanswered", function ()
 		assert.same({}, seen:occupants());
 	end);
 
+	it("R7, J2: is withdrawn and replaced, and no occupant of its late answer is shown, without 110", function ()
+		local s, phone = joining();
+		s.host:drop();
+		s.room.silent = true;
+		phone:send(leave("Alice", { id = "l1" }));
+		phone:send(join("Al", { id = "j2" }));
+		s:wait(6);
+		scene.take(phone);
+		for _, nick in ipairs { "Bob", "Alice" } do s:from(nick, "<presence>"..status "".."</presence>"); end
+		s:from(nil, "<message type='groupchat'><subject/></message>");
+		s:from("Alice", "<presence type='unavailable'>"..status("", { role = "none" }).."</presence>");
+		for _, nick in ipairs { "Carol", "Al" } do s:from(nick, "<presence>"..status "".."</presence>"); end
+		s:from(nil, "<message type='groupchat'><subject/></message>");
+		assert.same({ "presence - room/Carol"; "presence - room/Al"; "message groupchat room subject:" }, scene.seen(phone));
+	end);
+
 	it("J9: delays the next request of the same nick for 5 seconds if the answer is lost", function ()
 		local s = joining();
 		local laptop, seen = with_laptop(s);

@@ -1,6 +1,18 @@
 -- Event lists that the search has found, shortened.
 
 return {
+	{ about = "a leave without 110 before a join under another nick"; seed = 947333768; setting = { resource = true; bosh = true; carbons = false; prosody = false; folds = true; crowd = false; omits = 3 };
+		{ "enter", 899, 251, 810, 310 };
+		{ "join", 363, 707, 663, 305 };
+		{ "rename_bot", 947, 846, 457, 214 };
+		{ "deliver", 872, 945, 384, 740 };
+		{ "lock", 458, 555, 755, 505 };
+		{ "join", 804, 962, 892, 354 };
+		{ "unload", 884, 503, 451, 582 };
+		{ "lie", 307, 269, 294, 981 };
+		{ "deliver", 58, 441, 455, 689 };
+		{ "join", 853, 477, 50, 855 };
+	};
 	{ about = "a probe of a nick that the account has just left"; seed = 361316569; setting = { resource = true; bosh = true; carbons = false; prosody = true; folds = false; crowd = false };
 		{ "burst", 586, 883, 436, 323 };
 		{ "join", 47, 997, 798, 142 };

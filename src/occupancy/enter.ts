@@ -59,7 +59,7 @@ export function enter(
         isReturn,
         isDoubtful: membership.established === true,
         isFirst,
-        isAfterLeave: unconfirmed !== undefined,
+        left: unconfirmed,
     };
     const join = newTimedJoin(membership, parts);
     disown(earlier, request.session);

@@ -154,7 +154,7 @@ function enterRoom(membership: Membership, place: Joining, join: Join, key: stri
     }
     requeue(membership, passed);
     const later = join === place.operation ? undefined : place.operation;
-    const isInDoubt = join.isAfterLeave && !place.isRemoved && key !== join.id;
+    const isInDoubt = join.left !== undefined && !place.isRemoved && key !== join.id;
     setPlace(membership, {
         phase: Phase.Entering,
         tries: place.tries,

@@ -202,7 +202,7 @@ export function leftBefore(membership: Membership, { id: key, nick }: Join): voi
         isReturn: true,
         isDoubtful: false,
         isFirst: false,
-        isAfterLeave: false,
+        left: undefined,
     });
     beginJoin(membership, join, []);
 }

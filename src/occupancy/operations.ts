@@ -41,7 +41,7 @@ export const RENAME_TIMEOUT = 10;
 /** Timeout of a resync in seconds. A self-ping ends it earlier if the room does not answer. */
 const RESYNC_TIMEOUT = 60;
 
-export type JoinParts = Pick<Join, "id" | "nick" | "request" | "isReturn" | "isDoubtful" | "isFirst" | "isAfterLeave">;
+export type JoinParts = Pick<Join, "id" | "nick" | "request" | "isReturn" | "isDoubtful" | "isFirst" | "left">;
 
 /** Creates a join. `ended` is called at its timeout. */
 export function newJoin(
@@ -58,7 +58,7 @@ export function newJoin(
         isReturn: parts.isReturn,
         isDoubtful: parts.isDoubtful,
         isFirst: parts.isFirst,
-        isAfterLeave: parts.isAfterLeave,
+        left: parts.left,
         timer: after(seconds, () => {
             ended(membership, join);
         }),
@@ -76,7 +76,7 @@ export function ownJoin(membership: Membership, isAfterLeave: boolean): JoinPart
         isReturn: true,
         isDoubtful: !isAfterLeave,
         isFirst: !isAfterLeave && !membership.established,
-        isAfterLeave,
+        left: isAfterLeave ? membership.nick : undefined,
     };
 }
 

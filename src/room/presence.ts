@@ -156,7 +156,7 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
         proceedAfter(membership, request);
         return;
     }
-    if (!isOwnNick(membership, nick, stanza) && !isLeaveAnswer(membership, stanza)) {
+    if (!isOwnNick(membership, nick, stanza) && !isLeaveAnswer(membership, nick, stanza)) {
         noteStillIn(membership.place, stanza);
         onOccupantGone(membership, nick, stanza);
         noteBroadcast(membership, nick, stanza);
@@ -175,7 +175,7 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
     if (newNick !== undefined) {
         onRenamed(membership, newNick, stanza);
     } else {
-        onOwnUnavailable(membership, stanza);
+        onOwnUnavailable(membership, nick, stanza);
     }
 }
 
@@ -190,21 +190,32 @@ function noteStillIn(place: Place, stanza: Stanza): void {
     }
 }
 
-/** Whether the room confirms a leave, also under an earlier nick, or a nick that the account does not know. */
-function isLeaveAnswer(membership: Membership, stanza: Stanza): boolean {
-    const phase = membership.place.phase;
-    const isAwaited = phase === Phase.Leaving || phase === Phase.Joining;
-    return isAwaited && hasStatus(stanza, Status.Self) && !hasStatus(stanza, Status.NickChange);
+/**
+ * Whether the room confirms a leave, also under an earlier nick, or a nick that the account does not know. Without 110 the
+ * nick of the leave decides.
+ */
+function isLeaveAnswer(membership: Membership, nick: string, stanza: Stanza): boolean {
+    const place = membership.place;
+    if (hasStatus(stanza, Status.NickChange) || (place.phase !== Phase.Leaving && place.phase !== Phase.Joining)) {
+        return false;
+    }
+    return hasStatus(stanza, Status.Self) || (place.phase === Phase.Joining && isLeft(membership, place, nick));
+}
+
+/** Whether a join in flight follows a leave under this nick, in a room that omits 110. */
+function isLeft(membership: Membership, place: Joining, nick: string): boolean {
+    const left = place.operation.left;
+    return left !== undefined && !place.isRemoved && isSameNick(nick, left) && !marksSelf(membership.room);
 }
 
 /**
  * Our own unavailable presence. Older services omit 110, so the nick decides. An account that has not been admitted under
  * its nick may share it with another occupant.
  */
-function onOwnUnavailable(membership: Membership, stanza: Stanza): void {
+function onOwnUnavailable(membership: Membership, nick: string, stanza: Stanza): void {
     const place = membership.place;
     const isRefusal = place.phase === Phase.Joining && isExpulsion(stanza) && !marksSelf(membership.room);
-    if (isIn(place) || isRefusal || hasStatus(stanza, Status.Self)) {
+    if (isIn(place) || isRefusal || isLeaveAnswer(membership, nick, stanza) || hasStatus(stanza, Status.Self)) {
         onRemoved(membership, stanza);
     }
 }

@@ -74,8 +74,8 @@ export interface Join extends Sent {
     isDoubtful: boolean;
     /** The account was not in the room before, as far as is known. So a presence of the room answers this join. */
     readonly isFirst: boolean;
-    /** Sent behind a leave that the room has not confirmed. */
-    readonly isAfterLeave: boolean;
+    /** The nick of a leave that was sent right before the join, and that the room has not confirmed. */
+    readonly left: string | undefined;
     /** When it was sent, by the monotonic clock. */
     readonly since: number;
 }

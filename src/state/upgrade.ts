@@ -154,7 +154,7 @@ function joinOf(membership: Membership, request: FormerRequest, isReturn: boolea
         isDoubtful: false,
         timer: module.add_timer(0, () => undefined),
         isFirst: false,
-        isAfterLeave: false,
+        left: undefined,
         since: now(),
     };
 }
