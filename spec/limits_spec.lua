@@ -613,7 +613,7 @@ describe("work in slices", function ()
 			it("J2, B4: live stanzas wait until a replay in slices is complete"..(options.bosh and ", over BOSH" or ""), function ()
 				local s, phone = crowd(500);
 				local laptop = s:client("laptop", nil, options);
-				clock.pace = 1;
+				clock.pace = 0.006;
 				s.host:run(function ()
 					laptop:send(join("Alice", { id = "j2" }));
 					s.room:say("Bob", "live");
@@ -639,7 +639,7 @@ describe("work in slices", function ()
 		it("L1, B4: the rest of a replay does not go to a new session with the same full JID", function ()
 			local s = crowd(500);
 			local laptop = s:client("laptop", nil, { bosh = true });
-			clock.pace = 1;
+			clock.pace = 0.006;
 			s.host:run(function ()
 				laptop:send(join("Alice", { id = "j2" }));
 				laptop:lose();
@@ -651,7 +651,7 @@ describe("work in slices", function ()
 
 		it("H3, B4: queries answered in slices are complete and answered one after the other", function ()
 			local s, phone = crowd(1);
-			clock.pace = 1;
+			clock.pace = 0.006;
 			s.host:run(function ()
 				for n = 1, 2 do
 					local query = mam.query { with = s.room.jid; max = n == 1 and 20 or 3 };
@@ -672,7 +672,7 @@ describe("work in slices", function ()
 		it("O5, B4: a reload completes work in slices", function ()
 			local s = crowd(500);
 			local laptop = s:client("laptop", nil, { bosh = true });
-			clock.pace = 1;
+			clock.pace = 0.006;
 			s.host:run(function ()
 				laptop:send(join("Alice", { id = "j2" }));
 			end);
@@ -691,7 +691,7 @@ describe("work in slices", function ()
 			if not query then s:wait(1); end
 		end
 		for i = 1, 20 do s.room:say("Bob", "during "..i); end
-		clock.pace = 1;
+		clock.pace = 0.006;
 		s.host:run(function ()
 			s.room.send(st.reply(query):tag("fin", { xmlns = "urn:xmpp:mam:2"; complete = "true" }):reset());
 			for i = 1, 3 do s.room:say("Bob", "after "..i); end

@@ -454,6 +454,40 @@ describe("the account removed from the room", function ()
 		assert.equal("j2", got[2].attr.id);
 	end);
 
+	describe("while the room answers a join of an account that is in,", function ()
+		-- The room admits the session, sends `count` stanzas of its answer, and then removes the account.
+		local function removed(count, codes)
+			local s, phone = in_room { remote = true };
+			local laptop = s:client "laptop";
+			laptop:send(join("Alice", { id = "j2"; muc = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>" }));
+			local release, discard = scene.hold_back(s.room);
+			s:deliver();
+			release(count);
+			discard();
+			s.room:remove("Alice", codes);
+			s:wait(30);
+			return s, phone, laptop;
+		end
+
+		it("R2: a removal before the subject ends the membership", function ()
+			local s, phone, laptop = removed(2, "307");
+			assert.same({ "presence unavailable room/Alice 110 307" }, seen(phone));
+			assert.same({
+				"presence - room/Bob"; "presence - room/Alice 110"; "presence unavailable room/Alice 110 307";
+			}, seen(laptop));
+			assert.same({}, s:occupants());
+			assert.is_true(s:is_forgotten());
+		end);
+
+		it("R3: a technical removal before the subject makes the account rejoin once", function ()
+			local s, _, laptop = removed(2, "332");
+			assert.same({
+				"presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:";
+			}, seen(laptop));
+			assert.same({ "Alice" }, s:occupants());
+		end);
+	end);
+
 	it("R2: a nick change in the queue of a session ends with the removal", function ()
 		local s, phone, laptop = scene.two_devices { remote = true };
 		local tablet = s:client "tablet";

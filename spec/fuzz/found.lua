@@ -153,7 +153,7 @@ return {
 		{ "forget", 681, 466, 614, 64 };
 		{ "burst", 980, 30, 494, 379 };
 	};
-	{ about = "an own presence without 110 for an earlier join than the last"; seed = 537034271; setting = { resource = false; bosh = true; carbons = false; prosody = false; faults = nil; folds = false; crowd = false };
+	{ about = "an own presence without 110 for an earlier join than the last"; seed = 537034271; setting = { resource = false; bosh = true; carbons = false; prosody = false; faults = nil; folds = false; crowd = false; omits = 2 };
 		{ "join", 744, 727, 615, 484 };
 		{ "enter", 793, 374, 614, 279 };
 		{ "join", 901, 181, 248, 758 };
@@ -161,7 +161,6 @@ return {
 		{ "time", 357, 873, 257, 920 };
 		{ "kill", 911, 832, 605, 291 };
 		{ "speak", 940, 210, 301, 539 };
-		{ "form", 913, 512, 93, 95 };
 		{ "join", 530, 937, 241, 108 };
 		{ "reload", 929, 400, 961, 798 };
 		{ "burst", 698, 16, 489, 783 };
@@ -928,5 +927,14 @@ return {
 		{ "join", 332, 612, 69, 814 };
 		{ "time", 244, 436, 191, 895 };
 		{ "join", 333, 150, 531, 797 };
+	};
+	{ about = "another occupant that takes a forced nick in the place of the account"; seed = 887193130; setting = { resource = true; bosh = true; carbons = true; prosody = false; faults = nil; folds = false; crowd = true };
+		{ "gather", 0, 0, 0, 0 };
+		{ "silent", 339, 885, 200, 349 };
+		{ "force", 903, 34, 644, 525 };
+		{ "unload", 808, 458, 681, 660 };
+		{ "join", 857, 1000, 583, 994 };
+		{ "time", 291, 496, 419, 748 };
+		{ "join", 633, 580, 100, 888 };
 	};
 };

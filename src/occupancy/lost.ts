@@ -24,7 +24,17 @@ import { save } from "../state/store";
 import { after } from "../turn";
 import { beginJoin, enter, limitJoin, newTimedJoin, onJoinTimeout, tryNext } from "./enter";
 import { leave, leaveIfUnused, leaveUnheard, over, retryLeave, TRIES_UNTIL_TOLD } from "./leave";
-import { isUnheard, JOIN_PATIENCE, ownJoin, pause, recall, removeJoin, sendOwnJoin, timeLeft } from "./operations";
+import {
+    admittedBy,
+    isUnheard,
+    JOIN_PATIENCE,
+    ownJoin,
+    pause,
+    recall,
+    removeJoin,
+    sendOwnJoin,
+    timeLeft,
+} from "./operations";
 import { refuseQueue, refuseUnanswered } from "./refuse";
 import { sendSubject, technicalRemoval } from "./replay";
 
@@ -39,6 +49,10 @@ const ARCHIVE_TIMEOUT = 600;
  * then join by themselves.
  */
 export function lost(membership: Membership): void {
+    const admitted = admittedBy(membership.place);
+    if (admitted !== undefined) {
+        sendSubject(membership, admitted.session);
+    }
     recall(membership);
     const tries = triesOf(membership) + 1;
     membership.nick = membership.wantedNick;

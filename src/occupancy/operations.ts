@@ -15,6 +15,8 @@ import {
     type Joined,
     type Joining,
     type Leave,
+    Phase,
+    type Place,
     type Rename,
     requestsOf,
     type Resync,
@@ -185,7 +187,15 @@ export function endStay(membership: Membership): void {
 
 /** Returns the requests of operations without an answer to the front of the queue. */
 export function recall(membership: Membership): void {
-    requeue(membership, requestsOf(membership.place));
+    if (admittedBy(membership.place) === undefined) {
+        requeue(membership, requestsOf(membership.place));
+    }
+}
+
+/** Returns the request of a resync that has let its session in. Only history and subject are missing. */
+export function admittedBy(place: Place): SessionRequest | undefined {
+    const operation = place.phase === Phase.Joined ? place.operation : undefined;
+    return operation?.kind === "resync" && operation.stage === "history" ? operation.request : undefined;
 }
 
 /** Ends the operation, so that the next one can begin. */

@@ -40,13 +40,18 @@ const late = new LuaSet<string>();
 /** Seconds until it is written. */
 const LATE = 5;
 
+/** Whether a write of these records is scheduled. save() may have written them all before. */
+let isSaveDue = false;
+
 /**
  * Writes an account's memberships soon, for changes that no client was told of. An account that joins many rooms by
  * itself needs few writes.
  */
 export function saveSoon(username: string): void {
-    if (next(late)[0] === undefined) {
+    if (!isSaveDue) {
+        isSaveDue = true;
         module.add_timer(LATE, () => {
+            isSaveDue = false;
             saveLate();
             return undefined;
         });
