@@ -3861,12 +3861,16 @@ end
 late = {}
 --- Seconds until it is written.
 local LATE = 5
+--- Whether a write of these records is scheduled. save() may have written them all before.
+local isSaveDue = false
 
 --- Writes an account's memberships soon, for changes that no client was told of. An account that joins many rooms by
 -- itself needs few writes.
 function state_store.saveSoon(username)
-    if (next(late)) == nil then
+    if not isSaveDue then
+        isSaveDue = true
         module:add_timer(LATE, function()
+            isSaveDue = false
             state_store.saveLate()
             return nil
         end)
@@ -10099,6 +10103,16 @@ local requestsOf = state_place.requestsOf
 local requeue = state_queue.requeue
 local after = minimix_turn.after
 local presenceToShow = occupancy_shown.presenceToShow
+
+--- Returns the request of a resync that has let its session in. Only history and subject are missing.
+function occupancy_operations.admittedBy(place)
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    return (operation and operation.kind) == "resync" and operation.stage == "history" and operation.request or nil
+end
+
 --- Factor for the timeout of a join that the room has begun to answer, or that needs an action of the user.
 local EXTENSIONS = 5
 --- Longest pause between two attempts, in seconds.
@@ -10247,7 +10261,9 @@ end
 
 --- Returns the requests of operations without an answer to the front of the queue.
 function occupancy_operations.recall(membership)
-    requeue(membership, requestsOf(membership.place))
+    if occupancy_operations.admittedBy(membership.place) == nil then
+        requeue(membership, requestsOf(membership.place))
+    end
 end
 
 --- Ends the operation, so that the next one can begin.
@@ -11184,6 +11200,7 @@ local leaveUnheard = occupancy_leave.leaveUnheard
 local over = occupancy_leave.over
 local retryLeave = occupancy_leave.retryLeave
 local TRIES_UNTIL_TOLD = occupancy_leave.TRIES_UNTIL_TOLD
+local admittedBy = occupancy_operations.admittedBy
 local isUnheard = occupancy_operations.isUnheard
 local JOIN_PATIENCE = occupancy_operations.JOIN_PATIENCE
 local ownJoin = occupancy_operations.ownJoin
@@ -11200,6 +11217,10 @@ local technicalRemoval = occupancy_replay.technicalRemoval
 --- The account is out although it should be in, and will rejoin. Sessions are told only if this takes too long, and may
 -- then join by themselves.
 function occupancy_lost.lost(membership)
+    local admitted = admittedBy(membership.place)
+    if admitted ~= nil then
+        sendSubject(membership, admitted.session)
+    end
     recall(membership)
     local tries = triesOf(membership) + 1
     membership.nick = membership.wantedNick
