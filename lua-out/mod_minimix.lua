@@ -12624,7 +12624,12 @@ function checked(membership, place, condition, gap)
         place.tries = 0
         place.confirmedAt = now()
         livenessOf(place).unanswered = 0
-        if gap or before > 0 then
+        local temp_7 = gap or before > 0
+        if not temp_7 then
+            local catchUp = membership.catchUp
+            temp_7 = (catchUp and catchUp.progress.step) == "idle"
+        end
+        if temp_7 then
             closeGap(membership)
         end
     elseif saysNothing(condition) and isUnheard(membership) then
@@ -12817,12 +12822,12 @@ function occupancy_watch.needsCheck(membership, place)
         return false
     end
     local isQuiet = now() - math.max(membership.heardAt or 0, place.confirmedAt or 0) > QUIET
-    local isQuiet_7 = isQuiet
-    if not isQuiet_7 then
+    local isQuiet_10 = isQuiet
+    if not isQuiet_10 then
         local liveness = place.liveness
-        isQuiet_7 = (liveness and liveness.checking) == true
+        isQuiet_10 = (liveness and liveness.checking) == true
     end
-    return isQuiet_7 or occupancy_watch.isInDoubt(membership)
+    return isQuiet_10 or occupancy_watch.isInDoubt(membership)
 end
 
 --- Sends self-pings to the rooms that have been quiet for a number of seconds, spread over the same time.
@@ -12897,12 +12902,12 @@ function occupancy_watch.checkGaps()
     end
     local doubtful = {}
     for _, membership in ipairs(allMemberships()) do
-        local temp_13 = membership.place.phase == "joined"
-        if temp_13 then
+        local temp_16 = membership.place.phase == "joined"
+        if temp_16 then
             local catchUp = membership.catchUp
-            temp_13 = (catchUp and catchUp.progress.step) == "idle"
+            temp_16 = (catchUp and catchUp.progress.step) == "idle"
         end
-        if temp_13 then
+        if temp_16 then
             doubtful[#doubtful + 1] = membership
         end
     end

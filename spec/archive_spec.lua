@@ -546,6 +546,31 @@ describe("messages that accounts missed", function ()
 		end);
 	end
 
+	it("P3: delay messages after a broken link until the room answers a self-ping from before", function ()
+		local s, phone = in_room { remote = true; modules = { "disco" } };
+		mam.keep(s.room);
+		s:count(1, 2);
+		s:wait(70);
+		local ping;
+		function s.room.ignores(_, stanza)
+			ping = stanza:get_child("ping", "urn:xmpp:ping") and st.clone(stanza);
+			return ping ~= nil;
+		end
+		phone:send(("<iq type='get' id='p1' to='%s/Alice'><ping xmlns='urn:xmpp:ping'/></iq>"):format(room_jid));
+		s:deliver();
+		s.room.ignores = nil;
+		s.host:fire("s2sin-established", { session = {
+			type = "s2sin"; direction = "incoming"; from_host = "rooms.example.org"; to_host = s.host.name;
+		} });
+		s:count(3, 4);
+		s:wait(3);
+		s.room:receive(ping);
+		s:wait(10);
+		s:count(5, 6);
+		s:wait(2);
+		assert.same(numbers(1, 6), page_through(phone, { with = room_jid }));
+	end);
+
 	-- Carol continues. The room has lost alice, and alice has not noticed yet.
 	local function with_carol(before)
 		local s, phone = in_room { modules = { "disco"; "mam" }; remote = true };

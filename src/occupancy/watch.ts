@@ -64,7 +64,8 @@ function checked(membership: Membership, place: Joined, condition: string | unde
         place.tries = 0;
         place.confirmedAt = now();
         livenessOf(place).unanswered = 0;
-        if (gap || before > 0) {
+        // The gap may be newer than the self-ping.
+        if (gap || before > 0 || membership.catchUp?.progress.step === "idle") {
             closeGap(membership);
         }
     } else if (saysNothing(condition) && isUnheard(membership)) {
