@@ -949,4 +949,10 @@ return {
 		{ "time", 291, 496, 419, 748 };
 		{ "join", 633, 580, 100, 888 };
 	};
+	{ about = "a presence with the id of a nick change that has no answer yet, and a kick"; seed = 854832619; setting = { resource = true; bosh = false; carbons = false; prosody = false; faults = nil; folds = false; crowd = false };
+		{ "join", 546, 536, 908, 338 };
+		{ "deliver", 637, 506, 916, 124 };
+		{ "kick", 775, 602, 971, 86 };
+		{ "burst", 456, 746, 149, 990 };
+	};
 };

@@ -228,12 +228,25 @@ local function note_without_110(place, nick, id)
 	end
 end
 
-local function on_available(place, nick, stanza, codes)
+-- Whether the own presence may be the echo of another presence with the id of a join. Marks that join.
+local function may_be_echo(session, place, room, nick, id)
+	if place.state ~= "in" or not is_ambiguous(session, place, room, id) then return false; end
+	for _, asked in ipairs(place.asked) do
+		if asked.id == id then
+			if asked.nick and asked.nick:lower() == nick:lower() then return false; end
+			asked.doubtful = true;
+		end
+	end
+	return true;
+end
+
+local function on_available(session, place, room, nick, stanza, codes)
 	place.view[nick] = stanza;
 	if not codes["110"] then return note_without_110(place, nick, stanza.attr.id); end
 	place.nick = nick;
 	-- A room answers in order. Until it has answered the leave, this may answer what the session sent before.
 	if place.awaits_leave and not place.untold and place.sent_before_leave[stanza.attr.id or ""] then return; end
+	if may_be_echo(session, place, room, nick, stanza.attr.id) then return; end
 	if answers_join(place, stanza.attr.id) then
 		place.awaits_leave = nil;
 	elseif place.state == "asking" and not place.awaits_leave then
@@ -273,7 +286,7 @@ local function on_presence(session, room, nick, stanza)
 	end
 	if room.lies then return; end
 	if nick and not kind then
-		on_available(place, nick, stanza, codes_of(stanza));
+		on_available(session, place, room, nick, stanza, codes_of(stanza));
 		if place.state == "in" and room.note_in then room.note_in(session.account); end
 	elseif nick and kind == "unavailable" then
 		return on_unavailable(session, place, room, nick, stanza);
