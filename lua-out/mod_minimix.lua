@@ -4512,7 +4512,7 @@ end
 -- Also writes the notification setting when the user asks for it, independent of the option.
 local settings_bookmark_write = {}
 do
-local retryLater, retryAll, noteJoin, currentItem, rewrite, create, publish, publishItem, PUBLISH_OPTIONS, writing, PAUSE, failed, isRetryDue
+local retryLater, retryAll, noteJoin, currentItem, rewrite, create, publish, publishItem, PUBLISH_OPTIONS, writing, PAUSE, failed, retrying, isRetryDue
 local BOOKMARKS = namespaces.BOOKMARKS
 local PUBSUB = namespaces.PUBSUB
 local options = minimix_options
@@ -4629,15 +4629,15 @@ function publish(membership, id, conference, config)
     local done, problem = pcall(publishItem, service, id, item, config)
     writing = false
     if not done or problem ~= nil then
-        local isRetried = problem == "internal-server-error"
+        local isByStorage = problem == "internal-server-error"
         module:log(
-            isRetried and "debug" or "warn",
+            isByStorage and retrying and "debug" or "warn",
             "Could not bookmark %s for %s: %s",
             membership.room,
             membership.username,
             problem
         )
-        return done and not isRetried and "refused" or "failed"
+        return done and not isByStorage and "refused" or "failed"
     end
     membership.bookmark = readItem(membership.username, membership.room, item)
     return "done"
@@ -4686,13 +4686,17 @@ local function editItem(membership, edit)
     local edits = failed[username] or {}
     failed[username] = edits
     edits[room] = function()
+        retrying = true
         if editItem(membership, edit) then
             save(username)
         end
+        retrying = false
     end
     return false
 end
 
+--- Whether an edit is being tried again. Its first failure has been logged.
+retrying = false
 isRetryDue = false
 
 --- Drops the edits of a deleted account.

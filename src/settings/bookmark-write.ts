@@ -60,13 +60,17 @@ function editItem(membership: Membership, edit: Edit): boolean {
     const edits = failed.get(username) ?? new LuaMap<string, () => void>();
     failed.set(username, edits);
     edits.set(room, () => {
+        retrying = true;
         if (editItem(membership, edit)) {
             save(username);
         }
+        retrying = false;
     });
     return false;
 }
 
+/** Whether an edit is being tried again. Its first failure has been logged. */
+let retrying = false;
 let isRetryDue = false;
 
 function retryLater(): void {
@@ -237,15 +241,15 @@ function publish(membership: Membership, id: string, conference: Stanza, config?
     const [done, problem] = pcall(publishItem, service, id, item, config);
     writing = false;
     if (!done || problem !== undefined) {
-        const isRetried = problem === "internal-server-error";
+        const isByStorage = problem === "internal-server-error";
         module.log(
-            isRetried ? "debug" : "warn",
+            isByStorage && retrying ? "debug" : "warn",
             "Could not bookmark %s for %s: %s",
             membership.room,
             membership.username,
             problem,
         );
-        return done && !isRetried ? "refused" : "failed";
+        return done && !isByStorage ? "refused" : "failed";
     }
     membership.bookmark = readItem(membership.username, membership.room, item);
     return "done";
