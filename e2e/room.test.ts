@@ -166,6 +166,8 @@ for (const { name, ...setting } of settings) {
             // C1: the session that sent the message gets its error, although the membership has ended.
             const error = await phone.expect({ name: "message", type: "error", room });
             assert.equal(error.attrs.id, id);
+            // As with plain MUC, the nick change gets an error as well.
+            await laptop.expect({ from: `${room}/Al`, type: "error" });
             await assertOut(room);
             await joinAgain(room);
         });
