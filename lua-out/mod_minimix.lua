@@ -7541,7 +7541,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
+local isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -7714,7 +7714,7 @@ function add(log, stanza, when, privateTo)
         local window = log.window
         if (window and window.to) == math.huge then
             addToWindow(log, log.window, entry, stanza)
-            if log.window.size > 2 * WINDOW_SIZE then
+            if log.window.size > LARGE_WINDOW_SIZE then
                 log.window = nil
             end
         end
@@ -7799,7 +7799,10 @@ end
 
 function readWindow(log, from)
     local started = monotonic()
-    local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = WINDOW}, WINDOW_SIZE)
+    local found, last = messagesFrom(log, from, WINDOW, WINDOW_SIZE)
+    if (found and #found) == WINDOW and last ~= nil and last.when - SKEW <= from then
+        found, last = messagesFrom(log, from, LARGE_WINDOW, LARGE_WINDOW_SIZE)
+    end
     if found == nil then
         return nil
     end
@@ -7821,10 +7824,6 @@ function readWindow(log, from)
             before = entry.number
         end
     end
-    local last
-    if mayHaveMore(found, WINDOW, WINDOW_SIZE) then
-        last = found[#found]
-    end
     if last ~= nil then
         window.to = math.max(last.when - SKEW, from + 1)
     end
@@ -7836,6 +7835,16 @@ function readWindow(log, from)
         return nil
     end)
     return window
+end
+
+function messagesFrom(log, from, limit, size)
+    local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = limit}, size)
+    local isPart = found ~= nil and mayHaveMore(found, limit, size)
+    local isPart_33
+    if isPart then
+        isPart_33 = found[#found]
+    end
+    return found, isPart_33
 end
 
 function addToWindow(log, window, entry, stanza)
@@ -7871,6 +7880,8 @@ end
 WINDOW = 50
 WINDOW_SIZE = 131072
 WINDOW_KEPT = 60
+LARGE_WINDOW = 400
+LARGE_WINDOW_SIZE = 524288
 READ_TIME = 0.01
 READ_PERIOD = 0.1
 MOST_COMPARED = 5
@@ -8156,7 +8167,7 @@ end
 -- given up.
 local archive_buffer = {}
 do
-local isInterrupted, newCatchUp, hasArrived, isSame, takeBufferedId, messageIdOf, drain, drainInSlices, hasEarlier, isLate, unseenFirst, forgetDrained, drainOne, place, passOver, PAUSE, FLUSH
+local isInterrupted, newCatchUp, hasArrived, isSame, takeBufferedId, messageIdOf, drain, drainInSlices, hasEarlier, isLate, unseenFirst, forgetDrained, drainOne, place, isRepeated, passOver, PAUSE, FLUSH
 local options = minimix_options
 local fork = send_fork.fork
 local inSlices = slices.inSlices
@@ -8173,6 +8184,8 @@ local writeInSlices = archive_entries.writeInSlices
 local pastOf = archive_log.pastOf
 local record = archive_log.record
 local isKept = archive_read.isKept
+local newestOf = archive_read.newestOf
+local expiryTime = archive_retention.expiryTime
 
 function isInterrupted(catching)
     return catching.progress.step == "draining" and not catching.progress.isFull
@@ -8183,6 +8196,7 @@ function newCatchUp(before)
     return {
         progress = {step = "idle"},
         since = wallClock(),
+        start = before and before.start,
         position = nil,
         earliest = nil,
         last = nil,
@@ -8204,6 +8218,14 @@ function archive_buffer.deliverMissed(membership, delayed)
     if record(membership, delayed) and not isSeen then
         fork(membership, delayed)
     end
+end
+
+--- Returns the time to request messages from, in seconds: that of the last message or of the join. Expired messages are
+-- not requested. If the clock was set back since then, it is the start of the buffering.
+function archive_buffer.startOf(membership, catching, newest)
+    local known = newest == nil and (membership.since or math.huge) or newest.when
+    local oldest = options.archive == true and expiryTime() or known
+    return math.min(math.max(known, oldest), catching.since)
 end
 
 function hasArrived(membership, catching, message)
@@ -8278,16 +8300,16 @@ function archive_buffer.drainEarlier(membership, catching)
     catching.progress = draining
     catching.appendOutOfOrder = true
     while true do
-        local temp_23 = hasEarlier(catching) and not draining.failed
-        if temp_23 then
-            local isLate_result_22 = isLate(membership, deadline)
-            if isLate_result_22 then
-                local opt_20 = catching.buffer[catching.drained + 1]
-                isLate_result_22 = (opt_20 and opt_20.seen) == false
+        local temp_25 = hasEarlier(catching) and not draining.failed
+        if temp_25 then
+            local isLate_result_24 = isLate(membership, deadline)
+            if isLate_result_24 then
+                local opt_22 = catching.buffer[catching.drained + 1]
+                isLate_result_24 = (opt_22 and opt_22.seen) == false
             end
-            temp_23 = not isLate_result_22
+            temp_25 = not isLate_result_24
         end
-        if not temp_23 then
+        if not temp_25 then
             break
         end
         drainOne(membership, catching, draining, false)
@@ -8302,12 +8324,12 @@ end
 
 function isLate(membership, deadline)
     local late = monotonic() > deadline
-    local late_26 = late
-    if late_26 then
+    local late_28 = late
+    if late_28 then
         local part = membership.part
-        late_26 = (part and part.log) ~= nil
+        late_28 = (part and part.log) ~= nil
     end
-    if late_26 then
+    if late_28 then
         writeInSlices(membership.part.log)
     end
     return late
@@ -8344,7 +8366,7 @@ function drainOne(membership, catching, draining, mustLeave)
         return
     end
     draining.isForced = mustLeave and buffered.seen
-    place(membership, draining, buffered)
+    place(membership, catching, draining, buffered)
     if draining.failed and not mustLeave then
         return
     end
@@ -8354,13 +8376,28 @@ function drainOne(membership, catching, draining, mustLeave)
     passOver(catching)
 end
 
-function place(membership, draining, buffered)
+function place(membership, catching, draining, buffered)
     draining.failed = false
     if buffered.seen then
         record(membership, buffered.stanza)
-    else
+    elseif not isRepeated(membership, catching, draining, buffered) then
         archive_buffer.deliverMissed(membership, buffered.stanza)
     end
+end
+
+function isRepeated(membership, catching, draining, buffered)
+    if options.archive == "mam" then
+        return false
+    end
+    if catching.start == nil then
+        local isRead, newest = newestOf(membership)
+        if not isRead then
+            draining.failed = true
+            return true
+        end
+        catching.start = archive_buffer.startOf(membership, catching, newest)
+    end
+    return (pastOf(membership.room, buffered.stanza) or buffered.when) < math.floor(catching.start)
 end
 
 function passOver(catching)
@@ -8490,12 +8527,12 @@ function archive_buffer.flush(membership)
     local catching = membership.catchUp
     local deadline = monotonic() + FLUSH
     while catching ~= nil and membership.catchUp == catching and catching.progress.step == "draining" do
-        local isLate_result_19 = isLate(membership, deadline)
-        if isLate_result_19 then
-            local opt_17 = catching.buffer[catching.drained + 1]
-            isLate_result_19 = (opt_17 and opt_17.seen) == false
+        local isLate_result_21 = isLate(membership, deadline)
+        if isLate_result_21 then
+            local opt_19 = catching.buffer[catching.drained + 1]
+            isLate_result_21 = (opt_19 and opt_19.seen) == false
         end
-        if isLate_result_19 then
+        if isLate_result_21 then
             noteDrop("limit")
             passOver(catching)
         else
@@ -9282,7 +9319,7 @@ end
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
-local triesOf, startOf, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
+local triesOf, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
 local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
@@ -9309,11 +9346,11 @@ local endCatchUp = archive_buffer.endCatchUp
 local flush = archive_buffer.flush
 local isBeforeJoin = archive_buffer.isBeforeJoin
 local startBuffering = archive_buffer.startBuffering
+local startOf = archive_buffer.startOf
 local addArchiveId = archive_gate.addArchiveId
 local fromArchive = archive_gate.fromArchive
 local isKept = archive_read.isKept
 local newestOf = archive_read.newestOf
-local expiryTime = archive_retention.expiryTime
 
 function triesOf(catching)
     local progress = catching and catching.progress
@@ -9349,6 +9386,9 @@ function archive_catchup.catchUp(membership, done)
     end
     catching.left = options.maxHistory
     local query = {newest = newest, start = startOf(membership, catching, newest), done = done}
+    if catching.start == nil then
+        catching.start = query.start
+    end
     if catching.position ~= nil then
         requestPage(membership, catching, catching.position, query)
         return
@@ -9369,12 +9409,6 @@ function archive_catchup.catchUp(membership, done)
         end
         requestPage(membership, catching, after, query)
     end
-end
-
-function startOf(membership, catching, newest)
-    local known = newest == nil and (membership.since or math.huge) or newest.when
-    local oldest = options.archive == true and expiryTime() or known
-    return math.min(math.max(known, oldest), catching.since)
 end
 
 function requestPage(membership, catching, after, query)
@@ -9655,11 +9689,16 @@ function archive_catchup.beginHistory(membership)
         return nil
     end
     local catching = membership.catchUp
-    local _, newest = newestOf(membership)
+    local isRead, newest = newestOf(membership)
     if catching == nil or newest == nil and membership.since == nil then
         return nil
     end
     local start = startOf(membership, catching, newest)
+    if isRead then
+        if catching.start == nil then
+            catching.start = start
+        end
+    end
     beginAt(membership, catching, start, newest)
     return datetime.datetime(start)
 end

@@ -499,21 +499,22 @@ describe("an account that is put out while its earlier messages cannot be read",
 end);
 
 describe("the history of a rejoin while the account's messages cannot be read", function ()
-	local function rejoins(pause)
+	-- The account has `kept` messages of one second.
+	local function rejoins(pause, kept)
 		local s, faults = in_room {
 			modules = { "disco" };
 			options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" };
 		};
 		s:wait(5);
-		s:count(1, 3);
+		s:count(1, kept);
 		s.host:tick(pause);
 		s:restart();
 		s.room.occupants = { (s.room:occupant "Bob") };
-		s:count(4, 5);
+		s:count(kept + 1, kept + 2);
 		faults:fail("nil", "reads", { "minimix_parts"; "minimix_archive" });
 		s:wait(30);
 		assert.same({ "Alice" }, s:occupants());
-		s:count(6, 6);
+		s:count(kept + 3, kept + 3);
 		faults:work();
 		s:wait(30);
 		assert_one_outage(s);
@@ -521,11 +522,51 @@ describe("the history of a rejoin while the account's messages cannot be read", 
 	end
 
 	it("S1: is stored once", function ()
-		assert.same(numbers(1, 6), rejoins(60));
+		assert.same(numbers(1, 6), rejoins(60, 3));
+	end);
+
+	it("S1: is stored once if the room was busy", function ()
+		assert.same(numbers(1, 203), rejoins(60, 200));
+	end);
+
+	-- Passes stanzas of the room, but to these accounts no messages.
+	local function withhold(room, send, usernames)
+		function room.send(stanza)
+			local is_lost = stanza.attr.type == "groupchat" and usernames[jid.node(stanza.attr.to)];
+			if not is_lost then send(stanza); end
+		end
+	end
+
+	it("S1: is stored once if messages were stored late, after later ones", function ()
+		local s, faults = in_room { modules = { "disco"; "mam" }; remote = true; options = { minimix_inactive_after = "never" } };
+		mam.keep(s.room);
+		s:enter(s:client("phone", "carol"), "Carol");
+		s:wait(5);
+		s:count(1, 3);
+		local send = s.room.send;
+		withhold(s.room, send, { alice = true; carol = true });
+		s:count(4, 5);
+		s:wait(60);
+		withhold(s.room, send, { alice = true });
+		s:count(6, 7);
+		s.room.send = send;
+		s:link "destroyed";
+		s:wait(60);
+		s:restart();
+		s.room.occupants = { (s.room:occupant "Bob") };
+		faults:fail("nil", "reads", { "minimix_parts"; "minimix_archive" });
+		s:wait(60);
+		assert.equal(2, #s:occupants());
+		faults:work();
+		s:wait(30);
+		assert_one_outage(s);
+		local bodies = read(s:client "phone");
+		table.sort(bodies);
+		assert.same(numbers(1, 7), bodies);
 	end);
 
 	it("H5: does not bring back expired messages", function ()
-		assert.same(numbers(4, 6), rejoins(3 * 86400));
+		assert.same(numbers(4, 6), rejoins(3 * 86400, 3));
 	end);
 end);
 

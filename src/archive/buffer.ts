@@ -16,7 +16,8 @@ import { weightOf } from "../weight";
 import { openPart } from "./delivered";
 import { writeInSlices } from "./entries";
 import { pastOf, record } from "./log";
-import { isKept, type Said } from "./read";
+import { isKept, newestOf, type Said } from "./read";
+import { expiryTime } from "./retention";
 
 /** Seconds between attempts to move messages into the log. */
 const PAUSE = 5;
@@ -48,6 +49,7 @@ function newCatchUp(before: CatchUp | undefined): CatchUp {
     return {
         progress: { step: "idle" },
         since: wallClock(),
+        start: before?.start,
         position: undefined,
         earliest: undefined,
         last: undefined,
@@ -69,6 +71,16 @@ export function deliverMissed(membership: Membership, delayed: Stanza): void {
     if (record(membership, delayed) && !isSeen) {
         fork(membership, delayed);
     }
+}
+
+/**
+ * Returns the time to request messages from, in seconds: that of the last message or of the join. Expired messages are
+ * not requested. If the clock was set back since then, it is the start of the buffering.
+ */
+export function startOf(membership: Membership, catching: CatchUp, newest: Said | undefined): number {
+    const known = newest === undefined ? (membership.since ?? math.huge) : newest.when;
+    const oldest = options.archive === true ? expiryTime() : known;
+    return Math.min(Math.max(known, oldest), catching.since);
 }
 
 /**
@@ -307,7 +319,7 @@ function drainOne(membership: Membership, catching: CatchUp, draining: Draining,
         return;
     }
     draining.isForced = mustLeave && buffered.seen;
-    place(membership, draining, buffered);
+    place(membership, catching, draining, buffered);
     if (draining.failed && !mustLeave) {
         return;
     }
@@ -317,13 +329,32 @@ function drainOne(membership: Membership, catching: CatchUp, draining: Draining,
     passOver(catching);
 }
 
-function place(membership: Membership, draining: Draining, buffered: Buffered): void {
+function place(membership: Membership, catching: CatchUp, draining: Draining, buffered: Buffered): void {
     draining.failed = false;
     if (buffered.seen) {
         record(membership, buffered.stanza);
-    } else {
+    } else if (!isRepeated(membership, catching, draining, buffered)) {
         deliverMissed(membership, buffered.stanza);
     }
+}
+
+/**
+ * Whether a message of the room's history is from before the gap: the account has it. Rooms are asked for such history
+ * while it is unknown where the gap begins. mod_mam stores live messages, so it does not tell.
+ */
+function isRepeated(membership: Membership, catching: CatchUp, draining: Draining, buffered: Buffered): boolean {
+    if (options.archive === "mam") {
+        return false;
+    }
+    if (catching.start === undefined) {
+        const [isRead, newest] = newestOf(membership);
+        if (!isRead) {
+            draining.failed = true;
+            return true;
+        }
+        catching.start = startOf(membership, catching, newest);
+    }
+    return (pastOf(membership.room, buffered.stanza) ?? buffered.when) < math.floor(catching.start);
 }
 
 /** Takes the next message out of the buffer. */

@@ -15,10 +15,18 @@ import { ask, patience } from "../send/ask";
 import { inSlices } from "../slices";
 import { weightOf } from "../weight";
 import { blocklistOf, readBlocklist, silences } from "../settings/blocklist";
-import { beginAt, deliverMissed, drainEarlier, endCatchUp, flush, isBeforeJoin, startBuffering } from "./buffer";
+import {
+    beginAt,
+    deliverMissed,
+    drainEarlier,
+    endCatchUp,
+    flush,
+    isBeforeJoin,
+    startBuffering,
+    startOf,
+} from "./buffer";
 import { addArchiveId, fromArchive } from "./gate";
 import { isKept, newestOf, type Said } from "./read";
-import { expiryTime } from "./retention";
 
 /** Messages per page. */
 const PAGE = 50;
@@ -102,6 +110,7 @@ export function catchUp(membership: Membership, done: Done): void {
     }
     catching.left = options.maxHistory;
     const query: Query = { newest, start: startOf(membership, catching, newest), done };
+    catching.start ??= query.start;
     if (catching.position !== undefined) {
         requestPage(membership, catching, catching.position, query);
         return;
@@ -129,16 +138,6 @@ export function dropQuestion(membership: Membership): void {
     if (membership.catchUp !== undefined && isQuerying(membership)) {
         membership.catchUp.progress = { step: "idle" };
     }
-}
-
-/**
- * Returns the time to request messages from, in seconds: that of the last message or of the join. Expired messages are
- * not requested. If the clock was set back since then, it is the start of the buffering.
- */
-function startOf(membership: Membership, catching: CatchUp, newest: Said | undefined): number {
-    const known = newest === undefined ? (membership.since ?? math.huge) : newest.when;
-    const oldest = options.archive === true ? expiryTime() : known;
-    return Math.min(Math.max(known, oldest), catching.since);
 }
 
 type Done = (this: void, outcome: CatchUpOutcome) => void;
@@ -357,11 +356,14 @@ export function beginHistory(membership: Membership): string | undefined {
         return undefined;
     }
     const catching = membership.catchUp;
-    const [, newest] = newestOf(membership);
+    const [isRead, newest] = newestOf(membership);
     if (catching === undefined || (newest === undefined && membership.since === undefined)) {
         return undefined;
     }
     const start = startOf(membership, catching, newest);
+    if (isRead) {
+        catching.start ??= start;
+    }
     beginAt(membership, catching, start, newest);
     return datetime.datetime(start);
 }

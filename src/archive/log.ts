@@ -11,7 +11,7 @@ import { monotonic, wallClock } from "../state/clock";
 import { rangesOf } from "../state/deliveries";
 import type { Entry, Part, EntryWindow, RoomLog } from "../state/logs";
 import type { Membership } from "../state/memberships";
-import { findMessages, mayHaveMore } from "../state/messages";
+import { findMessages, mayHaveMore, type Stored } from "../state/messages";
 import { delayBy, isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
 import { textOf } from "../text";
 import { addMissed } from "./personal";
@@ -20,6 +20,10 @@ import { addMissed } from "./personal";
 const WINDOW = 50;
 const WINDOW_SIZE = 131072;
 const WINDOW_KEPT = 60;
+
+/** Entries and bytes for a busy room, whose messages of some seconds do not fit otherwise. */
+const LARGE_WINDOW = 400;
+const LARGE_WINDOW_SIZE = 524288;
 
 /** Seconds that a room's history may spend on this search in a period. Without a limit it could block the server. */
 const READ_TIME = 0.01;
@@ -203,7 +207,7 @@ function add(log: RoomLog, stanza: Stanza, when: number, privateTo: string | und
     if (entry !== undefined) {
         if (log.window?.to === math.huge) {
             addToWindow(log, log.window, entry, stanza);
-            if (log.window.size > 2 * WINDOW_SIZE) {
+            if (log.window.size > LARGE_WINDOW_SIZE) {
                 log.window = undefined;
             }
         }
@@ -303,7 +307,10 @@ function findInWindow(
 
 function readWindow(log: RoomLog, from: number): EntryWindow | undefined {
     const started = monotonic();
-    const found = findMessages(store, keyOf(log.room), { start: from - SKEW, limit: WINDOW }, WINDOW_SIZE);
+    let [found, last] = messagesFrom(log, from, WINDOW, WINDOW_SIZE);
+    if (found?.length === WINDOW && last !== undefined && last.when - SKEW <= from) {
+        [found, last] = messagesFrom(log, from, LARGE_WINDOW, LARGE_WINDOW_SIZE);
+    }
     if (found === undefined) {
         return undefined;
     }
@@ -317,7 +324,6 @@ function readWindow(log: RoomLog, from: number): EntryWindow | undefined {
             before = entry.number;
         }
     }
-    const last = mayHaveMore(found, WINDOW, WINDOW_SIZE) ? found[found.length - 1] : undefined;
     if (last !== undefined) {
         window.to = Math.max(last.when - SKEW, from + 1);
     }
@@ -329,6 +335,18 @@ function readWindow(log: RoomLog, from: number): EntryWindow | undefined {
         return undefined;
     });
     return window;
+}
+
+/** Returns messages from some seconds before a time on, and the last of them if the room may have more. */
+function messagesFrom(
+    log: RoomLog,
+    from: number,
+    limit: number,
+    size: number,
+): LuaMultiReturn<[found: Stored[] | undefined, last: Stored | undefined]> {
+    const found = findMessages(store, keyOf(log.room), { start: from - SKEW, limit }, size);
+    const isPart = found !== undefined && mayHaveMore(found, limit, size);
+    return $multi(found, isPart ? found[found.length - 1] : undefined);
 }
 
 function addToWindow(log: RoomLog, window: EntryWindow, entry: Entry, stanza: Stanza): void {

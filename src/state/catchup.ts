@@ -56,6 +56,8 @@ export interface CatchUp {
     progress: Progress;
     /** Start of the buffering, in seconds. */
     readonly since: number;
+    /** Where the gap begins, in seconds: the time of the last message before it, or of the join. Undefined until read. */
+    start: number | undefined;
     /** The archive's id of the last message received, or of the message to start from. */
     position: string | undefined;
     /** Time in seconds before which messages may be older than the join, until one of them has also arrived live. */
