@@ -8212,11 +8212,12 @@ function newCatchUp(before)
     }
 end
 
---- Archives a missed message, and sends it to the sessions that were attached all the time, if it is new.
-function archive_buffer.deliverMissed(membership, delayed)
+--- Archives a missed message, and sends it to the sessions that were attached all the time, if it is new. The session
+-- `except` has got it.
+function archive_buffer.deliverMissed(membership, delayed, except)
     local isSeen = takeBufferedId(membership, delayed)
     if record(membership, delayed) and not isSeen then
-        fork(membership, delayed)
+        fork(membership, delayed, except)
     end
 end
 
@@ -9319,7 +9320,7 @@ end
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
-local triesOf, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
+local isAhead, triesOf, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
 local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
@@ -9340,6 +9341,7 @@ local blocklistOf = settings_blocklist.blocklistOf
 local readBlocklist = settings_blocklist.readBlocklist
 local silences = settings_blocklist.silences
 local beginAt = archive_buffer.beginAt
+local bufferMessage = archive_buffer.bufferMessage
 local deliverMissed = archive_buffer.deliverMissed
 local drainEarlier = archive_buffer.drainEarlier
 local endCatchUp = archive_buffer.endCatchUp
@@ -9349,8 +9351,16 @@ local startBuffering = archive_buffer.startBuffering
 local startOf = archive_buffer.startOf
 local addArchiveId = archive_gate.addArchiveId
 local fromArchive = archive_gate.fromArchive
+local canRecordPast = archive_log.canRecordPast
+local pastOf = archive_log.pastOf
 local isKept = archive_read.isKept
 local newestOf = archive_read.newestOf
+
+function isAhead(membership, past)
+    local isRead, newest = newestOf(membership)
+    local known = newest == nil and (membership.since or math.huge) + 1 or newest.when
+    return isRead and past >= math.floor(known)
+end
 
 function triesOf(catching)
     local progress = catching and catching.progress
@@ -9621,6 +9631,27 @@ function archive_catchup.closeGap(membership)
             return nil
         end)
     end)
+end
+
+--- Handles a message of the history in the answer to a session that has joined again. A message after all that the
+-- account has was missed: the room had lost the account, and has admitted it again by this join.
+function archive_catchup.deliverAhead(membership, message, session)
+    local past = pastOf(membership.room, message)
+    if options.archive ~= true or past == nil or not isAhead(membership, past) then
+        return
+    end
+    local isWhole = membership.catchUp == nil
+    if isWhole and canRecordPast(membership) then
+        deliverMissed(membership, message, session)
+        return
+    end
+    startBuffering(membership)
+    if membership.catchUp ~= nil then
+        bufferMessage(membership, membership.catchUp, message, true)
+    end
+    if isWhole then
+        archive_catchup.closeGap(membership)
+    end
 end
 
 --- Whether a page of the room's archive is in flight.
@@ -16493,6 +16524,7 @@ local wallClock = state_clock.wallClock
 local bufferMessage = archive_buffer.bufferMessage
 local deliverMissed = archive_buffer.deliverMissed
 local startBuffering = archive_buffer.startBuffering
+local deliverAhead = archive_catchup.deliverAhead
 local isResult = archive_catchup.isResult
 local takeResult = archive_catchup.takeResult
 local delayOf = archive_gate.delayOf
@@ -16599,7 +16631,11 @@ function onGroupchat(membership, stanza)
             notify(membership, stanza)
         end
     elseif audience == "requester" then
-        sendTo(requestingSession(membership), stanza)
+        local session = requestingSession(membership)
+        sendTo(session, stanza)
+        if isPast and not subject then
+            deliverAhead(membership, kept, session)
+        end
     elseif not subject then
         takePast(membership, kept)
     elseif not isSameSubject(before, stanza) then
