@@ -6590,6 +6590,10 @@ function isGivenUp(log)
 end
 
 function drop(log, entry)
+    local window = log.window
+    if (window and window.to) == math.huge then
+        log.window = nil
+    end
     if log.unwritten ~= nil then
         table.remove(log.unwritten, 1)
         if #log.unwritten == 0 then
@@ -6713,9 +6717,9 @@ onRetry(writeUnwritten)
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
-        local count_22 = count
+        local count_24 = count
         local unwritten = log.unwritten
-        count = count_22 + (unwritten and #unwritten or 0)
+        count = count_24 + (unwritten and #unwritten or 0)
     end
     return count
 end
@@ -6748,10 +6752,10 @@ function archive_entries.loadTail(log)
     if found == nil then
         return false
     end
-    local log_25, latest_26 = log, "latest"
-    if log_25[latest_26] == nil then
-        local opt_23 = found[1]
-        log_25[latest_26] = opt_23 and opt_23.when or 0
+    local log_27, latest_28 = log, "latest"
+    if log_27[latest_28] == nil then
+        local opt_25 = found[1]
+        log_27[latest_28] = opt_25 and opt_25.when or 0
     end
     local first = log.tail[1]
     local entries = {}
@@ -7541,7 +7545,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
+local isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, READ_TIME, READ_PERIOD, none, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -7653,7 +7657,7 @@ function pastEntry(log, membership, part, stanza, when)
     local function matches(entry)
         return not isAnothers(entry, membership) and (entry.text == search.text or isNamed(log, entry, search.name) and (isFor(membership.username, ranges, part.position, entry.number, entry.privateTo) or isSaidAs(entry, search)))
     end
-    local entry = findEntry(log.tail, search, matches)
+    local entry = findEntry(log.tail, search, matches) or findEntry(log.unwritten or none, search, matches)
     local window
     if entry == nil and canRead then
         window = windowAround(log, membership, when)
@@ -7711,6 +7715,9 @@ end
 function add(log, stanza, when, privateTo)
     local entry = append(log, stanza, when, privateTo)
     if entry ~= nil then
+        if log.unwritten ~= nil then
+            entry.name = nameOf(log, stanza) or false
+        end
         local window = log.window
         if (window and window.to) == math.huge then
             addToWindow(log, log.window, entry, stanza)
@@ -7884,6 +7891,7 @@ LARGE_WINDOW = 400
 LARGE_WINDOW_SIZE = 524288
 READ_TIME = 0.01
 READ_PERIOD = 0.1
+none = {}
 MOST_COMPARED = 5
 added = {}
 added[MUC_USER] = true
