@@ -43,6 +43,14 @@ local function read(client)
 	return mam.page_through(client, { with = room_jid; max = 20 });
 end
 
+-- Passes stanzas of the room, but to these accounts no messages.
+local function withhold(room, send, usernames)
+	function room.send(stanza)
+		local is_lost = stanza.attr.type == "groupchat" and usernames[jid.node(stanza.attr.to)];
+		if not is_lost then send(stanza); end
+	end
+end
+
 local function count_lines(s, pattern)
 	local count = 0;
 	for _, entry in ipairs(s.host.log) do
@@ -479,6 +487,41 @@ describe("an outage of minutes while missed messages are fetched", function ()
 	end);
 end);
 
+describe("missed messages that wait to be stored", function ()
+	it("S3: are stored once if another account fetches them too", function ()
+		local s, faults = in_room {
+			modules = { "disco"; "mam" };
+			options = { minimix_ping_after = 20; minimix_inactive_after = "never" };
+		};
+		mam.keep(s.room);
+		s:enter(s:client("phone", "carol"), "Carol");
+		s:wait(5);
+		local send = s.room.send;
+		withhold(s.room, send, { carol = true });
+		s:count(1, 1);
+		s:wait(5);
+		faults:fail("nil", "writes", { "minimix_archive" });
+		withhold(s.room, send, { alice = true; carol = true });
+		s:count(2, 80);
+		s.room.send = send;
+		for _, username in ipairs { "alice"; "carol" } do
+			s.room:forget(s:occupant_jid(username));
+			s:wait(60);
+		end
+		assert.same({ "Alice"; "Carol" }, s:occupants());
+		faults:work();
+		s:wait(30);
+		assert_one_outage(s);
+		assert.same(numbers(1, 80), read(s:client "phone"));
+		assert.same(numbers(1, 80), read(s:client("phone", "carol")));
+		local stored = 0;
+		for _, write in ipairs(faults.writes) do
+			if write == "minimix_archive append "..room_jid then stored = stored + 1; end
+		end
+		assert.equal(80, stored);
+	end);
+end);
+
 describe("an account that is put out while its earlier messages cannot be read", function ()
 	it("S3: keeps the messages that it received", function ()
 		local s, faults = in_room { modules = { "disco" } };
@@ -528,14 +571,6 @@ describe("the history of a rejoin while the account's messages cannot be read", 
 	it("S1: is stored once if the room was busy", function ()
 		assert.same(numbers(1, 203), rejoins(60, 200));
 	end);
-
-	-- Passes stanzas of the room, but to these accounts no messages.
-	local function withhold(room, send, usernames)
-		function room.send(stanza)
-			local is_lost = stanza.attr.type == "groupchat" and usernames[jid.node(stanza.attr.to)];
-			if not is_lost then send(stanza); end
-		end
-	end
 
 	it("S1: is stored once if messages were stored late, after later ones", function ()
 		local s, faults = in_room { modules = { "disco"; "mam" }; remote = true; options = { minimix_inactive_after = "never" } };

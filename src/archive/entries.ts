@@ -239,6 +239,10 @@ function isGivenUp(log: RoomLog): boolean {
 }
 
 function drop(log: RoomLog, entry: Entry): void {
+    if (log.window?.to === math.huge) {
+        // It was read before this entry was stored.
+        log.window = undefined;
+    }
     if (log.unwritten !== undefined) {
         table.remove(log.unwritten, 1);
         if (log.unwritten.length === 0) {

@@ -29,6 +29,9 @@ const LARGE_WINDOW_SIZE = 524288;
 const READ_TIME = 0.01;
 const READ_PERIOD = 0.1;
 
+/** The queue of a log whose entries are all stored. */
+const none: Entry[] = [];
+
 /** Number of entries with the same sender and id to compare with a message. */
 const MOST_COMPARED = 5;
 
@@ -149,7 +152,7 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
             (isNamed(log, entry, search.name) &&
                 (isFor(membership.username, ranges, part.position, entry.number, entry.privateTo) ||
                     isSaidAs(entry, search))));
-    let entry = findEntry(log.tail, search, matches);
+    let entry = findEntry(log.tail, search, matches) ?? findEntry(log.unwritten ?? none, search, matches);
     const window = entry === undefined && canRead ? windowAround(log, membership, when) : undefined;
     if (window === "failed" && !mustPlace(membership)) {
         notPlaced(membership);
@@ -205,6 +208,10 @@ function newestTime(log: RoomLog): number {
 function add(log: RoomLog, stanza: Stanza, when: number, privateTo: string | undefined): Entry | undefined {
     const entry = append(log, stanza, when, privateTo);
     if (entry !== undefined) {
+        if (log.unwritten !== undefined) {
+            // The name is for searches of past messages in this queue.
+            entry.name = nameOf(log, stanza) ?? false;
+        }
         if (log.window?.to === math.huge) {
             addToWindow(log, log.window, entry, stanza);
             if (log.window.size > LARGE_WINDOW_SIZE) {
