@@ -6590,6 +6590,10 @@ function isGivenUp(log)
 end
 
 function drop(log, entry)
+    local window = log.window
+    if (window and window.to) == math.huge then
+        log.window = nil
+    end
     if log.unwritten ~= nil then
         table.remove(log.unwritten, 1)
         if #log.unwritten == 0 then
@@ -6713,9 +6717,9 @@ onRetry(writeUnwritten)
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
-        local count_22 = count
+        local count_24 = count
         local unwritten = log.unwritten
-        count = count_22 + (unwritten and #unwritten or 0)
+        count = count_24 + (unwritten and #unwritten or 0)
     end
     return count
 end
@@ -6748,10 +6752,10 @@ function archive_entries.loadTail(log)
     if found == nil then
         return false
     end
-    local log_25, latest_26 = log, "latest"
-    if log_25[latest_26] == nil then
-        local opt_23 = found[1]
-        log_25[latest_26] = opt_23 and opt_23.when or 0
+    local log_27, latest_28 = log, "latest"
+    if log_27[latest_28] == nil then
+        local opt_25 = found[1]
+        log_27[latest_28] = opt_25 and opt_25.when or 0
     end
     local first = log.tail[1]
     local entries = {}
@@ -7541,7 +7545,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, READ_TIME, READ_PERIOD, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
+local isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, READ_TIME, READ_PERIOD, none, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -7653,7 +7657,7 @@ function pastEntry(log, membership, part, stanza, when)
     local function matches(entry)
         return not isAnothers(entry, membership) and (entry.text == search.text or isNamed(log, entry, search.name) and (isFor(membership.username, ranges, part.position, entry.number, entry.privateTo) or isSaidAs(entry, search)))
     end
-    local entry = findEntry(log.tail, search, matches)
+    local entry = findEntry(log.tail, search, matches) or findEntry(log.unwritten or none, search, matches)
     local window
     if entry == nil and canRead then
         window = windowAround(log, membership, when)
@@ -7711,6 +7715,9 @@ end
 function add(log, stanza, when, privateTo)
     local entry = append(log, stanza, when, privateTo)
     if entry ~= nil then
+        if log.unwritten ~= nil then
+            entry.name = nameOf(log, stanza) or false
+        end
         local window = log.window
         if (window and window.to) == math.huge then
             addToWindow(log, log.window, entry, stanza)
@@ -7884,6 +7891,7 @@ LARGE_WINDOW = 400
 LARGE_WINDOW_SIZE = 524288
 READ_TIME = 0.01
 READ_PERIOD = 0.1
+none = {}
 MOST_COMPARED = 5
 added = {}
 added[MUC_USER] = true
@@ -9188,133 +9196,6 @@ function occupancy_burst.isOwnNick(membership, nick, stanza)
 end
 end
 
--- src/send/ping.ts
---
--- Sends self-pings (XEP-0410) from the occupant JID, to see whether the account is still in the room.
-local send_ping = {}
-do
-local conditionOf
-local PING = namespaces.PING
-local ask = send_ask.ask
-
-function conditionOf(membership, condition)
-    local isGateway = prosody.hosts[jids.host(membership.room)] ~= nil
-    return condition == "remote-server-not-found" and isGateway and "not-acceptable" or (condition or "undefined-condition")
-end
-
---- Pings the account's own occupant.
---
--- Rooms answer in order, so everything that the room sent before the answer has arrived. A timeout counts as
--- `remote-server-timeout`.
-function send_ping.selfPing(membership, pinged, limit)
-    local ping = st.stanza("ping", {xmlns = PING})
-    local nick = membership.nick
-    ask(
-        membership,
-        membership.room .. "/" .. nick,
-        "get",
-        ping,
-        function(answer)
-            if answer == nil then
-                pinged("remote-server-timeout")
-            elseif answer.attr.type == "result" then
-                pinged(nil)
-            else
-                local _, condition = answer:get_error()
-                local crossed = condition == "item-not-found" and nick ~= membership.nick
-                local crossed_0
-                if not crossed then
-                    crossed_0 = conditionOf(membership, condition)
-                end
-                pinged(crossed_0)
-            end
-        end,
-        limit
-    )
-end
-
---- Whether the error of a self-ping shows that the account is in the room (XEP-0410 3).
-function send_ping.saysJoined(condition)
-    return condition == "service-unavailable" or condition == "feature-not-implemented"
-end
-
---- Whether the answer to a self-ping proves that the account is out. Other errors prove nothing.
-function send_ping.saysOut(condition)
-    return condition == "not-acceptable" or condition == "item-not-found"
-end
-
---- Whether the error of a self-ping proves nothing, because the room was not reached (XEP-0410 3).
-function send_ping.saysNothing(condition)
-    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
-end
-end
-
--- src/state/availability.ts
---
--- Chooses which session's presence the account shows to the room.
-local state_availability = {}
-do
-local MUC = namespaces.MUC
---- Ranks of `<show/>`, most available first. With `dnd` a user is at the keyboard, with `away` not.
-local ranks = {}
-ranks.chat = 5
-ranks[""] = 4
-ranks.dnd = 3
-ranks.away = 2
-ranks.xa = 1
-
---- Returns a client's presence without addresses and `<x/>`, as the account can show it.
-function state_availability.presenceContent(stanza)
-    local content = st.clone(stanza)
-    content.attr.from = nil
-    content.attr.to = nil
-    content.attr.id = nil
-    content:maptags(function(tag)
-        if tag.name == "x" and tag.attr.xmlns == MUC then
-            return nil
-        else
-            return tag
-        end
-    end)
-    return content
-end
-
-local function priority(attachment)
-    return tonumber(attachment.presence:get_child_text("priority") or "0") or 0
-end
-
-local function rank(attachment)
-    return ranks[attachment.presence:get_child_text("show") or ""] or 0
-end
-
---- Whether a room should be shown one presence rather than another.
-function state_availability.isBetter(one, other)
-    local difference = priority(one) - priority(other)
-    if difference ~= 0 then
-        return difference > 0
-    end
-    return rank(one) > rank(other)
-end
-
-local function isPreferred(membership, session, attachment, best)
-    local isTie = session == membership.shown and not state_availability.isBetter(best.attachment, attachment)
-    return isTie or state_availability.isBetter(attachment, best.attachment)
-end
-
---- Returns the session to show: highest priority, then most available, then the one already shown. `coming` will be
--- attached soon.
-function state_availability.bestSession(membership, coming)
-    local best = coming
-    for session, attachment in pairs(membership.attached) do
-        local isOther = session ~= (coming and coming.session)
-        if isOther and (best == nil or isPreferred(membership, session, attachment, best)) then
-            best = {session = session, attachment = attachment}
-        end
-    end
-    return best
-end
-end
-
 -- src/archive/catchup.ts
 --
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
@@ -9732,6 +9613,133 @@ function archive_catchup.beginHistory(membership)
     end
     beginAt(membership, catching, start, newest)
     return datetime.datetime(start)
+end
+end
+
+-- src/send/ping.ts
+--
+-- Sends self-pings (XEP-0410) from the occupant JID, to see whether the account is still in the room.
+local send_ping = {}
+do
+local conditionOf
+local PING = namespaces.PING
+local ask = send_ask.ask
+
+function conditionOf(membership, condition)
+    local isGateway = prosody.hosts[jids.host(membership.room)] ~= nil
+    return condition == "remote-server-not-found" and isGateway and "not-acceptable" or (condition or "undefined-condition")
+end
+
+--- Pings the account's own occupant.
+--
+-- Rooms answer in order, so everything that the room sent before the answer has arrived. A timeout counts as
+-- `remote-server-timeout`.
+function send_ping.selfPing(membership, pinged, limit)
+    local ping = st.stanza("ping", {xmlns = PING})
+    local nick = membership.nick
+    ask(
+        membership,
+        membership.room .. "/" .. nick,
+        "get",
+        ping,
+        function(answer)
+            if answer == nil then
+                pinged("remote-server-timeout")
+            elseif answer.attr.type == "result" then
+                pinged(nil)
+            else
+                local _, condition = answer:get_error()
+                local crossed = condition == "item-not-found" and nick ~= membership.nick
+                local crossed_0
+                if not crossed then
+                    crossed_0 = conditionOf(membership, condition)
+                end
+                pinged(crossed_0)
+            end
+        end,
+        limit
+    )
+end
+
+--- Whether the error of a self-ping shows that the account is in the room (XEP-0410 3).
+function send_ping.saysJoined(condition)
+    return condition == "service-unavailable" or condition == "feature-not-implemented"
+end
+
+--- Whether the answer to a self-ping proves that the account is out. Other errors prove nothing.
+function send_ping.saysOut(condition)
+    return condition == "not-acceptable" or condition == "item-not-found"
+end
+
+--- Whether the error of a self-ping proves nothing, because the room was not reached (XEP-0410 3).
+function send_ping.saysNothing(condition)
+    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
+end
+end
+
+-- src/state/availability.ts
+--
+-- Chooses which session's presence the account shows to the room.
+local state_availability = {}
+do
+local MUC = namespaces.MUC
+--- Ranks of `<show/>`, most available first. With `dnd` a user is at the keyboard, with `away` not.
+local ranks = {}
+ranks.chat = 5
+ranks[""] = 4
+ranks.dnd = 3
+ranks.away = 2
+ranks.xa = 1
+
+--- Returns a client's presence without addresses and `<x/>`, as the account can show it.
+function state_availability.presenceContent(stanza)
+    local content = st.clone(stanza)
+    content.attr.from = nil
+    content.attr.to = nil
+    content.attr.id = nil
+    content:maptags(function(tag)
+        if tag.name == "x" and tag.attr.xmlns == MUC then
+            return nil
+        else
+            return tag
+        end
+    end)
+    return content
+end
+
+local function priority(attachment)
+    return tonumber(attachment.presence:get_child_text("priority") or "0") or 0
+end
+
+local function rank(attachment)
+    return ranks[attachment.presence:get_child_text("show") or ""] or 0
+end
+
+--- Whether a room should be shown one presence rather than another.
+function state_availability.isBetter(one, other)
+    local difference = priority(one) - priority(other)
+    if difference ~= 0 then
+        return difference > 0
+    end
+    return rank(one) > rank(other)
+end
+
+local function isPreferred(membership, session, attachment, best)
+    local isTie = session == membership.shown and not state_availability.isBetter(best.attachment, attachment)
+    return isTie or state_availability.isBetter(attachment, best.attachment)
+end
+
+--- Returns the session to show: highest priority, then most available, then the one already shown. `coming` will be
+-- attached soon.
+function state_availability.bestSession(membership, coming)
+    local best = coming
+    for session, attachment in pairs(membership.attached) do
+        local isOther = session ~= (coming and coming.session)
+        if isOther and (best == nil or isPreferred(membership, session, attachment, best)) then
+            best = {session = session, attachment = attachment}
+        end
+    end
+    return best
 end
 end
 
@@ -11546,6 +11554,7 @@ end
 local occupancy_joined = {}
 do
 local serveRequest, serve, serveFromView, notePassword, attach, release, resync, awaitResync, resyncUnanswered, occupantsShown, renamed
+local closeGap = archive_catchup.closeGap
 local isSameNick = minimix_stanzas.isSameNick
 local selfPing = send_ping.selfPing
 local saysJoined = send_ping.saysJoined
@@ -11567,8 +11576,8 @@ local attachSession = state_memberships.attachSession
 local isAttached = state_memberships.isAttached
 local isCurrent = state_memberships.isCurrent
 local knownNick = state_memberships.knownNick
-local setAttachment = state_memberships.setAttachment
 local queueOf = state_memberships.queueOf
+local setAttachment = state_memberships.setAttachment
 local enqueue = state_queue.enqueue
 local isSuperseded = state_queue.isSuperseded
 local newRequest = state_queue.newRequest
@@ -11863,6 +11872,7 @@ function occupancy_joined.subjectCame(membership, place)
     local operation = place.operation
     if (operation and operation.kind) == "resync" and operation.stage == "history" then
         endOperation(place)
+        closeGap(membership)
         occupancy_joined.proceed(membership)
     end
 end
