@@ -8220,11 +8220,12 @@ function newCatchUp(before)
     }
 end
 
---- Archives a missed message, and sends it to the sessions that were attached all the time, if it is new.
-function archive_buffer.deliverMissed(membership, delayed)
+--- Archives a missed message, and sends it to the sessions that were attached all the time, if it is new. The session
+-- `except` has got it.
+function archive_buffer.deliverMissed(membership, delayed, except)
     local isSeen = takeBufferedId(membership, delayed)
     if record(membership, delayed) and not isSeen then
-        fork(membership, delayed)
+        fork(membership, delayed, except)
     end
 end
 
@@ -9195,139 +9196,12 @@ function occupancy_burst.isOwnNick(membership, nick, stanza)
 end
 end
 
--- src/send/ping.ts
---
--- Sends self-pings (XEP-0410) from the occupant JID, to see whether the account is still in the room.
-local send_ping = {}
-do
-local conditionOf
-local PING = namespaces.PING
-local ask = send_ask.ask
-
-function conditionOf(membership, condition)
-    local isGateway = prosody.hosts[jids.host(membership.room)] ~= nil
-    return condition == "remote-server-not-found" and isGateway and "not-acceptable" or (condition or "undefined-condition")
-end
-
---- Pings the account's own occupant.
---
--- Rooms answer in order, so everything that the room sent before the answer has arrived. A timeout counts as
--- `remote-server-timeout`.
-function send_ping.selfPing(membership, pinged, limit)
-    local ping = st.stanza("ping", {xmlns = PING})
-    local nick = membership.nick
-    ask(
-        membership,
-        membership.room .. "/" .. nick,
-        "get",
-        ping,
-        function(answer)
-            if answer == nil then
-                pinged("remote-server-timeout")
-            elseif answer.attr.type == "result" then
-                pinged(nil)
-            else
-                local _, condition = answer:get_error()
-                local crossed = condition == "item-not-found" and nick ~= membership.nick
-                local crossed_0
-                if not crossed then
-                    crossed_0 = conditionOf(membership, condition)
-                end
-                pinged(crossed_0)
-            end
-        end,
-        limit
-    )
-end
-
---- Whether the error of a self-ping shows that the account is in the room (XEP-0410 3).
-function send_ping.saysJoined(condition)
-    return condition == "service-unavailable" or condition == "feature-not-implemented"
-end
-
---- Whether the answer to a self-ping proves that the account is out. Other errors prove nothing.
-function send_ping.saysOut(condition)
-    return condition == "not-acceptable" or condition == "item-not-found"
-end
-
---- Whether the error of a self-ping proves nothing, because the room was not reached (XEP-0410 3).
-function send_ping.saysNothing(condition)
-    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
-end
-end
-
--- src/state/availability.ts
---
--- Chooses which session's presence the account shows to the room.
-local state_availability = {}
-do
-local MUC = namespaces.MUC
---- Ranks of `<show/>`, most available first. With `dnd` a user is at the keyboard, with `away` not.
-local ranks = {}
-ranks.chat = 5
-ranks[""] = 4
-ranks.dnd = 3
-ranks.away = 2
-ranks.xa = 1
-
---- Returns a client's presence without addresses and `<x/>`, as the account can show it.
-function state_availability.presenceContent(stanza)
-    local content = st.clone(stanza)
-    content.attr.from = nil
-    content.attr.to = nil
-    content.attr.id = nil
-    content:maptags(function(tag)
-        if tag.name == "x" and tag.attr.xmlns == MUC then
-            return nil
-        else
-            return tag
-        end
-    end)
-    return content
-end
-
-local function priority(attachment)
-    return tonumber(attachment.presence:get_child_text("priority") or "0") or 0
-end
-
-local function rank(attachment)
-    return ranks[attachment.presence:get_child_text("show") or ""] or 0
-end
-
---- Whether a room should be shown one presence rather than another.
-function state_availability.isBetter(one, other)
-    local difference = priority(one) - priority(other)
-    if difference ~= 0 then
-        return difference > 0
-    end
-    return rank(one) > rank(other)
-end
-
-local function isPreferred(membership, session, attachment, best)
-    local isTie = session == membership.shown and not state_availability.isBetter(best.attachment, attachment)
-    return isTie or state_availability.isBetter(attachment, best.attachment)
-end
-
---- Returns the session to show: highest priority, then most available, then the one already shown. `coming` will be
--- attached soon.
-function state_availability.bestSession(membership, coming)
-    local best = coming
-    for session, attachment in pairs(membership.attached) do
-        local isOther = session ~= (coming and coming.session)
-        if isOther and (best == nil or isPreferred(membership, session, attachment, best)) then
-            best = {session = session, attachment = attachment}
-        end
-    end
-    return best
-end
-end
-
 -- src/archive/catchup.ts
 --
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
-local triesOf, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
+local isAhead, triesOf, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
 local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
@@ -9348,6 +9222,7 @@ local blocklistOf = settings_blocklist.blocklistOf
 local readBlocklist = settings_blocklist.readBlocklist
 local silences = settings_blocklist.silences
 local beginAt = archive_buffer.beginAt
+local bufferMessage = archive_buffer.bufferMessage
 local deliverMissed = archive_buffer.deliverMissed
 local drainEarlier = archive_buffer.drainEarlier
 local endCatchUp = archive_buffer.endCatchUp
@@ -9357,8 +9232,16 @@ local startBuffering = archive_buffer.startBuffering
 local startOf = archive_buffer.startOf
 local addArchiveId = archive_gate.addArchiveId
 local fromArchive = archive_gate.fromArchive
+local canRecordPast = archive_log.canRecordPast
+local pastOf = archive_log.pastOf
 local isKept = archive_read.isKept
 local newestOf = archive_read.newestOf
+
+function isAhead(membership, past)
+    local isRead, newest = newestOf(membership)
+    local known = newest == nil and (membership.since or math.huge) + 1 or newest.when
+    return isRead and past >= math.floor(known)
+end
 
 function triesOf(catching)
     local progress = catching and catching.progress
@@ -9631,6 +9514,27 @@ function archive_catchup.closeGap(membership)
     end)
 end
 
+--- Handles a message of the history in the answer to a session that has joined again. A message after all that the
+-- account has was missed: the room had lost the account, and has admitted it again by this join.
+function archive_catchup.deliverAhead(membership, message, session)
+    local past = pastOf(membership.room, message)
+    if options.archive ~= true or past == nil or not isAhead(membership, past) then
+        return
+    end
+    local isWhole = membership.catchUp == nil
+    if isWhole and canRecordPast(membership) then
+        deliverMissed(membership, message, session)
+        return
+    end
+    startBuffering(membership)
+    if membership.catchUp ~= nil then
+        bufferMessage(membership, membership.catchUp, message, true)
+    end
+    if isWhole then
+        archive_catchup.closeGap(membership)
+    end
+end
+
 --- Whether a page of the room's archive is in flight.
 function archive_catchup.isQuerying(membership)
     local catchUp = membership.catchUp
@@ -9709,6 +9613,133 @@ function archive_catchup.beginHistory(membership)
     end
     beginAt(membership, catching, start, newest)
     return datetime.datetime(start)
+end
+end
+
+-- src/send/ping.ts
+--
+-- Sends self-pings (XEP-0410) from the occupant JID, to see whether the account is still in the room.
+local send_ping = {}
+do
+local conditionOf
+local PING = namespaces.PING
+local ask = send_ask.ask
+
+function conditionOf(membership, condition)
+    local isGateway = prosody.hosts[jids.host(membership.room)] ~= nil
+    return condition == "remote-server-not-found" and isGateway and "not-acceptable" or (condition or "undefined-condition")
+end
+
+--- Pings the account's own occupant.
+--
+-- Rooms answer in order, so everything that the room sent before the answer has arrived. A timeout counts as
+-- `remote-server-timeout`.
+function send_ping.selfPing(membership, pinged, limit)
+    local ping = st.stanza("ping", {xmlns = PING})
+    local nick = membership.nick
+    ask(
+        membership,
+        membership.room .. "/" .. nick,
+        "get",
+        ping,
+        function(answer)
+            if answer == nil then
+                pinged("remote-server-timeout")
+            elseif answer.attr.type == "result" then
+                pinged(nil)
+            else
+                local _, condition = answer:get_error()
+                local crossed = condition == "item-not-found" and nick ~= membership.nick
+                local crossed_0
+                if not crossed then
+                    crossed_0 = conditionOf(membership, condition)
+                end
+                pinged(crossed_0)
+            end
+        end,
+        limit
+    )
+end
+
+--- Whether the error of a self-ping shows that the account is in the room (XEP-0410 3).
+function send_ping.saysJoined(condition)
+    return condition == "service-unavailable" or condition == "feature-not-implemented"
+end
+
+--- Whether the answer to a self-ping proves that the account is out. Other errors prove nothing.
+function send_ping.saysOut(condition)
+    return condition == "not-acceptable" or condition == "item-not-found"
+end
+
+--- Whether the error of a self-ping proves nothing, because the room was not reached (XEP-0410 3).
+function send_ping.saysNothing(condition)
+    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
+end
+end
+
+-- src/state/availability.ts
+--
+-- Chooses which session's presence the account shows to the room.
+local state_availability = {}
+do
+local MUC = namespaces.MUC
+--- Ranks of `<show/>`, most available first. With `dnd` a user is at the keyboard, with `away` not.
+local ranks = {}
+ranks.chat = 5
+ranks[""] = 4
+ranks.dnd = 3
+ranks.away = 2
+ranks.xa = 1
+
+--- Returns a client's presence without addresses and `<x/>`, as the account can show it.
+function state_availability.presenceContent(stanza)
+    local content = st.clone(stanza)
+    content.attr.from = nil
+    content.attr.to = nil
+    content.attr.id = nil
+    content:maptags(function(tag)
+        if tag.name == "x" and tag.attr.xmlns == MUC then
+            return nil
+        else
+            return tag
+        end
+    end)
+    return content
+end
+
+local function priority(attachment)
+    return tonumber(attachment.presence:get_child_text("priority") or "0") or 0
+end
+
+local function rank(attachment)
+    return ranks[attachment.presence:get_child_text("show") or ""] or 0
+end
+
+--- Whether a room should be shown one presence rather than another.
+function state_availability.isBetter(one, other)
+    local difference = priority(one) - priority(other)
+    if difference ~= 0 then
+        return difference > 0
+    end
+    return rank(one) > rank(other)
+end
+
+local function isPreferred(membership, session, attachment, best)
+    local isTie = session == membership.shown and not state_availability.isBetter(best.attachment, attachment)
+    return isTie or state_availability.isBetter(attachment, best.attachment)
+end
+
+--- Returns the session to show: highest priority, then most available, then the one already shown. `coming` will be
+-- attached soon.
+function state_availability.bestSession(membership, coming)
+    local best = coming
+    for session, attachment in pairs(membership.attached) do
+        local isOther = session ~= (coming and coming.session)
+        if isOther and (best == nil or isPreferred(membership, session, attachment, best)) then
+            best = {session = session, attachment = attachment}
+        end
+    end
+    return best
 end
 end
 
@@ -11523,6 +11554,7 @@ end
 local occupancy_joined = {}
 do
 local serveRequest, serve, serveFromView, notePassword, attach, release, resync, awaitResync, resyncUnanswered, occupantsShown, renamed
+local closeGap = archive_catchup.closeGap
 local isSameNick = minimix_stanzas.isSameNick
 local selfPing = send_ping.selfPing
 local saysJoined = send_ping.saysJoined
@@ -11544,8 +11576,8 @@ local attachSession = state_memberships.attachSession
 local isAttached = state_memberships.isAttached
 local isCurrent = state_memberships.isCurrent
 local knownNick = state_memberships.knownNick
-local setAttachment = state_memberships.setAttachment
 local queueOf = state_memberships.queueOf
+local setAttachment = state_memberships.setAttachment
 local enqueue = state_queue.enqueue
 local isSuperseded = state_queue.isSuperseded
 local newRequest = state_queue.newRequest
@@ -11840,6 +11872,7 @@ function occupancy_joined.subjectCame(membership, place)
     local operation = place.operation
     if (operation and operation.kind) == "resync" and operation.stage == "history" then
         endOperation(place)
+        closeGap(membership)
         occupancy_joined.proceed(membership)
     end
 end
@@ -16501,6 +16534,7 @@ local wallClock = state_clock.wallClock
 local bufferMessage = archive_buffer.bufferMessage
 local deliverMissed = archive_buffer.deliverMissed
 local startBuffering = archive_buffer.startBuffering
+local deliverAhead = archive_catchup.deliverAhead
 local isResult = archive_catchup.isResult
 local takeResult = archive_catchup.takeResult
 local delayOf = archive_gate.delayOf
@@ -16607,7 +16641,11 @@ function onGroupchat(membership, stanza)
             notify(membership, stanza)
         end
     elseif audience == "requester" then
-        sendTo(requestingSession(membership), stanza)
+        local session = requestingSession(membership)
+        sendTo(session, stanza)
+        if isPast and not subject then
+            deliverAhead(membership, kept, session)
+        end
     elseif not subject then
         takePast(membership, kept)
     elseif not isSameSubject(before, stanza) then

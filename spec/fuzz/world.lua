@@ -1305,7 +1305,7 @@ function world.play(list, plant)
 	debug.sethook();
 	collectgarbage();
 	local size = collectgarbage "count" - before;
-	if not problem and size > most_memory then problem = ("the world takes %d kB"):format(size); end
+	if not problem and size > most_memory then problem = ("the world takes %.0f kB"):format(size); end
 	self.host:forget();
 	return problem, position;
 end

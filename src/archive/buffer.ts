@@ -65,11 +65,14 @@ function newCatchUp(before: CatchUp | undefined): CatchUp {
     };
 }
 
-/** Archives a missed message, and sends it to the sessions that were attached all the time, if it is new. */
-export function deliverMissed(membership: Membership, delayed: Stanza): void {
+/**
+ * Archives a missed message, and sends it to the sessions that were attached all the time, if it is new. The session
+ * `except` has got it.
+ */
+export function deliverMissed(membership: Membership, delayed: Stanza, except?: string): void {
     const isSeen = takeBufferedId(membership, delayed);
     if (record(membership, delayed) && !isSeen) {
-        fork(membership, delayed);
+        fork(membership, delayed, except);
     }
 }
 

@@ -17,6 +17,7 @@ import { weightOf } from "../weight";
 import { blocklistOf, readBlocklist, silences } from "../settings/blocklist";
 import {
     beginAt,
+    bufferMessage,
     deliverMissed,
     drainEarlier,
     endCatchUp,
@@ -26,6 +27,7 @@ import {
     startOf,
 } from "./buffer";
 import { addArchiveId, fromArchive } from "./gate";
+import { canRecordPast, pastOf } from "./log";
 import { isKept, newestOf, type Said } from "./read";
 
 /** Messages per page. */
@@ -72,6 +74,35 @@ export function closeGap(membership: Membership): void {
             return undefined;
         });
     });
+}
+
+/**
+ * Handles a message of the history in the answer to a session that has joined again. A message after all that the
+ * account has was missed: the room had lost the account, and has admitted it again by this join.
+ */
+export function deliverAhead(membership: Membership, message: Stanza, session: string | undefined): void {
+    const past = pastOf(membership.room, message);
+    if (options.archive !== true || past === undefined || !isAhead(membership, past)) {
+        return;
+    }
+    const isWhole = membership.catchUp === undefined;
+    if (isWhole && canRecordPast(membership)) {
+        deliverMissed(membership, message, session);
+        return;
+    }
+    startBuffering(membership);
+    if (membership.catchUp !== undefined) {
+        bufferMessage(membership, membership.catchUp, message, true);
+    }
+    if (isWhole) {
+        closeGap(membership);
+    }
+}
+
+function isAhead(membership: Membership, past: number): boolean {
+    const [isRead, newest] = newestOf(membership);
+    const known = newest === undefined ? (membership.since ?? math.huge) + 1 : newest.when;
+    return isRead && past >= math.floor(known);
 }
 
 /** Unanswered queries so far while the account was in the room. */

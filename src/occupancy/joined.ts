@@ -1,6 +1,7 @@
 // The account is in the room. Sessions attach under its nick, and request other nicks. One presence is in flight at a
 // time. Requests that need another one wait in the queue.
 
+import { closeGap } from "../archive/catchup";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { isSameNick } from "../stanzas";
@@ -16,15 +17,8 @@ import { after } from "../turn";
 import { selfOf } from "../state/view";
 import { presenceContent } from "../state/availability";
 import { noteOver } from "../state/limits";
-import {
-    attachSession,
-    isAttached,
-    isCurrent,
-    knownNick,
-    type Membership,
-    setAttachment,
-    queueOf,
-} from "../state/memberships";
+import { attachSession, isAttached, isCurrent, type Membership } from "../state/memberships";
+import { knownNick, queueOf, setAttachment } from "../state/memberships";
 import { type Join, type Joined, Phase, type Rename, type Resync, type SessionRequest } from "../state/place";
 import { enqueue, isSuperseded, newRequest, replaceQueued, requeue, takeNext } from "../state/queue";
 import { areAllShown, forgetOthers, isRenamed, keepSelf } from "./burst";
@@ -263,6 +257,8 @@ export function subjectCame(membership: Membership, place: Joined): void {
     const operation = place.operation;
     if (operation?.kind === "resync" && operation.stage === "history") {
         endOperation(place);
+        // The room may have lost the account, and admitted it again by this join.
+        closeGap(membership);
         proceed(membership);
     }
 }

@@ -4,7 +4,7 @@ import { wallClock } from "../state/clock";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { bufferMessage, deliverMissed, startBuffering } from "../archive/buffer";
-import { isResult, takeResult } from "../archive/catchup";
+import { deliverAhead, isResult, takeResult } from "../archive/catchup";
 import { type Delayed, delayOf, isAnswering, keptForm, withoutOwnIds } from "../archive/gate";
 import { canRecordPast, record } from "../archive/log";
 import { isWorthWaking, notify } from "../push/push";
@@ -207,7 +207,11 @@ function onGroupchat(membership: Membership, stanza: Stanza): void {
             notify(membership, stanza);
         }
     } else if (audience === "requester") {
-        sendTo(requestingSession(membership), stanza);
+        const session = requestingSession(membership);
+        sendTo(session, stanza);
+        if (isPast && !subject) {
+            deliverAhead(membership, kept, session);
+        }
     } else if (!subject) {
         takePast(membership, kept);
     } else if (!isSameSubject(before, stanza)) {
