@@ -1274,6 +1274,15 @@ local function step(self, event)
 	check_log(self);
 end
 
+-- What is stored takes disk, and no memory.
+local function erase_storage(self)
+	for _, stores in pairs(self.host.storage) do
+		for _, store in pairs(stores) do
+			for key in pairs(store) do store[key] = nil; end
+		end
+	end
+end
+
 -- B1, B4: memory of a world in kilobytes, and CPU time of an event in seconds, which includes the rooms and virtual
 -- time.
 local most_memory, most_time = 60000, 2;
@@ -1303,6 +1312,7 @@ function world.play(list, plant)
 	local self = world.new(list.setting, plant);
 	local problem, position = play(self, list);
 	debug.sethook();
+	erase_storage(self);
 	collectgarbage();
 	local size = collectgarbage "count" - before;
 	if not problem and size > most_memory then problem = ("the world takes %.0f kB"):format(size); end
