@@ -836,6 +836,16 @@ describe("bookmarks that the module writes, while storage fails:", function ()
 			return s, faults, s:client "phone";
 		end
 
+		-- Storage fails meanwhile.
+		local function joins_and_leaves(s, faults, phone)
+			faults:fail("nil", what, stores);
+			s:enter(phone);
+			phone:send(leave "Alice");
+			s:deliver();
+			faults:work();
+			s:wait(60);
+		end
+
 		it(("P5, S2: a join is bookmarked later (%s fail)"):format(what), function ()
 			local s, faults, phone = with_bookmark_write();
 			faults:fail("nil", what, stores);
@@ -861,24 +871,14 @@ describe("bookmarks that the module writes, while storage fails:", function ()
 			assert.equal("true", (autojoin(phone)));
 			s:restart();
 			phone = s:client "phone";
-			faults:fail("nil", what, stores);
-			s:enter(phone);
-			phone:send(leave "Alice");
-			s:deliver();
-			faults:work();
-			s:wait(60);
+			joins_and_leaves(s, faults, phone);
 			assert.equal("false", (autojoin(phone)));
 			assert.same({}, s:occupants());
 		end);
 
 		it(("P5, S2: a join and a leave leave no bookmark (%s fail)"):format(what), function ()
 			local s, faults, phone = with_bookmark_write();
-			faults:fail("nil", what, stores);
-			s:enter(phone);
-			phone:send(leave "Alice");
-			s:deliver();
-			faults:work();
-			s:wait(60);
+			joins_and_leaves(s, faults, phone);
 			assert.is_nil(autojoin(phone));
 			assert.same({}, s:occupants());
 			if what == "reads" then assert_one_outage(s); end
