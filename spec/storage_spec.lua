@@ -464,6 +464,70 @@ describe("messages that cannot be stored", function ()
 	end);
 end);
 
+describe("messages of a room that storage refuses for a long time", function ()
+	for what, count in pairs { ["one message"] = 1; ["many messages"] = 30 } do
+		for whose, stores in pairs { ["its log's writes"] = room_jid; ["all writes"] = false } do
+			it(("S3: are archived later (%s, %s fail)"):format(what, whose), function ()
+				local s, faults, phone = in_room { modules = { "disco" } };
+				s:count(1, 2);
+				s:wait(2);
+				faults:fail("nil", "writes", { "minimix_archive" }, stores or nil);
+				s:count(3, 2 + count);
+				s:wait(900);
+				faults:work();
+				s:wait(20);
+				assert_one_outage(s);
+				assert.same(numbers(1, 2 + count), read(phone));
+			end);
+		end
+	end
+
+	local function assert_dropped(s, count)
+		assert.equal(count, count_lines(s, "^Dropping a message of room@"));
+		assert.equal(1, count_lines(s, "^Storage fails"));
+		assert.equal(1, count_lines(s, "^Storage works again"));
+	end
+
+	-- Storage never stores the messages "bad", which are the first.
+	local function with_bad_messages(bad, others)
+		local s, phone = scene.in_room { modules = { "disco" }; wrap_store = function (store, name)
+			if name ~= "minimix_archive" then return store; end
+			return setmetatable({}, { __index = function (_, method)
+				local f = store[method];
+				if method ~= "append" then return f and function (_, ...) return f(store, ...); end; end
+				return function (_, key, id, stanza, ...)
+					if stanza:get_child_text "body" == "bad" then return nil, "invalid content"; end
+					return f(store, key, id, stanza, ...);
+				end;
+			end });
+		end };
+		s:count(1, 2);
+		s:wait(2);
+		for _ = 1, bad do s.room:say("Bob", "bad"); end
+		s:count(3, 2 + others);
+		s:wait(400);
+		s.host:expect_error "^Storage fails";
+		return s, phone;
+	end
+
+	it("S3: are dropped if later messages can be stored", function ()
+		local s, phone = with_bad_messages(2, 3);
+		assert_dropped(s, 2);
+		assert.same(numbers(1, 5), read(phone));
+		s:restart { killed = true };
+		assert.same(numbers(1, 5), read(s:client "phone"));
+	end);
+
+	it("S3: are dropped when the first later message is stored", function ()
+		local s, phone = with_bad_messages(1, 0);
+		assert.equal(0, count_lines(s, "^Storage works again"));
+		s:count(3, 4);
+		s:wait(20);
+		assert_dropped(s, 1);
+		assert.same(numbers(1, 4), read(phone));
+	end);
+end);
+
 describe("an outage of minutes while missed messages are fetched", function ()
 	it("P3: does not end the catch-up", function ()
 		local s, faults, phone = in_room { modules = { "disco" }; options = { minimix_ping_after = 20 } };
