@@ -6403,7 +6403,7 @@ end
 -- entry is stored with the time of the entry before it, and its own time is in the label: "1700000001000@1600000000".
 local archive_entries = {}
 do
-local labelOf, write, writeNext, tryStore, storeEntry, readLatest, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
+local labelOf, write, writeNext, tryStore, storeEntry, readLatest, keep, writeLog, tryLater, dropUntil, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
 local options = minimix_options
 local monotonic = state_clock.monotonic
 local counters = state_counters.counters
@@ -6570,23 +6570,47 @@ function writeLog(log, deadline)
         end
         local stanza = archive_entries.stanzaOf(entry)
         local outcome = stanza == nil and "refused" or storeEntry(log, entry, stanza)
-        if outcome == "failed" and not isGivenUp(log) then
+        if outcome ~= "failed" then
+            drop(log, entry)
+        elseif not tryLater(log, deadline) then
             return "failing"
         end
-        drop(log, entry)
         local opt_18 = log.unwritten
         entry = opt_18 and opt_18[1]
     end
     return "done"
 end
 
-function isGivenUp(log)
+function tryLater(log, deadline)
+    local queue = log.unwritten or {}
     log.failures = archive_entries.store.writesFail and 0 or (log.failures or 0) + 1
     if log.failures < MOST_FAILURES then
         return false
     end
-    module:log("warn", "Dropping a message of %s: it cannot be stored", log.room)
-    return true
+    for i = 2, #queue do
+        local entry = queue[i]
+        local stanza
+        if entry == nil or monotonic() > deadline then
+            stanza = nil
+        else
+            stanza = archive_entries.stanzaOf(entry)
+        end
+        if entry ~= nil and stanza ~= nil and storeEntry(log, entry, stanza) == "stored" then
+            dropUntil(log, queue, entry)
+            return true
+        end
+    end
+    return false
+end
+
+function dropUntil(log, queue, stored)
+    local first = queue[1]
+    while first ~= nil and first ~= stored do
+        module:log("warn", "Dropping a message of %s: it cannot be stored", log.room)
+        drop(log, first)
+        first = queue[1]
+    end
+    drop(log, stored)
 end
 
 function drop(log, entry)
@@ -6717,9 +6741,9 @@ onRetry(writeUnwritten)
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
-        local count_24 = count
+        local count_25 = count
         local unwritten = log.unwritten
-        count = count_24 + (unwritten and #unwritten or 0)
+        count = count_25 + (unwritten and #unwritten or 0)
     end
     return count
 end
@@ -6752,10 +6776,10 @@ function archive_entries.loadTail(log)
     if found == nil then
         return false
     end
-    local log_27, latest_28 = log, "latest"
-    if log_27[latest_28] == nil then
-        local opt_25 = found[1]
-        log_27[latest_28] = opt_25 and opt_25.when or 0
+    local log_28, latest_29 = log, "latest"
+    if log_28[latest_29] == nil then
+        local opt_26 = found[1]
+        log_28[latest_29] = opt_26 and opt_26.when or 0
     end
     local first = log.tail[1]
     local entries = {}
