@@ -8,7 +8,7 @@ import * as options from "../options";
 import { saysNothing, selfPing } from "../send/ping";
 import { refusalOf } from "../send/rules";
 import { sendPresence } from "../send/upstream";
-import { shouldRejoin, noteRefusal } from "../state/bookmarks";
+import { isToJoin, shouldRejoin, noteRefusal } from "../state/bookmarks";
 import {
     detachAll,
     dropMembership,
@@ -304,7 +304,13 @@ export function joinFailed(membership: Membership, place: Joining): void {
     if (tryNext(membership, place)) {
         return;
     }
-    if (shouldRejoin(membership)) {
+    const { left, request } = place.operation;
+    const hasLeft = left !== undefined && request !== undefined;
+    if (hasLeft) {
+        // The leave ahead of the join may be lost.
+        place.mayBeIn = true;
+    }
+    if (isToJoin(membership) || (!hasLeft && shouldRejoin(membership))) {
         lost(membership);
     } else {
         giveUp(membership, place);
