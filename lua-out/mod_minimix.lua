@@ -14815,12 +14815,29 @@ function client_message.onCarbon(event)
 end
 end
 
+-- src/state/deleted.ts
+--
+-- Deleted accounts with private entries that are still in rooms' logs. A reload hands them to the next instance.
+local state_deleted = {}
+do
+local beginOutage = state_outage.beginOutage
+--- Deletions that are not finished.
+state_deleted.deletions = {}
+
+function state_deleted.restoreDeletions(saved)
+    for deletion in pairs(saved) do
+        state_deleted.deletions[deletion] = true
+        beginOutage()
+    end
+end
+end
+
 -- src/archive/expire.ts
 --
 -- Deletes expired messages, messages that no account has in its ranges, and the private entries of a deleted user.
 local archive_expire = {}
 do
-local deleteUnused, pruneAccount, pruneRoom, oldestOf, deletePrivate, startDeleting, PAUSE
+local deleteUnused, remove, finish, pruneAccount, pruneRoom, oldestOf, startDeletion, deletePrivate, startCleaning, isIncomplete, isRunning, failed, running
 local keyOf = archive_entries.keyOf
 local parseLabel = archive_entries.parseLabel
 local store = archive_entries.store
@@ -14829,6 +14846,7 @@ local startReading = archive_page.startReading
 local roomsRead = archive_read.roomsRead
 local expiryTime = archive_retention.expiryTime
 local noteRunning = archive_retention.noteRunning
+local deletions = state_deleted.deletions
 local editDeliveries = state_deliveries.editDeliveries
 local forgetDeliveries = state_deliveries.forgetDeliveries
 local usersWithDeliveries = state_deliveries.usersWithDeliveries
@@ -14844,7 +14862,9 @@ local deleteMessages = state_messages.deleteMessages
 local findMessages = state_messages.findMessages
 local listMessages = state_messages.listMessages
 local forgetStarts = state_numbers.forgetStarts
+local newestNumber = state_numbers.newestNumber
 local beginOutage = state_outage.beginOutage
+local onRecovery = state_outage.onRecovery
 local onRetry = state_outage.onRetry
 local prune = state_ranges.prune
 
@@ -14856,7 +14876,8 @@ function deleteUnused(bindingPattern0_, opened)
     wanted = bindingPattern0_.wanted
     isComplete = bindingPattern0_.isComplete
     if not isComplete then
-        unwatchLogs()
+        isIncomplete = true
+        finish()
         return
     end
     forgetStarts()
@@ -14871,10 +14892,24 @@ function deleteUnused(bindingPattern0_, opened)
             wanted[keyOf(room)] = true
         end
         if wanted[key] == nil then
-            deleteMessages(store, key)
+            remove(key, nil, opened)
         end
     end
-    forEachInSlices(keys, deleteIfUnused, unwatchLogs)
+    forEachInSlices(keys, deleteIfUnused, finish)
+end
+
+function remove(key, query, opened)
+    if not deleteMessages(store, key, query) then
+        failed = {key = key, query = query, opened = opened}
+        isIncomplete = true
+    end
+end
+
+function finish()
+    isRunning = false
+    if failed == nil then
+        unwatchLogs()
+    end
 end
 
 function pruneAccount(username, oldest, wanted)
@@ -14887,12 +14922,12 @@ function pruneAccount(username, oldest, wanted)
         for _, room in ipairs(names) do
             local ranges = rooms[room] or {}
             changed = pruneRoom(room, ranges, oldest) or changed
-            local temp_2 = #ranges == 0
-            if temp_2 then
-                local opt_0 = findMembership(occupantJid(username), room)
-                temp_2 = (opt_0 and opt_0.part) == nil
+            local temp_3 = #ranges == 0
+            if temp_3 then
+                local opt_1 = findMembership(occupantJid(username), room)
+                temp_3 = (opt_1 and opt_1.part) == nil
             end
-            if temp_2 then
+            if temp_3 then
                 rooms[room] = nil
                 changed = true
             else
@@ -14920,38 +14955,58 @@ function oldestOf(room)
     return found[1] == nil and math.huge or (parseLabel(found[1].label))
 end
 
-function deletePrivate(username, rooms)
-    local deletion
+function startDeletion(deletion)
+    if deletion.rooms == nil then
+        deletion.rooms = roomsRead(deletion.username)
+        if deletion.rooms == nil then
+            beginOutage()
+            return
+        end
+        forgetDeliveries(deletion.username)
+    end
+    running[deletion] = true
+    deletePrivate(deletion, deletion.rooms)
+end
+
+function deletePrivate(deletion, rooms)
+    local current
     inSlices(function()
         local room = rooms[#rooms]
         if room == nil then
+            running[deletion] = nil
+            deletions[deletion] = nil
             return true
         end
-        if deletion == nil then
-            deletion = startDeleting(username, keyOf(room))
+        if current == nil then
+            current = startCleaning(deletion, keyOf(room))
         end
-        if deletion.step() then
-            deletion = nil
+        if current.step() then
+            current = nil
             table.remove(rooms)
-        elseif deletion.failed then
-            module:add_timer(PAUSE, function()
-                deletePrivate(username, rooms)
-                return nil
-            end)
+        elseif current.failed then
+            running[deletion] = nil
+            beginOutage()
             return true
         end
         return false
     end)
 end
 
-function startDeleting(username, key)
-    local deletion
+function startCleaning(bindingPattern0_, key)
+    local last
+    local username
+    username = bindingPattern0_.username
+    last = bindingPattern0_.last
+    local cleaning
     local own = {
         store = store,
         key = key,
         label = nil,
         isOrdered = true,
-        mayRead = function(label) return select(2, parseLabel(label)) == username end
+        mayRead = function(label)
+            local number, privateTo = parseLabel(label)
+            return privateTo == username and number <= last
+        end
     }
     local function read()
         return startReading({own}, {wants = function() return true end, reverse = false, max = math.huge})
@@ -14962,40 +15017,44 @@ function startDeleting(username, key)
     local function step()
         local item = table.remove(items)
         if item ~= nil then
-            deletion.failed = not deleteMessages(store, key, {key = item.id})
+            cleaning.failed = not deleteMessages(store, key, {key = item.id})
             return false
         end
         if isComplete then
             return true
         end
         if reading.step() then
-            deletion.failed = reading.failed
+            cleaning.failed = reading.failed
             local page = reading.page
             items = page and page.items or {}
-            local temp_7 = #items == 0
-            if not temp_7 then
-                local opt_5 = reading.page
-                temp_7 = (opt_5 and opt_5.complete) == true
+            local temp_8 = #items == 0
+            if not temp_8 then
+                local opt_6 = reading.page
+                temp_8 = (opt_6 and opt_6.complete) == true
             end
-            isComplete = temp_7
+            isComplete = temp_8
             reading = read()
         end
         return false
     end
-    deletion = {step = step, failed = false}
-    return deletion
+    cleaning = {step = step, failed = false}
+    return cleaning
 end
 
-PAUSE = 10
+isIncomplete = false
+isRunning = false
 
---- Deletes expired messages, and the logs of rooms that no account has ranges for.
+--- Deletes expired messages, and the logs of rooms that no account has ranges for. If storage fails, repeats it later.
 function archive_expire.expire()
     saveDelivered()
     local usernames = usersWithDeliveries()
     local keys = listMessages(store)
+    isIncomplete = usernames == nil or keys == nil
     if usernames == nil or keys == nil then
         return
     end
+    isRunning = true
+    failed = nil
     noteRunning()
     local before = expiryTime()
     local expiry = {keys = keys, wanted = {}, oldest = {}, isComplete = true}
@@ -15014,33 +15073,60 @@ function archive_expire.expire()
     forEachInSlices(
         before > 0 and keys or {},
         function(key)
-            deleteMessages(store, key, {["end"] = before})
+            remove(key, {["end"] = before}, opened)
         end,
         pruneAll
     )
 end
 
---- Accounts to delete when their records can be read. These name the rooms with private entries.
-local unread = {}
-
---- Deletes the record of an account, and its private entries in slices.
-function archive_expire.deleteOwn(username)
-    local rooms = roomsRead(username)
-    if rooms == nil then
-        unread[username] = true
-        beginOutage()
-        return
+--- Whether a deletion has succeeded, or its log is in use again.
+local function isDone(bindingPattern0_)
+    local opened
+    local query
+    local key
+    key = bindingPattern0_.key
+    query = bindingPattern0_.query
+    opened = bindingPattern0_.opened
+    for room in pairs(opened) do
+        if query == nil and keyOf(room) == key then
+            return true
+        end
     end
-    forgetDeliveries(username)
-    deletePrivate(username, rooms)
+    return deleteMessages(store, key, query)
 end
 
 onRetry(function()
-    for _, username in ipairs(membersOf(unread)) do
-        unread[username] = nil
-        archive_expire.deleteOwn(username)
+    if isRunning and isIncomplete then
+        return "failing"
     end
-    return (next(unread)) == nil and "done" or "failing"
+    if failed == nil or isDone(failed) then
+        failed = nil
+    else
+        failed = failed
+    end
+    return failed == nil and "done" or "failing"
+end)
+onRecovery(function()
+    if isIncomplete then
+        archive_expire.expire()
+    end
+end)
+running = {}
+
+--- Deletes the record of an account, and its private entries in slices. If storage fails, continues later.
+function archive_expire.deleteOwn(username)
+    local deletion = {username = username, rooms = nil, last = newestNumber()}
+    deletions[deletion] = true
+    startDeletion(deletion)
+end
+
+onRetry(function()
+    for _, deletion in ipairs(membersOf(deletions)) do
+        if running[deletion] == nil then
+            startDeletion(deletion)
+        end
+    end
+    return (next(deletions)) == nil and "done" or "failing"
 end)
 end
 
@@ -17561,6 +17647,8 @@ local occupantJid = state_memberships.occupantJid
 local restoreEmpty = state_memberships.restoreEmpty
 local deliveries = state_deliveries.deliveries
 local restoreDeliveries = state_deliveries.restoreDeliveries
+local deletions = state_deleted.deletions
+local restoreDeletions = state_deleted.restoreDeletions
 local addFormerOccupant = state_former.addFormerOccupant
 local formerOccupants = state_former.formerOccupants
 local restoreFormerOccupants = state_former.restoreFormerOccupants
@@ -17659,7 +17747,8 @@ function state_snapshot.snapshot()
         dirty = dirtyRecords(),
         loading = loading(),
         sentPresences = sentPresences(),
-        marks = pendingMarks()
+        marks = pendingMarks(),
+        deletions = deletions
     }
 end
 
@@ -17678,6 +17767,7 @@ function state_snapshot.restore(saved)
         restoreDeliveries(saved.deliveries or {})
         restoreDirty(saved.dirty or {})
         restoreMarks(saved.marks or {})
+        restoreDeletions(saved.deletions or {})
     end
     for _, account in pairs(saved.accounts) do
         for _, membership in pairs(account.memberships) do
