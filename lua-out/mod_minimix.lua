@@ -6004,7 +6004,7 @@ end
 -- before the message goes to the sessions. So all received messages are readable after SIGKILL.
 local archive_delivered = {}
 do
-local firstAfter, openNext, openReturned, openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE, returned, closingSoon
+local beginPart, firstAfter, openNext, openReturned, openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE, returned, closingSoon
 local options = minimix_options
 local markChanged = state_deliveries.markChanged
 local rangesOf = state_deliveries.rangesOf
@@ -6024,6 +6024,28 @@ local isSince = state_ranges.isSince
 local open = state_ranges.open
 local inLaterSlices = slices.inLaterSlices
 local inTurn = minimix_turn.inTurn
+
+--- Opens the log for an account that is in the room, or that fetches missed messages.
+function archive_delivered.openPart(membership)
+    if options.archive ~= true or membership.part ~= nil then
+        return
+    end
+    local log = logOf(membership.room)
+    membership.part = {log = log, range = nil, position = log.last}
+    log.readers[membership.username] = membership
+end
+
+function beginPart(membership)
+    archive_delivered.openPart(membership)
+    local part = membership.part
+    if part == nil or part.range ~= nil then
+        return nil
+    end
+    local ranges = rangesOf(membership.username, membership.room)
+    local opt_0 = ranges[#ranges]
+    part.position = math.max(part.log.last, opt_0 and opt_0.last or 0)
+    return part
+end
 
 function firstAfter(bindingPattern0_, part, newest)
     local room
@@ -6053,7 +6075,7 @@ end
 
 function openReturned(membership)
     local part = membership.part
-    if (part and part.range) == false and part.position == part.log.last then
+    if (part and part.range) == false and part.position >= part.log.last then
         local ranges = rangesOf(membership.username, membership.room)
         part.range = open(ranges, firstAfter(membership, part, newestNumber() + 1))
     end
@@ -6131,22 +6153,10 @@ end
 
 SETTLE = 1
 
---- Opens the log for an account that is in the room, or that fetches missed messages.
-function archive_delivered.openPart(membership)
-    if options.archive ~= true or membership.part ~= nil then
-        return
-    end
-    local log = logOf(membership.room)
-    membership.part = {log = log, range = nil, position = log.last}
-    log.readers[membership.username] = membership
-end
-
 --- Opens a range: the room has admitted the account, so later messages are for it.
 function archive_delivered.letIn(membership)
-    archive_delivered.openPart(membership)
-    local part = membership.part
-    if part ~= nil and part.range == nil then
-        part.position = part.log.last
+    local part = beginPart(membership)
+    if part ~= nil then
         openRange(membership, part, firstAfter(membership, part, newestNumber() + 1))
     end
 end
@@ -6158,12 +6168,10 @@ returned = {}
 --- The room has admitted an account that returns by itself. Opens a range with the next message, or soon. Then one write
 -- is sufficient for all rooms of the account.
 function archive_delivered.letInAgain(membership)
-    archive_delivered.openPart(membership)
-    local part = membership.part
-    if part == nil or part.range ~= nil then
+    local part = beginPart(membership)
+    if part == nil then
         return
     end
-    part.position = part.log.last
     part.range = false
     if (next(returned)) == nil then
         module:add_timer(LATE, function()
@@ -6218,7 +6226,7 @@ function archive_delivered.deliver(membership, log, part, entry)
     end
     closeRange(membership, part)
     if range ~= nil and entry.number == log.last then
-        local isNext = before == part.position
+        local isNext = before ~= nil and before <= part.position
         openRange(
             membership,
             part,

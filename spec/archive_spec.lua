@@ -778,6 +778,10 @@ describe("messages that accounts missed", function ()
 		phone:send(scene.leave "Alice");
 		s:wait(2);
 		assert.same({ "for Alice" }, (ask(phone, { with = room_jid })));
+		s:enter(phone);
+		phone:send(scene.leave "Alice");
+		s:wait(2);
+		assert.same({ "for Alice" }, (ask(phone, { with = room_jid })));
 		s:restart { killed = true };
 		assert.same({ "for Alice" }, (ask(s:client "laptop", { with = room_jid })));
 	end);

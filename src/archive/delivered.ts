@@ -30,12 +30,23 @@ export function openPart(membership: Membership): void {
 
 /** Opens a range: the room has admitted the account, so later messages are for it. */
 export function letIn(membership: Membership): void {
-    openPart(membership);
-    const part = membership.part;
-    if (part !== undefined && part.range === undefined) {
-        part.position = part.log.last;
+    const part = beginPart(membership);
+    if (part !== undefined) {
         openRange(membership, part, firstAfter(membership, part, newestNumber() + 1));
     }
+}
+
+/** Sets the position of an account that the room has admitted. Returns undefined for an account that was in before. */
+function beginPart(membership: Membership): Part | undefined {
+    openPart(membership);
+    const part = membership.part;
+    if (part === undefined || part.range !== undefined) {
+        return undefined;
+    }
+    const [ranges] = rangesOf(membership.username, membership.room);
+    // A private entry is later than the last shared one.
+    part.position = Math.max(part.log.last, ranges[ranges.length - 1]?.last ?? 0);
+    return part;
 }
 
 /** Returns the first number of a range for all entries after the account's position. */
@@ -56,12 +67,10 @@ const returned = new LuaSet<Membership>();
  * is sufficient for all rooms of the account.
  */
 export function letInAgain(membership: Membership): void {
-    openPart(membership);
-    const part = membership.part;
-    if (part === undefined || part.range !== undefined) {
+    const part = beginPart(membership);
+    if (part === undefined) {
         return;
     }
-    part.position = part.log.last;
     part.range = false;
     if (next(returned)[0] === undefined) {
         module.add_timer(LATE, () => {
@@ -93,11 +102,12 @@ function openNext(this: void): boolean {
 /** Opens the range of an account that has received no message since its return, and missed none. */
 function openReturned(membership: Membership): void {
     const part = membership.part;
-    if (part?.range === false && part.position === part.log.last) {
+    if (part?.range === false && part.position >= part.log.last) {
         const [ranges] = rangesOf(membership.username, membership.room);
         part.range = open(ranges, firstAfter(membership, part, newestNumber() + 1));
     }
 }
+
 function openRange(membership: Membership, part: Part, first: number): void {
     const [ranges] = rangesOf(membership.username, membership.room);
     part.range = open(ranges, first);
@@ -162,7 +172,7 @@ export function deliver(membership: Membership, log: RoomLog, part: Part, entry:
     }
     closeRange(membership, part);
     if (range !== undefined && entry.number === log.last) {
-        const isNext = before === part.position;
+        const isNext = before !== undefined && before <= part.position;
         openRange(membership, part, isNext ? firstAfter(membership, part, entry.number) : entry.number);
     } else {
         // An open range would include the later entries, which the account may not have got.
