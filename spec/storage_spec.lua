@@ -11,6 +11,7 @@ local join, leave, seen = scene.join, scene.leave, scene.seen;
 local ask = mam.ask;
 local room_jid = "room@rooms.example.org";
 local numbers = scene.numbers;
+local hour, day = 3600, 86400;
 
 local function new_scene(fields)
 	local faults = faulty.new();
@@ -38,9 +39,9 @@ local function missed_by_account()
 	return s, faults;
 end
 
--- Returns everything that an account reads of the room.
-local function read(client)
-	return mam.page_through(client, { with = room_jid; max = 20 });
+-- Returns everything that an account reads of a room.
+local function read(client, room)
+	return mam.page_through(client, { with = room or room_jid; max = 20 });
 end
 
 -- Passes stanzas of the room, but to these accounts no messages.
@@ -211,6 +212,62 @@ for _, kind in ipairs(faulty.kinds) do
 				assert.is_nil(stores.minimix_parts.carol);
 				assert.equal(2, #stores.minimix_archive[room_jid]);
 				assert.same({ "1"; "2" }, read(phone));
+			end);
+		end
+
+		for what, failing in pairs {
+			reads = { "minimix_parts"; "minimix_archive" };
+			deletions = { "minimix_archive" };
+		} do
+			it(("H5: the private entries of a deleted user are deleted later, over a reload (%s fail)"):format(what), function ()
+				local s, faults, phone = in_room();
+				local stores, carol = s.host.storage["example.org"], with_private_entries(s);
+				carol:close();
+				faults:fail(kind, what == "reads" and "reads" or "writes", failing);
+				s.host:delete_user "carol";
+				s:wait(100);
+				assert.equal(1, count_lines(s, "^Storage fails"));
+				assert.equal(0, count_lines(s, "^Storage works again"));
+				s.host:reload();
+				s:wait(10);
+				faults:work();
+				s:wait(30);
+				s.host:expect_error "^Storage fails";
+				assert.equal(1, count_lines(s, "^Storage works again"));
+				assert.equal(2, #stores.minimix_archive[room_jid]);
+				assert.same({ "1"; "2" }, read(phone));
+			end);
+		end
+
+		for what, stores in pairs {
+			deletions = { "minimix_archive" };
+			reads = { "minimix_archive" };
+			["reads of records"] = { "minimix_parts" };
+		} do
+			it(("H5: expired messages and unused logs are deleted later (%s fail)"):format(what), function ()
+				local s, faults, phone = in_room {
+					options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" };
+				};
+				local other = s:add_room "other";
+				other:enter "Bob";
+				phone:send(join("Alice", { room = "other" }));
+				s:count(1, 2);
+				other:say("Bob", "3");
+				s:wait(5);
+				phone:send(leave("Alice", { room = "other" }));
+				s.host:tick(2 * day - hour);
+				s:count(4, 4);
+				s:wait(2);
+				local archive = s.host.storage["example.org"].minimix_archive;
+				faults:fail(kind, what == "deletions" and "writes" or "reads", stores);
+				s.host:tick(7 * hour);
+				assert.equal(3, #archive[room_jid]);
+				faults:work();
+				s:wait(30);
+				assert_one_outage(s);
+				assert.equal(1, #archive[room_jid]);
+				assert.equal(0, #(archive[other.jid] or {}));
+				assert.same({ "4" }, read(phone));
 			end);
 		end
 
@@ -461,6 +518,66 @@ describe("messages that cannot be stored", function ()
 		s:wait(2);
 		assert.same(numbers(1, 2), read(phone));
 		assert.equal(0, count_lines(s, "^Storage"));
+	end);
+end);
+
+describe("an unused log that cannot be deleted", function ()
+	-- The account has left the room "other".
+	local function with_unused_log()
+		local is_failing = true;
+		local s, phone = scene.in_room {
+			modules = { "disco" };
+			options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" };
+			wrap_store = function (store, name)
+				if name ~= "minimix_archive" then return store; end
+				return setmetatable({}, { __index = function (_, method)
+					local f = store[method];
+					if type(f) ~= "function" then return f; end
+					return function (_, key, query, ...)
+						if method == "delete" and not query and is_failing then return nil, "read-only"; end
+						return f(store, key, query, ...);
+					end;
+				end });
+			end;
+		};
+		local other = s:add_room "other";
+		other:enter "Bob";
+		phone:send(join("Alice", { room = "other" }));
+		other:say("Bob", "1");
+		s:wait(5);
+		phone:send(leave("Alice", { room = "other" }));
+		-- Otherwise the message expires first.
+		s.host.storage["example.org"].minimix_parts.alice = nil;
+		s:restart { killed = true };
+		s.room.occupants = { (s.room:occupant "Bob") };
+		s.host:tick(6 * hour);
+		s:wait(100);
+		assert.equal(1, count_lines(s, "^Storage fails"));
+		assert.equal(0, count_lines(s, "^Storage works again"));
+		s.host:expect_error "^Storage fails";
+		return s, s.host.storage["example.org"].minimix_archive, other, function () is_failing = false; end;
+	end
+
+	it("H5: is deleted later", function ()
+		local s, archive, other, work = with_unused_log();
+		assert.equal(1, #archive[other.jid]);
+		work();
+		s:wait(20);
+		assert.equal(1, count_lines(s, "^Storage works again"));
+		assert.equal(0, #(archive[other.jid] or {}));
+	end);
+
+	it("H5: is kept if the account has returned meanwhile", function ()
+		local s, archive, other, work = with_unused_log();
+		local phone = s:client "phone";
+		phone:send(join("Alice", { room = "other" }));
+		other:say("Bob", "2");
+		work();
+		s:wait(20);
+		assert.equal(1, count_lines(s, "^Storage works again"));
+		assert.equal(2, #archive[other.jid]);
+		-- The room's history has the first.
+		assert.same(numbers(1, 2), read(phone, other.jid));
 	end);
 end);
 
