@@ -6004,7 +6004,7 @@ end
 -- before the message goes to the sessions. So all received messages are readable after SIGKILL.
 local archive_delivered = {}
 do
-local openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE, closingSoon
+local beginPart, firstAfter, openNext, openReturned, openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE, returned, closingSoon
 local options = minimix_options
 local markChanged = state_deliveries.markChanged
 local rangesOf = state_deliveries.rangesOf
@@ -6014,6 +6014,7 @@ local saveDeliveries = state_deliveries.saveDeliveries
 local dropUnread = state_logs.dropUnread
 local logOf = state_logs.logOf
 local allMemberships = state_memberships.allMemberships
+local membershipsOf = state_memberships.membershipsOf
 local newestNumber = state_numbers.newestNumber
 local startOfNumbers = state_numbers.startOfNumbers
 local close = state_ranges.close
@@ -6021,7 +6022,64 @@ local includes = state_ranges.includes
 local insert = state_ranges.insert
 local isSince = state_ranges.isSince
 local open = state_ranges.open
+local inLaterSlices = slices.inLaterSlices
 local inTurn = minimix_turn.inTurn
+
+--- Opens the log for an account that is in the room, or that fetches missed messages.
+function archive_delivered.openPart(membership)
+    if options.archive ~= true or membership.part ~= nil then
+        return
+    end
+    local log = logOf(membership.room)
+    membership.part = {log = log, range = nil, position = log.last}
+    log.readers[membership.username] = membership
+end
+
+function beginPart(membership)
+    archive_delivered.openPart(membership)
+    local part = membership.part
+    if part == nil or part.range ~= nil then
+        return nil
+    end
+    local ranges = rangesOf(membership.username, membership.room)
+    local opt_0 = ranges[#ranges]
+    part.position = math.max(part.log.last, opt_0 and opt_0.last or 0)
+    return part
+end
+
+function firstAfter(bindingPattern0_, part, newest)
+    local room
+    local username
+    username = bindingPattern0_.username
+    room = bindingPattern0_.room
+    local isNew = #(rangesOf(username, room)) == 0
+    return isNew and newest or part.position + 1
+end
+
+function openNext()
+    local membership = (next(returned))
+    if membership == nil then
+        return true
+    end
+    returned[membership] = nil
+    openReturned(membership)
+    for _, other in ipairs(membershipsOf(membership.username)) do
+        if returned[other] ~= nil then
+            returned[other] = nil
+            openReturned(other)
+        end
+    end
+    saveDeliveries(membership.username)
+    return false
+end
+
+function openReturned(membership)
+    local part = membership.part
+    if (part and part.range) == false and part.position >= part.log.last then
+        local ranges = rangesOf(membership.username, membership.room)
+        part.range = open(ranges, firstAfter(membership, part, newestNumber() + 1))
+    end
+end
 
 function openRange(membership, part, first)
     local ranges = rangesOf(membership.username, membership.room)
@@ -6095,26 +6153,33 @@ end
 
 SETTLE = 1
 
---- Opens the log for an account that is in the room, or that fetches missed messages.
-function archive_delivered.openPart(membership)
-    if options.archive ~= true or membership.part ~= nil then
-        return
-    end
-    local log = logOf(membership.room)
-    membership.part = {log = log, range = nil, position = log.last}
-    log.readers[membership.username] = membership
-end
-
 --- Opens a range: the room has admitted the account, so later messages are for it.
 function archive_delivered.letIn(membership)
-    archive_delivered.openPart(membership)
-    local part = membership.part
-    if part == nil or part.range ~= nil then
+    local part = beginPart(membership)
+    if part ~= nil then
+        openRange(membership, part, firstAfter(membership, part, newestNumber() + 1))
+    end
+end
+
+--- Seconds until the ranges of an account that returns to its rooms are written, all at once.
+local LATE = 5
+returned = {}
+
+--- The room has admitted an account that returns by itself. Opens a range with the next message, or soon. Then one write
+-- is sufficient for all rooms of the account.
+function archive_delivered.letInAgain(membership)
+    local part = beginPart(membership)
+    if part == nil then
         return
     end
-    part.position = part.log.last
-    local isNew = #(rangesOf(membership.username, membership.room)) == 0
-    openRange(membership, part, (isNew and newestNumber() or part.log.last) + 1)
+    part.range = false
+    if (next(returned)) == nil then
+        module:add_timer(LATE, function()
+            inLaterSlices(openNext)
+            return nil
+        end)
+    end
+    returned[membership] = true
 end
 
 --- The account is out of the room.
@@ -6161,7 +6226,12 @@ function archive_delivered.deliver(membership, log, part, entry)
     end
     closeRange(membership, part)
     if range ~= nil and entry.number == log.last then
-        openRange(membership, part, entry.number)
+        local isNext = before ~= nil and before <= part.position
+        openRange(
+            membership,
+            part,
+            isNext and firstAfter(membership, part, entry.number) or entry.number
+        )
     else
         insert((rangesOf(membership.username, membership.room)), entry.number, before)
         saveSoon(membership, log)
@@ -12148,6 +12218,7 @@ local endCatchUp = archive_buffer.endCatchUp
 local closeGap = archive_catchup.closeGap
 local outcomeOf = archive_catchup.outcomeOf
 local beginRange = archive_delivered.letIn
+local beginRangeSoon = archive_delivered.letInAgain
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
@@ -12326,12 +12397,13 @@ function noteAdmitted(membership, request, nick)
         membership.since = wallClock()
         membership.sinceNumber = newestNumber()
     end
-    beginRange(membership)
     forgetRefusals(membership.username, membership.room)
     if request == nil then
+        beginRangeSoon(membership)
         counters.rejoins = counters.rejoins + 1
         return
     end
+    beginRange(membership)
     local x = request.stanza:get_child("x", MUC)
     if x == nil then
         membership.password = nil
