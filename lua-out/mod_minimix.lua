@@ -740,8 +740,7 @@ function state_place.joiningBy(operation, earlier, shown, mayBeIn, tries)
         earlier = earlier,
         mayBeIn = mayBeIn,
         shown = shown,
-        isHeard = false,
-        isRemoved = false
+        isHeard = false
     }
 end
 
@@ -5234,7 +5233,7 @@ end
 -- Queued requests of sessions, and the stanzas that the sessions have sent meanwhile.
 local state_queue = {}
 do
-local setQueue, isAlive, newestOf, disown, disownAll, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
+local setQueue, newestOf, disown, disownAll, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
 local isSameNick = minimix_stanzas.isSameNick
 local requestsOf = state_place.requestsOf
 local isAttached = state_memberships.isAttached
@@ -5248,7 +5247,8 @@ function setQueue(membership, requests)
     end
 end
 
-function isAlive(request)
+--- Whether a request still matters: its session waits, or has sent stanzas before it ended.
+function state_queue.isAlive(request)
     return request.session ~= nil or #request.queued > 0
 end
 
@@ -5372,7 +5372,7 @@ end
 function state_queue.requeue(membership, requests)
     local queue = {}
     for _, request in ipairs(requests) do
-        if not state_queue.isSuperseded(membership, request) and isAlive(request) then
+        if not state_queue.isSuperseded(membership, request) and state_queue.isAlive(request) then
             queue[#queue + 1] = request
         end
     end
@@ -10347,6 +10347,7 @@ function occupancy_operations.startRename(membership, place, parts, ended)
         nick = nick,
         timer = timer,
         request = parts.request,
+        isJoin = parts.isJoin,
         before = {session = membership.shown, presence = membership.shownPresence},
         attachmentBefore = attachmentBefore
     }
@@ -10369,6 +10370,28 @@ end
 function occupancy_operations.recall(membership)
     if occupancy_operations.admittedBy(membership.place) == nil then
         requeue(membership, requestsOf(membership.place))
+    end
+end
+
+--- Returns the join of an account in the room that the room has not answered.
+function occupancy_operations.joinInFlight(place)
+    if place.phase == "entering" then
+        return place.later
+    end
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    local isJoin
+    if (operation and operation.kind) == "rename" then
+        isJoin = operation.isJoin
+    else
+        isJoin = (operation and operation.stage) ~= "history"
+    end
+    if isJoin then
+        return operation
+    else
+        return nil
     end
 end
 
@@ -11091,7 +11114,7 @@ end
 -- Leaves rooms, and repeats the leave until the room confirms it. The timeout is set before anything is sent.
 local occupancy_leave = {}
 do
-local mayBeAdmitted, PING_TIMEOUT
+local PING_TIMEOUT
 local openPart = archive_delivered.openPart
 local options = minimix_options
 local patience = send_ask.patience
@@ -11115,6 +11138,7 @@ local enter = occupancy_enter.enter
 local TURN = occupancy_enter.TURN
 local endStay = occupancy_operations.endStay
 local isUnheard = occupancy_operations.isUnheard
+local joinInFlight = occupancy_operations.joinInFlight
 local newLeave = occupancy_operations.newLeave
 local pause = occupancy_operations.pause
 local recall = occupancy_operations.recall
@@ -11206,23 +11230,12 @@ function occupancy_leave.over(membership)
         return
     end
     bounceQueue(membership)
-    if mayBeAdmitted(place) then
+    if joinInFlight(place) ~= nil then
         occupancy_leave.retryLeave(membership, 1)
     else
         dropMembership(membership)
     end
     save(membership.username)
-end
-
-function mayBeAdmitted(place)
-    if place.phase == "entering" then
-        return place.later ~= nil
-    end
-    local operation
-    if place.phase == "joined" then
-        operation = place.operation
-    end
-    return (operation and operation.kind) == "resync" and operation.stage == "occupants"
 end
 
 --- Attempts after which sessions are told that the account is out: about four minutes.
@@ -11291,6 +11304,8 @@ local isCurrent = state_memberships.isCurrent
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
 local hasQueuedJoin = state_queue.hasQueuedJoin
+local isAlive = state_queue.isAlive
+local isSuperseded = state_queue.isSuperseded
 local takeJoin = state_queue.takeJoin
 local save = state_store.save
 local after = minimix_turn.after
@@ -11307,8 +11322,10 @@ local over = occupancy_leave.over
 local retryLeave = occupancy_leave.retryLeave
 local TRIES_UNTIL_TOLD = occupancy_leave.TRIES_UNTIL_TOLD
 local admittedBy = occupancy_operations.admittedBy
+local endStay = occupancy_operations.endStay
 local isUnheard = occupancy_operations.isUnheard
 local JOIN_PATIENCE = occupancy_operations.JOIN_PATIENCE
+local joinInFlight = occupancy_operations.joinInFlight
 local ownJoin = occupancy_operations.ownJoin
 local pause = occupancy_operations.pause
 local recall = occupancy_operations.recall
@@ -11526,6 +11543,30 @@ function occupancy_lost.leftBefore(membership, bindingPattern0_)
         left = nil
     })
     beginJoin(membership, join, {})
+end
+
+--- The room has put the account out. It may still answer a session's join that was sent before. Returns whether there is
+-- such a join. It is not sent again: the room may have taken it for a presence update before.
+function occupancy_lost.putOutBefore(membership)
+    local sent = joinInFlight(membership.place)
+    local request = sent and sent.request
+    if sent == nil or request == nil or not isAlive(request) or isSuperseded(membership, request) then
+        return false
+    end
+    noteRefusal(membership)
+    endStay(membership)
+    local join = newTimedJoin(membership, {
+        id = sent.id,
+        nick = sent.nick,
+        request = request,
+        isReturn = false,
+        isDoubtful = false,
+        isFirst = false,
+        left = nil
+    })
+    beginJoin(membership, join, {})
+    save(membership.username)
+    return true
 end
 
 --- The room has changed the nick of an account that it had all the time, and lists no occupants. If it took the last join
@@ -11834,7 +11875,7 @@ function occupancy_joined.rename(membership, place, nick, request)
         id = request.id
     end
     local key = presenceIdFor(membership, id)
-    startRename(membership, place, {id = key, nick = nick, request = request}, occupancy_joined.renameUnanswered)
+    startRename(membership, place, {id = key, nick = nick, request = request, isJoin = false}, occupancy_joined.renameUnanswered)
     if session ~= nil and request ~= nil then
         attachSession(membership, session, presenceContent(request.stanza), key)
     end
@@ -11992,7 +12033,7 @@ function occupancy_joined.adopt(membership, place, join)
         local operation = startResync(membership, place, join.id, request, resyncUnanswered)
         awaitResync(membership, place, operation)
     else
-        startRename(membership, place, {id = join.id, nick = join.nick, request = request}, occupancy_joined.renameUnanswered)
+        startRename(membership, place, {id = join.id, nick = join.nick, request = request, isJoin = true}, occupancy_joined.renameUnanswered)
     end
 end
 end
@@ -12107,7 +12148,6 @@ local selfPing = send_ping.selfPing
 local save = state_store.save
 local saveSoon = state_store.saveSoon
 local MUC = namespaces.MUC
-local fork = send_fork.fork
 local forkOwn = send_own.forkOwn
 local sendOwn = send_own.sendOwn
 local unlockRoom = send_upstream.unlockRoom
@@ -12250,7 +12290,7 @@ function enterRoom(membership, place, join, key)
     if join ~= place.operation then
         later = place.operation
     end
-    local isInDoubt = join.left ~= nil and not place.isRemoved and key ~= join.id
+    local isInDoubt = join.left ~= nil and place.removal == nil and key ~= join.id
     setPlace(
         membership,
         {
@@ -12377,7 +12417,11 @@ function joinRefused(membership, place, request, error_)
     end
 end
 
-function rejoinRefused(membership, join, error_)
+function rejoinRefused(membership, bindingPattern0_, error_)
+    local removal
+    local join
+    join = bindingPattern0_.operation
+    removal = bindingPattern0_.removal
     local _, condition = error_:get_error()
     if condition == "conflict" and string.len(join.nick) < string.len(membership.wantedNick) + NICK_TRIES then
         forgetOccupant(membership.view, join.nick)
@@ -12408,7 +12452,7 @@ function rejoinRefused(membership, join, error_)
             membership.room,
             condition
         )
-        fork(membership, technicalRemoval(membership))
+        forkOwn(membership, removal or technicalRemoval(membership))
         over(membership)
     end
 end
@@ -12457,7 +12501,7 @@ function occupancy_joining.refused(membership, place, nick, error_)
         join.timer:stop()
         refuse(membership, join.request, error_)
     elseif join.request == nil then
-        rejoinRefused(membership, join, error_)
+        rejoinRefused(membership, place, error_)
     else
         joinRefused(membership, place, join.request, error_)
     end
@@ -12474,8 +12518,8 @@ function occupancy_joining.removed(membership, place, stanza)
     end
     if isExpulsion(stanza) and place.operation.isFirst then
         removedAtOnce(membership, place, stanza)
-    elseif not place.isRemoved then
-        place.isRemoved = true
+    elseif place.removal == nil then
+        place.removal = stanza
         selfPing(membership, function(condition)
             local isOut = condition ~= nil and not saysJoined(condition) and not saysNothing(condition)
             if isOut and membership.place == place and isCurrent(membership) then
@@ -13053,7 +13097,7 @@ end
 -- replaced as a whole. Timers and answers to self-pings are inputs too. The functions that set them handle them.
 local occupancy_phases = {}
 do
-local ignore, isNoAnswer, stillIn, admittedLate, isOfAccount, putOut, joinAfterLeave, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local ignore, isNoAnswer, stillIn, admittedLate, isOfAccount, putOut, askIfOut, joinAfterLeave, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
 local options = minimix_options
 local isBlocked = settings_blocklist.isBlocked
 local forkOwn = send_own.forkOwn
@@ -13082,6 +13126,7 @@ local leaveUnanswered = occupancy_leave.leaveUnanswered
 local over = occupancy_leave.over
 local leftBefore = occupancy_lost.leftBefore
 local lost = occupancy_lost.lost
+local putOutBefore = occupancy_lost.putOutBefore
 local rejoin = occupancy_lost.rejoin
 local check = occupancy_watch.check
 
@@ -13115,11 +13160,24 @@ function putOut(membership, place, stanza)
     local join = joinAfterLeave(place)
     if isTechnical(stanza) then
         lost(membership)
-    elseif join ~= nil and not isExpulsion(stanza) then
+    elseif join ~= nil then
         leftBefore(membership, join)
+        if isExpulsion(stanza) then
+            askIfOut(membership, stanza)
+        end
     else
         forkOwn(membership, stanza)
-        over(membership)
+        if putOutBefore(membership) then
+            askIfOut(membership, stanza)
+        else
+            over(membership)
+        end
+    end
+end
+
+function askIfOut(membership, stanza)
+    if membership.place.phase == "joining" then
+        joining.removed(membership, membership.place, stanza)
     end
 end
 
@@ -17321,7 +17379,7 @@ end
 
 function isLeft(membership, place, nick)
     local left = place.operation.left
-    return left ~= nil and not place.isRemoved and isSameNick(nick, left) and not marksSelf(membership.room)
+    return left ~= nil and place.removal == nil and isSameNick(nick, left) and not marksSelf(membership.room)
 end
 
 function onOwnUnavailable(membership, nick, stanza)
