@@ -7701,7 +7701,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, READ_TIME, READ_PERIOD, none, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
+local recordOwn, isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, READ_TIME, READ_PERIOD, none, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -7726,6 +7726,11 @@ local isWorthKeeping = minimix_stanzas.isWorthKeeping
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
 local textOf = minimix_text.textOf
 local addMissed = archive_personal.addMissed
+
+function recordOwn(membership, stanza)
+    local past = archive_log.pastOf(membership.room, stanza)
+    return past == nil or addMissed(membership, stanza, past)
+end
 
 function isAnothers(entry, membership)
     return (entry and entry.privateTo) ~= nil and entry.privateTo ~= membership.username
@@ -7790,12 +7795,12 @@ end
 function isNamed(log, entry, name)
     if entry.name == nil then
         local stanza = stanzaOf(entry)
-        local entry_10 = entry
-        local temp_9
+        local entry_12 = entry
+        local temp_11
         if stanza ~= nil then
-            temp_9 = nameOf(log, stanza)
+            temp_11 = nameOf(log, stanza)
         end
-        entry_10.name = temp_9 or false
+        entry_12.name = temp_11 or false
     end
     return name ~= nil and entry.name == name
 end
@@ -8003,11 +8008,11 @@ end
 function messagesFrom(log, from, limit, size)
     local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = limit}, size)
     local isPart = found ~= nil and mayHaveMore(found, limit, size)
-    local isPart_33
+    local isPart_35
     if isPart then
-        isPart_33 = found[#found]
+        isPart_35 = found[#found]
     end
-    return found, isPart_33
+    return found, isPart_35
 end
 
 function addToWindow(log, window, entry, stanza)
@@ -8057,19 +8062,20 @@ SKEW = 10
 AHEAD = 100 * 86400
 
 --- Records a message that an account received. Returns whether it is archived and new to the account. A local room
--- passes the same table for every account (muc.lib.lua, broadcast). So most calls only compare it with the last
--- recorded message.
+-- passes the same table for every account (muc.lib.lua, broadcast). So most calls only move the account on from the
+-- previous entry.
 function archive_log.record(membership, stanza)
-    if options.archive == "mam" then
-        local past = archive_log.pastOf(membership.room, stanza)
-        return past == nil or addMissed(membership, stanza, past)
-    end
     local part = membership.part
     if part == nil then
-        return false
+        return options.archive == "mam" and recordOwn(membership, stanza)
     end
     local log = part.log
-    if log.source ~= stanza or isAnothers(log.current, membership) then
+    local latest = log.current
+    if (latest and latest.before) == part.position and log.source == stanza and part.range ~= nil and part.range ~= false then
+        part.position = latest.number
+        return true
+    end
+    if log.source ~= stanza or isAnothers(latest, membership) then
         log.source = stanza
         if isWorthKeeping(stanza) then
             log.current = entryFor(log, membership, part, stanza)
