@@ -740,8 +740,7 @@ function state_place.joiningBy(operation, earlier, shown, mayBeIn, tries)
         earlier = earlier,
         mayBeIn = mayBeIn,
         shown = shown,
-        isHeard = false,
-        isRemoved = false
+        isHeard = false
     }
 end
 
@@ -3129,6 +3128,8 @@ end
 --
 -- Marks on bookmarks, in the store "minimix_bookmarks", for `minimix_bookmark_write`: the last change of a room's
 -- bookmark. Without the marks, the module would restore bookmarks that the user has removed.
+--
+-- Also the edits of bookmarks that could not be written yet. A reload hands them to the next instance.
 local state_marks = {}
 do
 local content, forgetOldest, marksOf, wellFormed, write, MAX_MARKS, pending, records
@@ -3275,6 +3276,33 @@ function state_marks.restoreMarks(saved)
         if not write(username) then
             beginOutage()
         end
+    end
+end
+
+state_marks.pendingEdits = {}
+
+--- Returns the pending edits of a bookmark.
+function state_marks.editsOf(username, room)
+    local opt_14 = state_marks.pendingEdits[username]
+    return opt_14 and opt_14.rooms[room]
+end
+
+--- Counts the bookmarks with pending edits.
+function state_marks.countEdits()
+    local count = 0
+    for _, temp_16 in pairs(state_marks.pendingEdits) do
+        local rooms
+        rooms = temp_16.rooms
+        for _ in pairs(rooms) do
+            count = count + 1
+        end
+    end
+    return count
+end
+
+function state_marks.restoreEdits(saved)
+    for username, edits in pairs(saved) do
+        state_marks.pendingEdits[username] = edits
     end
 end
 end
@@ -4512,16 +4540,21 @@ end
 -- Also writes the notification setting when the user asks for it, independent of the option.
 local settings_bookmark_write = {}
 do
-local retryLater, retryAll, noteJoin, currentItem, rewrite, create, publish, publishItem, PUBLISH_OPTIONS, writing, PAUSE, failed, retrying, isRetryDue
+local writeEdits, writeEdit, settle, retryLater, retryDue, retry, allPending, noteJoin, hasOtherNick, noteNick, currentItem, rewrite, create, publish, publishItem, PUBLISH_OPTIONS, writing, FIRST_PAUSE, LONGEST_PAUSE, isRetryDue
 local BOOKMARKS = namespaces.BOOKMARKS
 local PUBSUB = namespaces.PUBSUB
 local options = minimix_options
 local mayFollowNick = state_bookmarks.mayFollowNick
 local forEachInSlices = slices.forEachInSlices
-local isCurrent = state_memberships.isCurrent
+local monotonic = state_clock.monotonic
+local findMembership = state_memberships.findMembership
+local occupantJid = state_memberships.occupantJid
 local canReadMarks = state_marks.canReadMarks
+local editsOf = state_marks.editsOf
 local markedBy = state_marks.markedBy
+local pendingEdits = state_marks.pendingEdits
 local setMark = state_marks.setMark
+local onRecovery = state_outage.onRecovery
 local save = state_store.save
 local hasPep = settings_bookmarks.hasPep
 local itemsOf = settings_bookmarks.itemsOf
@@ -4530,35 +4563,102 @@ local readItem = settings_bookmarks.readItem
 local roomOf = settings_bookmarks.roomOf
 local withSetting = settings_notify.withSetting
 
+function writeEdits(username, room, edits)
+    local left = {}
+    for _, edit in ipairs(edits) do
+        if #left > 0 or not writeEdit(username, room, edit) then
+            left[#left + 1] = edit
+        end
+    end
+    return left
+end
+
+function writeEdit(username, room, edit)
+    if not hasPep() or not options.bookmarkWrite then
+        return true
+    end
+    local isRead, item = currentItem(username, room)
+    if not isRead then
+        return false
+    end
+    if edit == "left" then
+        return rewrite(username, room, item, "false")
+    end
+    local membership = findMembership(occupantJid(username), room)
+    if membership == nil then
+        return true
+    end
+    if edit == "joined" then
+        return noteJoin(membership, item)
+    else
+        return noteNick(membership, item)
+    end
+end
+
+function settle(username, room)
+    local account = pendingEdits[username]
+    if account ~= nil then
+        account.rooms[room] = nil
+    end
+    if account ~= nil and (next(account.rooms)) == nil then
+        pendingEdits[username] = nil
+        local seconds = math.floor(monotonic() - account.since)
+        module:log("info", "No bookmark of %s is pending any more after %d seconds", username, seconds)
+    end
+end
+
 function retryLater()
     if not isRetryDue then
         isRetryDue = true
-        module:add_timer(PAUSE, function()
+        module:add_timer(FIRST_PAUSE, function()
             isRetryDue = false
-            retryAll()
+            retryDue()
             return nil
         end)
     end
 end
 
-function retryAll()
-    local bookmarks = {}
-    for username, edits in pairs(failed) do
-        for room in pairs(edits) do
-            bookmarks[#bookmarks + 1] = {username = username, room = room}
+function retryDue()
+    local due = {}
+    for _, pending in ipairs(allPending()) do
+        if pending.due <= monotonic() then
+            due[#due + 1] = pending
         end
     end
-    forEachInSlices(bookmarks, function(bindingPattern0_)
-        local room
-        local username
-        username = bindingPattern0_.username
-        room = bindingPattern0_.room
-        local opt_5 = failed[username]
-        local opt_3 = opt_5 and opt_5[room]
-        if opt_3 ~= nil then
-            opt_3()
+    forEachInSlices(due, retry)
+    if (next(pendingEdits)) ~= nil then
+        retryLater()
+    end
+end
+
+function retry(pending)
+    local username = pending.username
+    local room = pending.room
+    local edits = pending.edits
+    if editsOf(username, room) ~= pending then
+        return
+    end
+    pending.pause = math.min(2 * pending.pause, LONGEST_PAUSE)
+    pending.due = monotonic() + pending.pause
+    pending.edits = writeEdits(username, room, edits)
+    if #pending.edits < #edits then
+        save(username)
+    end
+    if #pending.edits == 0 then
+        settle(username, room)
+    end
+end
+
+function allPending()
+    local all = {}
+    for _, temp_4 in pairs(pendingEdits) do
+        local rooms
+        rooms = temp_4.rooms
+        for _, pending in pairs(rooms) do
+            all[#all + 1] = pending
         end
-    end)
+    end
+    return all
 end
 
 function noteJoin(membership, item)
@@ -4570,23 +4670,38 @@ function noteJoin(membership, item)
     if item == nil and by ~= "user" then
         isDone = create(membership)
     elseif item ~= nil and by == "us" then
-        isDone = rewrite(membership, item, "true")
+        isDone = rewrite(membership.username, membership.room, item, "true")
         membership.ownBookmark = true
     end
     return isDone
 end
 
-function currentItem(membership)
-    local items = itemsOf(membership.username, BOOKMARKS)
+function hasOtherNick(bindingPattern0_)
+    local nick
+    local bookmark
+    bookmark = bindingPattern0_.bookmark
+    nick = bindingPattern0_.nick
+    return bookmark ~= nil and bookmark.nick ~= nick
+end
+
+function noteNick(membership, item)
+    local username = membership.username
+    local room = membership.room
+    local nick = membership.nick
+    return not hasOtherNick(membership) or rewrite(username, room, item, nil, nick)
+end
+
+function currentItem(username, room)
+    local items = itemsOf(username, BOOKMARKS)
     for _, id in ipairs(items or {}) do
-        if roomOf(id) == membership.room then
+        if roomOf(id) == room then
             return true, items and items[id]
         end
     end
     return items ~= nil, nil
 end
 
-function rewrite(membership, item, autojoin, nick)
+function rewrite(username, room, item, autojoin, nick)
     local conference = item and item:get_child("conference", BOOKMARKS)
     if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
         return true
@@ -4602,25 +4717,27 @@ function rewrite(membership, item, autojoin, nick)
             edited:add_direct_child(st.clone(tag))
         end
     end
-    return publish(membership, item.attr.id or membership.room, edited) ~= "failed"
+    return publish(username, room, item.attr.id or room, edited) ~= "failed"
 end
 
 function create(membership)
+    local username = membership.username
+    local room = membership.room
     local conference = st.stanza("conference", {xmlns = BOOKMARKS, autojoin = "true"})
     conference:tag("nick", {xmlns = BOOKMARKS}):text(membership.nick):up()
     if membership.password ~= nil then
         conference:tag("password", {xmlns = BOOKMARKS}):text(membership.password):up()
     end
-    local outcome = publish(membership, membership.room, conference, PUBLISH_OPTIONS)
+    local outcome = publish(username, room, room, conference, PUBLISH_OPTIONS)
     membership.ownBookmark = outcome == "done" or nil
     if outcome == "done" then
-        setMark(membership.username, membership.room, "us")
+        setMark(username, room, "us")
     end
     return outcome ~= "failed"
 end
 
-function publish(membership, id, conference, config)
-    local service = pepService(membership.username)
+function publish(username, room, id, conference, config)
+    local service = pepService(username)
     if service == nil then
         return "failed"
     end
@@ -4629,17 +4746,21 @@ function publish(membership, id, conference, config)
     local done, problem = pcall(publishItem, service, id, item, config)
     writing = false
     if not done or problem ~= nil then
-        local isByStorage = problem == "internal-server-error"
+        local isRefused = done and problem ~= "internal-server-error"
+        local isKnown = not isRefused and pendingEdits[username] ~= nil
         module:log(
-            isByStorage and retrying and "debug" or "warn",
+            isKnown and "debug" or "warn",
             "Could not bookmark %s for %s: %s",
-            membership.room,
-            membership.username,
+            room,
+            username,
             problem
         )
-        return done and not isByStorage and "refused" or "failed"
+        return isRefused and "refused" or "failed"
     end
-    membership.bookmark = readItem(membership.username, membership.room, item)
+    local membership = findMembership(occupantJid(username), room)
+    if membership ~= nil then
+        membership.bookmark = readItem(username, room, item)
+    end
     return "done"
 end
 
@@ -4660,72 +4781,72 @@ function settings_bookmark_write.isWriting()
     return writing
 end
 
-PAUSE = 20
-failed = {}
+FIRST_PAUSE = 20
+LONGEST_PAUSE = 900
 
-local function drop(username, room)
-    local edits = failed[username]
-    if edits ~= nil then
-        edits[room] = nil
+--- Edits a bookmark after an event. What storage does not take is tried again until a later edit replaces it.
+local function editItem(username, room, edits)
+    local left = writeEdits(username, room, edits)
+    if #left == 0 then
+        settle(username, room)
+        return
     end
-    if edits ~= nil and (next(edits)) == nil then
-        failed[username] = nil
-    end
-end
-
---- Edits the current item of a room. Returns false if storage failed, and the edit is tried again.
-local function editItem(membership, edit)
-    local username = membership.username
-    local room = membership.room
-    drop(username, room)
-    local isRead, item = currentItem(membership)
-    if not hasPep() or isRead and edit(item) then
-        return true
-    end
+    local account = pendingEdits[username] or {since = monotonic(), rooms = {}}
+    local due = monotonic() + FIRST_PAUSE
+    account.rooms[room] = {username = username, room = room, edits = left, pause = FIRST_PAUSE, due = due}
+    pendingEdits[username] = account
     retryLater()
-    local edits = failed[username] or {}
-    failed[username] = edits
-    edits[room] = function()
-        retrying = true
-        if editItem(membership, edit) then
-            save(username)
-        end
-        retrying = false
-    end
-    return false
 end
 
---- Whether an edit is being tried again. Its first failure has been logged.
-retrying = false
 isRetryDue = false
+
+--- Tries all pending edits now: storage works again, or the module was reloaded.
+function settings_bookmark_write.retryEdits()
+    for _, pending in ipairs(allPending()) do
+        pending.pause = FIRST_PAUSE
+        pending.due = 0
+    end
+    retryDue()
+end
+
+onRecovery(settings_bookmark_write.retryEdits)
 
 --- Drops the edits of a deleted account.
 function settings_bookmark_write.forgetEdits(username)
-    failed[username] = nil
+    pendingEdits[username] = nil
 end
 
 --- Adds a bookmark after a client's join. A client's bookmark is not changed. A removed bookmark is not restored:
 -- another device may have joined.
 function settings_bookmark_write.bookmarkJoined(membership)
     if options.bookmarkWrite then
-        editItem(membership, function(item) return not isCurrent(membership) or noteJoin(membership, item) end)
+        editItem(membership.username, membership.room, {"joined"})
     end
 end
 
 --- Turns autojoin off after a client's leave.
 function settings_bookmark_write.bookmarkLeft(membership)
-    drop(membership.username, membership.room)
     if options.bookmarkWrite and membership.ownBookmark then
-        editItem(membership, function(item) return rewrite(membership, item, "false") end)
+        editItem(membership.username, membership.room, {"left"})
+    else
+        settle(membership.username, membership.room)
     end
 end
 
 --- Stores the new nick after a client's nick change.
 function settings_bookmark_write.bookmarkRenamed(membership)
-    local bookmark = membership.bookmark
-    local isNews = bookmark ~= nil and bookmark.nick ~= membership.nick
-    if options.bookmarkWrite and isNews and mayFollowNick(membership) then
-        rewrite(membership, select(2, currentItem(membership)), nil, membership.nick)
+    local username = membership.username
+    local room = membership.room
+    if options.bookmarkWrite and hasOtherNick(membership) and mayFollowNick(membership) then
+        local edits = {}
+        local opt_6 = editsOf(username, room)
+        for _, edit in ipairs(opt_6 and opt_6.edits or {}) do
+            if edit ~= "renamed" then
+                edits[#edits + 1] = edit
+            end
+        end
+        edits[#edits + 1] = "renamed"
+        editItem(username, room, edits)
     end
 end
 
@@ -4733,7 +4854,7 @@ end
 function settings_bookmark_write.bookmarkNotify(membership, setting)
     local username = membership.username
     local room = membership.room
-    local isRead, item = currentItem(membership)
+    local isRead, item = currentItem(username, room)
     if not isRead then
         if hasPep() then
             return false
@@ -4753,12 +4874,12 @@ function settings_bookmark_write.bookmarkNotify(membership, setting)
         end
     end
     edited:add_direct_child(withSetting(before, setting))
-    return publish(membership, item.attr.id or room, edited) == "done"
+    return publish(username, room, item.attr.id or room, edited) == "done"
 end
 
 --- Removes the mark: the user has made or changed the bookmark.
 function settings_bookmark_write.noteMade(username, room)
-    drop(username, room)
+    settle(username, room)
     if options.bookmarkWrite and markedBy(username, room) ~= nil then
         setMark(username, room, nil)
     end
@@ -4766,7 +4887,7 @@ end
 
 --- Marks that the user has removed the bookmark.
 function settings_bookmark_write.noteRemoved(username, room)
-    drop(username, room)
+    settle(username, room)
     if options.bookmarkWrite then
         setMark(username, room, "user")
     end
@@ -5234,7 +5355,7 @@ end
 -- Queued requests of sessions, and the stanzas that the sessions have sent meanwhile.
 local state_queue = {}
 do
-local setQueue, isAlive, newestOf, disown, disownAll, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
+local setQueue, newestOf, disown, disownAll, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
 local isSameNick = minimix_stanzas.isSameNick
 local requestsOf = state_place.requestsOf
 local isAttached = state_memberships.isAttached
@@ -5248,7 +5369,8 @@ function setQueue(membership, requests)
     end
 end
 
-function isAlive(request)
+--- Whether a request still matters: its session waits, or has sent stanzas before it ended.
+function state_queue.isAlive(request)
     return request.session ~= nil or #request.queued > 0
 end
 
@@ -5372,7 +5494,7 @@ end
 function state_queue.requeue(membership, requests)
     local queue = {}
     for _, request in ipairs(requests) do
-        if not state_queue.isSuperseded(membership, request) and isAlive(request) then
+        if not state_queue.isSuperseded(membership, request) and state_queue.isAlive(request) then
             queue[#queue + 1] = request
         end
     end
@@ -5889,6 +6011,16 @@ function state_deliveries.restoreDeliveries(saved)
         end
     end
 end
+
+--- Deletions that are not finished.
+state_deliveries.deletions = {}
+
+function state_deliveries.restoreDeletions(saved)
+    for deletion in pairs(saved) do
+        state_deliveries.deletions[deletion] = true
+        beginOutage()
+    end
+end
 end
 
 -- src/state/logs.ts
@@ -6004,7 +6136,7 @@ end
 -- before the message goes to the sessions. So all received messages are readable after SIGKILL.
 local archive_delivered = {}
 do
-local openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE, closingSoon
+local beginPart, firstAfter, openNext, openReturned, openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE, returned, closingSoon
 local options = minimix_options
 local markChanged = state_deliveries.markChanged
 local rangesOf = state_deliveries.rangesOf
@@ -6014,6 +6146,7 @@ local saveDeliveries = state_deliveries.saveDeliveries
 local dropUnread = state_logs.dropUnread
 local logOf = state_logs.logOf
 local allMemberships = state_memberships.allMemberships
+local membershipsOf = state_memberships.membershipsOf
 local newestNumber = state_numbers.newestNumber
 local startOfNumbers = state_numbers.startOfNumbers
 local close = state_ranges.close
@@ -6021,7 +6154,64 @@ local includes = state_ranges.includes
 local insert = state_ranges.insert
 local isSince = state_ranges.isSince
 local open = state_ranges.open
+local inLaterSlices = slices.inLaterSlices
 local inTurn = minimix_turn.inTurn
+
+--- Opens the log for an account that is in the room, or that fetches missed messages.
+function archive_delivered.openPart(membership)
+    if options.archive ~= true or membership.part ~= nil then
+        return
+    end
+    local log = logOf(membership.room)
+    membership.part = {log = log, range = nil, position = log.last}
+    log.readers[membership.username] = membership
+end
+
+function beginPart(membership)
+    archive_delivered.openPart(membership)
+    local part = membership.part
+    if part == nil or part.range ~= nil then
+        return nil
+    end
+    local ranges = rangesOf(membership.username, membership.room)
+    local opt_0 = ranges[#ranges]
+    part.position = math.max(part.log.last, opt_0 and opt_0.last or 0)
+    return part
+end
+
+function firstAfter(bindingPattern0_, part, newest)
+    local room
+    local username
+    username = bindingPattern0_.username
+    room = bindingPattern0_.room
+    local isNew = #(rangesOf(username, room)) == 0
+    return isNew and newest or part.position + 1
+end
+
+function openNext()
+    local membership = (next(returned))
+    if membership == nil then
+        return true
+    end
+    returned[membership] = nil
+    openReturned(membership)
+    for _, other in ipairs(membershipsOf(membership.username)) do
+        if returned[other] ~= nil then
+            returned[other] = nil
+            openReturned(other)
+        end
+    end
+    saveDeliveries(membership.username)
+    return false
+end
+
+function openReturned(membership)
+    local part = membership.part
+    if (part and part.range) == false and part.position >= part.log.last then
+        local ranges = rangesOf(membership.username, membership.room)
+        part.range = open(ranges, firstAfter(membership, part, newestNumber() + 1))
+    end
+end
 
 function openRange(membership, part, first)
     local ranges = rangesOf(membership.username, membership.room)
@@ -6095,26 +6285,33 @@ end
 
 SETTLE = 1
 
---- Opens the log for an account that is in the room, or that fetches missed messages.
-function archive_delivered.openPart(membership)
-    if options.archive ~= true or membership.part ~= nil then
-        return
-    end
-    local log = logOf(membership.room)
-    membership.part = {log = log, range = nil, position = log.last}
-    log.readers[membership.username] = membership
-end
-
 --- Opens a range: the room has admitted the account, so later messages are for it.
 function archive_delivered.letIn(membership)
-    archive_delivered.openPart(membership)
-    local part = membership.part
-    if part == nil or part.range ~= nil then
+    local part = beginPart(membership)
+    if part ~= nil then
+        openRange(membership, part, firstAfter(membership, part, newestNumber() + 1))
+    end
+end
+
+--- Seconds until the ranges of an account that returns to its rooms are written, all at once.
+local LATE = 5
+returned = {}
+
+--- The room has admitted an account that returns by itself. Opens a range with the next message, or soon. Then one write
+-- is sufficient for all rooms of the account.
+function archive_delivered.letInAgain(membership)
+    local part = beginPart(membership)
+    if part == nil then
         return
     end
-    part.position = part.log.last
-    local isNew = #(rangesOf(membership.username, membership.room)) == 0
-    openRange(membership, part, (isNew and newestNumber() or part.log.last) + 1)
+    part.range = false
+    if (next(returned)) == nil then
+        module:add_timer(LATE, function()
+            inLaterSlices(openNext)
+            return nil
+        end)
+    end
+    returned[membership] = true
 end
 
 --- The account is out of the room.
@@ -6161,7 +6358,12 @@ function archive_delivered.deliver(membership, log, part, entry)
     end
     closeRange(membership, part)
     if range ~= nil and entry.number == log.last then
-        openRange(membership, part, entry.number)
+        local isNext = before ~= nil and before <= part.position
+        openRange(
+            membership,
+            part,
+            isNext and firstAfter(membership, part, entry.number) or entry.number
+        )
     else
         insert((rangesOf(membership.username, membership.room)), entry.number, before)
         saveSoon(membership, log)
@@ -6403,7 +6605,7 @@ end
 -- entry is stored with the time of the entry before it, and its own time is in the label: "1700000001000@1600000000".
 local archive_entries = {}
 do
-local labelOf, write, writeNext, tryStore, storeEntry, readLatest, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
+local labelOf, write, writeNext, tryStore, storeEntry, readLatest, keep, writeLog, tryLater, dropUntil, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
 local options = minimix_options
 local monotonic = state_clock.monotonic
 local counters = state_counters.counters
@@ -6570,23 +6772,47 @@ function writeLog(log, deadline)
         end
         local stanza = archive_entries.stanzaOf(entry)
         local outcome = stanza == nil and "refused" or storeEntry(log, entry, stanza)
-        if outcome == "failed" and not isGivenUp(log) then
+        if outcome ~= "failed" then
+            drop(log, entry)
+        elseif not tryLater(log, deadline) then
             return "failing"
         end
-        drop(log, entry)
         local opt_18 = log.unwritten
         entry = opt_18 and opt_18[1]
     end
     return "done"
 end
 
-function isGivenUp(log)
+function tryLater(log, deadline)
+    local queue = log.unwritten or {}
     log.failures = archive_entries.store.writesFail and 0 or (log.failures or 0) + 1
     if log.failures < MOST_FAILURES then
         return false
     end
-    module:log("warn", "Dropping a message of %s: it cannot be stored", log.room)
-    return true
+    for i = 2, #queue do
+        local entry = queue[i]
+        local stanza
+        if entry == nil or monotonic() > deadline then
+            stanza = nil
+        else
+            stanza = archive_entries.stanzaOf(entry)
+        end
+        if entry ~= nil and stanza ~= nil and storeEntry(log, entry, stanza) == "stored" then
+            dropUntil(log, queue, entry)
+            return true
+        end
+    end
+    return false
+end
+
+function dropUntil(log, queue, stored)
+    local first = queue[1]
+    while first ~= nil and first ~= stored do
+        module:log("warn", "Dropping a message of %s: it cannot be stored", log.room)
+        drop(log, first)
+        first = queue[1]
+    end
+    drop(log, stored)
 end
 
 function drop(log, entry)
@@ -6717,9 +6943,9 @@ onRetry(writeUnwritten)
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
-        local count_24 = count
+        local count_25 = count
         local unwritten = log.unwritten
-        count = count_24 + (unwritten and #unwritten or 0)
+        count = count_25 + (unwritten and #unwritten or 0)
     end
     return count
 end
@@ -6752,10 +6978,10 @@ function archive_entries.loadTail(log)
     if found == nil then
         return false
     end
-    local log_27, latest_28 = log, "latest"
-    if log_27[latest_28] == nil then
-        local opt_25 = found[1]
-        log_27[latest_28] = opt_25 and opt_25.when or 0
+    local log_28, latest_29 = log, "latest"
+    if log_28[latest_29] == nil then
+        local opt_26 = found[1]
+        log_28[latest_29] = opt_26 and opt_26.when or 0
     end
     local first = log.tail[1]
     local entries = {}
@@ -7545,7 +7771,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, READ_TIME, READ_PERIOD, none, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
+local recordOwn, isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, READ_TIME, READ_PERIOD, none, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -7570,6 +7796,11 @@ local isWorthKeeping = minimix_stanzas.isWorthKeeping
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
 local textOf = minimix_text.textOf
 local addMissed = archive_personal.addMissed
+
+function recordOwn(membership, stanza)
+    local past = archive_log.pastOf(membership.room, stanza)
+    return past == nil or addMissed(membership, stanza, past)
+end
 
 function isAnothers(entry, membership)
     return (entry and entry.privateTo) ~= nil and entry.privateTo ~= membership.username
@@ -7634,12 +7865,12 @@ end
 function isNamed(log, entry, name)
     if entry.name == nil then
         local stanza = stanzaOf(entry)
-        local entry_10 = entry
-        local temp_9
+        local entry_12 = entry
+        local temp_11
         if stanza ~= nil then
-            temp_9 = nameOf(log, stanza)
+            temp_11 = nameOf(log, stanza)
         end
-        entry_10.name = temp_9 or false
+        entry_12.name = temp_11 or false
     end
     return name ~= nil and entry.name == name
 end
@@ -7847,11 +8078,11 @@ end
 function messagesFrom(log, from, limit, size)
     local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = limit}, size)
     local isPart = found ~= nil and mayHaveMore(found, limit, size)
-    local isPart_33
+    local isPart_35
     if isPart then
-        isPart_33 = found[#found]
+        isPart_35 = found[#found]
     end
-    return found, isPart_33
+    return found, isPart_35
 end
 
 function addToWindow(log, window, entry, stanza)
@@ -7901,19 +8132,20 @@ SKEW = 10
 AHEAD = 100 * 86400
 
 --- Records a message that an account received. Returns whether it is archived and new to the account. A local room
--- passes the same table for every account (muc.lib.lua, broadcast). So most calls only compare it with the last
--- recorded message.
+-- passes the same table for every account (muc.lib.lua, broadcast). So most calls only move the account on from the
+-- previous entry.
 function archive_log.record(membership, stanza)
-    if options.archive == "mam" then
-        local past = archive_log.pastOf(membership.room, stanza)
-        return past == nil or addMissed(membership, stanza, past)
-    end
     local part = membership.part
     if part == nil then
-        return false
+        return options.archive == "mam" and recordOwn(membership, stanza)
     end
     local log = part.log
-    if log.source ~= stanza or isAnothers(log.current, membership) then
+    local latest = log.current
+    if (latest and latest.before) == part.position and log.source == stanza and part.range ~= nil and part.range ~= false then
+        part.position = latest.number
+        return true
+    end
+    if log.source ~= stanza or isAnothers(latest, membership) then
         log.source = stanza
         if isWorthKeeping(stanza) then
             log.current = entryFor(log, membership, part, stanza)
@@ -10323,6 +10555,7 @@ function occupancy_operations.startRename(membership, place, parts, ended)
         nick = nick,
         timer = timer,
         request = parts.request,
+        isJoin = parts.isJoin,
         before = {session = membership.shown, presence = membership.shownPresence},
         attachmentBefore = attachmentBefore
     }
@@ -10345,6 +10578,28 @@ end
 function occupancy_operations.recall(membership)
     if occupancy_operations.admittedBy(membership.place) == nil then
         requeue(membership, requestsOf(membership.place))
+    end
+end
+
+--- Returns the join of an account in the room that the room has not answered.
+function occupancy_operations.joinInFlight(place)
+    if place.phase == "entering" then
+        return place.later
+    end
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    local isJoin
+    if (operation and operation.kind) == "rename" then
+        isJoin = operation.isJoin
+    else
+        isJoin = (operation and operation.stage) ~= "history"
+    end
+    if isJoin then
+        return operation
+    else
+        return nil
     end
 end
 
@@ -11067,7 +11322,7 @@ end
 -- Leaves rooms, and repeats the leave until the room confirms it. The timeout is set before anything is sent.
 local occupancy_leave = {}
 do
-local mayBeAdmitted, PING_TIMEOUT
+local PING_TIMEOUT
 local openPart = archive_delivered.openPart
 local options = minimix_options
 local patience = send_ask.patience
@@ -11091,6 +11346,7 @@ local enter = occupancy_enter.enter
 local TURN = occupancy_enter.TURN
 local endStay = occupancy_operations.endStay
 local isUnheard = occupancy_operations.isUnheard
+local joinInFlight = occupancy_operations.joinInFlight
 local newLeave = occupancy_operations.newLeave
 local pause = occupancy_operations.pause
 local recall = occupancy_operations.recall
@@ -11182,23 +11438,12 @@ function occupancy_leave.over(membership)
         return
     end
     bounceQueue(membership)
-    if mayBeAdmitted(place) then
+    if joinInFlight(place) ~= nil then
         occupancy_leave.retryLeave(membership, 1)
     else
         dropMembership(membership)
     end
     save(membership.username)
-end
-
-function mayBeAdmitted(place)
-    if place.phase == "entering" then
-        return place.later ~= nil
-    end
-    local operation
-    if place.phase == "joined" then
-        operation = place.operation
-    end
-    return (operation and operation.kind) == "resync" and operation.stage == "occupants"
 end
 
 --- Attempts after which sessions are told that the account is out: about four minutes.
@@ -11267,6 +11512,8 @@ local isCurrent = state_memberships.isCurrent
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
 local hasQueuedJoin = state_queue.hasQueuedJoin
+local isAlive = state_queue.isAlive
+local isSuperseded = state_queue.isSuperseded
 local takeJoin = state_queue.takeJoin
 local save = state_store.save
 local after = minimix_turn.after
@@ -11283,8 +11530,10 @@ local over = occupancy_leave.over
 local retryLeave = occupancy_leave.retryLeave
 local TRIES_UNTIL_TOLD = occupancy_leave.TRIES_UNTIL_TOLD
 local admittedBy = occupancy_operations.admittedBy
+local endStay = occupancy_operations.endStay
 local isUnheard = occupancy_operations.isUnheard
 local JOIN_PATIENCE = occupancy_operations.JOIN_PATIENCE
+local joinInFlight = occupancy_operations.joinInFlight
 local ownJoin = occupancy_operations.ownJoin
 local pause = occupancy_operations.pause
 local recall = occupancy_operations.recall
@@ -11502,6 +11751,30 @@ function occupancy_lost.leftBefore(membership, bindingPattern0_)
         left = nil
     })
     beginJoin(membership, join, {})
+end
+
+--- The room has put the account out. It may still answer a session's join that was sent before. Returns whether there is
+-- such a join. It is not sent again: the room may have taken it for a presence update before.
+function occupancy_lost.putOutBefore(membership)
+    local sent = joinInFlight(membership.place)
+    local request = sent and sent.request
+    if sent == nil or request == nil or not isAlive(request) or isSuperseded(membership, request) then
+        return false
+    end
+    noteRefusal(membership)
+    endStay(membership)
+    local join = newTimedJoin(membership, {
+        id = sent.id,
+        nick = sent.nick,
+        request = request,
+        isReturn = false,
+        isDoubtful = false,
+        isFirst = false,
+        left = nil
+    })
+    beginJoin(membership, join, {})
+    save(membership.username)
+    return true
 end
 
 --- The room has changed the nick of an account that it had all the time, and lists no occupants. If it took the last join
@@ -11810,7 +12083,7 @@ function occupancy_joined.rename(membership, place, nick, request)
         id = request.id
     end
     local key = presenceIdFor(membership, id)
-    startRename(membership, place, {id = key, nick = nick, request = request}, occupancy_joined.renameUnanswered)
+    startRename(membership, place, {id = key, nick = nick, request = request, isJoin = false}, occupancy_joined.renameUnanswered)
     if session ~= nil and request ~= nil then
         attachSession(membership, session, presenceContent(request.stanza), key)
     end
@@ -11968,7 +12241,7 @@ function occupancy_joined.adopt(membership, place, join)
         local operation = startResync(membership, place, join.id, request, resyncUnanswered)
         awaitResync(membership, place, operation)
     else
-        startRename(membership, place, {id = join.id, nick = join.nick, request = request}, occupancy_joined.renameUnanswered)
+        startRename(membership, place, {id = join.id, nick = join.nick, request = request, isJoin = true}, occupancy_joined.renameUnanswered)
     end
 end
 end
@@ -12077,13 +12350,13 @@ local endCatchUp = archive_buffer.endCatchUp
 local closeGap = archive_catchup.closeGap
 local outcomeOf = archive_catchup.outcomeOf
 local beginRange = archive_delivered.letIn
+local beginRangeSoon = archive_delivered.letInAgain
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
 local save = state_store.save
 local saveSoon = state_store.saveSoon
 local MUC = namespaces.MUC
-local fork = send_fork.fork
 local forkOwn = send_own.forkOwn
 local sendOwn = send_own.sendOwn
 local unlockRoom = send_upstream.unlockRoom
@@ -12226,7 +12499,7 @@ function enterRoom(membership, place, join, key)
     if join ~= place.operation then
         later = place.operation
     end
-    local isInDoubt = join.left ~= nil and not place.isRemoved and key ~= join.id
+    local isInDoubt = join.left ~= nil and place.removal == nil and key ~= join.id
     setPlace(
         membership,
         {
@@ -12256,12 +12529,13 @@ function noteAdmitted(membership, request, nick)
         membership.since = wallClock()
         membership.sinceNumber = newestNumber()
     end
-    beginRange(membership)
     forgetRefusals(membership.username, membership.room)
     if request == nil then
+        beginRangeSoon(membership)
         counters.rejoins = counters.rejoins + 1
         return
     end
+    beginRange(membership)
     local x = request.stanza:get_child("x", MUC)
     if x == nil then
         membership.password = nil
@@ -12353,7 +12627,11 @@ function joinRefused(membership, place, request, error_)
     end
 end
 
-function rejoinRefused(membership, join, error_)
+function rejoinRefused(membership, bindingPattern0_, error_)
+    local removal
+    local join
+    join = bindingPattern0_.operation
+    removal = bindingPattern0_.removal
     local _, condition = error_:get_error()
     if condition == "conflict" and string.len(join.nick) < string.len(membership.wantedNick) + NICK_TRIES then
         forgetOccupant(membership.view, join.nick)
@@ -12384,7 +12662,7 @@ function rejoinRefused(membership, join, error_)
             membership.room,
             condition
         )
-        fork(membership, technicalRemoval(membership))
+        forkOwn(membership, removal or technicalRemoval(membership))
         over(membership)
     end
 end
@@ -12433,7 +12711,7 @@ function occupancy_joining.refused(membership, place, nick, error_)
         join.timer:stop()
         refuse(membership, join.request, error_)
     elseif join.request == nil then
-        rejoinRefused(membership, join, error_)
+        rejoinRefused(membership, place, error_)
     else
         joinRefused(membership, place, join.request, error_)
     end
@@ -12450,8 +12728,8 @@ function occupancy_joining.removed(membership, place, stanza)
     end
     if isExpulsion(stanza) and place.operation.isFirst then
         removedAtOnce(membership, place, stanza)
-    elseif not place.isRemoved then
-        place.isRemoved = true
+    elseif place.removal == nil then
+        place.removal = stanza
         selfPing(membership, function(condition)
             local isOut = condition ~= nil and not saysJoined(condition) and not saysNothing(condition)
             if isOut and membership.place == place and isCurrent(membership) then
@@ -13029,7 +13307,7 @@ end
 -- replaced as a whole. Timers and answers to self-pings are inputs too. The functions that set them handle them.
 local occupancy_phases = {}
 do
-local ignore, isNoAnswer, stillIn, admittedLate, isOfAccount, putOut, joinAfterLeave, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local ignore, isNoAnswer, stillIn, admittedLate, isOfAccount, putOut, askIfOut, joinAfterLeave, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
 local options = minimix_options
 local isBlocked = settings_blocklist.isBlocked
 local forkOwn = send_own.forkOwn
@@ -13058,6 +13336,7 @@ local leaveUnanswered = occupancy_leave.leaveUnanswered
 local over = occupancy_leave.over
 local leftBefore = occupancy_lost.leftBefore
 local lost = occupancy_lost.lost
+local putOutBefore = occupancy_lost.putOutBefore
 local rejoin = occupancy_lost.rejoin
 local check = occupancy_watch.check
 
@@ -13091,11 +13370,24 @@ function putOut(membership, place, stanza)
     local join = joinAfterLeave(place)
     if isTechnical(stanza) then
         lost(membership)
-    elseif join ~= nil and not isExpulsion(stanza) then
+    elseif join ~= nil then
         leftBefore(membership, join)
+        if isExpulsion(stanza) then
+            askIfOut(membership, stanza)
+        end
     else
         forkOwn(membership, stanza)
-        over(membership)
+        if putOutBefore(membership) then
+            askIfOut(membership, stanza)
+        else
+            over(membership)
+        end
+    end
+end
+
+function askIfOut(membership, stanza)
+    if membership.place.phase == "joining" then
+        joining.removed(membership, membership.place, stanza)
     end
 end
 
@@ -13827,6 +14119,7 @@ local admin_metrics = {}
 do
 local countUnwritten = archive_entries.countUnwritten
 local counters = state_counters.counters
+local countEdits = state_marks.countEdits
 local countDirty = state_records.countDirty
 local phases = admin_census.phases
 local takeCensus = admin_census.takeCensus
@@ -13890,7 +14183,7 @@ function admin_metrics.updateMetrics()
     totals.rejoins:with_labels():set(counters.rejoins)
     totals.archiveWrites:with_labels():set(counters.archiveWrites)
     totals.storageFailures:with_labels():set(counters.storageFailures)
-    gauges.storageWaiting:with_labels():set(countDirty() + countUnwritten())
+    gauges.storageWaiting:with_labels():set(countDirty() + countUnwritten() + countEdits())
     for reason, count in pairs(counters.drops) do
         totals.drops:with_labels(reason):set(count)
     end
@@ -14738,7 +15031,7 @@ end
 -- Deletes expired messages, messages that no account has in its ranges, and the private entries of a deleted user.
 local archive_expire = {}
 do
-local deleteUnused, pruneAccount, pruneRoom, oldestOf, deletePrivate, startDeleting, PAUSE
+local deleteUnused, remove, finish, pruneAccount, pruneRoom, oldestOf, startDeletion, deletePrivate, startCleaning, isIncomplete, isRunning, failed, running
 local keyOf = archive_entries.keyOf
 local parseLabel = archive_entries.parseLabel
 local store = archive_entries.store
@@ -14747,6 +15040,7 @@ local startReading = archive_page.startReading
 local roomsRead = archive_read.roomsRead
 local expiryTime = archive_retention.expiryTime
 local noteRunning = archive_retention.noteRunning
+local deletions = state_deliveries.deletions
 local editDeliveries = state_deliveries.editDeliveries
 local forgetDeliveries = state_deliveries.forgetDeliveries
 local usersWithDeliveries = state_deliveries.usersWithDeliveries
@@ -14762,7 +15056,9 @@ local deleteMessages = state_messages.deleteMessages
 local findMessages = state_messages.findMessages
 local listMessages = state_messages.listMessages
 local forgetStarts = state_numbers.forgetStarts
+local newestNumber = state_numbers.newestNumber
 local beginOutage = state_outage.beginOutage
+local onRecovery = state_outage.onRecovery
 local onRetry = state_outage.onRetry
 local prune = state_ranges.prune
 
@@ -14774,7 +15070,8 @@ function deleteUnused(bindingPattern0_, opened)
     wanted = bindingPattern0_.wanted
     isComplete = bindingPattern0_.isComplete
     if not isComplete then
-        unwatchLogs()
+        isIncomplete = true
+        finish()
         return
     end
     forgetStarts()
@@ -14789,10 +15086,24 @@ function deleteUnused(bindingPattern0_, opened)
             wanted[keyOf(room)] = true
         end
         if wanted[key] == nil then
-            deleteMessages(store, key)
+            remove(key, nil, opened)
         end
     end
-    forEachInSlices(keys, deleteIfUnused, unwatchLogs)
+    forEachInSlices(keys, deleteIfUnused, finish)
+end
+
+function remove(key, query, opened)
+    if not deleteMessages(store, key, query) then
+        failed = {key = key, query = query, opened = opened}
+        isIncomplete = true
+    end
+end
+
+function finish()
+    isRunning = false
+    if failed == nil then
+        unwatchLogs()
+    end
 end
 
 function pruneAccount(username, oldest, wanted)
@@ -14805,12 +15116,12 @@ function pruneAccount(username, oldest, wanted)
         for _, room in ipairs(names) do
             local ranges = rooms[room] or {}
             changed = pruneRoom(room, ranges, oldest) or changed
-            local temp_2 = #ranges == 0
-            if temp_2 then
-                local opt_0 = findMembership(occupantJid(username), room)
-                temp_2 = (opt_0 and opt_0.part) == nil
+            local temp_3 = #ranges == 0
+            if temp_3 then
+                local opt_1 = findMembership(occupantJid(username), room)
+                temp_3 = (opt_1 and opt_1.part) == nil
             end
-            if temp_2 then
+            if temp_3 then
                 rooms[room] = nil
                 changed = true
             else
@@ -14838,38 +15149,58 @@ function oldestOf(room)
     return found[1] == nil and math.huge or (parseLabel(found[1].label))
 end
 
-function deletePrivate(username, rooms)
-    local deletion
+function startDeletion(deletion)
+    if deletion.rooms == nil then
+        deletion.rooms = roomsRead(deletion.username)
+        if deletion.rooms == nil then
+            beginOutage()
+            return
+        end
+        forgetDeliveries(deletion.username)
+    end
+    running[deletion] = true
+    deletePrivate(deletion, deletion.rooms)
+end
+
+function deletePrivate(deletion, rooms)
+    local current
     inSlices(function()
         local room = rooms[#rooms]
         if room == nil then
+            running[deletion] = nil
+            deletions[deletion] = nil
             return true
         end
-        if deletion == nil then
-            deletion = startDeleting(username, keyOf(room))
+        if current == nil then
+            current = startCleaning(deletion, keyOf(room))
         end
-        if deletion.step() then
-            deletion = nil
+        if current.step() then
+            current = nil
             table.remove(rooms)
-        elseif deletion.failed then
-            module:add_timer(PAUSE, function()
-                deletePrivate(username, rooms)
-                return nil
-            end)
+        elseif current.failed then
+            running[deletion] = nil
+            beginOutage()
             return true
         end
         return false
     end)
 end
 
-function startDeleting(username, key)
-    local deletion
+function startCleaning(bindingPattern0_, key)
+    local last
+    local username
+    username = bindingPattern0_.username
+    last = bindingPattern0_.last
+    local cleaning
     local own = {
         store = store,
         key = key,
         label = nil,
         isOrdered = true,
-        mayRead = function(label) return select(2, parseLabel(label)) == username end
+        mayRead = function(label)
+            local number, privateTo = parseLabel(label)
+            return privateTo == username and number <= last
+        end
     }
     local function read()
         return startReading({own}, {wants = function() return true end, reverse = false, max = math.huge})
@@ -14880,40 +15211,44 @@ function startDeleting(username, key)
     local function step()
         local item = table.remove(items)
         if item ~= nil then
-            deletion.failed = not deleteMessages(store, key, {key = item.id})
+            cleaning.failed = not deleteMessages(store, key, {key = item.id})
             return false
         end
         if isComplete then
             return true
         end
         if reading.step() then
-            deletion.failed = reading.failed
+            cleaning.failed = reading.failed
             local page = reading.page
             items = page and page.items or {}
-            local temp_7 = #items == 0
-            if not temp_7 then
-                local opt_5 = reading.page
-                temp_7 = (opt_5 and opt_5.complete) == true
+            local temp_8 = #items == 0
+            if not temp_8 then
+                local opt_6 = reading.page
+                temp_8 = (opt_6 and opt_6.complete) == true
             end
-            isComplete = temp_7
+            isComplete = temp_8
             reading = read()
         end
         return false
     end
-    deletion = {step = step, failed = false}
-    return deletion
+    cleaning = {step = step, failed = false}
+    return cleaning
 end
 
-PAUSE = 10
+isIncomplete = false
+isRunning = false
 
---- Deletes expired messages, and the logs of rooms that no account has ranges for.
+--- Deletes expired messages, and the logs of rooms that no account has ranges for. If storage fails, repeats it later.
 function archive_expire.expire()
     saveDelivered()
     local usernames = usersWithDeliveries()
     local keys = listMessages(store)
+    isIncomplete = usernames == nil or keys == nil
     if usernames == nil or keys == nil then
         return
     end
+    isRunning = true
+    failed = nil
     noteRunning()
     local before = expiryTime()
     local expiry = {keys = keys, wanted = {}, oldest = {}, isComplete = true}
@@ -14932,33 +15267,60 @@ function archive_expire.expire()
     forEachInSlices(
         before > 0 and keys or {},
         function(key)
-            deleteMessages(store, key, {["end"] = before})
+            remove(key, {["end"] = before}, opened)
         end,
         pruneAll
     )
 end
 
---- Accounts to delete when their records can be read. These name the rooms with private entries.
-local unread = {}
-
---- Deletes the record of an account, and its private entries in slices.
-function archive_expire.deleteOwn(username)
-    local rooms = roomsRead(username)
-    if rooms == nil then
-        unread[username] = true
-        beginOutage()
-        return
+--- Whether a deletion has succeeded, or its log is in use again.
+local function isDone(bindingPattern0_)
+    local opened
+    local query
+    local key
+    key = bindingPattern0_.key
+    query = bindingPattern0_.query
+    opened = bindingPattern0_.opened
+    for room in pairs(opened) do
+        if query == nil and keyOf(room) == key then
+            return true
+        end
     end
-    forgetDeliveries(username)
-    deletePrivate(username, rooms)
+    return deleteMessages(store, key, query)
 end
 
 onRetry(function()
-    for _, username in ipairs(membersOf(unread)) do
-        unread[username] = nil
-        archive_expire.deleteOwn(username)
+    if isRunning and isIncomplete then
+        return "failing"
     end
-    return (next(unread)) == nil and "done" or "failing"
+    if failed == nil or isDone(failed) then
+        failed = nil
+    else
+        failed = failed
+    end
+    return failed == nil and "done" or "failing"
+end)
+onRecovery(function()
+    if isIncomplete then
+        archive_expire.expire()
+    end
+end)
+running = {}
+
+--- Deletes the record of an account, and its private entries in slices. If storage fails, continues later.
+function archive_expire.deleteOwn(username)
+    local deletion = {username = username, rooms = nil, last = newestNumber()}
+    deletions[deletion] = true
+    startDeletion(deletion)
+end
+
+onRetry(function()
+    for _, deletion in ipairs(membersOf(deletions)) do
+        if running[deletion] == nil then
+            startDeletion(deletion)
+        end
+    end
+    return (next(deletions)) == nil and "done" or "failing"
 end)
 end
 
@@ -17211,7 +17573,7 @@ end
 
 function isLeft(membership, place, nick)
     local left = place.operation.left
-    return left ~= nil and not place.isRemoved and isSameNick(nick, left) and not marksSelf(membership.room)
+    return left ~= nil and place.removal == nil and isSameNick(nick, left) and not marksSelf(membership.room)
 end
 
 function onOwnUnavailable(membership, nick, stanza)
@@ -17477,7 +17839,9 @@ local accounts = state_memberships.accounts
 local createMembership = state_memberships.createMembership
 local occupantJid = state_memberships.occupantJid
 local restoreEmpty = state_memberships.restoreEmpty
+local deletions = state_deliveries.deletions
 local deliveries = state_deliveries.deliveries
+local restoreDeletions = state_deliveries.restoreDeletions
 local restoreDeliveries = state_deliveries.restoreDeliveries
 local addFormerOccupant = state_former.addFormerOccupant
 local formerOccupants = state_former.formerOccupants
@@ -17496,7 +17860,9 @@ local restoreNumbers = state_numbers.restoreNumbers
 local startNumbers = state_numbers.startNumbers
 local dirtyRecords = state_records.dirtyRecords
 local restoreDirty = state_records.restoreDirty
+local pendingEdits = state_marks.pendingEdits
 local pendingMarks = state_marks.pendingMarks
+local restoreEdits = state_marks.restoreEdits
 local restoreMarks = state_marks.restoreMarks
 local pendingIqs = state_pending.pendingIqs
 local restorePendingIqs = state_pending.restorePendingIqs
@@ -17577,7 +17943,9 @@ function state_snapshot.snapshot()
         dirty = dirtyRecords(),
         loading = loading(),
         sentPresences = sentPresences(),
-        marks = pendingMarks()
+        marks = pendingMarks(),
+        deletions = deletions,
+        edits = pendingEdits
     }
 end
 
@@ -17596,6 +17964,8 @@ function state_snapshot.restore(saved)
         restoreDeliveries(saved.deliveries or {})
         restoreDirty(saved.dirty or {})
         restoreMarks(saved.marks or {})
+        restoreDeletions(saved.deletions or {})
+        restoreEdits(saved.edits or {})
     end
     for _, account in pairs(saved.accounts) do
         for _, membership in pairs(account.memberships) do
@@ -17805,6 +18175,7 @@ module.restore = function(saved)
         occupancy_resume.resumeAll()
         occupancy_former.leaveFormerAddresses(state_former.allFormerOccupants())
         state_store.restoreLoading(state.loading, comeBack)
+        settings_bookmark_write.retryEdits()
     else
         state_store.load(comeBack)
     end

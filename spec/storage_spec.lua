@@ -11,6 +11,7 @@ local join, leave, seen = scene.join, scene.leave, scene.seen;
 local ask = mam.ask;
 local room_jid = "room@rooms.example.org";
 local numbers = scene.numbers;
+local hour, day = 3600, 86400;
 
 local function new_scene(fields)
 	local faults = faulty.new();
@@ -38,9 +39,9 @@ local function missed_by_account()
 	return s, faults;
 end
 
--- Returns everything that an account reads of the room.
-local function read(client)
-	return mam.page_through(client, { with = room_jid; max = 20 });
+-- Returns everything that an account reads of a room.
+local function read(client, room)
+	return mam.page_through(client, { with = room or room_jid; max = 20 });
 end
 
 -- Passes stanzas of the room, but to these accounts no messages.
@@ -51,10 +52,11 @@ local function withhold(room, send, usernames)
 	end
 end
 
-local function count_lines(s, pattern)
+-- level: nil for all
+local function count_lines(s, pattern, level)
 	local count = 0;
 	for _, entry in ipairs(s.host.log) do
-		if entry.message:find(pattern) then count = count + 1; end
+		if entry.message:find(pattern) and (not level or entry.level == level) then count = count + 1; end
 	end
 	return count;
 end
@@ -211,6 +213,62 @@ for _, kind in ipairs(faulty.kinds) do
 				assert.is_nil(stores.minimix_parts.carol);
 				assert.equal(2, #stores.minimix_archive[room_jid]);
 				assert.same({ "1"; "2" }, read(phone));
+			end);
+		end
+
+		for what, failing in pairs {
+			reads = { "minimix_parts"; "minimix_archive" };
+			deletions = { "minimix_archive" };
+		} do
+			it(("H5: the private entries of a deleted user are deleted later, over a reload (%s fail)"):format(what), function ()
+				local s, faults, phone = in_room();
+				local stores, carol = s.host.storage["example.org"], with_private_entries(s);
+				carol:close();
+				faults:fail(kind, what == "reads" and "reads" or "writes", failing);
+				s.host:delete_user "carol";
+				s:wait(100);
+				assert.equal(1, count_lines(s, "^Storage fails"));
+				assert.equal(0, count_lines(s, "^Storage works again"));
+				s.host:reload();
+				s:wait(10);
+				faults:work();
+				s:wait(30);
+				s.host:expect_error "^Storage fails";
+				assert.equal(1, count_lines(s, "^Storage works again"));
+				assert.equal(2, #stores.minimix_archive[room_jid]);
+				assert.same({ "1"; "2" }, read(phone));
+			end);
+		end
+
+		for what, stores in pairs {
+			deletions = { "minimix_archive" };
+			reads = { "minimix_archive" };
+			["reads of records"] = { "minimix_parts" };
+		} do
+			it(("H5: expired messages and unused logs are deleted later (%s fail)"):format(what), function ()
+				local s, faults, phone = in_room {
+					options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" };
+				};
+				local other = s:add_room "other";
+				other:enter "Bob";
+				phone:send(join("Alice", { room = "other" }));
+				s:count(1, 2);
+				other:say("Bob", "3");
+				s:wait(5);
+				phone:send(leave("Alice", { room = "other" }));
+				s.host:tick(2 * day - hour);
+				s:count(4, 4);
+				s:wait(2);
+				local archive = s.host.storage["example.org"].minimix_archive;
+				faults:fail(kind, what == "deletions" and "writes" or "reads", stores);
+				s.host:tick(7 * hour);
+				assert.equal(3, #archive[room_jid]);
+				faults:work();
+				s:wait(30);
+				assert_one_outage(s);
+				assert.equal(1, #archive[room_jid]);
+				assert.equal(0, #(archive[other.jid] or {}));
+				assert.same({ "4" }, read(phone));
 			end);
 		end
 
@@ -461,6 +519,130 @@ describe("messages that cannot be stored", function ()
 		s:wait(2);
 		assert.same(numbers(1, 2), read(phone));
 		assert.equal(0, count_lines(s, "^Storage"));
+	end);
+end);
+
+describe("an unused log that cannot be deleted", function ()
+	-- The account has left the room "other".
+	local function with_unused_log()
+		local is_failing = true;
+		local s, phone = scene.in_room {
+			modules = { "disco" };
+			options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" };
+			wrap_store = function (store, name)
+				if name ~= "minimix_archive" then return store; end
+				return setmetatable({}, { __index = function (_, method)
+					local f = store[method];
+					if type(f) ~= "function" then return f; end
+					return function (_, key, query, ...)
+						if method == "delete" and not query and is_failing then return nil, "read-only"; end
+						return f(store, key, query, ...);
+					end;
+				end });
+			end;
+		};
+		local other = s:add_room "other";
+		other:enter "Bob";
+		phone:send(join("Alice", { room = "other" }));
+		other:say("Bob", "1");
+		s:wait(5);
+		phone:send(leave("Alice", { room = "other" }));
+		-- Otherwise the message expires first.
+		s.host.storage["example.org"].minimix_parts.alice = nil;
+		s:restart { killed = true };
+		s.room.occupants = { (s.room:occupant "Bob") };
+		s.host:tick(6 * hour);
+		s:wait(100);
+		assert.equal(1, count_lines(s, "^Storage fails"));
+		assert.equal(0, count_lines(s, "^Storage works again"));
+		s.host:expect_error "^Storage fails";
+		return s, s.host.storage["example.org"].minimix_archive, other, function () is_failing = false; end;
+	end
+
+	it("H5: is deleted later", function ()
+		local s, archive, other, work = with_unused_log();
+		assert.equal(1, #archive[other.jid]);
+		work();
+		s:wait(20);
+		assert.equal(1, count_lines(s, "^Storage works again"));
+		assert.equal(0, #(archive[other.jid] or {}));
+	end);
+
+	it("H5: is kept if the account has returned meanwhile", function ()
+		local s, archive, other, work = with_unused_log();
+		local phone = s:client "phone";
+		phone:send(join("Alice", { room = "other" }));
+		other:say("Bob", "2");
+		work();
+		s:wait(20);
+		assert.equal(1, count_lines(s, "^Storage works again"));
+		assert.equal(2, #archive[other.jid]);
+		-- The room's history has the first.
+		assert.same(numbers(1, 2), read(phone, other.jid));
+	end);
+end);
+
+describe("messages of a room that storage refuses for a long time", function ()
+	for what, count in pairs { ["one message"] = 1; ["many messages"] = 30 } do
+		for whose, stores in pairs { ["its log's writes"] = room_jid; ["all writes"] = false } do
+			it(("S3: are archived later (%s, %s fail)"):format(what, whose), function ()
+				local s, faults, phone = in_room { modules = { "disco" } };
+				s:count(1, 2);
+				s:wait(2);
+				faults:fail("nil", "writes", { "minimix_archive" }, stores or nil);
+				s:count(3, 2 + count);
+				s:wait(900);
+				faults:work();
+				s:wait(20);
+				assert_one_outage(s);
+				assert.same(numbers(1, 2 + count), read(phone));
+			end);
+		end
+	end
+
+	local function assert_dropped(s, count)
+		assert.equal(count, count_lines(s, "^Dropping a message of room@"));
+		assert.equal(1, count_lines(s, "^Storage fails"));
+		assert.equal(1, count_lines(s, "^Storage works again"));
+	end
+
+	-- Storage never stores the messages "bad", which are the first.
+	local function with_bad_messages(bad, others)
+		local s, phone = scene.in_room { modules = { "disco" }; wrap_store = function (store, name)
+			if name ~= "minimix_archive" then return store; end
+			return setmetatable({}, { __index = function (_, method)
+				local f = store[method];
+				if method ~= "append" then return f and function (_, ...) return f(store, ...); end; end
+				return function (_, key, id, stanza, ...)
+					if stanza:get_child_text "body" == "bad" then return nil, "invalid content"; end
+					return f(store, key, id, stanza, ...);
+				end;
+			end });
+		end };
+		s:count(1, 2);
+		s:wait(2);
+		for _ = 1, bad do s.room:say("Bob", "bad"); end
+		s:count(3, 2 + others);
+		s:wait(400);
+		s.host:expect_error "^Storage fails";
+		return s, phone;
+	end
+
+	it("S3: are dropped if later messages can be stored", function ()
+		local s, phone = with_bad_messages(2, 3);
+		assert_dropped(s, 2);
+		assert.same(numbers(1, 5), read(phone));
+		s:restart { killed = true };
+		assert.same(numbers(1, 5), read(s:client "phone"));
+	end);
+
+	it("S3: are dropped when the first later message is stored", function ()
+		local s, phone = with_bad_messages(1, 0);
+		assert.equal(0, count_lines(s, "^Storage works again"));
+		s:count(3, 4);
+		s:wait(20);
+		assert_dropped(s, 1);
+		assert.same(numbers(1, 4), read(phone));
 	end);
 end);
 
@@ -827,6 +1009,103 @@ describe("bookmarks that the module writes, while storage fails:", function ()
 			end);
 		end
 	end
+
+	describe("mod_pep refuses to write a bookmark:", function ()
+		-- Returns a scene with a function to make mod_pep work again, and the number of its failures. kind: the service
+		-- returns an error, or raises one.
+		local function with_failing_pep(kind, joins)
+			local s = scene.new { modules = { "disco"; "pep" }; options = { minimix_bookmark_write = true } };
+			s.room:enter "Bob";
+			local phone = s:client "phone";
+			if joins then s:enter(phone); s:wait(10); end
+			local state = { failures = 0; is_failing = true };
+			local service = prosody.hosts[s.host.name].modules.pep.get_pep_service "alice";
+			local publish = service.publish;
+			function service.publish(...)
+				if not state.is_failing then return publish(...); end
+				state.failures = state.failures + 1;
+				if kind == "raise" then error "mod_pep fails"; end
+				return false, "internal-server-error";
+			end
+			return s, phone, state;
+		end
+
+		local function nick(client)
+			client:take();
+			client:send(("<iq type='get' id='g1'><pubsub xmlns='%s'><items node='%s'/></pubsub></iq>"):format(pubsub, bookmarks));
+			for _, stanza in ipairs(client:take()) do
+				if stanza.attr.id == "g1" then
+					return stanza:find("{"..pubsub.."}pubsub/items/item/{"..bookmarks.."}conference/nick#");
+				end
+			end
+		end
+
+		for _, kind in ipairs { "nil"; "raise" } do
+			it(("S2: the pauses between attempts grow to 15 minutes (%s)"):format(kind), function ()
+				local s, phone, state = with_failing_pep(kind);
+				s:enter(phone);
+				local other = s:add_room "other";
+				s:wait(60);
+				assert.is_true(state.failures >= 3);
+				phone:send(join("Alice", { room = "other" }));
+				for _ = 1, 24 do s:wait(300); end
+				assert.is_true(state.failures < 30, state.failures);
+				assert.equal(1, count_lines(s, "^Could not bookmark", "warn"));
+				assert.equal(0, count_lines(s, "^No bookmark of alice is pending"));
+				assert.equal(2, s.host:metric "storage_waiting");
+				state.is_failing = false;
+				for _ = 1, 3 do s:wait(300); end
+				assert.equal(1, count_lines(s, "^No bookmark of alice is pending"));
+				assert.equal(0, s.host:metric "storage_waiting");
+				assert.equal("true", (autojoin(phone)));
+				assert.same({ "Alice" }, s:occupants(other));
+			end);
+
+			it(("P5: a leave meanwhile is the one that counts (%s)"):format(kind), function ()
+				local s, phone, state = with_failing_pep(kind, true);
+				phone:send(leave "Alice");
+				s:wait(1000);
+				s:enter(phone);
+				s:wait(1000);
+				phone:send(leave "Alice");
+				s:wait(5);
+				state.is_failing = false;
+				s:wait(30);
+				assert.equal("false", (autojoin(phone)));
+				assert.same({}, s:occupants());
+			end);
+
+			it(("P5: a later nick is written (%s)"):format(kind), function ()
+				local s, phone, state = with_failing_pep(kind, true);
+				phone:send(scene.presence "Alicia");
+				s:wait(1000);
+				phone:send(scene.presence "Ali");
+				s:wait(5);
+				state.is_failing = false;
+				s:wait(30);
+				assert.equal("Ali", nick(phone));
+				assert.equal("true", (autojoin(phone)));
+			end);
+
+			for what, change in pairs {
+				["a join"] = false;
+				["a leave"] = leave "Alice";
+				["a nick change"] = scene.presence "Ali";
+			} do
+				it(("P5, S2: %s is written after a reload (%s)"):format(what, kind), function ()
+					local s, phone, state = with_failing_pep(kind, change);
+					if change then phone:send(change); s:deliver(); else s:enter(phone); end
+					s:wait(50);
+					s.host:reload();
+					state.is_failing = false;
+					s:wait(800);
+					assert.equal(what == "a leave" and "false" or "true", (autojoin(phone)));
+					assert.equal(what == "a nick change" and "Ali" or "Alice", nick(phone));
+					assert.equal(1, count_lines(s, "^No bookmark of alice is pending"));
+				end);
+			end
+		end
+	end);
 
 	-- mod_pep writes items to an archive store.
 	for what, stores in pairs { reads = { "pep"; "pep_data" }; writes = { "pep"; "pep_data"; "pep_"..bookmarks } } do

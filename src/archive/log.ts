@@ -49,26 +49,32 @@ const AHEAD = 100 * 86400;
 
 /**
  * Records a message that an account received. Returns whether it is archived and new to the account. A local room
- * passes the same table for every account (muc.lib.lua, broadcast). So most calls only compare it with the last
- * recorded message.
+ * passes the same table for every account (muc.lib.lua, broadcast). So most calls only move the account on from the
+ * previous entry.
  */
 export function record(membership: Membership, stanza: Stanza): boolean {
-    if (options.archive === "mam") {
-        const past = pastOf(membership.room, stanza);
-        // mod_mam has recorded live messages.
-        return past === undefined || addMissed(membership, stanza, past);
-    }
     const part = membership.part;
     if (part === undefined) {
-        return false;
+        return options.archive === "mam" && recordOwn(membership, stanza);
     }
     const log = part.log;
-    if (log.source !== stanza || isAnothers(log.current, membership)) {
+    const latest = log.current;
+    if (latest?.before === part.position && log.source === stanza && part.range !== undefined && part.range !== false) {
+        part.position = latest.number;
+        return true;
+    }
+    if (log.source !== stanza || isAnothers(latest, membership)) {
         log.source = stanza;
         log.current = isWorthKeeping(stanza) ? entryFor(log, membership, part, stanza) : undefined;
     }
     const entry = log.current;
     return entry !== undefined && deliver(membership, log, part, entry);
+}
+
+/** mod_mam records live messages. */
+function recordOwn(membership: Membership, stanza: Stanza): boolean {
+    const past = pastOf(membership.room, stanza);
+    return past === undefined || addMissed(membership, stanza, past);
 }
 
 function isAnothers(entry: Entry | undefined, membership: Membership): boolean {

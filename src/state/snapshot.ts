@@ -12,7 +12,7 @@ import {
     occupantJid,
     restoreEmpty,
 } from "./memberships";
-import { type Known, deliveries, restoreDeliveries } from "./deliveries";
+import { type Deletions, deletions, deliveries, type Known, restoreDeletions, restoreDeliveries } from "./deliveries";
 import { addFormerOccupant, type FormerOccupants, formerOccupants, restoreFormerOccupants } from "./former";
 import { inSharedQueue, isKnownPhase, Phase } from "./place";
 import { type InternedStanza, restoreInterned } from "./interned";
@@ -22,7 +22,7 @@ import { convert } from "./upgrade";
 import { logs, restoreLogs, type RoomLog } from "./logs";
 import { type Numbers, numbers, restoreNumbers, startNumbers } from "./numbers";
 import { type Dirty, dirtyRecords, restoreDirty } from "./records";
-import { type PendingMarks, pendingMarks, restoreMarks } from "./marks";
+import { type AllEdits, pendingEdits, type PendingMarks, pendingMarks, restoreEdits, restoreMarks } from "./marks";
 import { type PendingIqs, pendingIqs, restorePendingIqs } from "./pending";
 import { restoreSentPresences, type SentPresences, sentPresences } from "./sent-presences";
 import { type Loading, loading } from "./store";
@@ -42,6 +42,8 @@ export interface Saved {
     readonly loading: Loading;
     readonly sentPresences: SentPresences;
     readonly marks: PendingMarks;
+    readonly deletions: Deletions;
+    readonly edits: AllEdits;
 }
 
 export function snapshot(): Saved {
@@ -59,6 +61,8 @@ export function snapshot(): Saved {
         loading: loading(),
         sentPresences: sentPresences(),
         marks: pendingMarks(),
+        deletions,
+        edits: pendingEdits,
     };
 }
 
@@ -80,6 +84,8 @@ export function restore(saved: Partial<Saved>): boolean {
         restoreDeliveries(saved.deliveries ?? new LuaMap());
         restoreDirty(saved.dirty ?? {});
         restoreMarks(saved.marks ?? new LuaMap());
+        restoreDeletions(saved.deletions ?? new LuaSet());
+        restoreEdits(saved.edits ?? new LuaMap());
     }
     for (const [, account] of saved.accounts) {
         for (const [, membership] of account.memberships) {
