@@ -3419,6 +3419,37 @@ function state_restored.takeOverdue()
 end
 end
 
+-- src/state/self-status.ts
+--
+-- Rooms that mark the own presence of occupants with status 110. Older services omit it in all rooms. Memberships keep it
+-- on disk: after a restart another occupant must not be taken for the account.
+local state_self_status = {}
+do
+--- Number of rooms to remember.
+local ROOMS = 4096
+--- Rooms that have sent 110 to an account of this server.
+local marking = cache.new(ROOMS)
+
+function state_self_status.selfMarkingRooms()
+    return marking
+end
+
+--- Takes over the rooms of the previous instance of the module.
+function state_self_status.restoreSelfMarkingRooms(saved)
+    marking = saved
+end
+
+--- A room has sent an own presence with 110.
+function state_self_status.noteSelfStatus(room)
+    marking:set(room, true)
+end
+
+--- Whether a presence of this room without 110 is another occupant's.
+function state_self_status.marksSelf(room)
+    return marking:get(room) == true
+end
+end
+
 -- src/state/account-record.ts
 --
 -- An account's record in the store "minimix": written from its memberships, and read back into them.
@@ -3441,6 +3472,8 @@ local idleOf = state_memberships.idleOf
 local membershipsOf = state_memberships.membershipsOf
 local inSharedQueue = state_place.inSharedQueue
 local noteRestored = state_restored.noteRestored
+local marksSelf = state_self_status.marksSelf
+local noteSelfStatus = state_self_status.noteSelfStatus
 
 function formerRecords(username)
     local former = {}
@@ -3544,6 +3577,9 @@ function loadRoom(username, room, saved)
         view.nonAnonymous = nil
     end
     membership.detachedAt = monotonic()
+    if saved.marksSelf == true then
+        noteSelfStatus(room)
+    end
     noteRestored(membership)
 end
 
@@ -3567,18 +3603,32 @@ function state_account_record.recordOf(username)
         if membership.wantedNick ~= membership.nick then
             wanted = membership.wantedNick
         end
+        local password = membership.password
+        local laterPassword = membership.laterPassword
+        local bookmark = membership.bookmark
+        local ownBookmark = membership.ownBookmark
+        local ending = membership.ending
+        local since = membership.since
+        local sinceNumber = membership.sinceNumber
+        local shown = shownText(membership)
+        local nonAnonymous = membership.view.nonAnonymous
+        local marksSelf_result_1
+        if marksSelf(room) then
+            marksSelf_result_1 = true
+        end
         rooms[room] = {
             nick = nick,
             wanted = wanted,
-            password = membership.password,
-            laterPassword = membership.laterPassword,
-            bookmark = membership.bookmark,
-            ownBookmark = membership.ownBookmark,
-            ending = membership.ending,
-            since = membership.since,
-            sinceNumber = membership.sinceNumber,
-            shown = shownText(membership),
-            nonAnonymous = membership.view.nonAnonymous,
+            password = password,
+            laterPassword = laterPassword,
+            bookmark = bookmark,
+            ownBookmark = ownBookmark,
+            ending = ending,
+            since = since,
+            sinceNumber = sinceNumber,
+            shown = shown,
+            nonAnonymous = nonAnonymous,
+            marksSelf = marksSelf_result_1,
             state = stateOf(membership)
         }
     end
@@ -9059,27 +9109,6 @@ function occupancy_replay.nickChange(membership, before)
 end
 end
 
--- src/state/self-status.ts
---
--- Rooms that mark the own presence of occupants with status 110. Older services omit it in all rooms.
-local state_self_status = {}
-do
---- Number of rooms to remember.
-local ROOMS = 4096
---- Rooms that have sent 110 to an account of this server.
-local marking = cache.new(ROOMS)
-
---- A room has sent an own presence with 110.
-function state_self_status.noteSelfStatus(room)
-    marking:set(room, true)
-end
-
---- Whether a presence of this room without 110 is another occupant's.
-function state_self_status.marksSelf(room)
-    return marking:get(room) == true
-end
-end
-
 -- src/occupancy/burst.ts
 --
 -- Handles presence of other occupants, and of the room itself. While the room answers a join, the session that asked
@@ -9107,6 +9136,7 @@ local noteOver = state_limits.noteOver
 local hasAttached = state_memberships.hasAttached
 local requestingSession = state_memberships.requestingSession
 local wasSent = state_sent_presences.wasSent
+local isIn = state_place.isIn
 local eachOccupant = state_occupants.eachOccupant
 local findOccupant = state_occupants.findOccupant
 local forgetOccupant = state_occupants.forgetOccupant
@@ -9410,6 +9440,20 @@ function occupancy_burst.keepSelf(membership, nick, stanza)
 end
 
 LONGEST_ROLE = 16
+
+--- The account is lost between the two presences of a nick change (XEP-0045 7.6). Sessions know the new nick, so the cached
+-- own presence gets it.
+function occupancy_burst.keepNewNick(membership)
+    local nick = membership.nick
+    local place = membership.place
+    local self_
+    if isIn(place) and occupancy_burst.isRenamed(membership, nick) then
+        self_ = selfOf(membership)
+    end
+    if self_ ~= nil then
+        setSelf(membership, nick, ownPresence(membership, self_))
+    end
+end
 
 --- Whether a presence is the account's by its nick, which some services change: "alice" for "Alice". Where the room has
 -- shown our own presence, another form of the nick needs 110 or the id of one of our presences. On other services it is
@@ -10401,6 +10445,7 @@ end
 -- Presences of the account that a room must answer: their records, and common functions.
 local occupancy_operations = {}
 do
+local isHalfRenamed
 local id = require("util.id")
 local flush = archive_buffer.flush
 local beginHistory = archive_catchup.beginHistory
@@ -10415,8 +10460,26 @@ local now = state_memberships.now
 local forgetRoom = state_memberships.forgetRoom
 local requestsOf = state_place.requestsOf
 local requeue = state_queue.requeue
+local isSameNick = minimix_stanzas.isSameNick
 local after = minimix_turn.after
 local presenceToShow = occupancy_shown.presenceToShow
+
+function isHalfRenamed(bindingPattern0_)
+    local place
+    local nick
+    nick = bindingPattern0_.nick
+    place = bindingPattern0_.place
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    local isRename = (operation and operation.kind) == "rename"
+    if isRename then
+        local request = operation.request
+        isRename = (request and request.kind) == "rename"
+    end
+    return isRename and isSameNick(operation.nick, nick)
+end
 
 --- Returns the request of a resync that has let its session in. Only history and subject are missing.
 function occupancy_operations.admittedBy(place)
@@ -10576,7 +10639,7 @@ end
 
 --- Returns the requests of operations without an answer to the front of the queue.
 function occupancy_operations.recall(membership)
-    if occupancy_operations.admittedBy(membership.place) == nil then
+    if occupancy_operations.admittedBy(membership.place) == nil and not isHalfRenamed(membership) then
         requeue(membership, requestsOf(membership.place))
     end
 end
@@ -11503,6 +11566,7 @@ local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
 local refusalOf = send_rules.refusalOf
 local sendPresence = send_upstream.sendPresence
+local isToJoin = state_bookmarks.isToJoin
 local shouldRejoin = state_bookmarks.shouldRejoin
 local noteRefusal = state_bookmarks.noteRefusal
 local detachAll = state_memberships.detachAll
@@ -11517,6 +11581,7 @@ local isSuperseded = state_queue.isSuperseded
 local takeJoin = state_queue.takeJoin
 local save = state_store.save
 local after = minimix_turn.after
+local keepNewNick = occupancy_burst.keepNewNick
 local beginJoin = occupancy_enter.beginJoin
 local enter = occupancy_enter.enter
 local limitJoin = occupancy_enter.limitJoin
@@ -11553,6 +11618,7 @@ function occupancy_lost.lost(membership)
         sendSubject(membership, admitted.session)
     end
     recall(membership)
+    keepNewNick(membership)
     local tries = triesOf(membership) + 1
     membership.nick = membership.wantedNick
     setPlace(
@@ -11688,6 +11754,7 @@ function startOver(membership, session)
         sendSubject(membership, session)
     end
     recall(membership)
+    keepNewNick(membership)
     local join = newTimedJoin(membership, ownJoin(membership, true))
     beginJoin(membership, join, {})
     sendPresence(membership, st.presence({type = "unavailable"}), join.nick, id.medium())
@@ -11711,7 +11778,14 @@ function occupancy_lost.joinFailed(membership, place)
     if tryNext(membership, place) then
         return
     end
-    if shouldRejoin(membership) then
+    local operation = place.operation
+    local left = operation.left
+    local request = operation.request
+    local hasLeft = left ~= nil and request ~= nil
+    if hasLeft then
+        place.mayBeIn = true
+    end
+    if isToJoin(membership) or not hasLeft and shouldRejoin(membership) then
         occupancy_lost.lost(membership)
     else
         occupancy_lost.giveUp(membership, place)
@@ -11740,6 +11814,7 @@ function occupancy_lost.leftBefore(membership, bindingPattern0_)
     key = bindingPattern0_.id
     nick = bindingPattern0_.nick
     recall(membership)
+    keepNewNick(membership)
     membership.wantedNick = nick
     local join = newTimedJoin(membership, {
         id = key,
@@ -17866,6 +17941,8 @@ local restoreEdits = state_marks.restoreEdits
 local restoreMarks = state_marks.restoreMarks
 local pendingIqs = state_pending.pendingIqs
 local restorePendingIqs = state_pending.restorePendingIqs
+local restoreSelfMarkingRooms = state_self_status.restoreSelfMarkingRooms
+local selfMarkingRooms = state_self_status.selfMarkingRooms
 local restoreSentPresences = state_sent_presences.restoreSentPresences
 local sentPresences = state_sent_presences.sentPresences
 local loading = state_store.loading
@@ -17944,6 +18021,7 @@ function state_snapshot.snapshot()
         loading = loading(),
         sentPresences = sentPresences(),
         marks = pendingMarks(),
+        selfMarkingRooms = selfMarkingRooms(),
         deletions = deletions,
         edits = pendingEdits
     }
@@ -17987,6 +18065,9 @@ function state_snapshot.restore(saved)
     end
     if saved.sentPresences ~= nil then
         restoreSentPresences(saved.sentPresences)
+    end
+    if saved.selfMarkingRooms ~= nil then
+        restoreSelfMarkingRooms(saved.selfMarkingRooms)
     end
     if saved.counters ~= nil then
         restoreCounters(saved.counters)
