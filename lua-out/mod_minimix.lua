@@ -7821,7 +7821,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local recordOwn, isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, READ_TIME, READ_PERIOD, none, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
+local recordOwn, isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addAll, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, MOST_READ, READ_TIME, READ_PERIOD, none, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -8087,14 +8087,7 @@ end
 
 function readWindow(log, from)
     local started = monotonic()
-    local found, last = messagesFrom(log, from, WINDOW, WINDOW_SIZE)
-    if (found and #found) == WINDOW and last ~= nil and last.when - SKEW <= from then
-        found, last = messagesFrom(log, from, LARGE_WINDOW, LARGE_WINDOW_SIZE)
-    end
-    if found == nil then
-        return nil
-    end
-    local until_ = monotonic() + WINDOW_KEPT
+    local until_ = started + WINDOW_KEPT
     local window = {
         from = from,
         to = math.huge,
@@ -8104,13 +8097,14 @@ function readWindow(log, from)
         others = {},
         ids = {}
     }
-    local before
-    for _, stored in ipairs(found) do
-        local entry = entryOf(stored, before)
-        addToWindow(log, window, entry, stored.stanza)
-        if entry.privateTo == nil then
-            before = entry.number
-        end
+    local found, last = messagesFrom(log, from, nil, WINDOW, WINDOW_SIZE)
+    local left = MOST_READ - addAll(log, window, found)
+    while last ~= nil and last.when - SKEW <= from and left > 0 do
+        found, last = messagesFrom(log, from, last.id, LARGE_WINDOW, LARGE_WINDOW_SIZE)
+        left = left - addAll(log, window, found)
+    end
+    if found == nil then
+        return nil
     end
     if last ~= nil then
         window.to = math.max(last.when - SKEW, from + 1)
@@ -8125,14 +8119,29 @@ function readWindow(log, from)
     return window
 end
 
-function messagesFrom(log, from, limit, size)
-    local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = limit}, size)
-    local isPart = found ~= nil and mayHaveMore(found, limit, size)
-    local isPart_35
-    if isPart then
-        isPart_35 = found[#found]
+function addAll(log, window, found)
+    local weight = 0
+    local before
+    for _, entry in ipairs(window.entries) do
+        before = entry.privateTo == nil and entry.number or before
     end
-    return found, isPart_35
+    for _, stored in ipairs(found or {}) do
+        local entry = entryOf(stored, before)
+        addToWindow(log, window, entry, stored.stanza)
+        before = entry.privateTo == nil and entry.number or before
+        weight = weight + stored.weight
+    end
+    return weight
+end
+
+function messagesFrom(log, from, after, limit, size)
+    local found = findMessages(store, keyOf(log.room), {start = from - SKEW, after = after, limit = limit}, size)
+    local isPart = found ~= nil and mayHaveMore(found, limit, size)
+    local isPart_33
+    if isPart then
+        isPart_33 = found[#found]
+    end
+    return found, isPart_33
 end
 
 function addToWindow(log, window, entry, stanza)
@@ -8170,6 +8179,7 @@ WINDOW_SIZE = 131072
 WINDOW_KEPT = 60
 LARGE_WINDOW = 400
 LARGE_WINDOW_SIZE = 524288
+MOST_READ = 4194304
 READ_TIME = 0.01
 READ_PERIOD = 0.1
 none = {}
