@@ -740,8 +740,7 @@ function state_place.joiningBy(operation, earlier, shown, mayBeIn, tries)
         earlier = earlier,
         mayBeIn = mayBeIn,
         shown = shown,
-        isHeard = false,
-        isRemoved = false
+        isHeard = false
     }
 end
 
@@ -5234,7 +5233,7 @@ end
 -- Queued requests of sessions, and the stanzas that the sessions have sent meanwhile.
 local state_queue = {}
 do
-local setQueue, isAlive, newestOf, disown, disownAll, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
+local setQueue, newestOf, disown, disownAll, removeFromQueue, takeQueued, MAX_QUEUED, MAX_QUEUED_SIZE
 local isSameNick = minimix_stanzas.isSameNick
 local requestsOf = state_place.requestsOf
 local isAttached = state_memberships.isAttached
@@ -5248,7 +5247,8 @@ function setQueue(membership, requests)
     end
 end
 
-function isAlive(request)
+--- Whether a request still matters: its session waits, or has sent stanzas before it ended.
+function state_queue.isAlive(request)
     return request.session ~= nil or #request.queued > 0
 end
 
@@ -5372,7 +5372,7 @@ end
 function state_queue.requeue(membership, requests)
     local queue = {}
     for _, request in ipairs(requests) do
-        if not state_queue.isSuperseded(membership, request) and isAlive(request) then
+        if not state_queue.isSuperseded(membership, request) and state_queue.isAlive(request) then
             queue[#queue + 1] = request
         end
     end
@@ -6415,7 +6415,7 @@ end
 -- entry is stored with the time of the entry before it, and its own time is in the label: "1700000001000@1600000000".
 local archive_entries = {}
 do
-local labelOf, write, writeNext, tryStore, storeEntry, readLatest, keep, writeLog, isGivenUp, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
+local labelOf, write, writeNext, tryStore, storeEntry, readLatest, keep, writeLog, tryLater, dropUntil, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
 local options = minimix_options
 local monotonic = state_clock.monotonic
 local counters = state_counters.counters
@@ -6566,23 +6566,41 @@ function writeLog(log, deadline)
         if monotonic() > deadline then
             return "more"
         end
-        if not storeEntry(log, entry) and not isGivenUp(log) then
+        if storeEntry(log, entry) then
+            drop(log, entry)
+        elseif not tryLater(log, deadline) then
             return "failing"
         end
-        drop(log, entry)
         local opt_17 = log.unwritten
         entry = opt_17 and opt_17[1]
     end
     return "done"
 end
 
-function isGivenUp(log)
+function tryLater(log, deadline)
+    local queue = log.unwritten or {}
     log.failures = archive_entries.store.writesFail and 0 or (log.failures or 0) + 1
     if log.failures < MOST_FAILURES then
         return false
     end
-    module:log("warn", "Dropping a message of %s: it cannot be stored", log.room)
-    return true
+    for i = 2, #queue do
+        local entry = queue[i]
+        if entry ~= nil and monotonic() <= deadline and storeEntry(log, entry) then
+            dropUntil(log, queue, entry)
+            return true
+        end
+    end
+    return false
+end
+
+function dropUntil(log, queue, stored)
+    local first = queue[1]
+    while first ~= nil and first ~= stored do
+        module:log("warn", "Dropping a message of %s: it cannot be stored", log.room)
+        drop(log, first)
+        first = queue[1]
+    end
+    drop(log, stored)
 end
 
 function drop(log, entry)
@@ -10330,6 +10348,7 @@ function occupancy_operations.startRename(membership, place, parts, ended)
         nick = nick,
         timer = timer,
         request = parts.request,
+        isJoin = parts.isJoin,
         before = {session = membership.shown, presence = membership.shownPresence},
         attachmentBefore = attachmentBefore
     }
@@ -10352,6 +10371,28 @@ end
 function occupancy_operations.recall(membership)
     if occupancy_operations.admittedBy(membership.place) == nil then
         requeue(membership, requestsOf(membership.place))
+    end
+end
+
+--- Returns the join of an account in the room that the room has not answered.
+function occupancy_operations.joinInFlight(place)
+    if place.phase == "entering" then
+        return place.later
+    end
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    local isJoin
+    if (operation and operation.kind) == "rename" then
+        isJoin = operation.isJoin
+    else
+        isJoin = (operation and operation.stage) ~= "history"
+    end
+    if isJoin then
+        return operation
+    else
+        return nil
     end
 end
 
@@ -11074,7 +11115,7 @@ end
 -- Leaves rooms, and repeats the leave until the room confirms it. The timeout is set before anything is sent.
 local occupancy_leave = {}
 do
-local mayBeAdmitted, PING_TIMEOUT
+local PING_TIMEOUT
 local openPart = archive_delivered.openPart
 local options = minimix_options
 local patience = send_ask.patience
@@ -11098,6 +11139,7 @@ local enter = occupancy_enter.enter
 local TURN = occupancy_enter.TURN
 local endStay = occupancy_operations.endStay
 local isUnheard = occupancy_operations.isUnheard
+local joinInFlight = occupancy_operations.joinInFlight
 local newLeave = occupancy_operations.newLeave
 local pause = occupancy_operations.pause
 local recall = occupancy_operations.recall
@@ -11189,23 +11231,12 @@ function occupancy_leave.over(membership)
         return
     end
     bounceQueue(membership)
-    if mayBeAdmitted(place) then
+    if joinInFlight(place) ~= nil then
         occupancy_leave.retryLeave(membership, 1)
     else
         dropMembership(membership)
     end
     save(membership.username)
-end
-
-function mayBeAdmitted(place)
-    if place.phase == "entering" then
-        return place.later ~= nil
-    end
-    local operation
-    if place.phase == "joined" then
-        operation = place.operation
-    end
-    return (operation and operation.kind) == "resync" and operation.stage == "occupants"
 end
 
 --- Attempts after which sessions are told that the account is out: about four minutes.
@@ -11274,6 +11305,8 @@ local isCurrent = state_memberships.isCurrent
 local setPlace = state_memberships.setPlace
 local triesOf = state_memberships.triesOf
 local hasQueuedJoin = state_queue.hasQueuedJoin
+local isAlive = state_queue.isAlive
+local isSuperseded = state_queue.isSuperseded
 local takeJoin = state_queue.takeJoin
 local save = state_store.save
 local after = minimix_turn.after
@@ -11290,8 +11323,10 @@ local over = occupancy_leave.over
 local retryLeave = occupancy_leave.retryLeave
 local TRIES_UNTIL_TOLD = occupancy_leave.TRIES_UNTIL_TOLD
 local admittedBy = occupancy_operations.admittedBy
+local endStay = occupancy_operations.endStay
 local isUnheard = occupancy_operations.isUnheard
 local JOIN_PATIENCE = occupancy_operations.JOIN_PATIENCE
+local joinInFlight = occupancy_operations.joinInFlight
 local ownJoin = occupancy_operations.ownJoin
 local pause = occupancy_operations.pause
 local recall = occupancy_operations.recall
@@ -11509,6 +11544,30 @@ function occupancy_lost.leftBefore(membership, bindingPattern0_)
         left = nil
     })
     beginJoin(membership, join, {})
+end
+
+--- The room has put the account out. It may still answer a session's join that was sent before. Returns whether there is
+-- such a join. It is not sent again: the room may have taken it for a presence update before.
+function occupancy_lost.putOutBefore(membership)
+    local sent = joinInFlight(membership.place)
+    local request = sent and sent.request
+    if sent == nil or request == nil or not isAlive(request) or isSuperseded(membership, request) then
+        return false
+    end
+    noteRefusal(membership)
+    endStay(membership)
+    local join = newTimedJoin(membership, {
+        id = sent.id,
+        nick = sent.nick,
+        request = request,
+        isReturn = false,
+        isDoubtful = false,
+        isFirst = false,
+        left = nil
+    })
+    beginJoin(membership, join, {})
+    save(membership.username)
+    return true
 end
 
 --- The room has changed the nick of an account that it had all the time, and lists no occupants. If it took the last join
@@ -11817,7 +11876,7 @@ function occupancy_joined.rename(membership, place, nick, request)
         id = request.id
     end
     local key = presenceIdFor(membership, id)
-    startRename(membership, place, {id = key, nick = nick, request = request}, occupancy_joined.renameUnanswered)
+    startRename(membership, place, {id = key, nick = nick, request = request, isJoin = false}, occupancy_joined.renameUnanswered)
     if session ~= nil and request ~= nil then
         attachSession(membership, session, presenceContent(request.stanza), key)
     end
@@ -11975,7 +12034,7 @@ function occupancy_joined.adopt(membership, place, join)
         local operation = startResync(membership, place, join.id, request, resyncUnanswered)
         awaitResync(membership, place, operation)
     else
-        startRename(membership, place, {id = join.id, nick = join.nick, request = request}, occupancy_joined.renameUnanswered)
+        startRename(membership, place, {id = join.id, nick = join.nick, request = request, isJoin = true}, occupancy_joined.renameUnanswered)
     end
 end
 end
@@ -12090,7 +12149,6 @@ local selfPing = send_ping.selfPing
 local save = state_store.save
 local saveSoon = state_store.saveSoon
 local MUC = namespaces.MUC
-local fork = send_fork.fork
 local forkOwn = send_own.forkOwn
 local sendOwn = send_own.sendOwn
 local unlockRoom = send_upstream.unlockRoom
@@ -12233,7 +12291,7 @@ function enterRoom(membership, place, join, key)
     if join ~= place.operation then
         later = place.operation
     end
-    local isInDoubt = join.left ~= nil and not place.isRemoved and key ~= join.id
+    local isInDoubt = join.left ~= nil and place.removal == nil and key ~= join.id
     setPlace(
         membership,
         {
@@ -12360,7 +12418,11 @@ function joinRefused(membership, place, request, error_)
     end
 end
 
-function rejoinRefused(membership, join, error_)
+function rejoinRefused(membership, bindingPattern0_, error_)
+    local removal
+    local join
+    join = bindingPattern0_.operation
+    removal = bindingPattern0_.removal
     local _, condition = error_:get_error()
     if condition == "conflict" and string.len(join.nick) < string.len(membership.wantedNick) + NICK_TRIES then
         forgetOccupant(membership.view, join.nick)
@@ -12391,7 +12453,7 @@ function rejoinRefused(membership, join, error_)
             membership.room,
             condition
         )
-        fork(membership, technicalRemoval(membership))
+        forkOwn(membership, removal or technicalRemoval(membership))
         over(membership)
     end
 end
@@ -12440,7 +12502,7 @@ function occupancy_joining.refused(membership, place, nick, error_)
         join.timer:stop()
         refuse(membership, join.request, error_)
     elseif join.request == nil then
-        rejoinRefused(membership, join, error_)
+        rejoinRefused(membership, place, error_)
     else
         joinRefused(membership, place, join.request, error_)
     end
@@ -12457,8 +12519,8 @@ function occupancy_joining.removed(membership, place, stanza)
     end
     if isExpulsion(stanza) and place.operation.isFirst then
         removedAtOnce(membership, place, stanza)
-    elseif not place.isRemoved then
-        place.isRemoved = true
+    elseif place.removal == nil then
+        place.removal = stanza
         selfPing(membership, function(condition)
             local isOut = condition ~= nil and not saysJoined(condition) and not saysNothing(condition)
             if isOut and membership.place == place and isCurrent(membership) then
@@ -13036,7 +13098,7 @@ end
 -- replaced as a whole. Timers and answers to self-pings are inputs too. The functions that set them handle them.
 local occupancy_phases = {}
 do
-local ignore, isNoAnswer, stillIn, admittedLate, isOfAccount, putOut, joinAfterLeave, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local ignore, isNoAnswer, stillIn, admittedLate, isOfAccount, putOut, askIfOut, joinAfterLeave, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
 local options = minimix_options
 local isBlocked = settings_blocklist.isBlocked
 local forkOwn = send_own.forkOwn
@@ -13065,6 +13127,7 @@ local leaveUnanswered = occupancy_leave.leaveUnanswered
 local over = occupancy_leave.over
 local leftBefore = occupancy_lost.leftBefore
 local lost = occupancy_lost.lost
+local putOutBefore = occupancy_lost.putOutBefore
 local rejoin = occupancy_lost.rejoin
 local check = occupancy_watch.check
 
@@ -13098,11 +13161,24 @@ function putOut(membership, place, stanza)
     local join = joinAfterLeave(place)
     if isTechnical(stanza) then
         lost(membership)
-    elseif join ~= nil and not isExpulsion(stanza) then
+    elseif join ~= nil then
         leftBefore(membership, join)
+        if isExpulsion(stanza) then
+            askIfOut(membership, stanza)
+        end
     else
         forkOwn(membership, stanza)
-        over(membership)
+        if putOutBefore(membership) then
+            askIfOut(membership, stanza)
+        else
+            over(membership)
+        end
+    end
+end
+
+function askIfOut(membership, stanza)
+    if membership.place.phase == "joining" then
+        joining.removed(membership, membership.place, stanza)
     end
 end
 
@@ -14740,12 +14816,29 @@ function client_message.onCarbon(event)
 end
 end
 
+-- src/state/deleted.ts
+--
+-- Deleted accounts with private entries that are still in rooms' logs. A reload hands them to the next instance.
+local state_deleted = {}
+do
+local beginOutage = state_outage.beginOutage
+--- Deletions that are not finished.
+state_deleted.deletions = {}
+
+function state_deleted.restoreDeletions(saved)
+    for deletion in pairs(saved) do
+        state_deleted.deletions[deletion] = true
+        beginOutage()
+    end
+end
+end
+
 -- src/archive/expire.ts
 --
 -- Deletes expired messages, messages that no account has in its ranges, and the private entries of a deleted user.
 local archive_expire = {}
 do
-local deleteUnused, pruneAccount, pruneRoom, oldestOf, deletePrivate, startDeleting, PAUSE
+local deleteUnused, remove, finish, pruneAccount, pruneRoom, oldestOf, startDeletion, deletePrivate, startCleaning, isIncomplete, isRunning, failed, running
 local keyOf = archive_entries.keyOf
 local parseLabel = archive_entries.parseLabel
 local store = archive_entries.store
@@ -14754,6 +14847,7 @@ local startReading = archive_page.startReading
 local roomsRead = archive_read.roomsRead
 local expiryTime = archive_retention.expiryTime
 local noteRunning = archive_retention.noteRunning
+local deletions = state_deleted.deletions
 local editDeliveries = state_deliveries.editDeliveries
 local forgetDeliveries = state_deliveries.forgetDeliveries
 local usersWithDeliveries = state_deliveries.usersWithDeliveries
@@ -14769,7 +14863,9 @@ local deleteMessages = state_messages.deleteMessages
 local findMessages = state_messages.findMessages
 local listMessages = state_messages.listMessages
 local forgetStarts = state_numbers.forgetStarts
+local newestNumber = state_numbers.newestNumber
 local beginOutage = state_outage.beginOutage
+local onRecovery = state_outage.onRecovery
 local onRetry = state_outage.onRetry
 local prune = state_ranges.prune
 
@@ -14781,7 +14877,8 @@ function deleteUnused(bindingPattern0_, opened)
     wanted = bindingPattern0_.wanted
     isComplete = bindingPattern0_.isComplete
     if not isComplete then
-        unwatchLogs()
+        isIncomplete = true
+        finish()
         return
     end
     forgetStarts()
@@ -14796,10 +14893,24 @@ function deleteUnused(bindingPattern0_, opened)
             wanted[keyOf(room)] = true
         end
         if wanted[key] == nil then
-            deleteMessages(store, key)
+            remove(key, nil, opened)
         end
     end
-    forEachInSlices(keys, deleteIfUnused, unwatchLogs)
+    forEachInSlices(keys, deleteIfUnused, finish)
+end
+
+function remove(key, query, opened)
+    if not deleteMessages(store, key, query) then
+        failed = {key = key, query = query, opened = opened}
+        isIncomplete = true
+    end
+end
+
+function finish()
+    isRunning = false
+    if failed == nil then
+        unwatchLogs()
+    end
 end
 
 function pruneAccount(username, oldest, wanted)
@@ -14812,12 +14923,12 @@ function pruneAccount(username, oldest, wanted)
         for _, room in ipairs(names) do
             local ranges = rooms[room] or {}
             changed = pruneRoom(room, ranges, oldest) or changed
-            local temp_2 = #ranges == 0
-            if temp_2 then
-                local opt_0 = findMembership(occupantJid(username), room)
-                temp_2 = (opt_0 and opt_0.part) == nil
+            local temp_3 = #ranges == 0
+            if temp_3 then
+                local opt_1 = findMembership(occupantJid(username), room)
+                temp_3 = (opt_1 and opt_1.part) == nil
             end
-            if temp_2 then
+            if temp_3 then
                 rooms[room] = nil
                 changed = true
             else
@@ -14845,38 +14956,58 @@ function oldestOf(room)
     return found[1] == nil and math.huge or (parseLabel(found[1].label))
 end
 
-function deletePrivate(username, rooms)
-    local deletion
+function startDeletion(deletion)
+    if deletion.rooms == nil then
+        deletion.rooms = roomsRead(deletion.username)
+        if deletion.rooms == nil then
+            beginOutage()
+            return
+        end
+        forgetDeliveries(deletion.username)
+    end
+    running[deletion] = true
+    deletePrivate(deletion, deletion.rooms)
+end
+
+function deletePrivate(deletion, rooms)
+    local current
     inSlices(function()
         local room = rooms[#rooms]
         if room == nil then
+            running[deletion] = nil
+            deletions[deletion] = nil
             return true
         end
-        if deletion == nil then
-            deletion = startDeleting(username, keyOf(room))
+        if current == nil then
+            current = startCleaning(deletion, keyOf(room))
         end
-        if deletion.step() then
-            deletion = nil
+        if current.step() then
+            current = nil
             table.remove(rooms)
-        elseif deletion.failed then
-            module:add_timer(PAUSE, function()
-                deletePrivate(username, rooms)
-                return nil
-            end)
+        elseif current.failed then
+            running[deletion] = nil
+            beginOutage()
             return true
         end
         return false
     end)
 end
 
-function startDeleting(username, key)
-    local deletion
+function startCleaning(bindingPattern0_, key)
+    local last
+    local username
+    username = bindingPattern0_.username
+    last = bindingPattern0_.last
+    local cleaning
     local own = {
         store = store,
         key = key,
         label = nil,
         isOrdered = true,
-        mayRead = function(label) return select(2, parseLabel(label)) == username end
+        mayRead = function(label)
+            local number, privateTo = parseLabel(label)
+            return privateTo == username and number <= last
+        end
     }
     local function read()
         return startReading({own}, {wants = function() return true end, reverse = false, max = math.huge})
@@ -14887,40 +15018,44 @@ function startDeleting(username, key)
     local function step()
         local item = table.remove(items)
         if item ~= nil then
-            deletion.failed = not deleteMessages(store, key, {key = item.id})
+            cleaning.failed = not deleteMessages(store, key, {key = item.id})
             return false
         end
         if isComplete then
             return true
         end
         if reading.step() then
-            deletion.failed = reading.failed
+            cleaning.failed = reading.failed
             local page = reading.page
             items = page and page.items or {}
-            local temp_7 = #items == 0
-            if not temp_7 then
-                local opt_5 = reading.page
-                temp_7 = (opt_5 and opt_5.complete) == true
+            local temp_8 = #items == 0
+            if not temp_8 then
+                local opt_6 = reading.page
+                temp_8 = (opt_6 and opt_6.complete) == true
             end
-            isComplete = temp_7
+            isComplete = temp_8
             reading = read()
         end
         return false
     end
-    deletion = {step = step, failed = false}
-    return deletion
+    cleaning = {step = step, failed = false}
+    return cleaning
 end
 
-PAUSE = 10
+isIncomplete = false
+isRunning = false
 
---- Deletes expired messages, and the logs of rooms that no account has ranges for.
+--- Deletes expired messages, and the logs of rooms that no account has ranges for. If storage fails, repeats it later.
 function archive_expire.expire()
     saveDelivered()
     local usernames = usersWithDeliveries()
     local keys = listMessages(store)
+    isIncomplete = usernames == nil or keys == nil
     if usernames == nil or keys == nil then
         return
     end
+    isRunning = true
+    failed = nil
     noteRunning()
     local before = expiryTime()
     local expiry = {keys = keys, wanted = {}, oldest = {}, isComplete = true}
@@ -14939,33 +15074,60 @@ function archive_expire.expire()
     forEachInSlices(
         before > 0 and keys or {},
         function(key)
-            deleteMessages(store, key, {["end"] = before})
+            remove(key, {["end"] = before}, opened)
         end,
         pruneAll
     )
 end
 
---- Accounts to delete when their records can be read. These name the rooms with private entries.
-local unread = {}
-
---- Deletes the record of an account, and its private entries in slices.
-function archive_expire.deleteOwn(username)
-    local rooms = roomsRead(username)
-    if rooms == nil then
-        unread[username] = true
-        beginOutage()
-        return
+--- Whether a deletion has succeeded, or its log is in use again.
+local function isDone(bindingPattern0_)
+    local opened
+    local query
+    local key
+    key = bindingPattern0_.key
+    query = bindingPattern0_.query
+    opened = bindingPattern0_.opened
+    for room in pairs(opened) do
+        if query == nil and keyOf(room) == key then
+            return true
+        end
     end
-    forgetDeliveries(username)
-    deletePrivate(username, rooms)
+    return deleteMessages(store, key, query)
 end
 
 onRetry(function()
-    for _, username in ipairs(membersOf(unread)) do
-        unread[username] = nil
-        archive_expire.deleteOwn(username)
+    if isRunning and isIncomplete then
+        return "failing"
     end
-    return (next(unread)) == nil and "done" or "failing"
+    if failed == nil or isDone(failed) then
+        failed = nil
+    else
+        failed = failed
+    end
+    return failed == nil and "done" or "failing"
+end)
+onRecovery(function()
+    if isIncomplete then
+        archive_expire.expire()
+    end
+end)
+running = {}
+
+--- Deletes the record of an account, and its private entries in slices. If storage fails, continues later.
+function archive_expire.deleteOwn(username)
+    local deletion = {username = username, rooms = nil, last = newestNumber()}
+    deletions[deletion] = true
+    startDeletion(deletion)
+end
+
+onRetry(function()
+    for _, deletion in ipairs(membersOf(deletions)) do
+        if running[deletion] == nil then
+            startDeletion(deletion)
+        end
+    end
+    return (next(deletions)) == nil and "done" or "failing"
 end)
 end
 
@@ -17218,7 +17380,7 @@ end
 
 function isLeft(membership, place, nick)
     local left = place.operation.left
-    return left ~= nil and not place.isRemoved and isSameNick(nick, left) and not marksSelf(membership.room)
+    return left ~= nil and place.removal == nil and isSameNick(nick, left) and not marksSelf(membership.room)
 end
 
 function onOwnUnavailable(membership, nick, stanza)
@@ -17486,6 +17648,8 @@ local occupantJid = state_memberships.occupantJid
 local restoreEmpty = state_memberships.restoreEmpty
 local deliveries = state_deliveries.deliveries
 local restoreDeliveries = state_deliveries.restoreDeliveries
+local deletions = state_deleted.deletions
+local restoreDeletions = state_deleted.restoreDeletions
 local addFormerOccupant = state_former.addFormerOccupant
 local formerOccupants = state_former.formerOccupants
 local restoreFormerOccupants = state_former.restoreFormerOccupants
@@ -17584,7 +17748,8 @@ function state_snapshot.snapshot()
         dirty = dirtyRecords(),
         loading = loading(),
         sentPresences = sentPresences(),
-        marks = pendingMarks()
+        marks = pendingMarks(),
+        deletions = deletions
     }
 end
 
@@ -17603,6 +17768,7 @@ function state_snapshot.restore(saved)
         restoreDeliveries(saved.deliveries or {})
         restoreDirty(saved.dirty or {})
         restoreMarks(saved.marks or {})
+        restoreDeletions(saved.deletions or {})
     end
     for _, account in pairs(saved.accounts) do
         for _, membership in pairs(account.memberships) do

@@ -1034,6 +1034,81 @@ describe("a session that joins again", function ()
 		assert.equal(3, #got);
 	end);
 
+	for name, id in pairs { ["the id of the join"] = "mav"; ["another id"] = "x"; ["no id"] = false } do
+		it("J6, R2: is out if the room answers with its own presence only, with "..name..", and kicks the account", function ()
+			local s = scene.new { remote = true, room = { subject = "Tea" } };
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s.room:enter "Bob";
+			s:enter(phone);
+			local receive = s.room.receive;
+			function s.room:receive(stanza)
+				if stanza:get_child("x", "http://jabber.org/protocol/muc") == nil then return receive(self, stanza); end
+				s:from("Alice", ("<presence%s>%s</presence>"):format(id and " id='"..id.."'" or "", status "110"));
+				self:kick "Alice";
+				self.receive = receive;
+			end
+			s:upstream();
+			laptop:send(join("Alice", { id = "mav", muc = mav }));
+			laptop:send(scene.message "hello");
+			s:wait(600);
+			local lines = seen(phone);
+			assert.equal("presence unavailable room/Alice 110 307", lines[#lines]);
+			assert.equal("mav", laptop.inbox[1].attr.id);
+			assert.same({
+				"presence unavailable room/Alice 110 307"; "message error room modify not-acceptable";
+			}, seen(laptop));
+			assert.same({}, s:upstream());
+			assert.same({}, s:occupants());
+			assert.is_true(s:is_forgotten());
+		end);
+	end
+
+	it("J6, R2: is in if the room kicks the account before it gets the join, which is sent once", function ()
+		local s = scene.new { remote = true, room = { subject = "Tea" } };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s.room:enter "Bob";
+		s:enter(phone);
+		s:upstream();
+		laptop:send(join("Alice", { id = "mav", muc = mav }));
+		s.room:kick "Alice";
+		s:wait(600);
+		assert.same({ "presence unavailable room/Alice 110 307" }, seen(phone));
+		assert.equal("mav", laptop.inbox[2].attr.id);
+		assert.same({
+			"presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room subject:Tea";
+		}, seen(laptop));
+		assert.same({ "alice presence - room/Alice join" }, s:upstream());
+		assert.same({ "Alice" }, s:occupants());
+	end);
+
+	it("J6, R2: gets the ban if the room refuses the join for it", function ()
+		local s = scene.new { remote = true, room = { subject = "Tea" } };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone);
+		laptop:send(join("Alice", { id = "mav", muc = mav }));
+		s.room:ban "Alice";
+		s:wait(600);
+		assert.same({ "presence unavailable room/Alice 110 301" }, seen(phone));
+		assert.same({ "presence error room/Alice auth forbidden" }, seen(laptop));
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("J5, R2: times out if the room kicks the account, and answers nothing", function ()
+		local s = scene.new { remote = true };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone);
+		laptop:send(join("Alice", { id = "mav", muc = mav }));
+		s.room:kick "Alice";
+		s.room.silent = true;
+		s:wait(120);
+		assert.same({ "presence unavailable room/Alice 110 307" }, seen(phone));
+		assert.same({ "presence error room/Alice wait remote-server-timeout" }, seen(laptop));
+		s.room.silent = nil;
+		s:wait(7200);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
 	it("J6: does not see an occupant that leaves before the room's answer is complete", function ()
 		local s = scene.new { remote = true, room = { subject = "Tea" } };
 		local phone, laptop = s:client "phone", s:client "laptop";

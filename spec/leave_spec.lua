@@ -443,6 +443,85 @@ describe("the last session that leaves", function ()
 		end);
 	end
 
+	-- The answer to an earlier join looks like that to the session's own join. The room has ended that stay, and the answer
+	-- to the session's join follows.
+	local stays_end = {
+		["a kick"] = function (s) s.room:kick "Alice"; end;
+		["a ban that is lifted"] = function (s) s.room:ban "Alice"; s.room.members = {}; end;
+		["a change of affiliation"] = function (s) s.room:remove("Alice", "321"); end;
+		["a change to members only"] = function (s) s.room:remove("Alice", "322"); end;
+		["a removal without a code"] = function (s) s.room:leave "Alice"; end;
+		["a technical removal"] = function (s) s.room:remove("Alice", "333"); end;
+		["the end of the service"] = function (s) s.room:remove("Alice", "332"); end;
+		["the end of the room"] = function (s) s.room:destroy("elsewhere@rooms.example.org", "because"); end;
+	};
+
+	-- Returns a scene in which a room with other ids has admitted Alice by a join from before a leave, and her laptop, whose
+	-- join is in flight. Then returns a function that lets the room's answers pass.
+	local function admitted_by_earlier_join()
+		local s = scene.new { remote = true };
+		local send = s.room.send;
+		function s.room.send(stanza)
+			if stanza.name == "presence" then stanza.attr.id = stanza.attr.id and "of room "..stanza.attr.id; end
+			return send(stanza);
+		end
+		local phone, laptop = s:client "phone", s:client "laptop";
+		local release = scene.hold_back(s.room);
+		phone:send(join "Alice");
+		s:deliver();
+		phone:send(leave("Alice", { id = "l1" }));
+		laptop:send(join("Alice", { id = "j2" }));
+		s.host:tick(5);
+		return s, laptop, release;
+	end
+
+	for name, end_stay in pairs(stays_end) do
+		it("L3, R2, R7: another session's join comes after "..name..", and the room answers an earlier join first", function ()
+			local s, laptop, release = admitted_by_earlier_join();
+			end_stay(s);
+			s:deliver();
+			assert.same({ "Alice" }, s:occupants());
+			release();
+			s:wait(60);
+			assert.same({ "Alice" }, s:occupants());
+			for _, line in ipairs(seen(laptop)) do assert.is_nil(line:find "unavailable", 1, true, line); end
+			s.room:enter "Bob";
+			assert.same({ "presence - room/Bob" }, seen(laptop));
+			s.room:kick "Alice";
+			assert.equal("presence unavailable room/Alice 110 307", table.concat(seen(laptop)));
+			s:wait(600);
+			assert.same({}, s:occupants());
+			assert.is_true(s:is_forgotten());
+		end);
+	end
+
+	it("L3, R2, R7: another session's join comes after a ban, and the room answers an earlier join first", function ()
+		local s, laptop, release = admitted_by_earlier_join();
+		s.room:ban "Alice";
+		s:deliver();
+		release();
+		s:wait(600);
+		local lines = seen(laptop);
+		assert.is_truthy(lines[#lines]:find("presence unavailable room/Alice 110 301", 1, true), lines[#lines]);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
+	for name, end_stay in pairs(stays_end) do
+		local is_technical = name:find "technical" or name:find "service";
+		it("L3, R2, R7: another session joins, and "..name.." follows at once, in a room with other ids", function ()
+			local s, laptop, release = admitted_by_earlier_join();
+			s:deliver();
+			end_stay(s);
+			release();
+			s:wait(60);
+			local lines = table.concat(seen(laptop), "; ");
+			assert.equal(is_technical == nil, lines:find "unavailable" ~= nil, lines);
+			assert.same(is_technical and { "Alice" } or {}, s:occupants());
+			assert.equal(not is_technical, s:is_forgotten());
+		end);
+	end
+
 	it("L3: joins and leaves again before the room has confirmed the leave", function ()
 		local s, phone = in_room { remote = true };
 		phone:send(leave("Alice", { id = "l1" }));

@@ -380,6 +380,54 @@ describe("a join that the room leaves unanswered", function ()
 		end);
 	end
 
+	for _, subject in ipairs { "a subject"; "no subject" } do
+		-- The room answers late. The phone asks for one nick, and then the laptop for another.
+		local function both_asked()
+			local s, phone, seen = joining();
+			local laptop, laptop_seen = with_laptop(s);
+			local release = scene.hold_back(s.room);
+			local hold = s.room.send;
+			function s.room.send(stanza)
+				if subject == "a subject" or stanza.name ~= "message" then return hold(stanza); end
+			end
+			s:deliver();
+			laptop:send(join("Alicia", { id = "j2" }));
+			s.host:tick(6);
+			s:upstream();
+			return s, phone, seen, laptop, laptop_seen, release;
+		end
+
+		it("J9, R2: is answered with "..subject..", and a kick follows before the room gets the next one", function ()
+			local s, phone, _, _, laptop_seen, release = both_asked();
+			s.room:kick "Alice";
+			s:deliver();
+			assert.same({ "Alicia" }, s:occupants());
+			release();
+			s:wait(60);
+			local lines = scene.seen(phone);
+			assert.equal("presence unavailable room/Alice 110 307", lines[#lines]);
+			assert.same({ "j2" }, laptop_seen:now().entered);
+			assert_in(s, laptop_seen, "Alicia");
+			assert.same({ "alice presence - room/Alicia join" }, s:upstream());
+		end);
+
+		it("J9, R2: is answered with "..subject..", and a kick follows after the room has changed the nick by the next one", function ()
+			local s, phone, _, laptop, _, release = both_asked();
+			s:deliver();
+			s.room:kick "Alicia";
+			s:upstream();
+			release();
+			s:wait(600);
+			local lines = scene.seen(phone);
+			assert.equal("presence unavailable room/Alicia 110 307", lines[#lines]);
+			lines = scene.seen(laptop);
+			assert.equal("presence unavailable room/Alicia 110 307", lines[#lines]);
+			assert.same({}, s:upstream());
+			assert.same({}, s:occupants());
+			assert.is_true(s:is_forgotten());
+		end);
+	end
+
 	it("J9, R7: may be answered late under the same nick as the next request", function ()
 		local s, _, seen = joining();
 		local laptop, laptop_seen = with_laptop(s);

@@ -6,11 +6,13 @@ local mam = require "support.mam";
 local scene = require "support.scene";
 local jid = require "util.jid";
 local st = require "util.stanza";
+local xml = require "util.xml";
 
 local join, leave, seen = scene.join, scene.leave, scene.seen;
 local ask = mam.ask;
 local room_jid = "room@rooms.example.org";
 local numbers = scene.numbers;
+local hour, day = 3600, 86400;
 
 local function new_scene(fields)
 	local faults = faulty.new();
@@ -38,9 +40,9 @@ local function missed_by_account()
 	return s, faults;
 end
 
--- Returns everything that an account reads of the room.
-local function read(client)
-	return mam.page_through(client, { with = room_jid; max = 20 });
+-- Returns everything that an account reads of a room.
+local function read(client, room)
+	return mam.page_through(client, { with = room or room_jid; max = 20 });
 end
 
 -- Passes stanzas of the room, but to these accounts no messages.
@@ -211,6 +213,62 @@ for _, kind in ipairs(faulty.kinds) do
 				assert.is_nil(stores.minimix_parts.carol);
 				assert.equal(2, #stores.minimix_archive[room_jid]);
 				assert.same({ "1"; "2" }, read(phone));
+			end);
+		end
+
+		for what, failing in pairs {
+			reads = { "minimix_parts"; "minimix_archive" };
+			deletions = { "minimix_archive" };
+		} do
+			it(("H5: the private entries of a deleted user are deleted later, over a reload (%s fail)"):format(what), function ()
+				local s, faults, phone = in_room();
+				local stores, carol = s.host.storage["example.org"], with_private_entries(s);
+				carol:close();
+				faults:fail(kind, what == "reads" and "reads" or "writes", failing);
+				s.host:delete_user "carol";
+				s:wait(100);
+				assert.equal(1, count_lines(s, "^Storage fails"));
+				assert.equal(0, count_lines(s, "^Storage works again"));
+				s.host:reload();
+				s:wait(10);
+				faults:work();
+				s:wait(30);
+				s.host:expect_error "^Storage fails";
+				assert.equal(1, count_lines(s, "^Storage works again"));
+				assert.equal(2, #stores.minimix_archive[room_jid]);
+				assert.same({ "1"; "2" }, read(phone));
+			end);
+		end
+
+		for what, stores in pairs {
+			deletions = { "minimix_archive" };
+			reads = { "minimix_archive" };
+			["reads of records"] = { "minimix_parts" };
+		} do
+			it(("H5: expired messages and unused logs are deleted later (%s fail)"):format(what), function ()
+				local s, faults, phone = in_room {
+					options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" };
+				};
+				local other = s:add_room "other";
+				other:enter "Bob";
+				phone:send(join("Alice", { room = "other" }));
+				s:count(1, 2);
+				other:say("Bob", "3");
+				s:wait(5);
+				phone:send(leave("Alice", { room = "other" }));
+				s.host:tick(2 * day - hour);
+				s:count(4, 4);
+				s:wait(2);
+				local archive = s.host.storage["example.org"].minimix_archive;
+				faults:fail(kind, what == "deletions" and "writes" or "reads", stores);
+				s.host:tick(7 * hour);
+				assert.equal(3, #archive[room_jid]);
+				faults:work();
+				s:wait(30);
+				assert_one_outage(s);
+				assert.equal(1, #archive[room_jid]);
+				assert.equal(0, #(archive[other.jid] or {}));
+				assert.same({ "4" }, read(phone));
 			end);
 		end
 
@@ -446,21 +504,181 @@ describe("messages that cannot be stored", function ()
 		s:restart { killed = true };
 		assert.same(numbers(1, 4), read(s:client "phone"));
 	end);
+end);
 
-	it("S5: because of their content prevent neither storing nor forwarding of others", function ()
-		local s, faults, phone = in_room { modules = { "disco" } };
-		local deep = st.message({ from = room_jid.."/Bob", to = s:occupant_jid(), type = "groupchat", id = "deep" }):body "deep";
-		for _ = 1, 80 do deep:tag("x", { xmlns = "urn:example:deep" }); end
-		s:wait(1);
-		faults.fail(faults, "raise", "writes", { "minimix_archive" });
-		phone:take();
-		s.host:from_room(deep:reset());
-		faults:work();
-		assert.same({ "message groupchat room/Bob deep" }, seen(phone));
+describe("an unused log that cannot be deleted", function ()
+	-- The account has left the room "other".
+	local function with_unused_log()
+		local is_failing = true;
+		local s, phone = scene.in_room {
+			modules = { "disco" };
+			options = { minimix_archive_expires_after = "2 days"; minimix_inactive_after = "never" };
+			wrap_store = function (store, name)
+				if name ~= "minimix_archive" then return store; end
+				return setmetatable({}, { __index = function (_, method)
+					local f = store[method];
+					if type(f) ~= "function" then return f; end
+					return function (_, key, query, ...)
+						if method == "delete" and not query and is_failing then return nil, "read-only"; end
+						return f(store, key, query, ...);
+					end;
+				end });
+			end;
+		};
+		local other = s:add_room "other";
+		other:enter "Bob";
+		phone:send(join("Alice", { room = "other" }));
+		other:say("Bob", "1");
+		s:wait(5);
+		phone:send(leave("Alice", { room = "other" }));
+		-- Otherwise the message expires first.
+		s.host.storage["example.org"].minimix_parts.alice = nil;
+		s:restart { killed = true };
+		s.room.occupants = { (s.room:occupant "Bob") };
+		s.host:tick(6 * hour);
+		s:wait(100);
+		assert.equal(1, count_lines(s, "^Storage fails"));
+		assert.equal(0, count_lines(s, "^Storage works again"));
+		s.host:expect_error "^Storage fails";
+		return s, s.host.storage["example.org"].minimix_archive, other, function () is_failing = false; end;
+	end
+
+	it("H5: is deleted later", function ()
+		local s, archive, other, work = with_unused_log();
+		assert.equal(1, #archive[other.jid]);
+		work();
+		s:wait(20);
+		assert.equal(1, count_lines(s, "^Storage works again"));
+		assert.equal(0, #(archive[other.jid] or {}));
+	end);
+
+	it("H5: is kept if the account has returned meanwhile", function ()
+		local s, archive, other, work = with_unused_log();
+		local phone = s:client "phone";
+		phone:send(join("Alice", { room = "other" }));
+		other:say("Bob", "2");
+		work();
+		s:wait(20);
+		assert.equal(1, count_lines(s, "^Storage works again"));
+		assert.equal(2, #archive[other.jid]);
+		-- The room's history has the first.
+		assert.same(numbers(1, 2), read(phone, other.jid));
+	end);
+end);
+
+describe("messages of a room that storage refuses for a long time", function ()
+	for what, count in pairs { ["one message"] = 1; ["many messages"] = 30 } do
+		for whose, stores in pairs { ["its log's writes"] = room_jid; ["all writes"] = false } do
+			it(("S3: are archived later (%s, %s fail)"):format(what, whose), function ()
+				local s, faults, phone = in_room { modules = { "disco" } };
+				s:count(1, 2);
+				s:wait(2);
+				faults:fail("nil", "writes", { "minimix_archive" }, stores or nil);
+				s:count(3, 2 + count);
+				s:wait(900);
+				faults:work();
+				s:wait(20);
+				assert_one_outage(s);
+				assert.same(numbers(1, 2 + count), read(phone));
+			end);
+		end
+	end
+
+	local function assert_dropped(s, count)
+		assert.equal(count, count_lines(s, "^Dropping a message of room@"));
+		assert.equal(1, count_lines(s, "^Storage fails"));
+		assert.equal(1, count_lines(s, "^Storage works again"));
+	end
+
+	-- Storage never stores the messages "bad", which are the first.
+	local function with_bad_messages(bad, others)
+		local s, phone = scene.in_room { modules = { "disco" }; wrap_store = function (store, name)
+			if name ~= "minimix_archive" then return store; end
+			return setmetatable({}, { __index = function (_, method)
+				local f = store[method];
+				if method ~= "append" then return f and function (_, ...) return f(store, ...); end; end
+				return function (_, key, id, stanza, ...)
+					if stanza:get_text():find("<body>bad<", 1, true) then return nil, "invalid content"; end
+					return f(store, key, id, stanza, ...);
+				end;
+			end });
+		end };
 		s:count(1, 2);
 		s:wait(2);
-		assert.same(numbers(1, 2), read(phone));
-		assert.equal(0, count_lines(s, "^Storage"));
+		for _ = 1, bad do s.room:say("Bob", "bad"); end
+		s:count(3, 2 + others);
+		s:wait(400);
+		s.host:expect_error "^Storage fails";
+		return s, phone;
+	end
+
+	it("S3: are dropped if later messages can be stored", function ()
+		local s, phone = with_bad_messages(2, 3);
+		assert_dropped(s, 2);
+		assert.same(numbers(1, 5), read(phone));
+		s:restart { killed = true };
+		assert.same(numbers(1, 5), read(s:client "phone"));
+	end);
+
+	it("S3: are dropped when the first later message is stored", function ()
+		local s, phone = with_bad_messages(1, 0);
+		assert.equal(0, count_lines(s, "^Storage works again"));
+		s:count(3, 4);
+		s:wait(20);
+		assert_dropped(s, 1);
+		assert.same(numbers(1, 4), read(phone));
+	end);
+end);
+
+describe("the messages of a room", function ()
+	local function depth(stanza)
+		local deepest = 0;
+		for _, tag in ipairs(stanza.tags) do deepest = math.max(deepest, depth(tag)); end
+		return deepest + 1;
+	end
+
+	it("S5: are stored, even if nested deeper than the driver accepts", function ()
+		local s = scene.in_room { wrap_store = function (store, name)
+			if name ~= "minimix_archive" then return store; end
+			return setmetatable({}, { __index = function (_, method)
+				local f = store[method];
+				return method ~= "append" and f or function (_, key, id, stanza, ...)
+					assert(depth(stanza) <= 50, "too deep");
+					return f(store, key, id, stanza, ...);
+				end;
+			end });
+		end };
+		local deep = st.message({ from = room_jid.."/Bob", to = s:occupant_jid(), type = "groupchat", id = "deep" }):body "deep";
+		for _ = 1, 80 do deep:tag("x", { xmlns = "urn:example:deep" }); end
+		s.host:from_room(deep:reset());
+		s:count(1, 2);
+		s:restart { killed = true };
+		assert.same({ "deep"; "1"; "2" }, read(s:client "phone"));
+	end);
+
+	it("S3: are read, even if an earlier version stored them as stanzas", function ()
+		local as_text = false;
+		local s = scene.in_room { wrap_store = function (store, name)
+			if name ~= "minimix_archive" then return store; end
+			return setmetatable({}, { __index = function (_, method)
+				local f = store[method];
+				return method ~= "append" and f or function (_, key, id, stanza, ...)
+					local stored = as_text and stanza or xml.parse("<message"..stanza:get_text());
+					return f(store, key, id, stored, ...);
+				end;
+			end });
+		end };
+		s:count(1, 3);
+		as_text = true;
+		s:count(4, 5);
+		s:restart { killed = true };
+		s:wait(5);
+		s:count(6, 7);
+		local phone = s:client "phone";
+		assert.same(numbers(1, 7), read(phone));
+		phone:send(join("Alice", { muc = "<history maxstanzas='9'/>" }));
+		s.host:deliver();
+		assert.same(numbers(1, 7), scene.bodies(phone:take()));
 	end);
 end);
 

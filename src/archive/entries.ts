@@ -29,7 +29,7 @@ const UNWRITTEN_SIZE = 4194304;
 const HEAVIEST = treeLimit(options.maxKeptSize);
 const LIGHT = lightPieces(HEAVIEST);
 
-/** Retries after which a message that fails alone is dropped. It would block the messages behind it. */
+/** Failed retries of a message before later messages are tried. It blocks the messages behind it. */
 const MOST_FAILURES = 20;
 
 let unwrittenSize = 0;
@@ -212,22 +212,44 @@ function writeLog(log: RoomLog, deadline: number): Progress {
         if (monotonic() > deadline) {
             return "more";
         }
-        if (!storeEntry(log, entry) && !isGivenUp(log)) {
+        if (storeEntry(log, entry)) {
+            drop(log, entry);
+        } else if (!tryLater(log, deadline)) {
             return "failing";
         }
-        drop(log, entry);
         entry = log.unwritten?.[0];
     }
     return "done";
 }
 
-function isGivenUp(log: RoomLog): boolean {
+/**
+ * After many retries of the first entry, stores the next one that can be stored. Drops the entries before it: they failed
+ * at the same retry, so the cause is their content. Returns whether an entry was stored.
+ */
+function tryLater(log: RoomLog, deadline: number): boolean {
+    const queue = log.unwritten ?? [];
     log.failures = store.writesFail ? 0 : (log.failures ?? 0) + 1;
     if (log.failures < MOST_FAILURES) {
         return false;
     }
-    module.log("warn", "Dropping a message of %s: it cannot be stored", log.room);
-    return true;
+    for (const i of $range(2, queue.length)) {
+        const entry = queue[i - 1];
+        if (entry !== undefined && monotonic() <= deadline && storeEntry(log, entry)) {
+            dropUntil(log, queue, entry);
+            return true;
+        }
+    }
+    return false;
+}
+
+function dropUntil(log: RoomLog, queue: Entry[], stored: Entry): void {
+    let first = queue[0];
+    while (first !== undefined && first !== stored) {
+        module.log("warn", "Dropping a message of %s: it cannot be stored", log.room);
+        drop(log, first);
+        first = queue[0];
+    }
+    drop(log, stored);
 }
 
 function drop(log: RoomLog, entry: Entry): void {

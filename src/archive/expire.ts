@@ -6,18 +6,16 @@ import type { Archive, Item } from "./cursor";
 import { startReading } from "./page";
 import { roomsRead } from "./read";
 import { expiryTime, noteRunning } from "./retention";
+import { type Deletion, deletions } from "../state/deleted";
 import { editDeliveries, forgetDeliveries, usersWithDeliveries } from "../state/deliveries";
 import { forEachInSlices, inSlices, type Step } from "../slices";
 import { membersOf } from "../state/keys";
 import { unwatchLogs, watchLogs } from "../state/logs";
 import { accounts, findMembership, occupantJid } from "../state/memberships";
 import { deleteMessages, findMessages, listMessages } from "../state/messages";
-import { forgetStarts } from "../state/numbers";
-import { beginOutage, onRetry } from "../state/outage";
+import { forgetStarts, newestNumber } from "../state/numbers";
+import { beginOutage, onRecovery, onRetry } from "../state/outage";
 import { prune, type Ranges } from "../state/ranges";
-
-/** Seconds between attempts to delete. */
-const PAUSE = 10;
 
 /** The state of an expiry, which runs in slices. */
 interface Expiry {
@@ -31,14 +29,32 @@ interface Expiry {
     isComplete: boolean;
 }
 
-/** Deletes expired messages, and the logs of rooms that no account has ranges for. */
+/** Whether the last expiry was incomplete because storage failed, and whether it still runs. */
+let isIncomplete = false;
+let isRunning = false;
+
+/** A deletion of the last expiry that failed. */
+interface Failed {
+    readonly key: string;
+    /** Undefined if the log is unused. */
+    readonly query: ArchiveQuery | undefined;
+    /** Rooms whose logs were opened since. */
+    readonly opened: LuaSet<string>;
+}
+
+let failed: Failed | undefined;
+
+/** Deletes expired messages, and the logs of rooms that no account has ranges for. If storage fails, repeats it later. */
 export function expire(): void {
     saveDelivered();
     const usernames = usersWithDeliveries();
     const keys = listMessages(store);
+    isIncomplete = usernames === undefined || keys === undefined;
     if (usernames === undefined || keys === undefined) {
         return;
     }
+    isRunning = true;
+    failed = undefined;
     noteRunning();
     const before = expiryTime();
     const expiry: Expiry = { keys, wanted: new LuaSet(), oldest: new LuaMap(), isComplete: true };
@@ -57,7 +73,7 @@ export function expire(): void {
     forEachInSlices(
         before > 0 ? keys : [],
         (key) => {
-            deleteMessages(store, key, { end: before });
+            remove(key, { end: before }, opened);
         },
         pruneAll,
     );
@@ -66,7 +82,8 @@ export function expire(): void {
 /** Deletes logs that no account uses. `opened` are rooms whose logs were opened since the expiry began. */
 function deleteUnused({ keys, wanted, isComplete }: Expiry, opened: LuaSet<string>): void {
     if (!isComplete) {
-        unwatchLogs();
+        isIncomplete = true;
+        finish();
         return;
     }
     forgetStarts();
@@ -81,11 +98,50 @@ function deleteUnused({ keys, wanted, isComplete }: Expiry, opened: LuaSet<strin
             wanted.add(keyOf(room));
         }
         if (!wanted.has(key)) {
-            deleteMessages(store, key);
+            remove(key, undefined, opened);
         }
     };
-    forEachInSlices(keys, deleteIfUnused, unwatchLogs);
+    forEachInSlices(keys, deleteIfUnused, finish);
 }
+
+function remove(key: string, query: ArchiveQuery | undefined, opened: LuaSet<string>): void {
+    if (!deleteMessages(store, key, query)) {
+        failed = { key, query, opened };
+        isIncomplete = true;
+    }
+}
+
+function finish(): void {
+    isRunning = false;
+    if (failed === undefined) {
+        unwatchLogs();
+    }
+}
+
+/** Whether a deletion has succeeded, or its log is in use again. */
+function isDone({ key, query, opened }: Failed): boolean {
+    for (const room of opened) {
+        if (query === undefined && keyOf(room) === key) {
+            return true;
+        }
+    }
+    return deleteMessages(store, key, query);
+}
+
+/** The outage lasts until a failed deletion succeeds. Then the whole expiry is repeated. */
+onRetry(() => {
+    if (isRunning && isIncomplete) {
+        return "failing";
+    }
+    failed = failed === undefined || isDone(failed) ? undefined : failed;
+    return failed === undefined ? "done" : "failing";
+});
+
+onRecovery(() => {
+    if (isIncomplete) {
+        expire();
+    }
+});
 
 /**
  * Removes deleted messages from an account's ranges, and collects the logs that it still uses. `oldest` has the number
@@ -131,46 +187,55 @@ function oldestOf(room: string): number {
     return found[0] === undefined ? math.huge : parseLabel(found[0].label)[0];
 }
 
-/** Accounts to delete when their records can be read. These name the rooms with private entries. */
-const unread = new LuaSet<string>();
+/** Deletions that run in slices. */
+const running = new LuaSet<Deletion>();
 
-/** Deletes the record of an account, and its private entries in slices. */
+/** Deletes the record of an account, and its private entries in slices. If storage fails, continues later. */
 export function deleteOwn(username: string): void {
-    const rooms = roomsRead(username);
-    if (rooms === undefined) {
-        unread.add(username);
-        beginOutage();
-        return;
+    const deletion: Deletion = { username, rooms: undefined, last: newestNumber() };
+    deletions.add(deletion);
+    startDeletion(deletion);
+}
+
+function startDeletion(deletion: Deletion): void {
+    if (deletion.rooms === undefined) {
+        // The record names the rooms with private entries.
+        deletion.rooms = roomsRead(deletion.username);
+        if (deletion.rooms === undefined) {
+            beginOutage();
+            return;
+        }
+        forgetDeliveries(deletion.username);
     }
-    forgetDeliveries(username);
-    deletePrivate(username, rooms);
+    running.add(deletion);
+    deletePrivate(deletion, deletion.rooms);
 }
 
 onRetry(() => {
-    for (const username of membersOf(unread)) {
-        unread.delete(username);
-        deleteOwn(username);
+    for (const deletion of membersOf(deletions)) {
+        if (!running.has(deletion)) {
+            startDeletion(deletion);
+        }
     }
-    return next(unread)[0] === undefined ? "done" : "failing";
+    return next(deletions)[0] === undefined ? "done" : "failing";
 });
 
-/** Deletes the private entries of an account in some rooms. Continues after a pause if storage fails. */
-function deletePrivate(username: string, rooms: string[]): void {
-    let deletion: Deletion | undefined;
+function deletePrivate(deletion: Deletion, rooms: string[]): void {
+    let current: Cleaning | undefined;
     inSlices(() => {
         const room = rooms[rooms.length - 1];
         if (room === undefined) {
+            running.delete(deletion);
+            deletions.delete(deletion);
             return true;
         }
-        deletion ??= startDeleting(username, keyOf(room));
-        if (deletion.step()) {
-            deletion = undefined;
+        current ??= startCleaning(deletion, keyOf(room));
+        if (current.step()) {
+            current = undefined;
             rooms.pop();
-        } else if (deletion.failed) {
-            module.add_timer(PAUSE, () => {
-                deletePrivate(username, rooms);
-                return undefined;
-            });
+        } else if (current.failed) {
+            running.delete(deletion);
+            beginOutage();
             return true;
         }
         return false;
@@ -178,19 +243,22 @@ function deletePrivate(username: string, rooms: string[]): void {
 }
 
 /** The deletion of an account's private entries in a log. */
-interface Deletion {
+interface Cleaning {
     readonly step: Step;
     /** Storage failed. */
     failed: boolean;
 }
 
-function startDeleting(username: string, key: string): Deletion {
+function startCleaning({ username, last }: Deletion, key: string): Cleaning {
     const own: Archive = {
         store,
         key,
         label: undefined,
         isOrdered: true,
-        mayRead: (label) => parseLabel(label)[1] === username,
+        mayRead: (label) => {
+            const [number, privateTo] = parseLabel(label);
+            return privateTo === username && number <= last;
+        },
     };
     const read = () => startReading([own], { wants: () => true, reverse: false, max: math.huge });
     let reading = read();
@@ -199,20 +267,20 @@ function startDeleting(username: string, key: string): Deletion {
     const step = () => {
         const item = items.pop();
         if (item !== undefined) {
-            deletion.failed = !deleteMessages(store, key, { key: item.id });
+            cleaning.failed = !deleteMessages(store, key, { key: item.id });
             return false;
         }
         if (isComplete) {
             return true;
         }
         if (reading.step()) {
-            deletion.failed = reading.failed;
+            cleaning.failed = reading.failed;
             items = reading.page?.items ?? [];
             isComplete = items.length === 0 || reading.page?.complete === true;
             reading = read();
         }
         return false;
     };
-    const deletion: Deletion = { step, failed: false };
-    return deletion;
+    const cleaning: Cleaning = { step, failed: false };
+    return cleaning;
 }

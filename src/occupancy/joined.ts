@@ -267,7 +267,7 @@ export function subjectCame(membership: Membership, place: Joined): void {
 export function rename(membership: Membership, place: Joined, nick: string, request?: SessionRequest): void {
     const session = request === undefined ? undefined : request.session;
     const key = presenceIdFor(membership, request === undefined ? undefined : request.id);
-    startRename(membership, place, { id: key, nick, request }, renameUnanswered);
+    startRename(membership, place, { id: key, nick, request, isJoin: false }, renameUnanswered);
     if (session !== undefined && request !== undefined) {
         attachSession(membership, session, presenceContent(request.stanza), key);
     }
@@ -390,6 +390,6 @@ export function adopt(membership: Membership, place: Joined, join: Join): void {
         const operation = startResync(membership, place, join.id, request, resyncUnanswered);
         awaitResync(membership, place, operation);
     } else {
-        startRename(membership, place, { id: join.id, nick: join.nick, request }, renameUnanswered);
+        startRename(membership, place, { id: join.id, nick: join.nick, request, isJoin: true }, renameUnanswered);
     }
 }

@@ -11,7 +11,6 @@ import { letIn as beginRange } from "../archive/delivered";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save, saveSoon } from "../state/store";
 import { MUC, Status } from "../namespaces";
-import { fork } from "../send/fork";
 import { forkOwn, sendOwn } from "../send/own";
 import { unlockRoom } from "../send/upstream";
 import { wasSent, wasSentBeforeLeave } from "../state/sent-presences";
@@ -154,7 +153,7 @@ function enterRoom(membership: Membership, place: Joining, join: Join, key: stri
     }
     requeue(membership, passed);
     const later = join === place.operation ? undefined : place.operation;
-    const isInDoubt = join.left !== undefined && !place.isRemoved && key !== join.id;
+    const isInDoubt = join.left !== undefined && place.removal === undefined && key !== join.id;
     setPlace(membership, {
         phase: Phase.Entering,
         tries: place.tries,
@@ -260,7 +259,7 @@ export function refused(membership: Membership, place: Joining, nick: string | u
         join.timer.stop();
         refuse(membership, join.request, error);
     } else if (join.request === undefined) {
-        rejoinRefused(membership, join, error);
+        rejoinRefused(membership, place, error);
     } else {
         joinRefused(membership, place, join.request, error);
     }
@@ -300,7 +299,7 @@ function joinRefused(membership: Membership, place: Joining, request: SessionReq
 }
 
 /** The room has refused an automatic rejoin. Sessions may wait for its end. */
-function rejoinRefused(membership: Membership, join: Join, error: Stanza): void {
+function rejoinRefused(membership: Membership, { operation: join, removal }: Joining, error: Stanza): void {
     const [, condition] = error.get_error();
     if (condition === "conflict" && string.len(join.nick) < string.len(membership.wantedNick) + NICK_TRIES) {
         // The cached occupant with this nick is another one.
@@ -327,7 +326,7 @@ function rejoinRefused(membership: Membership, join: Join, error: Stanza): void 
         lost(membership);
     } else {
         module.log("info", "%s gave up rejoining %s: %s", membership.username, membership.room, condition);
-        fork(membership, technicalRemoval(membership));
+        forkOwn(membership, removal ?? technicalRemoval(membership));
         over(membership);
     }
 }
@@ -344,8 +343,8 @@ export function removed(membership: Membership, place: Joining, stanza: Stanza):
     }
     if (isExpulsion(stanza) && place.operation.isFirst) {
         removedAtOnce(membership, place, stanza);
-    } else if (!place.isRemoved) {
-        place.isRemoved = true;
+    } else if (place.removal === undefined) {
+        place.removal = stanza;
         selfPing(membership, (condition) => {
             const isOut = condition !== undefined && !saysJoined(condition) && !saysNothing(condition);
             if (isOut && membership.place === place && isCurrent(membership)) {

@@ -9,12 +9,12 @@ import { saysOut, selfPing } from "../send/ping";
 import { sendPresence } from "../send/upstream";
 import { noteRefusal } from "../state/bookmarks";
 import { detachAll, dropMembership, isCurrent, isUsed, type Membership, setPlace, triesOf } from "../state/memberships";
-import { isIn, Phase, type Place } from "../state/place";
+import { isIn, Phase } from "../state/place";
 import { hasQueuedJoin, takeJoin } from "../state/queue";
 import { save } from "../state/store";
 import { after } from "../turn";
 import { enter, TURN } from "./enter";
-import { endStay, isUnheard, newLeave, pause, recall } from "./operations";
+import { endStay, isUnheard, joinInFlight, newLeave, pause, recall } from "./operations";
 import { bounceQueue, refuseAll } from "./refuse";
 import { ownUnavailable } from "./replay";
 
@@ -136,19 +136,10 @@ export function over(membership: Membership): void {
         return;
     }
     bounceQueue(membership);
-    if (mayBeAdmitted(place)) {
+    if (joinInFlight(place) !== undefined) {
         retryLeave(membership, 1);
     } else {
         dropMembership(membership);
     }
     save(membership.username);
-}
-
-/** Whether a join is in flight that the room gets after it has removed the account. */
-function mayBeAdmitted(place: Place): boolean {
-    if (place.phase === Phase.Entering) {
-        return place.later !== undefined;
-    }
-    const operation = place.phase === Phase.Joined ? place.operation : undefined;
-    return operation?.kind === "resync" && operation.stage === "occupants";
 }

@@ -19,15 +19,17 @@ import {
     triesOf,
 } from "../state/memberships";
 import { type Join, type Joining, Phase } from "../state/place";
-import { hasQueuedJoin, takeJoin } from "../state/queue";
+import { hasQueuedJoin, isAlive, isSuperseded, takeJoin } from "../state/queue";
 import { save } from "../state/store";
 import { after } from "../turn";
 import { beginJoin, enter, limitJoin, newTimedJoin, onJoinTimeout, tryNext } from "./enter";
 import { leave, leaveIfUnused, leaveUnheard, over, retryLeave, TRIES_UNTIL_TOLD } from "./leave";
 import {
     admittedBy,
+    endStay,
     isUnheard,
     JOIN_PATIENCE,
+    joinInFlight,
     ownJoin,
     pause,
     recall,
@@ -205,6 +207,32 @@ export function leftBefore(membership: Membership, { id: key, nick }: Join): voi
         left: undefined,
     });
     beginJoin(membership, join, []);
+}
+
+/**
+ * The room has put the account out. It may still answer a session's join that was sent before. Returns whether there is
+ * such a join. It is not sent again: the room may have taken it for a presence update before.
+ */
+export function putOutBefore(membership: Membership): boolean {
+    const sent = joinInFlight(membership.place);
+    const request = sent?.request;
+    if (sent === undefined || request === undefined || !isAlive(request) || isSuperseded(membership, request)) {
+        return false;
+    }
+    noteRefusal(membership);
+    endStay(membership);
+    const join = newTimedJoin(membership, {
+        id: sent.id,
+        nick: sent.nick,
+        request,
+        isReturn: false,
+        isDoubtful: false,
+        isFirst: false,
+        left: undefined,
+    });
+    beginJoin(membership, join, []);
+    save(membership.username);
+    return true;
 }
 
 /**

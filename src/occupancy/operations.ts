@@ -155,7 +155,7 @@ export function startResync(
 export function startRename(
     membership: Membership,
     place: Joined,
-    parts: Pick<Rename, "id" | "nick" | "request">,
+    parts: Pick<Rename, "id" | "nick" | "request" | "isJoin">,
     ended: (this: void, membership: Membership, place: Joined, rename: Rename) => void,
 ): void {
     const session = parts.request?.session;
@@ -167,6 +167,7 @@ export function startRename(
             ended(membership, place, operation);
         }),
         request: parts.request,
+        isJoin: parts.isJoin,
         before: { session: membership.shown, presence: membership.shownPresence },
         attachmentBefore: session === undefined ? undefined : membership.attached.get(session),
     };
@@ -196,6 +197,16 @@ export function recall(membership: Membership): void {
 export function admittedBy(place: Place): SessionRequest | undefined {
     const operation = place.phase === Phase.Joined ? place.operation : undefined;
     return operation?.kind === "resync" && operation.stage === "history" ? operation.request : undefined;
+}
+
+/** Returns the join of an account in the room that the room has not answered. */
+export function joinInFlight(place: Place): Join | Resync | Rename | undefined {
+    if (place.phase === Phase.Entering) {
+        return place.later;
+    }
+    const operation = place.phase === Phase.Joined ? place.operation : undefined;
+    const isJoin = operation?.kind === "rename" ? operation.isJoin : operation?.stage !== "history";
+    return isJoin ? operation : undefined;
 }
 
 /** Ends the operation, so that the next one can begin. */

@@ -30,7 +30,7 @@ import { itemOf } from "./replay";
 import { lateRename } from "./requests";
 import { enter, waitForTurn } from "./enter";
 import { hastenLeave, leaveUnanswered, over } from "./leave";
-import { leftBefore, lost, rejoin } from "./lost";
+import { leftBefore, lost, putOutBefore, rejoin } from "./lost";
 import { check } from "./watch";
 
 interface Rules<P extends Place> {
@@ -187,11 +187,25 @@ function putOut(this: void, membership: Membership, place: Entering | Joined, st
     const join = joinAfterLeave(place);
     if (isTechnical(stanza)) {
         lost(membership);
-    } else if (join !== undefined && !isExpulsion(stanza)) {
+    } else if (join !== undefined) {
         leftBefore(membership, join);
+        if (isExpulsion(stanza)) {
+            askIfOut(membership, stanza);
+        }
     } else {
         forkOwn(membership, stanza);
-        over(membership);
+        if (putOutBefore(membership)) {
+            askIfOut(membership, stanza);
+        } else {
+            over(membership);
+        }
+    }
+}
+
+/** A join is in flight that the room gets after this removal, or has got before it. A self-ping tells. */
+function askIfOut(membership: Membership, stanza: Stanza): void {
+    if (membership.place.phase === Phase.Joining) {
+        joining.removed(membership, membership.place, stanza);
     }
 }
 

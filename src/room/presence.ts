@@ -205,7 +205,7 @@ function isLeaveAnswer(membership: Membership, nick: string, stanza: Stanza): bo
 /** Whether a join in flight follows a leave under this nick, in a room that omits 110. */
 function isLeft(membership: Membership, place: Joining, nick: string): boolean {
     const left = place.operation.left;
-    return left !== undefined && !place.isRemoved && isSameNick(nick, left) && !marksSelf(membership.room);
+    return left !== undefined && place.removal === undefined && isSameNick(nick, left) && !marksSelf(membership.room);
 }
 
 /**

@@ -44,7 +44,7 @@ export interface RoomLog {
     window?: EntryWindow | undefined;
     /** Entries that could not be stored yet, oldest first. Undefined without such entries. */
     unwritten?: Entry[] | undefined;
-    /** Consecutive retries in which only the first of them failed. */
+    /** Consecutive retries at which the first of them failed. */
     failures?: number | undefined;
     /** Messages were neither stored nor buffered. */
     gap?: true | undefined;

@@ -95,6 +95,8 @@ export interface Rename extends Sent {
     readonly kind: "rename";
     /** Undefined: the account asks by itself, or the request is served without an answer. */
     request: SessionRequest | undefined;
+    /** It was sent as a join, which admits an account that is not in the room. */
+    readonly isJoin: boolean;
     /** The presence to restore if the room refuses. */
     readonly before: Shown;
     readonly attachmentBefore: Attachment | undefined;
@@ -139,7 +141,7 @@ export interface Joining {
     /** A presence with our nick that arrived without 110. */
     claimed?: InternedStanza | undefined;
     /** The room has removed the account since the last join. A self-ping tells whether that was the answer. */
-    isRemoved: boolean;
+    removal?: Stanza | undefined;
     /**
      * `now`: the room has changed our nick, and shown no occupant since. So the next own presence answers no join.
      * `before`: the join was sent again for that reason.
@@ -233,7 +235,6 @@ export function joiningBy(
         mayBeIn,
         shown,
         isHeard: false,
-        isRemoved: false,
     };
 }
 

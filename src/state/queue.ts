@@ -56,7 +56,7 @@ function setQueue(membership: Membership, requests: SessionRequest[]): void {
 }
 
 /** Whether a request still matters: its session waits, or has sent stanzas before it ended. */
-function isAlive(request: SessionRequest): boolean {
+export function isAlive(request: SessionRequest): boolean {
     return request.session !== undefined || request.queued.length > 0;
 }
 

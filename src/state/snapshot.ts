@@ -13,6 +13,7 @@ import {
     restoreEmpty,
 } from "./memberships";
 import { type Known, deliveries, restoreDeliveries } from "./deliveries";
+import { type Deletions, deletions, restoreDeletions } from "./deleted";
 import { addFormerOccupant, type FormerOccupants, formerOccupants, restoreFormerOccupants } from "./former";
 import { inSharedQueue, isKnownPhase, Phase } from "./place";
 import { type InternedStanza, restoreInterned } from "./interned";
@@ -42,6 +43,7 @@ export interface Saved {
     readonly loading: Loading;
     readonly sentPresences: SentPresences;
     readonly marks: PendingMarks;
+    readonly deletions: Deletions;
 }
 
 export function snapshot(): Saved {
@@ -59,6 +61,7 @@ export function snapshot(): Saved {
         loading: loading(),
         sentPresences: sentPresences(),
         marks: pendingMarks(),
+        deletions,
     };
 }
 
@@ -80,6 +83,7 @@ export function restore(saved: Partial<Saved>): boolean {
         restoreDeliveries(saved.deliveries ?? new LuaMap());
         restoreDirty(saved.dirty ?? {});
         restoreMarks(saved.marks ?? new LuaMap());
+        restoreDeletions(saved.deletions ?? new LuaSet());
     }
     for (const [, account] of saved.accounts) {
         for (const [, membership] of account.memberships) {
