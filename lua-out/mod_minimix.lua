@@ -6344,7 +6344,9 @@ TEXT = "text"
 
 --- Stores the text of a message, as written by textOf(), at the end. Returns whether this worked.
 function state_messages.appendText(messages, key, text, when, label)
-    return (state_messages.appendMessage(messages, key, st.stanza(TEXT):text(text), when, label)) == "stored"
+    local element = st.stanza(TEXT)
+    element[#element + 1] = text
+    return (state_messages.appendMessage(messages, key, element, when, label)) == "stored"
 end
 
 --- Returns the messages of a query. Undefined if the driver failed. Reads all at once: mod_storage_sql prepares a query

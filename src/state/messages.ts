@@ -72,7 +72,10 @@ const TEXT = "text";
 
 /** Stores the text of a message, as written by textOf(), at the end. Returns whether this worked. */
 export function appendText(messages: Messages, key: string, text: string, when: number, label: string): boolean {
-    return appendMessage(messages, key, st.stanza(TEXT).text(text), when, label)[0] === "stored";
+    const element = st.stanza(TEXT);
+    // text() would check the characters again, and could raise an error.
+    (element as unknown as string[]).push(text);
+    return appendMessage(messages, key, element, when, label)[0] === "stored";
 }
 
 /** Converts a stored stanza. Malformed text gives an empty message, because one item less could end a walk. */
