@@ -12,8 +12,7 @@ import {
     occupantJid,
     restoreEmpty,
 } from "./memberships";
-import { type Known, deliveries, restoreDeliveries } from "./deliveries";
-import { type Deletions, deletions, restoreDeletions } from "./deleted";
+import { type Deletions, deletions, deliveries, type Known, restoreDeletions, restoreDeliveries } from "./deliveries";
 import { addFormerOccupant, type FormerOccupants, formerOccupants, restoreFormerOccupants } from "./former";
 import { inSharedQueue, isKnownPhase, Phase } from "./place";
 import { type InternedStanza, restoreInterned } from "./interned";
@@ -23,7 +22,7 @@ import { convert } from "./upgrade";
 import { logs, restoreLogs, type RoomLog } from "./logs";
 import { type Numbers, numbers, restoreNumbers, startNumbers } from "./numbers";
 import { type Dirty, dirtyRecords, restoreDirty } from "./records";
-import { type PendingMarks, pendingMarks, restoreMarks } from "./marks";
+import { type AllEdits, pendingEdits, type PendingMarks, pendingMarks, restoreEdits, restoreMarks } from "./marks";
 import { type PendingIqs, pendingIqs, restorePendingIqs } from "./pending";
 import { restoreSentPresences, type SentPresences, sentPresences } from "./sent-presences";
 import { type Loading, loading } from "./store";
@@ -44,6 +43,7 @@ export interface Saved {
     readonly sentPresences: SentPresences;
     readonly marks: PendingMarks;
     readonly deletions: Deletions;
+    readonly edits: AllEdits;
 }
 
 export function snapshot(): Saved {
@@ -62,6 +62,7 @@ export function snapshot(): Saved {
         sentPresences: sentPresences(),
         marks: pendingMarks(),
         deletions,
+        edits: pendingEdits,
     };
 }
 
@@ -84,6 +85,7 @@ export function restore(saved: Partial<Saved>): boolean {
         restoreDirty(saved.dirty ?? {});
         restoreMarks(saved.marks ?? new LuaMap());
         restoreDeletions(saved.deletions ?? new LuaSet());
+        restoreEdits(saved.edits ?? new LuaMap());
     }
     for (const [, account] of saved.accounts) {
         for (const [, membership] of account.memberships) {
