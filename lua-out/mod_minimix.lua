@@ -6453,7 +6453,7 @@ end
 -- Messages in Prosody's archive stores.
 local state_messages = {}
 do
-local append, truncate, depthOf, find, getOne, remove
+local storedAs, append, truncate, depthOf, find, getOne, remove, TEXT
 local handleOf = state_driver.handleOf
 local isAnswer = state_driver.isAnswer
 local isUnreadable = state_driver.isUnreadable
@@ -6463,6 +6463,22 @@ local TRIAL = state_driver.TRIAL
 local writeFailed = state_driver.writeFailed
 local weightOf = minimix_weight.weightOf
 local listKeys = state_records.listKeys
+
+function storedAs(id, stored, when, label)
+    local text
+    if stored.name == TEXT then
+        text = stored:get_text()
+    end
+    local stanza = text == nil and stored or (xml.parse("<message" .. text) or st.message())
+    return {
+        id = id,
+        stanza = stanza,
+        when = tonumber(when) or 0,
+        label = type(label) == "string" and label or "",
+        text = text,
+        weight = weightOf(stanza)
+    }
+end
 
 function append(messages, key, stanza, when, label)
     return handleOf(messages):append(key, nil, stanza, when, label)
@@ -6490,15 +6506,9 @@ function find(messages, key, query, most)
     local found = {}
     local total = 0
     for id, stanza, when, label in results do
-        local weight = weightOf(stanza)
-        found[#found + 1] = {
-            id = id,
-            stanza = stanza,
-            when = tonumber(when) or 0,
-            label = type(label) == "string" and label or "",
-            weight = weight
-        }
-        total = total + weight
+        local stored = storedAs(id, stanza, when, label)
+        found[#found + 1] = stored
+        total = total + stored.weight
         if total >= most then
             break
         end
@@ -6516,19 +6526,19 @@ function state_messages.deleteMessages(messages, key, query)
         return false
     end
     local done, result, problem = pcall(remove, messages, key, query)
-    local done_15 = done
-    local temp_14
+    local done_17 = done
+    local temp_16
     if result ~= false then
-        temp_14 = result
+        temp_16 = result
     end
-    if not isAnswer(done_15, temp_14, problem) then
-        local done_17
+    if not isAnswer(done_17, temp_16, problem) then
+        local done_19
         if done then
-            done_17 = problem
+            done_19 = problem
         else
-            done_17 = result
+            done_19 = result
         end
-        writeFailed(messages, key, done_17)
+        writeFailed(messages, key, done_19)
         return false
     end
     return true
@@ -6582,6 +6592,15 @@ function state_messages.appendMessage(messages, key, stanza, when, label)
     return "failed", nil
 end
 
+TEXT = "text"
+
+--- Stores the text of a message, as written by textOf(), at the end. Returns whether this worked.
+function state_messages.appendText(messages, key, text, when, label)
+    local element = st.stanza(TEXT)
+    element[#element + 1] = text
+    return (state_messages.appendMessage(messages, key, element, when, label)) == "stored"
+end
+
 --- Returns the messages of a query. Undefined if the driver failed. Reads all at once: mod_storage_sql prepares a query
 -- once, and another one would end the first (util/sql.lua, execute). Stops after `most` bytes of memory.
 function state_messages.findMessages(messages, key, query, most)
@@ -6593,13 +6612,13 @@ function state_messages.findMessages(messages, key, query, most)
     end
     local done, found, problem = pcall(find, messages, key, query, most)
     if not isAnswer(done, found, problem) then
-        local done_6
+        local done_7
         if done then
-            done_6 = problem
+            done_7 = problem
         else
-            done_6 = found
+            done_7 = found
         end
-        readFailed(messages, key, done_6)
+        readFailed(messages, key, done_7)
         return nil
     end
     messages.broken[key] = nil
@@ -6623,25 +6642,20 @@ function state_messages.getMessage(messages, key, id)
     end
     local done, stanza, when, label = pcall(getOne, messages, key, id)
     if not isAnswer(done, stanza, when) then
-        local done_10
+        local done_11
         if done then
-            done_10 = when
+            done_11 = when
         else
-            done_10 = stanza
+            done_11 = stanza
         end
-        readFailed(messages, key, done_10)
+        readFailed(messages, key, done_11)
         return false, nil
     end
-    if stanza == nil then
-        return true, nil
+    local temp_15
+    if stanza ~= nil then
+        temp_15 = storedAs(id, stanza, when, label)
     end
-    return true, {
-        id = id,
-        stanza = stanza,
-        when = tonumber(when) or 0,
-        label = type(label) == "string" and label or "",
-        weight = weightOf(stanza)
-    }
+    return true, temp_15
 end
 end
 
@@ -6666,7 +6680,7 @@ local logs = state_logs.logs
 local TAIL = state_logs.TAIL
 local TAIL_SIZE = state_logs.TAIL_SIZE
 local inLaterSlices = slices.inLaterSlices
-local appendMessage = state_messages.appendMessage
+local appendText = state_messages.appendText
 local findMessages = state_messages.findMessages
 local mayHaveMore = state_messages.mayHaveMore
 local openMessages = state_messages.openMessages
@@ -6706,31 +6720,20 @@ function labelOf(entry, stored)
     return entry.privateTo == nil and label or label .. " " .. entry.privateTo
 end
 
---- Returns an entry's message.
-function archive_entries.stanzaOf(entry)
-    return xml.parse("<message" .. entry.text)
-end
-
-function write(log, entry, stanza)
-    local outcome = log.unwritten == nil and tryStore(log, entry, stanza) or "queued"
-    if outcome == "refused" then
-        module:log("debug", "Not archiving a message of %s: storage cannot hold it", log.room)
-        return false
-    end
-    if outcome == "failed" then
+function write(log, entry)
+    if log.unwritten == nil then
+        if tryStore(log, entry) then
+            return true
+        end
         beginOutage()
     end
-    return outcome == "stored" or keep(log, entry)
+    return keep(log, entry)
 end
 
 function writeNext(log)
     local unwritten = log.unwritten
     local entry = unwritten and unwritten[1]
-    local stanza
-    if entry ~= nil then
-        stanza = archive_entries.stanzaOf(entry)
-    end
-    if entry ~= nil and stanza ~= nil and tryStore(log, entry, stanza) == "failed" then
+    if entry ~= nil and not tryStore(log, entry) then
         beginOutage()
         return true
     end
@@ -6746,28 +6749,25 @@ function writeNext(log)
     return false
 end
 
-function tryStore(log, entry, stanza)
-    return readLatest(log) and storeEntry(log, entry, stanza) or "failed"
+function tryStore(log, entry)
+    return readLatest(log) and storeEntry(log, entry)
 end
 
-function storeEntry(log, entry, stanza)
+function storeEntry(log, entry)
     local when = math.max(entry.when, log.latest or 0)
-    local to = stanza.attr.to
-    stanza.attr.to = nil
-    local outcome = appendMessage(
+    if not appendText(
         archive_entries.store,
         archive_entries.keyOf(log.room),
-        stanza,
+        entry.text,
         when,
         labelOf(entry, when)
-    )
-    stanza.attr.to = to
-    if outcome == "stored" then
-        entry.storedAt = when
-        log.latest = when
-        counters.archiveWrites = counters.archiveWrites + 1
+    ) then
+        return false
     end
-    return outcome
+    entry.storedAt = when
+    log.latest = when
+    counters.archiveWrites = counters.archiveWrites + 1
+    return true
 end
 
 function readLatest(log)
@@ -6780,8 +6780,8 @@ function readLatest(log)
         if newest == nil then
             log.latest = nil
         else
-            local opt_6 = newest[1]
-            log.latest = opt_6 and opt_6.when or 0
+            local opt_5 = newest[1]
+            log.latest = opt_5 and opt_5.when or 0
         end
     end
     return log.latest ~= nil
@@ -6809,26 +6809,24 @@ function writeLog(log, deadline)
     if first == nil or newest == nil then
         return "failing"
     end
-    local opt_13 = newest[1]
-    log.latest = opt_13 and opt_13.when or 0
+    local opt_12 = newest[1]
+    log.latest = opt_12 and opt_12.when or 0
     if newest[1] ~= nil and (archive_entries.parseLabel(newest[1].label)) >= first.number then
         drop(log, first)
     end
-    local opt_16 = log.unwritten
-    local entry = opt_16 and opt_16[1]
+    local opt_15 = log.unwritten
+    local entry = opt_15 and opt_15[1]
     while entry ~= nil do
         if monotonic() > deadline then
             return "more"
         end
-        local stanza = archive_entries.stanzaOf(entry)
-        local outcome = stanza == nil and "refused" or storeEntry(log, entry, stanza)
-        if outcome ~= "failed" then
+        if storeEntry(log, entry) then
             drop(log, entry)
         elseif not tryLater(log, deadline) then
             return "failing"
         end
-        local opt_18 = log.unwritten
-        entry = opt_18 and opt_18[1]
+        local opt_17 = log.unwritten
+        entry = opt_17 and opt_17[1]
     end
     return "done"
 end
@@ -6841,13 +6839,7 @@ function tryLater(log, deadline)
     end
     for i = 2, #queue do
         local entry = queue[i]
-        local stanza
-        if entry == nil or monotonic() > deadline then
-            stanza = nil
-        else
-            stanza = archive_entries.stanzaOf(entry)
-        end
-        if entry ~= nil and stanza ~= nil and storeEntry(log, entry, stanza) == "stored" then
+        if entry ~= nil and monotonic() <= deadline and storeEntry(log, entry) then
             dropUntil(log, queue, entry)
             return true
         end
@@ -6890,7 +6882,7 @@ function archive_entries.entryOf(stored, before)
         privateTo = privateTo,
         when = when,
         storedAt = stored.when,
-        text = textOf(stored.stanza)
+        text = stored.text or textOf(stored.stanza)
     }
 end
 
@@ -6903,7 +6895,12 @@ local LIGHT = lightPieces(HEAVIEST)
 MOST_FAILURES = 20
 unwrittenSize = 0
 
---- Adds a message to the log. Returns undefined if it cannot be kept. `stanza` is lent and is not changed.
+--- Returns an entry's message.
+function archive_entries.stanzaOf(entry)
+    return xml.parse("<message" .. entry.text)
+end
+
+--- Adds a message to the log. Returns undefined if it cannot be kept.
 function archive_entries.append(log, stanza, when, privateTo)
     local text = textOf(stanza)
     local isHeavy = piecesOf(stanza) > LIGHT and isHeavier(stanza, HEAVIEST)
@@ -6933,7 +6930,7 @@ function archive_entries.append(log, stanza, when, privateTo)
         storedAt = when,
         text = text
     }
-    if not write(log, entry, stanza) then
+    if not write(log, entry) then
         return nil
     end
     addToTail(log, entry)
@@ -6993,9 +6990,9 @@ onRetry(writeUnwritten)
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
-        local count_25 = count
+        local count_23 = count
         local unwritten = log.unwritten
-        count = count_25 + (unwritten and #unwritten or 0)
+        count = count_23 + (unwritten and #unwritten or 0)
     end
     return count
 end
@@ -7028,10 +7025,10 @@ function archive_entries.loadTail(log)
     if found == nil then
         return false
     end
-    local log_28, latest_29 = log, "latest"
-    if log_28[latest_29] == nil then
-        local opt_26 = found[1]
-        log_28[latest_29] = opt_26 and opt_26.when or 0
+    local log_26, latest_27 = log, "latest"
+    if log_26[latest_27] == nil then
+        local opt_24 = found[1]
+        log_26[latest_27] = opt_24 and opt_24.when or 0
     end
     local first = log.tail[1]
     local entries = {}
@@ -7821,7 +7818,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local recordOwn, isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, READ_TIME, READ_PERIOD, none, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
+local recordOwn, isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addAll, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, MOST_READ, READ_TIME, READ_PERIOD, none, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -8087,14 +8084,7 @@ end
 
 function readWindow(log, from)
     local started = monotonic()
-    local found, last = messagesFrom(log, from, WINDOW, WINDOW_SIZE)
-    if (found and #found) == WINDOW and last ~= nil and last.when - SKEW <= from then
-        found, last = messagesFrom(log, from, LARGE_WINDOW, LARGE_WINDOW_SIZE)
-    end
-    if found == nil then
-        return nil
-    end
-    local until_ = monotonic() + WINDOW_KEPT
+    local until_ = started + WINDOW_KEPT
     local window = {
         from = from,
         to = math.huge,
@@ -8104,13 +8094,14 @@ function readWindow(log, from)
         others = {},
         ids = {}
     }
-    local before
-    for _, stored in ipairs(found) do
-        local entry = entryOf(stored, before)
-        addToWindow(log, window, entry, stored.stanza)
-        if entry.privateTo == nil then
-            before = entry.number
-        end
+    local found, last = messagesFrom(log, from, nil, WINDOW, WINDOW_SIZE)
+    local left = MOST_READ - addAll(log, window, found)
+    while last ~= nil and last.when - SKEW <= from and left > 0 do
+        found, last = messagesFrom(log, from, last.id, LARGE_WINDOW, LARGE_WINDOW_SIZE)
+        left = left - addAll(log, window, found)
+    end
+    if found == nil then
+        return nil
     end
     if last ~= nil then
         window.to = math.max(last.when - SKEW, from + 1)
@@ -8125,14 +8116,29 @@ function readWindow(log, from)
     return window
 end
 
-function messagesFrom(log, from, limit, size)
-    local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = limit}, size)
-    local isPart = found ~= nil and mayHaveMore(found, limit, size)
-    local isPart_35
-    if isPart then
-        isPart_35 = found[#found]
+function addAll(log, window, found)
+    local weight = 0
+    local before
+    for _, entry in ipairs(window.entries) do
+        before = entry.privateTo == nil and entry.number or before
     end
-    return found, isPart_35
+    for _, stored in ipairs(found or {}) do
+        local entry = entryOf(stored, before)
+        addToWindow(log, window, entry, stored.stanza)
+        before = entry.privateTo == nil and entry.number or before
+        weight = weight + stored.weight
+    end
+    return weight
+end
+
+function messagesFrom(log, from, after, limit, size)
+    local found = findMessages(store, keyOf(log.room), {start = from - SKEW, after = after, limit = limit}, size)
+    local isPart = found ~= nil and mayHaveMore(found, limit, size)
+    local isPart_33
+    if isPart then
+        isPart_33 = found[#found]
+    end
+    return found, isPart_33
 end
 
 function addToWindow(log, window, entry, stanza)
@@ -8170,6 +8176,7 @@ WINDOW_SIZE = 131072
 WINDOW_KEPT = 60
 LARGE_WINDOW = 400
 LARGE_WINDOW_SIZE = 524288
+MOST_READ = 4194304
 READ_TIME = 0.01
 READ_PERIOD = 0.1
 none = {}
