@@ -10506,7 +10506,7 @@ occupancy_operations.JOIN_PATIENCE = 15
 --- Timeout of a nick change in seconds. The answer may be lost.
 occupancy_operations.RENAME_TIMEOUT = 10
 --- Timeout of a resync in seconds. A self-ping ends it earlier if the room does not answer.
-local RESYNC_TIMEOUT = 60
+occupancy_operations.RESYNC_TIMEOUT = 60
 
 --- Creates a join. `ended` is called at its timeout.
 function occupancy_operations.newJoin(membership, parts, seconds, ended)
@@ -10594,7 +10594,7 @@ function occupancy_operations.startResync(membership, place, key, request, ended
         kind = "resync",
         id = key,
         nick = membership.nick,
-        timer = after(RESYNC_TIMEOUT, function()
+        timer = after(occupancy_operations.RESYNC_TIMEOUT, function()
             ended(membership, place, operation)
         end),
         request = request,
@@ -11103,6 +11103,7 @@ local hasExtensions
 local MUC = namespaces.MUC
 local isSameNick = minimix_stanzas.isSameNick
 local isAttached = state_memberships.isAttached
+local endOperation = occupancy_operations.endOperation
 
 --- Whether a request is a nick change, instead of a replay under the current nick.
 function occupancy_requests.isRename(membership, request)
@@ -11143,6 +11144,18 @@ end
 --- Returns the operation that an error with this id refuses late.
 function occupancy_requests.lateRename(place, key)
     return place.late ~= nil and key == place.late.id and place.late or nil
+end
+
+--- The room has given the account the nick of a request, and the 303 was lost. Returns the request, if it is a join.
+function occupancy_requests.renamedUnheard(place, nick)
+    local operation = place.operation
+    place.late = nil
+    if (operation and operation.kind) ~= "rename" or not isSameNick(operation.nick, nick) then
+        return nil
+    end
+    endOperation(place)
+    local request = operation.request
+    return (request and request.kind) == "join" and operation.request or nil
 end
 end
 
@@ -11910,7 +11923,6 @@ local occupancy_joined = {}
 do
 local serveRequest, serve, serveFromView, notePassword, attach, release, resync, awaitResync, resyncUnanswered, occupantsShown, renamed
 local closeGap = archive_catchup.closeGap
-local isSameNick = minimix_stanzas.isSameNick
 local selfPing = send_ping.selfPing
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
@@ -11944,6 +11956,7 @@ local forgetOthers = occupancy_burst.forgetOthers
 local isRenamed = occupancy_burst.isRenamed
 local keepSelf = occupancy_burst.keepSelf
 local endOperation = occupancy_operations.endOperation
+local RESYNC_TIMEOUT = occupancy_operations.RESYNC_TIMEOUT
 local startRename = occupancy_operations.startRename
 local startResync = occupancy_operations.startResync
 local sendStanza = occupancy_outgoing.sendStanza
@@ -12206,6 +12219,14 @@ function renamed(membership, place, operation, stanza)
     occupancy_joined.proceed(membership)
 end
 
+--- Waits again for the answer to a resync, after a reload.
+function occupancy_joined.resumeResync(membership, place, operation)
+    operation.timer = after(RESYNC_TIMEOUT, function()
+        resyncUnanswered(membership, place, operation)
+    end)
+    awaitResync(membership, place, operation)
+end
+
 --- Our own presence ends the list of occupants. If a known occupant is missing, the room did not treat our presence as a
 -- join.
 local function resyncSelf(membership, operation)
@@ -12232,19 +12253,7 @@ function occupancy_joined.subjectCame(membership, place)
     end
 end
 
---- The room has given the account the nick of a request, and the 303 was lost. Returns the request, if it is a join.
-function occupancy_joined.renamedUnheard(place, nick)
-    local operation = place.operation
-    place.late = nil
-    if (operation and operation.kind) ~= "rename" or not isSameNick(operation.nick, nick) then
-        return nil
-    end
-    endOperation(place)
-    local request = operation.request
-    return (request and request.kind) == "join" and operation.request or nil
-end
-
---- Serves the request of such a nick change, and those that waited for it. A lost account rejoins first.
+--- Serves the request of a nick change whose 303 was lost, and those that waited for it. A lost account rejoins first.
 function occupancy_joined.proceedAfter(membership, request)
     local place = membership.place
     if place.phase == "lost" and request ~= nil then
@@ -16614,13 +16623,12 @@ local hasAttached = state_memberships.hasAttached
 local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local inSharedQueue = state_place.inSharedQueue
-local requestsOf = state_place.requestsOf
-local requeue = state_queue.requeue
 local hasMoved = occupancy_former.hasMoved
 local move = occupancy_former.move
 local awaitSubject = occupancy_joining.awaitSubject
 local proceed = occupancy_joined.proceed
 local renameUnanswered = occupancy_joined.renameUnanswered
+local resumeResync = occupancy_joined.resumeResync
 local newLeave = occupancy_operations.newLeave
 local RENAME_TIMEOUT = occupancy_operations.RENAME_TIMEOUT
 local limitJoin = occupancy_enter.limitJoin
@@ -16660,7 +16668,7 @@ function resumeJoined(membership, before)
         phase = "joined",
         tries = 0,
         since = before.since,
-        operation = (operation and operation.kind) == "rename" and operation or nil,
+        operation = operation,
         late = before.late
     }
     setPlace(membership, place)
@@ -16678,10 +16686,9 @@ function resumeJoined(membership, before)
         operation.timer = after(RENAME_TIMEOUT, function()
             renameUnanswered(membership, place, operation)
         end)
-        return
-    end
-    requeue(membership, requestsOf(before))
-    if #queueOf(membership) > 0 or membership.shownPresence ~= nil then
+    elseif operation ~= nil then
+        resumeResync(membership, place, operation)
+    elseif #queueOf(membership) > 0 or membership.shownPresence ~= nil then
         proceed(membership)
     end
 end
@@ -17503,7 +17510,6 @@ local onOccupant = occupancy_burst.onOccupant
 local onOccupantGone = occupancy_burst.onOccupantGone
 local onRoomPresence = occupancy_burst.onRoomPresence
 local proceedAfter = occupancy_joined.proceedAfter
-local renamedUnheard = occupancy_joined.renamedUnheard
 local regainNick = occupancy_nick.regainNick
 local selfClaimed = occupancy_joining.selfClaimed
 local onRefused = occupancy_phases.onRefused
@@ -17515,6 +17521,7 @@ local isExpulsion = occupancy_refusal.isExpulsion
 local isTechnical = occupancy_refusal.isTechnical
 local itemOf = occupancy_replay.itemOf
 local isLateNick = occupancy_requests.isLateNick
+local renamedUnheard = occupancy_requests.renamedUnheard
 local MUC_USER = namespaces.MUC_USER
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
