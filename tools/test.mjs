@@ -26,67 +26,68 @@ async function setup() {
 }
 
 // The committed bundle is what people install and what the tests run. It must match the sources.
-async function build() {
+function build() {
     const scratch = ".build/lua-out";
-    rmSync(scratch, { recursive: true, force: true });
-    if (await check("build", tool("tstl"), ["-p", "tstl.json", "--outDir", scratch])) {
-        const isFresh = read(join(scratch, bundle)) === read(join("lua-out", bundle));
-        report("lua-out", isFresh ? "fresh" : "lua-out is stale: run make build and commit");
-        count("lua-out", { passed: isFresh ? 1 : 0, failed: isFresh ? 0 : 1 });
-    }
+    return async () => {
+        rmSync(scratch, { recursive: true, force: true });
+        if (await check("build", tool("tstl"), ["-p", "tstl.json", "--outDir", scratch])) {
+            const isFresh = read(join(scratch, bundle)) === read(join("lua-out", bundle));
+            report("lua-out", isFresh ? "fresh" : "lua-out is stale: run make build and commit");
+            count("lua-out", { passed: isFresh ? 1 : 0, failed: isFresh ? 0 : 1 });
+        }
+    };
 }
 
-/** One process per core. Long ones start first. */
-async function lint() {
+/** Returns the checks as functions. Those that take longest come first. */
+function lint() {
     const checks = [
         ["eslint", tool("eslint"), ["."]],
         ["prettier", tool("prettier"), ["--check", "--log-level", "warn", "."]],
         // With demo/ and bench/, which use files of e2e/.
         ["tsc e2e", tool("tsc"), ["-p", "e2e"]],
+        ["luacheck", "luacheck", ["-q", "--no-color", "lua-out", "spec", "e2e", "demo", "bench"]],
         ["rules", process.execPath, ["tools/rules.mjs"]],
         ["comments", process.execPath, ["tools/comments.mjs"]],
-        ["luacheck", "luacheck", ["-q", "--no-color", "lua-out", "spec", "e2e", "demo", "bench"]],
         ...compilers.filter(isInstalled).map(([compiler, ...parameters]) => [compiler, compiler, parameters]),
     ];
-    const work = async () => {
-        for (let next = checks.shift(); next !== undefined; next = checks.shift()) {
-            await check(...next);
-        }
-    };
-    await Promise.all(Array.from({ length: availableParallelism() }, work));
+    return checks.map((each) => () => check(...each));
 }
 
-/** All versions in parallel. Only the last one runs the specs tagged #once, which take long and do not depend on it. */
+/** Returns a function for each version and file. Only the newest version runs the specs tagged #once. They take long. */
 async function spec() {
     const { versions } = await import("./versions.mjs");
-    const last = versions.findLast(({ installed }) => installed);
-    await Promise.all(
-        versions.map((version) => {
-            const name = `busted, Prosody ${label(version)}`;
-            const parameters = version === last ? [] : ["--exclude-tags=once"];
-            return version.installed ? busted(name, version.lib, parameters) : notRun(name, version);
-        }),
-    );
+    const newest = versions.findLast(({ installed }) => installed);
+    return versions.toReversed().flatMap((version) => {
+        const name = `busted, Prosody ${label(version)}`;
+        const parameters = version === newest ? [] : ["--exclude-tags=once"];
+        return version.installed ? busted(name, version.lib, parameters) : () => notRun(name, version);
+    });
 }
 
 function label({ version, release }) {
     return version === "newest" ? `${version} (${release})` : version;
 }
 
-/** A process for each file. In one process for all, the memory of earlier specs makes each garbage collection longer. */
-async function busted(name, prosodyLib, parameters) {
-    const started = performance.now();
+/**
+ * Returns a function for each file. Each runs a process: in one process for all, the memory of earlier specs makes each
+ * garbage collection longer. The last one to end prints the report.
+ */
+function busted(name, prosodyLib, parameters) {
+    const files = readdirSync("spec").filter((each) => each.endsWith("_spec.lua"));
     const env = { ...process.env, PROSODY_LIB: prosodyLib };
-    const reports = [];
-    for (const file of readdirSync("spec").filter((each) => each.endsWith("_spec.lua"))) {
+    const reports = new Map();
+    return files.map((file) => async () => {
+        const started = performance.now();
         const command = ["--output=plainTerminal", ...parameters, join("spec", file)];
         const { output, status } = await capture("busted", command, env);
         const [, passed, failed, errors, skipped] =
             /(\d+) success\w* \/ (\d+) failure\w* \/ (\d+) error\w* \/ (\d+) pending/.exec(output)?.map(Number) ?? [];
         count(`${name}, ${file}`, settled({ passed, failed: failed + errors, skipped }, status));
-        reports.push(`${file}\n${output}`);
-    }
-    report(timed(name, started), reports.join("\n"));
+        reports.set(file, `${timed(file, started)}\n${output}`);
+        if (reports.size === files.length) {
+            report(name, files.map((each) => reports.get(each)).join("\n"));
+        }
+    });
 }
 
 async function e2e(chosen) {
@@ -193,14 +194,26 @@ process.chdir(folder);
 mkdirSync(".build", { recursive: true });
 const [group, ...chosen] = process.argv.slice(2);
 
-/** Runs groups in parallel, unless others are named on the command line. */
-async function stage(...groups) {
-    const wanted = groups.filter(({ name }) => group === undefined || group === name);
-    await Promise.all(wanted.map((run) => run(chosen)));
+function isWanted({ name }) {
+    return group === undefined || group === name;
 }
 
-await stage(setup);
-await Promise.all([stage(e2e), stage(build, lint).then(() => stage(spec))]);
+/** Runs what the groups return, in a process per core. No core is idle before all has started. */
+async function inPool(...groups) {
+    const lists = await Promise.all(groups.filter(isWanted).map((each) => each()));
+    const pending = lists.flat();
+    const work = async () => {
+        for (let next = pending.shift(); next !== undefined; next = pending.shift()) {
+            await next();
+        }
+    };
+    await Promise.all(Array.from({ length: availableParallelism() }, work));
+}
+
+if (isWanted(setup)) {
+    await setup();
+}
+await Promise.all([isWanted(e2e) && e2e(chosen), inPool(lint, build, spec)]);
 await printed;
 
 console.log("");
