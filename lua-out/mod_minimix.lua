@@ -1860,7 +1860,6 @@ function keepAlone(reader, nick, interned)
     end
     if before ~= interned then
         replace(list, nick, before, interned)
-        merge(list)
     end
     return true
 end
@@ -12903,6 +12902,7 @@ end
 function serveItems(queue, most, started)
     local served = 0
     local postponed = 0
+    local busy = {}
     while served + 1 <= most and postponed < MAX_POSTPONED and time.monotonic() - started < SLICE do
         local item = table.remove(queue.items)
         if item == nil then
@@ -12910,12 +12910,14 @@ function serveItems(queue, most, started)
             queue.postponed = {}
             break
         end
-        if queue.mayServe(item) then
+        local service = queue.serviceOf(item)
+        if busy[service] == nil and queue.mayServe(service) then
             served = served + 1
             inTurn(function()
                 queue.serve(item)
             end)
         else
+            busy[service] = true
             postponed = postponed + 1
             local queue_postponed_1 = queue.postponed
             queue_postponed_1[#queue_postponed_1 + 1] = item
@@ -12939,11 +12941,21 @@ SLICE = 0.02
 MAX_POSTPONED = 200
 
 --- Creates an empty queue.
-function occupancy_pace.newPacedQueue(serve, mayServe)
+function occupancy_pace.newPacedQueue(serve, serviceOf, mayServe)
+    if serviceOf == nil then
+        serviceOf = function() return "" end
+    end
     if mayServe == nil then
         mayServe = function() return true end
     end
-    return {items = {}, postponed = {}, serve = serve, mayServe = mayServe, isRunning = false}
+    return {
+        items = {},
+        postponed = {},
+        serve = serve,
+        serviceOf = serviceOf,
+        mayServe = mayServe,
+        isRunning = false
+    }
 end
 
 --- Adds items to a queue in random order. LIFO, so that the latest login is served first.
@@ -13025,7 +13037,7 @@ end
 -- Watches rooms: self-pings (XEP-0410) to quiet rooms, and to rooms behind a broken link.
 local occupancy_watch = {}
 do
-local checkRoom, forgetLiveness, checked, unreachable, noteHosts, lookSoon, lookAfterLinks, checkAll, goBack, hasten, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, queue
+local checkRoom, forgetLiveness, checked, unreachable, noteHosts, lookSoon, lookAfterLinks, checkAll, goBack, hasten, serviceOf, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, queue
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
@@ -13221,8 +13233,11 @@ function hasten(membership)
     end
 end
 
-function mayComeBack(membership)
-    local service = jids.host(membership.room)
+function serviceOf(membership)
+    return jids.host(membership.room)
+end
+
+function mayComeBack(service)
     local joins = {}
     for _, other in ipairs(unanswered[service] or {}) do
         if isOnItsWay(other) then
@@ -13245,7 +13260,7 @@ end
 
 function noteOnItsWay(membership)
     if isOnItsWay(membership) then
-        local service = jids.host(membership.room)
+        local service = serviceOf(membership)
         local joins = unanswered[service] or {}
         joins[#joins + 1] = membership
         unanswered[service] = joins
@@ -13396,7 +13411,7 @@ end
 
 MAX_UNANSWERED = 10
 unanswered = {}
-queue = newPacedQueue(comeBack, mayComeBack)
+queue = newPacedQueue(comeBack, serviceOf, mayComeBack)
 end
 
 -- src/occupancy/phases.ts
