@@ -11102,6 +11102,7 @@ local hasExtensions
 local MUC = namespaces.MUC
 local isSameNick = minimix_stanzas.isSameNick
 local isAttached = state_memberships.isAttached
+local save = state_store.save
 local endOperation = occupancy_operations.endOperation
 
 --- Whether a request is a nick change, instead of a replay under the current nick.
@@ -11155,6 +11156,17 @@ function occupancy_requests.renamedUnheard(place, nick)
     endOperation(place)
     local request = operation.request
     return (request and request.kind) == "join" and operation.request or nil
+end
+
+--- Notes a later password. While the account is in the room, the room does not check passwords, but its password may
+-- have changed.
+function occupancy_requests.notePassword(membership, request)
+    local opt_6 = request.stanza:get_child("x", MUC)
+    local password = opt_6 and opt_6:get_child_text("password")
+    if password ~= nil and password ~= membership.password and password ~= membership.laterPassword then
+        membership.laterPassword = password
+        save(membership.username)
+    end
 end
 end
 
@@ -11920,15 +11932,13 @@ end
 -- time. Requests that need another one wait in the queue.
 local occupancy_joined = {}
 do
-local serveRequest, serve, serveFromView, notePassword, attach, release, resync, awaitResync, resyncUnanswered, occupantsShown, renamed
+local serveRequest, serve, serveFromView, attach, release, resync, awaitResync, resyncUnanswered, occupantsShown, renameUnanswered, renamed
 local closeGap = archive_catchup.closeGap
 local selfPing = send_ping.selfPing
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
 local bookmarkRenamed = settings_bookmark_write.bookmarkRenamed
-local MUC = namespaces.MUC
 local options = minimix_options
-local save = state_store.save
 local sendTo = send_fork.sendTo
 local forkOwn = send_own.forkOwn
 local sendOwn = send_own.sendOwn
@@ -11955,6 +11965,7 @@ local forgetOthers = occupancy_burst.forgetOthers
 local isRenamed = occupancy_burst.isRenamed
 local keepSelf = occupancy_burst.keepSelf
 local endOperation = occupancy_operations.endOperation
+local JOIN_PATIENCE = occupancy_operations.JOIN_PATIENCE
 local RESYNC_TIMEOUT = occupancy_operations.RESYNC_TIMEOUT
 local startRename = occupancy_operations.startRename
 local startResync = occupancy_operations.startResync
@@ -11969,6 +11980,7 @@ local isAnswerTo = occupancy_requests.isAnswerTo
 local isInView = occupancy_requests.isInView
 local isRename = occupancy_requests.isRename
 local isServedAtOnce = occupancy_requests.isServedAtOnce
+local notePassword = occupancy_requests.notePassword
 local joinToShow = occupancy_shown.joinToShow
 local presenceToShow = occupancy_shown.presenceToShow
 local selfToBe = occupancy_shown.selfToBe
@@ -12057,15 +12069,6 @@ function serveFromView(membership, request)
     showBest(membership)
     noteTold(membership, request.session, self_)
     release(membership, request)
-end
-
-function notePassword(membership, request)
-    local opt_0 = request.stanza:get_child("x", MUC)
-    local password = opt_0 and opt_0:get_child_text("password")
-    if password ~= nil and password ~= membership.password and password ~= membership.laterPassword then
-        membership.laterPassword = password
-        save(membership.username)
-    end
 end
 
 --- Attaches a session: it gets the room's traffic from now on, and its queued stanzas are sent.
@@ -12177,15 +12180,25 @@ function occupancy_joined.rename(membership, place, nick, request)
         id = request.id
     end
     local key = presenceIdFor(membership, id)
-    startRename(membership, place, {id = key, nick = nick, request = request, isJoin = false}, occupancy_joined.renameUnanswered)
+    startRename(membership, place, {id = key, nick = nick, request = request, isJoin = false}, occupancy_joined.renameOverdue)
     if session ~= nil and request ~= nil then
         attachSession(membership, session, presenceContent(request.stanza), key)
     end
     sendPresence(membership, presenceToShow(membership), nick, key)
 end
 
---- The answer is lost or late. A session that asked by a join attaches under the current nick.
-function occupancy_joined.renameUnanswered(membership, place, operation)
+--- A nick change has timed out. A self-ping, which a slow room answers after it, shows that its answer is lost. Until then a
+-- presence under the old nick would revert the change.
+function occupancy_joined.renameOverdue(membership, place, operation)
+    local function pinged()
+        if membership.place == place and place.operation == operation and isCurrent(membership) then
+            renameUnanswered(membership, place, operation)
+        end
+    end
+    selfPing(membership, pinged, JOIN_PATIENCE)
+end
+
+function renameUnanswered(membership, place, operation)
     place.late = operation
     endOperation(place)
     local request = operation.request
@@ -12331,7 +12344,7 @@ function occupancy_joined.adopt(membership, place, join)
         local operation = startResync(membership, place, join.id, request, resyncUnanswered)
         awaitResync(membership, place, operation)
     else
-        startRename(membership, place, {id = join.id, nick = join.nick, request = request, isJoin = true}, occupancy_joined.renameUnanswered)
+        startRename(membership, place, {id = join.id, nick = join.nick, request = request, isJoin = true}, occupancy_joined.renameOverdue)
     end
 end
 end
@@ -16642,7 +16655,7 @@ local hasMoved = occupancy_former.hasMoved
 local move = occupancy_former.move
 local awaitSubject = occupancy_joining.awaitSubject
 local proceed = occupancy_joined.proceed
-local renameUnanswered = occupancy_joined.renameUnanswered
+local renameOverdue = occupancy_joined.renameOverdue
 local resumeResync = occupancy_joined.resumeResync
 local newLeave = occupancy_operations.newLeave
 local RENAME_TIMEOUT = occupancy_operations.RENAME_TIMEOUT
@@ -16699,7 +16712,7 @@ function resumeJoined(membership, before)
     end
     if (operation and operation.kind) == "rename" then
         operation.timer = after(RENAME_TIMEOUT, function()
-            renameUnanswered(membership, place, operation)
+            renameOverdue(membership, place, operation)
         end)
     elseif operation ~= nil then
         resumeResync(membership, place, operation)

@@ -553,6 +553,28 @@ describe("a nick change", function ()
 			assert.equal("message groupchat room subject:", lines[#lines]);
 		end);
 
+		for _, delay in ipairs { 11; 20 } do
+			it("C2, J6: is not reverted by a resync if it is "..delay.." s late", function ()
+				phone:send(presence("Alicia", { id = "n1" }));
+				laptop:send(join("Alice", { id = "j2"; muc = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>" }));
+				for _ = 1, delay do s.host:tick(1); end
+				s:wait(1);
+				assert.same({ "alice presence - room/Alicia"; "alice presence - room/Alicia join" }, s:upstream());
+				assert.same({ "Alicia" }, s:occupants());
+				local lines = seen(laptop);
+				assert.equal("message groupchat room subject:", lines[#lines]);
+			end);
+
+			it("C2: is not reverted by another session's presence if it is "..delay.." s late", function ()
+				phone:send(presence("Alicia", { id = "n1" }));
+				laptop:send(presence("Alice", { id = "p1", content = show("dnd", 5) }));
+				for _ = 1, delay do s.host:tick(1); end
+				s:wait(1);
+				assert.same({ "alice presence - room/Alicia"; "alice presence - room/Alicia dnd" }, s:upstream());
+				assert.same({ "Alicia" }, s:occupants());
+			end);
+		end
+
 		-- The room has sent the first presence of the nick change, and the second is lost. The account is lost then.
 		local function half_renamed()
 			phone:send(presence("Alicia", { id = "n1" }));

@@ -6,9 +6,7 @@ import * as st from "util.stanza";
 import { closeGap } from "../archive/catchup";
 import { selfPing, saysJoined, saysNothing } from "../send/ping";
 import { bookmarkRenamed } from "../settings/bookmark-write";
-import { MUC } from "../namespaces";
 import * as options from "../options";
-import { save } from "../state/store";
 import { sendTo } from "../send/fork";
 import { forkOwn, sendOwn } from "../send/own";
 import { presenceIdFor, sendPresence } from "../send/upstream";
@@ -21,12 +19,12 @@ import { knownNick, queueOf, setAttachment } from "../state/memberships";
 import { type Join, type Joined, Phase, type Rename, type Resync, type SessionRequest } from "../state/place";
 import { enqueue, isSuperseded, newRequest, replaceQueued, requeue, takeNext } from "../state/queue";
 import { areAllShown, forgetOthers, isRenamed, keepSelf } from "./burst";
-import { endOperation, RESYNC_TIMEOUT, startRename, startResync } from "./operations";
+import { endOperation, JOIN_PATIENCE, RESYNC_TIMEOUT, startRename, startResync } from "./operations";
 import { sendStanza } from "./outgoing";
 import { sendProbe } from "./probe";
 import { bounce } from "./refuse";
 import { replay, selfPresence, sendOccupants, sendSubject } from "./replay";
-import { isAnswerTo, isInView, isRename, isServedAtOnce } from "./requests";
+import { isAnswerTo, isInView, isRename, isServedAtOnce, notePassword } from "./requests";
 import { joinToShow, presenceToShow, selfToBe, showBest, updatePresence } from "./shown";
 import { TURN } from "./enter";
 import { lost } from "./lost";
@@ -113,18 +111,6 @@ function serveFromView(membership: Membership, request: SessionRequest): void {
     showBest(membership);
     noteTold(membership, request.session, self);
     release(membership, request);
-}
-
-/**
- * Notes a later password. While the account is in the room, the room does not check passwords, but its password may
- * have changed.
- */
-function notePassword(membership: Membership, request: SessionRequest): void {
-    const password = request.stanza.get_child("x", MUC)?.get_child_text("password");
-    if (password !== undefined && password !== membership.password && password !== membership.laterPassword) {
-        membership.laterPassword = password;
-        save(membership.username);
-    }
 }
 
 /** Attaches a session: it gets the room's traffic from now on, and its queued stanzas are sent. */
@@ -274,15 +260,28 @@ export function subjectCame(membership: Membership, place: Joined): void {
 export function rename(membership: Membership, place: Joined, nick: string, request?: SessionRequest): void {
     const session = request === undefined ? undefined : request.session;
     const key = presenceIdFor(membership, request === undefined ? undefined : request.id);
-    startRename(membership, place, { id: key, nick, request, isJoin: false }, renameUnanswered);
+    startRename(membership, place, { id: key, nick, request, isJoin: false }, renameOverdue);
     if (session !== undefined && request !== undefined) {
         attachSession(membership, session, presenceContent(request.stanza), key);
     }
     sendPresence(membership, presenceToShow(membership), nick, key);
 }
 
+/**
+ * A nick change has timed out. A self-ping, which a slow room answers after it, shows that its answer is lost. Until then a
+ * presence under the old nick would revert the change.
+ */
+export function renameOverdue(membership: Membership, place: Joined, operation: Rename): void {
+    const pinged = () => {
+        if (membership.place === place && place.operation === operation && isCurrent(membership)) {
+            renameUnanswered(membership, place, operation);
+        }
+    };
+    selfPing(membership, pinged, JOIN_PATIENCE);
+}
+
 /** The answer is lost or late. A session that asked by a join attaches under the current nick. */
-export function renameUnanswered(membership: Membership, place: Joined, operation: Rename): void {
+function renameUnanswered(membership: Membership, place: Joined, operation: Rename): void {
     place.late = operation;
     endOperation(place);
     const request = operation.request;
@@ -386,6 +385,6 @@ export function adopt(membership: Membership, place: Joined, join: Join): void {
         const operation = startResync(membership, place, join.id, request, resyncUnanswered);
         awaitResync(membership, place, operation);
     } else {
-        startRename(membership, place, { id: join.id, nick: join.nick, request, isJoin: true }, renameUnanswered);
+        startRename(membership, place, { id: join.id, nick: join.nick, request, isJoin: true }, renameOverdue);
     }
 }

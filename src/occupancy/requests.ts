@@ -4,6 +4,7 @@ import { MUC } from "../namespaces";
 import { isSameNick } from "../stanzas";
 import { isAttached, type Membership } from "../state/memberships";
 import type { Joined, Rename, SessionRequest } from "../state/place";
+import { save } from "../state/store";
 import { endOperation } from "./operations";
 
 /** Whether a join needs no answer of the room. */
@@ -67,4 +68,16 @@ export function renamedUnheard(place: Joined, nick: string): SessionRequest | un
     }
     endOperation(place);
     return operation.request?.kind === "join" ? operation.request : undefined;
+}
+
+/**
+ * Notes a later password. While the account is in the room, the room does not check passwords, but its password may
+ * have changed.
+ */
+export function notePassword(membership: Membership, request: SessionRequest): void {
+    const password = request.stanza.get_child("x", MUC)?.get_child_text("password");
+    if (password !== undefined && password !== membership.password && password !== membership.laterPassword) {
+        membership.laterPassword = password;
+        save(membership.username);
+    }
 }

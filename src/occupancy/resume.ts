@@ -6,7 +6,7 @@ import { allMemberships, hasAttached, type Membership, queueOf, setPlace } from 
 import { inSharedQueue, type Joined, type Joining, type Leaving, Phase } from "../state/place";
 import { hasMoved, move } from "./former";
 import { awaitSubject } from "./joining";
-import { proceed, renameUnanswered, resumeResync } from "./joined";
+import { proceed, renameOverdue, resumeResync } from "./joined";
 import { newLeave, RENAME_TIMEOUT } from "./operations";
 import { limitJoin, waitForTurn } from "./enter";
 import { leaveUnanswered, retryLeave } from "./leave";
@@ -71,7 +71,7 @@ function resumeJoined(membership: Membership, before: Joined): void {
     }
     if (operation?.kind === "rename") {
         operation.timer = after(RENAME_TIMEOUT, () => {
-            renameUnanswered(membership, place, operation);
+            renameOverdue(membership, place, operation);
         });
     } else if (operation !== undefined) {
         resumeResync(membership, place, operation);
