@@ -1860,7 +1860,6 @@ function keepAlone(reader, nick, interned)
     end
     if before ~= interned then
         replace(list, nick, before, interned)
-        merge(list)
     end
     return true
 end
@@ -10506,7 +10505,7 @@ occupancy_operations.JOIN_PATIENCE = 15
 --- Timeout of a nick change in seconds. The answer may be lost.
 occupancy_operations.RENAME_TIMEOUT = 10
 --- Timeout of a resync in seconds. A self-ping ends it earlier if the room does not answer.
-local RESYNC_TIMEOUT = 60
+occupancy_operations.RESYNC_TIMEOUT = 60
 
 --- Creates a join. `ended` is called at its timeout.
 function occupancy_operations.newJoin(membership, parts, seconds, ended)
@@ -10594,7 +10593,7 @@ function occupancy_operations.startResync(membership, place, key, request, ended
         kind = "resync",
         id = key,
         nick = membership.nick,
-        timer = after(RESYNC_TIMEOUT, function()
+        timer = after(occupancy_operations.RESYNC_TIMEOUT, function()
             ended(membership, place, operation)
         end),
         request = request,
@@ -11103,6 +11102,7 @@ local hasExtensions
 local MUC = namespaces.MUC
 local isSameNick = minimix_stanzas.isSameNick
 local isAttached = state_memberships.isAttached
+local endOperation = occupancy_operations.endOperation
 
 --- Whether a request is a nick change, instead of a replay under the current nick.
 function occupancy_requests.isRename(membership, request)
@@ -11143,6 +11143,18 @@ end
 --- Returns the operation that an error with this id refuses late.
 function occupancy_requests.lateRename(place, key)
     return place.late ~= nil and key == place.late.id and place.late or nil
+end
+
+--- The room has given the account the nick of a request, and the 303 was lost. Returns the request, if it is a join.
+function occupancy_requests.renamedUnheard(place, nick)
+    local operation = place.operation
+    place.late = nil
+    if (operation and operation.kind) ~= "rename" or not isSameNick(operation.nick, nick) then
+        return nil
+    end
+    endOperation(place)
+    local request = operation.request
+    return (request and request.kind) == "join" and operation.request or nil
 end
 end
 
@@ -11910,7 +11922,6 @@ local occupancy_joined = {}
 do
 local serveRequest, serve, serveFromView, notePassword, attach, release, resync, awaitResync, resyncUnanswered, occupantsShown, renamed
 local closeGap = archive_catchup.closeGap
-local isSameNick = minimix_stanzas.isSameNick
 local selfPing = send_ping.selfPing
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
@@ -11944,6 +11955,7 @@ local forgetOthers = occupancy_burst.forgetOthers
 local isRenamed = occupancy_burst.isRenamed
 local keepSelf = occupancy_burst.keepSelf
 local endOperation = occupancy_operations.endOperation
+local RESYNC_TIMEOUT = occupancy_operations.RESYNC_TIMEOUT
 local startRename = occupancy_operations.startRename
 local startResync = occupancy_operations.startResync
 local sendStanza = occupancy_outgoing.sendStanza
@@ -12206,6 +12218,14 @@ function renamed(membership, place, operation, stanza)
     occupancy_joined.proceed(membership)
 end
 
+--- Waits again for the answer to a resync, after a reload.
+function occupancy_joined.resumeResync(membership, place, operation)
+    operation.timer = after(RESYNC_TIMEOUT, function()
+        resyncUnanswered(membership, place, operation)
+    end)
+    awaitResync(membership, place, operation)
+end
+
 --- Our own presence ends the list of occupants. If a known occupant is missing, the room did not treat our presence as a
 -- join.
 local function resyncSelf(membership, operation)
@@ -12232,19 +12252,7 @@ function occupancy_joined.subjectCame(membership, place)
     end
 end
 
---- The room has given the account the nick of a request, and the 303 was lost. Returns the request, if it is a join.
-function occupancy_joined.renamedUnheard(place, nick)
-    local operation = place.operation
-    place.late = nil
-    if (operation and operation.kind) ~= "rename" or not isSameNick(operation.nick, nick) then
-        return nil
-    end
-    endOperation(place)
-    local request = operation.request
-    return (request and request.kind) == "join" and operation.request or nil
-end
-
---- Serves the request of such a nick change, and those that waited for it. A lost account rejoins first.
+--- Serves the request of a nick change whose 303 was lost, and those that waited for it. A lost account rejoins first.
 function occupancy_joined.proceedAfter(membership, request)
     local place = membership.place
     if place.phase == "lost" and request ~= nil then
@@ -12881,6 +12889,7 @@ end
 function serveItems(queue, most, started)
     local served = 0
     local postponed = 0
+    local busy = {}
     while served + 1 <= most and postponed < MAX_POSTPONED and time.monotonic() - started < SLICE do
         local item = table.remove(queue.items)
         if item == nil then
@@ -12888,12 +12897,14 @@ function serveItems(queue, most, started)
             queue.postponed = {}
             break
         end
-        if queue.mayServe(item) then
+        local service = queue.serviceOf(item)
+        if busy[service] == nil and queue.mayServe(service) then
             served = served + 1
             inTurn(function()
                 queue.serve(item)
             end)
         else
+            busy[service] = true
             postponed = postponed + 1
             local queue_postponed_1 = queue.postponed
             queue_postponed_1[#queue_postponed_1 + 1] = item
@@ -12917,11 +12928,21 @@ SLICE = 0.02
 MAX_POSTPONED = 200
 
 --- Creates an empty queue.
-function occupancy_pace.newPacedQueue(serve, mayServe)
+function occupancy_pace.newPacedQueue(serve, serviceOf, mayServe)
+    if serviceOf == nil then
+        serviceOf = function() return "" end
+    end
     if mayServe == nil then
         mayServe = function() return true end
     end
-    return {items = {}, postponed = {}, serve = serve, mayServe = mayServe, isRunning = false}
+    return {
+        items = {},
+        postponed = {},
+        serve = serve,
+        serviceOf = serviceOf,
+        mayServe = mayServe,
+        isRunning = false
+    }
 end
 
 --- Adds items to a queue in random order. LIFO, so that the latest login is served first.
@@ -13003,7 +13024,7 @@ end
 -- Watches rooms: self-pings (XEP-0410) to quiet rooms, and to rooms behind a broken link.
 local occupancy_watch = {}
 do
-local checkRoom, forgetLiveness, checked, unreachable, noteHosts, lookSoon, lookAfterLinks, checkAll, goBack, hasten, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, queue
+local checkRoom, forgetLiveness, checked, unreachable, noteHosts, lookSoon, lookAfterLinks, checkAll, goBack, hasten, serviceOf, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, queue
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
@@ -13199,8 +13220,11 @@ function hasten(membership)
     end
 end
 
-function mayComeBack(membership)
-    local service = jids.host(membership.room)
+function serviceOf(membership)
+    return jids.host(membership.room)
+end
+
+function mayComeBack(service)
     local joins = {}
     for _, other in ipairs(unanswered[service] or {}) do
         if isOnItsWay(other) then
@@ -13223,7 +13247,7 @@ end
 
 function noteOnItsWay(membership)
     if isOnItsWay(membership) then
-        local service = jids.host(membership.room)
+        local service = serviceOf(membership)
         local joins = unanswered[service] or {}
         joins[#joins + 1] = membership
         unanswered[service] = joins
@@ -13374,7 +13398,7 @@ end
 
 MAX_UNANSWERED = 10
 unanswered = {}
-queue = newPacedQueue(comeBack, mayComeBack)
+queue = newPacedQueue(comeBack, serviceOf, mayComeBack)
 end
 
 -- src/occupancy/phases.ts
@@ -16614,13 +16638,12 @@ local hasAttached = state_memberships.hasAttached
 local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local inSharedQueue = state_place.inSharedQueue
-local requestsOf = state_place.requestsOf
-local requeue = state_queue.requeue
 local hasMoved = occupancy_former.hasMoved
 local move = occupancy_former.move
 local awaitSubject = occupancy_joining.awaitSubject
 local proceed = occupancy_joined.proceed
 local renameUnanswered = occupancy_joined.renameUnanswered
+local resumeResync = occupancy_joined.resumeResync
 local newLeave = occupancy_operations.newLeave
 local RENAME_TIMEOUT = occupancy_operations.RENAME_TIMEOUT
 local limitJoin = occupancy_enter.limitJoin
@@ -16660,7 +16683,7 @@ function resumeJoined(membership, before)
         phase = "joined",
         tries = 0,
         since = before.since,
-        operation = (operation and operation.kind) == "rename" and operation or nil,
+        operation = operation,
         late = before.late
     }
     setPlace(membership, place)
@@ -16678,10 +16701,9 @@ function resumeJoined(membership, before)
         operation.timer = after(RENAME_TIMEOUT, function()
             renameUnanswered(membership, place, operation)
         end)
-        return
-    end
-    requeue(membership, requestsOf(before))
-    if #queueOf(membership) > 0 or membership.shownPresence ~= nil then
+    elseif operation ~= nil then
+        resumeResync(membership, place, operation)
+    elseif #queueOf(membership) > 0 or membership.shownPresence ~= nil then
         proceed(membership)
     end
 end
@@ -17503,7 +17525,6 @@ local onOccupant = occupancy_burst.onOccupant
 local onOccupantGone = occupancy_burst.onOccupantGone
 local onRoomPresence = occupancy_burst.onRoomPresence
 local proceedAfter = occupancy_joined.proceedAfter
-local renamedUnheard = occupancy_joined.renamedUnheard
 local regainNick = occupancy_nick.regainNick
 local selfClaimed = occupancy_joining.selfClaimed
 local onRefused = occupancy_phases.onRefused
@@ -17515,6 +17536,7 @@ local isExpulsion = occupancy_refusal.isExpulsion
 local isTechnical = occupancy_refusal.isTechnical
 local itemOf = occupancy_replay.itemOf
 local isLateNick = occupancy_requests.isLateNick
+local renamedUnheard = occupancy_requests.renamedUnheard
 local MUC_USER = namespaces.MUC_USER
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
