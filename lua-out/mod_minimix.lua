@@ -3128,6 +3128,8 @@ end
 --
 -- Marks on bookmarks, in the store "minimix_bookmarks", for `minimix_bookmark_write`: the last change of a room's
 -- bookmark. Without the marks, the module would restore bookmarks that the user has removed.
+--
+-- Also the edits of bookmarks that could not be written yet. A reload hands them to the next instance.
 local state_marks = {}
 do
 local content, forgetOldest, marksOf, wellFormed, write, MAX_MARKS, pending, records
@@ -3276,6 +3278,33 @@ function state_marks.restoreMarks(saved)
         end
     end
 end
+
+state_marks.pendingEdits = {}
+
+--- Returns the pending edits of a bookmark.
+function state_marks.editsOf(username, room)
+    local opt_14 = state_marks.pendingEdits[username]
+    return opt_14 and opt_14.rooms[room]
+end
+
+--- Counts the bookmarks with pending edits.
+function state_marks.countEdits()
+    local count = 0
+    for _, temp_16 in pairs(state_marks.pendingEdits) do
+        local rooms
+        rooms = temp_16.rooms
+        for _ in pairs(rooms) do
+            count = count + 1
+        end
+    end
+    return count
+end
+
+function state_marks.restoreEdits(saved)
+    for username, edits in pairs(saved) do
+        state_marks.pendingEdits[username] = edits
+    end
+end
 end
 
 -- src/state/former.ts
@@ -3390,6 +3419,37 @@ function state_restored.takeOverdue()
 end
 end
 
+-- src/state/self-status.ts
+--
+-- Rooms that mark the own presence of occupants with status 110. Older services omit it in all rooms. Memberships keep it
+-- on disk: after a restart another occupant must not be taken for the account.
+local state_self_status = {}
+do
+--- Number of rooms to remember.
+local ROOMS = 4096
+--- Rooms that have sent 110 to an account of this server.
+local marking = cache.new(ROOMS)
+
+function state_self_status.selfMarkingRooms()
+    return marking
+end
+
+--- Takes over the rooms of the previous instance of the module.
+function state_self_status.restoreSelfMarkingRooms(saved)
+    marking = saved
+end
+
+--- A room has sent an own presence with 110.
+function state_self_status.noteSelfStatus(room)
+    marking:set(room, true)
+end
+
+--- Whether a presence of this room without 110 is another occupant's.
+function state_self_status.marksSelf(room)
+    return marking:get(room) == true
+end
+end
+
 -- src/state/account-record.ts
 --
 -- An account's record in the store "minimix": written from its memberships, and read back into them.
@@ -3412,6 +3472,8 @@ local idleOf = state_memberships.idleOf
 local membershipsOf = state_memberships.membershipsOf
 local inSharedQueue = state_place.inSharedQueue
 local noteRestored = state_restored.noteRestored
+local marksSelf = state_self_status.marksSelf
+local noteSelfStatus = state_self_status.noteSelfStatus
 
 function formerRecords(username)
     local former = {}
@@ -3515,6 +3577,9 @@ function loadRoom(username, room, saved)
         view.nonAnonymous = nil
     end
     membership.detachedAt = monotonic()
+    if saved.marksSelf == true then
+        noteSelfStatus(room)
+    end
     noteRestored(membership)
 end
 
@@ -3538,18 +3603,32 @@ function state_account_record.recordOf(username)
         if membership.wantedNick ~= membership.nick then
             wanted = membership.wantedNick
         end
+        local password = membership.password
+        local laterPassword = membership.laterPassword
+        local bookmark = membership.bookmark
+        local ownBookmark = membership.ownBookmark
+        local ending = membership.ending
+        local since = membership.since
+        local sinceNumber = membership.sinceNumber
+        local shown = shownText(membership)
+        local nonAnonymous = membership.view.nonAnonymous
+        local marksSelf_result_1
+        if marksSelf(room) then
+            marksSelf_result_1 = true
+        end
         rooms[room] = {
             nick = nick,
             wanted = wanted,
-            password = membership.password,
-            laterPassword = membership.laterPassword,
-            bookmark = membership.bookmark,
-            ownBookmark = membership.ownBookmark,
-            ending = membership.ending,
-            since = membership.since,
-            sinceNumber = membership.sinceNumber,
-            shown = shownText(membership),
-            nonAnonymous = membership.view.nonAnonymous,
+            password = password,
+            laterPassword = laterPassword,
+            bookmark = bookmark,
+            ownBookmark = ownBookmark,
+            ending = ending,
+            since = since,
+            sinceNumber = sinceNumber,
+            shown = shown,
+            nonAnonymous = nonAnonymous,
+            marksSelf = marksSelf_result_1,
             state = stateOf(membership)
         }
     end
@@ -4511,16 +4590,21 @@ end
 -- Also writes the notification setting when the user asks for it, independent of the option.
 local settings_bookmark_write = {}
 do
-local retryLater, retryAll, noteJoin, currentItem, rewrite, create, publish, publishItem, PUBLISH_OPTIONS, writing, PAUSE, failed, retrying, isRetryDue
+local writeEdits, writeEdit, settle, retryLater, retryDue, retry, allPending, noteJoin, hasOtherNick, noteNick, currentItem, rewrite, create, publish, publishItem, PUBLISH_OPTIONS, writing, FIRST_PAUSE, LONGEST_PAUSE, isRetryDue
 local BOOKMARKS = namespaces.BOOKMARKS
 local PUBSUB = namespaces.PUBSUB
 local options = minimix_options
 local mayFollowNick = state_bookmarks.mayFollowNick
 local forEachInSlices = slices.forEachInSlices
-local isCurrent = state_memberships.isCurrent
+local monotonic = state_clock.monotonic
+local findMembership = state_memberships.findMembership
+local occupantJid = state_memberships.occupantJid
 local canReadMarks = state_marks.canReadMarks
+local editsOf = state_marks.editsOf
 local markedBy = state_marks.markedBy
+local pendingEdits = state_marks.pendingEdits
 local setMark = state_marks.setMark
+local onRecovery = state_outage.onRecovery
 local save = state_store.save
 local hasPep = settings_bookmarks.hasPep
 local itemsOf = settings_bookmarks.itemsOf
@@ -4529,35 +4613,102 @@ local readItem = settings_bookmarks.readItem
 local roomOf = settings_bookmarks.roomOf
 local withSetting = settings_notify.withSetting
 
+function writeEdits(username, room, edits)
+    local left = {}
+    for _, edit in ipairs(edits) do
+        if #left > 0 or not writeEdit(username, room, edit) then
+            left[#left + 1] = edit
+        end
+    end
+    return left
+end
+
+function writeEdit(username, room, edit)
+    if not hasPep() or not options.bookmarkWrite then
+        return true
+    end
+    local isRead, item = currentItem(username, room)
+    if not isRead then
+        return false
+    end
+    if edit == "left" then
+        return rewrite(username, room, item, "false")
+    end
+    local membership = findMembership(occupantJid(username), room)
+    if membership == nil then
+        return true
+    end
+    if edit == "joined" then
+        return noteJoin(membership, item)
+    else
+        return noteNick(membership, item)
+    end
+end
+
+function settle(username, room)
+    local account = pendingEdits[username]
+    if account ~= nil then
+        account.rooms[room] = nil
+    end
+    if account ~= nil and (next(account.rooms)) == nil then
+        pendingEdits[username] = nil
+        local seconds = math.floor(monotonic() - account.since)
+        module:log("info", "No bookmark of %s is pending any more after %d seconds", username, seconds)
+    end
+end
+
 function retryLater()
     if not isRetryDue then
         isRetryDue = true
-        module:add_timer(PAUSE, function()
+        module:add_timer(FIRST_PAUSE, function()
             isRetryDue = false
-            retryAll()
+            retryDue()
             return nil
         end)
     end
 end
 
-function retryAll()
-    local bookmarks = {}
-    for username, edits in pairs(failed) do
-        for room in pairs(edits) do
-            bookmarks[#bookmarks + 1] = {username = username, room = room}
+function retryDue()
+    local due = {}
+    for _, pending in ipairs(allPending()) do
+        if pending.due <= monotonic() then
+            due[#due + 1] = pending
         end
     end
-    forEachInSlices(bookmarks, function(bindingPattern0_)
-        local room
-        local username
-        username = bindingPattern0_.username
-        room = bindingPattern0_.room
-        local opt_5 = failed[username]
-        local opt_3 = opt_5 and opt_5[room]
-        if opt_3 ~= nil then
-            opt_3()
+    forEachInSlices(due, retry)
+    if (next(pendingEdits)) ~= nil then
+        retryLater()
+    end
+end
+
+function retry(pending)
+    local username = pending.username
+    local room = pending.room
+    local edits = pending.edits
+    if editsOf(username, room) ~= pending then
+        return
+    end
+    pending.pause = math.min(2 * pending.pause, LONGEST_PAUSE)
+    pending.due = monotonic() + pending.pause
+    pending.edits = writeEdits(username, room, edits)
+    if #pending.edits < #edits then
+        save(username)
+    end
+    if #pending.edits == 0 then
+        settle(username, room)
+    end
+end
+
+function allPending()
+    local all = {}
+    for _, temp_4 in pairs(pendingEdits) do
+        local rooms
+        rooms = temp_4.rooms
+        for _, pending in pairs(rooms) do
+            all[#all + 1] = pending
         end
-    end)
+    end
+    return all
 end
 
 function noteJoin(membership, item)
@@ -4569,23 +4720,38 @@ function noteJoin(membership, item)
     if item == nil and by ~= "user" then
         isDone = create(membership)
     elseif item ~= nil and by == "us" then
-        isDone = rewrite(membership, item, "true")
+        isDone = rewrite(membership.username, membership.room, item, "true")
         membership.ownBookmark = true
     end
     return isDone
 end
 
-function currentItem(membership)
-    local items = itemsOf(membership.username, BOOKMARKS)
+function hasOtherNick(bindingPattern0_)
+    local nick
+    local bookmark
+    bookmark = bindingPattern0_.bookmark
+    nick = bindingPattern0_.nick
+    return bookmark ~= nil and bookmark.nick ~= nick
+end
+
+function noteNick(membership, item)
+    local username = membership.username
+    local room = membership.room
+    local nick = membership.nick
+    return not hasOtherNick(membership) or rewrite(username, room, item, nil, nick)
+end
+
+function currentItem(username, room)
+    local items = itemsOf(username, BOOKMARKS)
     for _, id in ipairs(items or {}) do
-        if roomOf(id) == membership.room then
+        if roomOf(id) == room then
             return true, items and items[id]
         end
     end
     return items ~= nil, nil
 end
 
-function rewrite(membership, item, autojoin, nick)
+function rewrite(username, room, item, autojoin, nick)
     local conference = item and item:get_child("conference", BOOKMARKS)
     if item == nil or conference == nil or nick == nil and conference.attr.autojoin == autojoin then
         return true
@@ -4601,25 +4767,27 @@ function rewrite(membership, item, autojoin, nick)
             edited:add_direct_child(st.clone(tag))
         end
     end
-    return publish(membership, item.attr.id or membership.room, edited) ~= "failed"
+    return publish(username, room, item.attr.id or room, edited) ~= "failed"
 end
 
 function create(membership)
+    local username = membership.username
+    local room = membership.room
     local conference = st.stanza("conference", {xmlns = BOOKMARKS, autojoin = "true"})
     conference:tag("nick", {xmlns = BOOKMARKS}):text(membership.nick):up()
     if membership.password ~= nil then
         conference:tag("password", {xmlns = BOOKMARKS}):text(membership.password):up()
     end
-    local outcome = publish(membership, membership.room, conference, PUBLISH_OPTIONS)
+    local outcome = publish(username, room, room, conference, PUBLISH_OPTIONS)
     membership.ownBookmark = outcome == "done" or nil
     if outcome == "done" then
-        setMark(membership.username, membership.room, "us")
+        setMark(username, room, "us")
     end
     return outcome ~= "failed"
 end
 
-function publish(membership, id, conference, config)
-    local service = pepService(membership.username)
+function publish(username, room, id, conference, config)
+    local service = pepService(username)
     if service == nil then
         return "failed"
     end
@@ -4628,17 +4796,21 @@ function publish(membership, id, conference, config)
     local done, problem = pcall(publishItem, service, id, item, config)
     writing = false
     if not done or problem ~= nil then
-        local isByStorage = problem == "internal-server-error"
+        local isRefused = done and problem ~= "internal-server-error"
+        local isKnown = not isRefused and pendingEdits[username] ~= nil
         module:log(
-            isByStorage and retrying and "debug" or "warn",
+            isKnown and "debug" or "warn",
             "Could not bookmark %s for %s: %s",
-            membership.room,
-            membership.username,
+            room,
+            username,
             problem
         )
-        return done and not isByStorage and "refused" or "failed"
+        return isRefused and "refused" or "failed"
     end
-    membership.bookmark = readItem(membership.username, membership.room, item)
+    local membership = findMembership(occupantJid(username), room)
+    if membership ~= nil then
+        membership.bookmark = readItem(username, room, item)
+    end
     return "done"
 end
 
@@ -4659,72 +4831,72 @@ function settings_bookmark_write.isWriting()
     return writing
 end
 
-PAUSE = 20
-failed = {}
+FIRST_PAUSE = 20
+LONGEST_PAUSE = 900
 
-local function drop(username, room)
-    local edits = failed[username]
-    if edits ~= nil then
-        edits[room] = nil
+--- Edits a bookmark after an event. What storage does not take is tried again until a later edit replaces it.
+local function editItem(username, room, edits)
+    local left = writeEdits(username, room, edits)
+    if #left == 0 then
+        settle(username, room)
+        return
     end
-    if edits ~= nil and (next(edits)) == nil then
-        failed[username] = nil
-    end
-end
-
---- Edits the current item of a room. Returns false if storage failed, and the edit is tried again.
-local function editItem(membership, edit)
-    local username = membership.username
-    local room = membership.room
-    drop(username, room)
-    local isRead, item = currentItem(membership)
-    if not hasPep() or isRead and edit(item) then
-        return true
-    end
+    local account = pendingEdits[username] or {since = monotonic(), rooms = {}}
+    local due = monotonic() + FIRST_PAUSE
+    account.rooms[room] = {username = username, room = room, edits = left, pause = FIRST_PAUSE, due = due}
+    pendingEdits[username] = account
     retryLater()
-    local edits = failed[username] or {}
-    failed[username] = edits
-    edits[room] = function()
-        retrying = true
-        if editItem(membership, edit) then
-            save(username)
-        end
-        retrying = false
-    end
-    return false
 end
 
---- Whether an edit is being tried again. Its first failure has been logged.
-retrying = false
 isRetryDue = false
+
+--- Tries all pending edits now: storage works again, or the module was reloaded.
+function settings_bookmark_write.retryEdits()
+    for _, pending in ipairs(allPending()) do
+        pending.pause = FIRST_PAUSE
+        pending.due = 0
+    end
+    retryDue()
+end
+
+onRecovery(settings_bookmark_write.retryEdits)
 
 --- Drops the edits of a deleted account.
 function settings_bookmark_write.forgetEdits(username)
-    failed[username] = nil
+    pendingEdits[username] = nil
 end
 
 --- Adds a bookmark after a client's join. A client's bookmark is not changed. A removed bookmark is not restored:
 -- another device may have joined.
 function settings_bookmark_write.bookmarkJoined(membership)
     if options.bookmarkWrite then
-        editItem(membership, function(item) return not isCurrent(membership) or noteJoin(membership, item) end)
+        editItem(membership.username, membership.room, {"joined"})
     end
 end
 
 --- Turns autojoin off after a client's leave.
 function settings_bookmark_write.bookmarkLeft(membership)
-    drop(membership.username, membership.room)
     if options.bookmarkWrite and membership.ownBookmark then
-        editItem(membership, function(item) return rewrite(membership, item, "false") end)
+        editItem(membership.username, membership.room, {"left"})
+    else
+        settle(membership.username, membership.room)
     end
 end
 
 --- Stores the new nick after a client's nick change.
 function settings_bookmark_write.bookmarkRenamed(membership)
-    local bookmark = membership.bookmark
-    local isNews = bookmark ~= nil and bookmark.nick ~= membership.nick
-    if options.bookmarkWrite and isNews and mayFollowNick(membership) then
-        rewrite(membership, select(2, currentItem(membership)), nil, membership.nick)
+    local username = membership.username
+    local room = membership.room
+    if options.bookmarkWrite and hasOtherNick(membership) and mayFollowNick(membership) then
+        local edits = {}
+        local opt_6 = editsOf(username, room)
+        for _, edit in ipairs(opt_6 and opt_6.edits or {}) do
+            if edit ~= "renamed" then
+                edits[#edits + 1] = edit
+            end
+        end
+        edits[#edits + 1] = "renamed"
+        editItem(username, room, edits)
     end
 end
 
@@ -4732,7 +4904,7 @@ end
 function settings_bookmark_write.bookmarkNotify(membership, setting)
     local username = membership.username
     local room = membership.room
-    local isRead, item = currentItem(membership)
+    local isRead, item = currentItem(username, room)
     if not isRead then
         if hasPep() then
             return false
@@ -4752,12 +4924,12 @@ function settings_bookmark_write.bookmarkNotify(membership, setting)
         end
     end
     edited:add_direct_child(withSetting(before, setting))
-    return publish(membership, item.attr.id or room, edited) == "done"
+    return publish(username, room, item.attr.id or room, edited) == "done"
 end
 
 --- Removes the mark: the user has made or changed the bookmark.
 function settings_bookmark_write.noteMade(username, room)
-    drop(username, room)
+    settle(username, room)
     if options.bookmarkWrite and markedBy(username, room) ~= nil then
         setMark(username, room, nil)
     end
@@ -4765,7 +4937,7 @@ end
 
 --- Marks that the user has removed the bookmark.
 function settings_bookmark_write.noteRemoved(username, room)
-    drop(username, room)
+    settle(username, room)
     if options.bookmarkWrite then
         setMark(username, room, "user")
     end
@@ -5889,6 +6061,16 @@ function state_deliveries.restoreDeliveries(saved)
         end
     end
 end
+
+--- Deletions that are not finished.
+state_deliveries.deletions = {}
+
+function state_deliveries.restoreDeletions(saved)
+    for deletion in pairs(saved) do
+        state_deliveries.deletions[deletion] = true
+        beginOutage()
+    end
+end
 end
 
 -- src/state/logs.ts
@@ -6004,7 +6186,7 @@ end
 -- before the message goes to the sessions. So all received messages are readable after SIGKILL.
 local archive_delivered = {}
 do
-local openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE, closingSoon
+local beginPart, firstAfter, openNext, openReturned, openRange, closeRange, deliverOwn, deliverPast, saveSoon, closeMissed, SETTLE, returned, closingSoon
 local options = minimix_options
 local markChanged = state_deliveries.markChanged
 local rangesOf = state_deliveries.rangesOf
@@ -6014,6 +6196,7 @@ local saveDeliveries = state_deliveries.saveDeliveries
 local dropUnread = state_logs.dropUnread
 local logOf = state_logs.logOf
 local allMemberships = state_memberships.allMemberships
+local membershipsOf = state_memberships.membershipsOf
 local newestNumber = state_numbers.newestNumber
 local startOfNumbers = state_numbers.startOfNumbers
 local close = state_ranges.close
@@ -6021,7 +6204,64 @@ local includes = state_ranges.includes
 local insert = state_ranges.insert
 local isSince = state_ranges.isSince
 local open = state_ranges.open
+local inLaterSlices = slices.inLaterSlices
 local inTurn = minimix_turn.inTurn
+
+--- Opens the log for an account that is in the room, or that fetches missed messages.
+function archive_delivered.openPart(membership)
+    if options.archive ~= true or membership.part ~= nil then
+        return
+    end
+    local log = logOf(membership.room)
+    membership.part = {log = log, range = nil, position = log.last}
+    log.readers[membership.username] = membership
+end
+
+function beginPart(membership)
+    archive_delivered.openPart(membership)
+    local part = membership.part
+    if part == nil or part.range ~= nil then
+        return nil
+    end
+    local ranges = rangesOf(membership.username, membership.room)
+    local opt_0 = ranges[#ranges]
+    part.position = math.max(part.log.last, opt_0 and opt_0.last or 0)
+    return part
+end
+
+function firstAfter(bindingPattern0_, part, newest)
+    local room
+    local username
+    username = bindingPattern0_.username
+    room = bindingPattern0_.room
+    local isNew = #(rangesOf(username, room)) == 0
+    return isNew and newest or part.position + 1
+end
+
+function openNext()
+    local membership = (next(returned))
+    if membership == nil then
+        return true
+    end
+    returned[membership] = nil
+    openReturned(membership)
+    for _, other in ipairs(membershipsOf(membership.username)) do
+        if returned[other] ~= nil then
+            returned[other] = nil
+            openReturned(other)
+        end
+    end
+    saveDeliveries(membership.username)
+    return false
+end
+
+function openReturned(membership)
+    local part = membership.part
+    if (part and part.range) == false and part.position >= part.log.last then
+        local ranges = rangesOf(membership.username, membership.room)
+        part.range = open(ranges, firstAfter(membership, part, newestNumber() + 1))
+    end
+end
 
 function openRange(membership, part, first)
     local ranges = rangesOf(membership.username, membership.room)
@@ -6095,26 +6335,33 @@ end
 
 SETTLE = 1
 
---- Opens the log for an account that is in the room, or that fetches missed messages.
-function archive_delivered.openPart(membership)
-    if options.archive ~= true or membership.part ~= nil then
-        return
-    end
-    local log = logOf(membership.room)
-    membership.part = {log = log, range = nil, position = log.last}
-    log.readers[membership.username] = membership
-end
-
 --- Opens a range: the room has admitted the account, so later messages are for it.
 function archive_delivered.letIn(membership)
-    archive_delivered.openPart(membership)
-    local part = membership.part
-    if part == nil or part.range ~= nil then
+    local part = beginPart(membership)
+    if part ~= nil then
+        openRange(membership, part, firstAfter(membership, part, newestNumber() + 1))
+    end
+end
+
+--- Seconds until the ranges of an account that returns to its rooms are written, all at once.
+local LATE = 5
+returned = {}
+
+--- The room has admitted an account that returns by itself. Opens a range with the next message, or soon. Then one write
+-- is sufficient for all rooms of the account.
+function archive_delivered.letInAgain(membership)
+    local part = beginPart(membership)
+    if part == nil then
         return
     end
-    part.position = part.log.last
-    local isNew = #(rangesOf(membership.username, membership.room)) == 0
-    openRange(membership, part, (isNew and newestNumber() or part.log.last) + 1)
+    part.range = false
+    if (next(returned)) == nil then
+        module:add_timer(LATE, function()
+            inLaterSlices(openNext)
+            return nil
+        end)
+    end
+    returned[membership] = true
 end
 
 --- The account is out of the room.
@@ -6161,7 +6408,12 @@ function archive_delivered.deliver(membership, log, part, entry)
     end
     closeRange(membership, part)
     if range ~= nil and entry.number == log.last then
-        openRange(membership, part, entry.number)
+        local isNext = before ~= nil and before <= part.position
+        openRange(
+            membership,
+            part,
+            isNext and firstAfter(membership, part, entry.number) or entry.number
+        )
     else
         insert((rangesOf(membership.username, membership.room)), entry.number, before)
         saveSoon(membership, log)
@@ -7569,7 +7821,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local recordOwn, isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, READ_TIME, READ_PERIOD, none, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
+local recordOwn, isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addAll, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, MOST_READ, READ_TIME, READ_PERIOD, none, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -7835,14 +8087,7 @@ end
 
 function readWindow(log, from)
     local started = monotonic()
-    local found, last = messagesFrom(log, from, WINDOW, WINDOW_SIZE)
-    if (found and #found) == WINDOW and last ~= nil and last.when - SKEW <= from then
-        found, last = messagesFrom(log, from, LARGE_WINDOW, LARGE_WINDOW_SIZE)
-    end
-    if found == nil then
-        return nil
-    end
-    local until_ = monotonic() + WINDOW_KEPT
+    local until_ = started + WINDOW_KEPT
     local window = {
         from = from,
         to = math.huge,
@@ -7852,13 +8097,14 @@ function readWindow(log, from)
         others = {},
         ids = {}
     }
-    local before
-    for _, stored in ipairs(found) do
-        local entry = entryOf(stored, before)
-        addToWindow(log, window, entry, stored.stanza)
-        if entry.privateTo == nil then
-            before = entry.number
-        end
+    local found, last = messagesFrom(log, from, nil, WINDOW, WINDOW_SIZE)
+    local left = MOST_READ - addAll(log, window, found)
+    while last ~= nil and last.when - SKEW <= from and left > 0 do
+        found, last = messagesFrom(log, from, last.id, LARGE_WINDOW, LARGE_WINDOW_SIZE)
+        left = left - addAll(log, window, found)
+    end
+    if found == nil then
+        return nil
     end
     if last ~= nil then
         window.to = math.max(last.when - SKEW, from + 1)
@@ -7873,14 +8119,29 @@ function readWindow(log, from)
     return window
 end
 
-function messagesFrom(log, from, limit, size)
-    local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = limit}, size)
-    local isPart = found ~= nil and mayHaveMore(found, limit, size)
-    local isPart_35
-    if isPart then
-        isPart_35 = found[#found]
+function addAll(log, window, found)
+    local weight = 0
+    local before
+    for _, entry in ipairs(window.entries) do
+        before = entry.privateTo == nil and entry.number or before
     end
-    return found, isPart_35
+    for _, stored in ipairs(found or {}) do
+        local entry = entryOf(stored, before)
+        addToWindow(log, window, entry, stored.stanza)
+        before = entry.privateTo == nil and entry.number or before
+        weight = weight + stored.weight
+    end
+    return weight
+end
+
+function messagesFrom(log, from, after, limit, size)
+    local found = findMessages(store, keyOf(log.room), {start = from - SKEW, after = after, limit = limit}, size)
+    local isPart = found ~= nil and mayHaveMore(found, limit, size)
+    local isPart_33
+    if isPart then
+        isPart_33 = found[#found]
+    end
+    return found, isPart_33
 end
 
 function addToWindow(log, window, entry, stanza)
@@ -7918,6 +8179,7 @@ WINDOW_SIZE = 131072
 WINDOW_KEPT = 60
 LARGE_WINDOW = 400
 LARGE_WINDOW_SIZE = 524288
+MOST_READ = 4194304
 READ_TIME = 0.01
 READ_PERIOD = 0.1
 none = {}
@@ -8857,27 +9119,6 @@ function occupancy_replay.nickChange(membership, before)
 end
 end
 
--- src/state/self-status.ts
---
--- Rooms that mark the own presence of occupants with status 110. Older services omit it in all rooms.
-local state_self_status = {}
-do
---- Number of rooms to remember.
-local ROOMS = 4096
---- Rooms that have sent 110 to an account of this server.
-local marking = cache.new(ROOMS)
-
---- A room has sent an own presence with 110.
-function state_self_status.noteSelfStatus(room)
-    marking:set(room, true)
-end
-
---- Whether a presence of this room without 110 is another occupant's.
-function state_self_status.marksSelf(room)
-    return marking:get(room) == true
-end
-end
-
 -- src/occupancy/burst.ts
 --
 -- Handles presence of other occupants, and of the room itself. While the room answers a join, the session that asked
@@ -8905,6 +9146,7 @@ local noteOver = state_limits.noteOver
 local hasAttached = state_memberships.hasAttached
 local requestingSession = state_memberships.requestingSession
 local wasSent = state_sent_presences.wasSent
+local isIn = state_place.isIn
 local eachOccupant = state_occupants.eachOccupant
 local findOccupant = state_occupants.findOccupant
 local forgetOccupant = state_occupants.forgetOccupant
@@ -9208,6 +9450,20 @@ function occupancy_burst.keepSelf(membership, nick, stanza)
 end
 
 LONGEST_ROLE = 16
+
+--- The account is lost between the two presences of a nick change (XEP-0045 7.6). Sessions know the new nick, so the cached
+-- own presence gets it.
+function occupancy_burst.keepNewNick(membership)
+    local nick = membership.nick
+    local place = membership.place
+    local self_
+    if isIn(place) and occupancy_burst.isRenamed(membership, nick) then
+        self_ = selfOf(membership)
+    end
+    if self_ ~= nil then
+        setSelf(membership, nick, ownPresence(membership, self_))
+    end
+end
 
 --- Whether a presence is the account's by its nick, which some services change: "alice" for "Alice". Where the room has
 -- shown our own presence, another form of the nick needs 110 or the id of one of our presences. On other services it is
@@ -10199,6 +10455,7 @@ end
 -- Presences of the account that a room must answer: their records, and common functions.
 local occupancy_operations = {}
 do
+local isHalfRenamed
 local id = require("util.id")
 local flush = archive_buffer.flush
 local beginHistory = archive_catchup.beginHistory
@@ -10213,8 +10470,26 @@ local now = state_memberships.now
 local forgetRoom = state_memberships.forgetRoom
 local requestsOf = state_place.requestsOf
 local requeue = state_queue.requeue
+local isSameNick = minimix_stanzas.isSameNick
 local after = minimix_turn.after
 local presenceToShow = occupancy_shown.presenceToShow
+
+function isHalfRenamed(bindingPattern0_)
+    local place
+    local nick
+    nick = bindingPattern0_.nick
+    place = bindingPattern0_.place
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    local isRename = (operation and operation.kind) == "rename"
+    if isRename then
+        local request = operation.request
+        isRename = (request and request.kind) == "rename"
+    end
+    return isRename and isSameNick(operation.nick, nick)
+end
 
 --- Returns the request of a resync that has let its session in. Only history and subject are missing.
 function occupancy_operations.admittedBy(place)
@@ -10374,7 +10649,7 @@ end
 
 --- Returns the requests of operations without an answer to the front of the queue.
 function occupancy_operations.recall(membership)
-    if occupancy_operations.admittedBy(membership.place) == nil then
+    if occupancy_operations.admittedBy(membership.place) == nil and not isHalfRenamed(membership) then
         requeue(membership, requestsOf(membership.place))
     end
 end
@@ -11301,6 +11576,7 @@ local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
 local refusalOf = send_rules.refusalOf
 local sendPresence = send_upstream.sendPresence
+local isToJoin = state_bookmarks.isToJoin
 local shouldRejoin = state_bookmarks.shouldRejoin
 local noteRefusal = state_bookmarks.noteRefusal
 local detachAll = state_memberships.detachAll
@@ -11315,6 +11591,7 @@ local isSuperseded = state_queue.isSuperseded
 local takeJoin = state_queue.takeJoin
 local save = state_store.save
 local after = minimix_turn.after
+local keepNewNick = occupancy_burst.keepNewNick
 local beginJoin = occupancy_enter.beginJoin
 local enter = occupancy_enter.enter
 local limitJoin = occupancy_enter.limitJoin
@@ -11351,6 +11628,7 @@ function occupancy_lost.lost(membership)
         sendSubject(membership, admitted.session)
     end
     recall(membership)
+    keepNewNick(membership)
     local tries = triesOf(membership) + 1
     membership.nick = membership.wantedNick
     setPlace(
@@ -11486,6 +11764,7 @@ function startOver(membership, session)
         sendSubject(membership, session)
     end
     recall(membership)
+    keepNewNick(membership)
     local join = newTimedJoin(membership, ownJoin(membership, true))
     beginJoin(membership, join, {})
     sendPresence(membership, st.presence({type = "unavailable"}), join.nick, id.medium())
@@ -11509,7 +11788,14 @@ function occupancy_lost.joinFailed(membership, place)
     if tryNext(membership, place) then
         return
     end
-    if shouldRejoin(membership) then
+    local operation = place.operation
+    local left = operation.left
+    local request = operation.request
+    local hasLeft = left ~= nil and request ~= nil
+    if hasLeft then
+        place.mayBeIn = true
+    end
+    if isToJoin(membership) or not hasLeft and shouldRejoin(membership) then
         occupancy_lost.lost(membership)
     else
         occupancy_lost.giveUp(membership, place)
@@ -11538,6 +11824,7 @@ function occupancy_lost.leftBefore(membership, bindingPattern0_)
     key = bindingPattern0_.id
     nick = bindingPattern0_.nick
     recall(membership)
+    keepNewNick(membership)
     membership.wantedNick = nick
     local join = newTimedJoin(membership, {
         id = key,
@@ -12148,6 +12435,7 @@ local endCatchUp = archive_buffer.endCatchUp
 local closeGap = archive_catchup.closeGap
 local outcomeOf = archive_catchup.outcomeOf
 local beginRange = archive_delivered.letIn
+local beginRangeSoon = archive_delivered.letInAgain
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
@@ -12326,12 +12614,13 @@ function noteAdmitted(membership, request, nick)
         membership.since = wallClock()
         membership.sinceNumber = newestNumber()
     end
-    beginRange(membership)
     forgetRefusals(membership.username, membership.room)
     if request == nil then
+        beginRangeSoon(membership)
         counters.rejoins = counters.rejoins + 1
         return
     end
+    beginRange(membership)
     local x = request.stanza:get_child("x", MUC)
     if x == nil then
         membership.password = nil
@@ -13915,6 +14204,7 @@ local admin_metrics = {}
 do
 local countUnwritten = archive_entries.countUnwritten
 local counters = state_counters.counters
+local countEdits = state_marks.countEdits
 local countDirty = state_records.countDirty
 local phases = admin_census.phases
 local takeCensus = admin_census.takeCensus
@@ -13978,7 +14268,7 @@ function admin_metrics.updateMetrics()
     totals.rejoins:with_labels():set(counters.rejoins)
     totals.archiveWrites:with_labels():set(counters.archiveWrites)
     totals.storageFailures:with_labels():set(counters.storageFailures)
-    gauges.storageWaiting:with_labels():set(countDirty() + countUnwritten())
+    gauges.storageWaiting:with_labels():set(countDirty() + countUnwritten() + countEdits())
     for reason, count in pairs(counters.drops) do
         totals.drops:with_labels(reason):set(count)
     end
@@ -14821,23 +15111,6 @@ function client_message.onCarbon(event)
 end
 end
 
--- src/state/deleted.ts
---
--- Deleted accounts with private entries that are still in rooms' logs. A reload hands them to the next instance.
-local state_deleted = {}
-do
-local beginOutage = state_outage.beginOutage
---- Deletions that are not finished.
-state_deleted.deletions = {}
-
-function state_deleted.restoreDeletions(saved)
-    for deletion in pairs(saved) do
-        state_deleted.deletions[deletion] = true
-        beginOutage()
-    end
-end
-end
-
 -- src/archive/expire.ts
 --
 -- Deletes expired messages, messages that no account has in its ranges, and the private entries of a deleted user.
@@ -14852,7 +15125,7 @@ local startReading = archive_page.startReading
 local roomsRead = archive_read.roomsRead
 local expiryTime = archive_retention.expiryTime
 local noteRunning = archive_retention.noteRunning
-local deletions = state_deleted.deletions
+local deletions = state_deliveries.deletions
 local editDeliveries = state_deliveries.editDeliveries
 local forgetDeliveries = state_deliveries.forgetDeliveries
 local usersWithDeliveries = state_deliveries.usersWithDeliveries
@@ -17651,10 +17924,10 @@ local accounts = state_memberships.accounts
 local createMembership = state_memberships.createMembership
 local occupantJid = state_memberships.occupantJid
 local restoreEmpty = state_memberships.restoreEmpty
+local deletions = state_deliveries.deletions
 local deliveries = state_deliveries.deliveries
+local restoreDeletions = state_deliveries.restoreDeletions
 local restoreDeliveries = state_deliveries.restoreDeliveries
-local deletions = state_deleted.deletions
-local restoreDeletions = state_deleted.restoreDeletions
 local addFormerOccupant = state_former.addFormerOccupant
 local formerOccupants = state_former.formerOccupants
 local restoreFormerOccupants = state_former.restoreFormerOccupants
@@ -17672,10 +17945,14 @@ local restoreNumbers = state_numbers.restoreNumbers
 local startNumbers = state_numbers.startNumbers
 local dirtyRecords = state_records.dirtyRecords
 local restoreDirty = state_records.restoreDirty
+local pendingEdits = state_marks.pendingEdits
 local pendingMarks = state_marks.pendingMarks
+local restoreEdits = state_marks.restoreEdits
 local restoreMarks = state_marks.restoreMarks
 local pendingIqs = state_pending.pendingIqs
 local restorePendingIqs = state_pending.restorePendingIqs
+local restoreSelfMarkingRooms = state_self_status.restoreSelfMarkingRooms
+local selfMarkingRooms = state_self_status.selfMarkingRooms
 local restoreSentPresences = state_sent_presences.restoreSentPresences
 local sentPresences = state_sent_presences.sentPresences
 local loading = state_store.loading
@@ -17754,7 +18031,9 @@ function state_snapshot.snapshot()
         loading = loading(),
         sentPresences = sentPresences(),
         marks = pendingMarks(),
-        deletions = deletions
+        selfMarkingRooms = selfMarkingRooms(),
+        deletions = deletions,
+        edits = pendingEdits
     }
 end
 
@@ -17774,6 +18053,7 @@ function state_snapshot.restore(saved)
         restoreDirty(saved.dirty or {})
         restoreMarks(saved.marks or {})
         restoreDeletions(saved.deletions or {})
+        restoreEdits(saved.edits or {})
     end
     for _, account in pairs(saved.accounts) do
         for _, membership in pairs(account.memberships) do
@@ -17795,6 +18075,9 @@ function state_snapshot.restore(saved)
     end
     if saved.sentPresences ~= nil then
         restoreSentPresences(saved.sentPresences)
+    end
+    if saved.selfMarkingRooms ~= nil then
+        restoreSelfMarkingRooms(saved.selfMarkingRooms)
     end
     if saved.counters ~= nil then
         restoreCounters(saved.counters)
@@ -17983,6 +18266,7 @@ module.restore = function(saved)
         occupancy_resume.resumeAll()
         occupancy_former.leaveFormerAddresses(state_former.allFormerOccupants())
         state_store.restoreLoading(state.loading, comeBack)
+        settings_bookmark_write.retryEdits()
     else
         state_store.load(comeBack)
     end

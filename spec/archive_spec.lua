@@ -778,6 +778,10 @@ describe("messages that accounts missed", function ()
 		phone:send(scene.leave "Alice");
 		s:wait(2);
 		assert.same({ "for Alice" }, (ask(phone, { with = room_jid })));
+		s:enter(phone);
+		phone:send(scene.leave "Alice");
+		s:wait(2);
+		assert.same({ "for Alice" }, (ask(phone, { with = room_jid })));
 		s:restart { killed = true };
 		assert.same({ "for Alice" }, (ask(s:client "laptop", { with = room_jid })));
 	end);
@@ -1026,24 +1030,24 @@ describe("P3: a room's archive that does not answer", function ()
 	end);
 end);
 
-describe("the readers of a message", function ()
-	-- Counts the writes to the module's stores.
-	local function count_writes(counter)
-		return function (store, name)
-			if not name:find "^minimix" then return store; end
-			return setmetatable({}, { __index = function (_, method)
-				local f = store[method];
-				if type(f) ~= "function" then return f; end
-				return function (_, ...)
-					if method == "set" or method == "append" or method == "delete" then
-						counter.writes = counter.writes + 1;
-					end
-					return f(store, ...);
-				end;
-			end });
-		end
+-- Counts the writes to the module's stores, or to one of them.
+local function count_writes(counter, only)
+	return function (store, name)
+		if not name:find "^minimix" or (only and name ~= only) then return store; end
+		return setmetatable({}, { __index = function (_, method)
+			local f = store[method];
+			if type(f) ~= "function" then return f; end
+			return function (_, ...)
+				if method == "set" or method == "append" or method == "delete" then
+					counter.writes = counter.writes + 1;
+				end
+				return f(store, ...);
+			end;
+		end });
 	end
+end
 
+describe("the readers of a message", function ()
 	it("H1: cause no further writes, for any number of readers", function ()
 		for _, accounts in ipairs { 1, 5, 30 } do
 			local counter = { writes = 0 };
@@ -1063,6 +1067,49 @@ describe("the readers of a message", function ()
 	end);
 end);
 
+describe("messages of one second that an account fetches from the room's archive", function ()
+	local function is_stored_once(storage, count, size)
+		local counter = { writes = 0 };
+		local where = backend.open(storage);
+		where.options.minimix_ping_after = 20;
+		where.options.minimix_inactive_after = "never";
+		local s = scene.new {
+			modules = { "disco"; "mam" };
+			options = where.options;
+			data = where.data;
+			wrap_store = count_writes(counter, "minimix_archive");
+		};
+		mam.keep(s.room);
+		s:fill();
+		s:enter(s:client("phone", "carol"), "Carol");
+		s:wait(5);
+		local send, text = s.room.send, ("x"):rep(size);
+		function s.room.send(stanza)
+			if stanza.attr.type ~= "groupchat" or stanza.attr.to ~= s:occupant_jid() then send(stanza); end
+		end
+		for i = 1, count do s.room:say("Bob", i..text); end
+		s:wait(15);
+		-- They are no longer among the newest entries in memory.
+		for i = count + 1, count + 60 do s.room:say("Bob", i..text); end
+		s.room.send = send;
+		s.room:forget(s:occupant_jid());
+		s:wait(120);
+		local bodies = mam.page_through(s:client "phone", { with = room_jid; max = 100 });
+		for i, body in ipairs(bodies) do bodies[i] = body:gsub("x", ""); end
+		assert.same(numbers(1, count + 60), bodies);
+		assert.equal(count + 60, counter.writes);
+		where.close();
+	end
+
+	for _, storage in ipairs { "memory"; "internal"; "SQLite" } do
+		for count, size in pairs { [45] = 4000; [60] = 12000; [600] = 10 } do
+			it(("P3: are stored once (%d of %d bytes, %s)"):format(count, size, storage), function ()
+				is_stored_once(storage, count, size);
+			end);
+		end
+	end
+end);
+
 describe("the readable messages of an account", function ()
 	local function other_account(s)
 		local desk = s:client("desk", "anna");
@@ -1075,6 +1122,40 @@ describe("the readable messages of an account", function ()
 		s:count(1, 1);
 		s:restart { killed = true };
 		assert.same(numbers(1, 1), (ask(s:client "phone", { with = room_jid })));
+	end);
+
+	it("H1: include a message right after the account's return when the server is killed", function ()
+		for _, after in ipairs { 0.5; 3; 30 } do
+			local s = in_room();
+			s:count(1, 1);
+			s:restart { killed = true };
+			s:wait(after);
+			assert.same({ "Alice" }, s:occupants());
+			s:count(2, 2);
+			s:restart { killed = true };
+			assert.same(numbers(1, 2), (ask(s:client "phone", { with = room_jid })));
+			s:wait(30);
+			s:count(3, 3);
+			s:restart { killed = true };
+			assert.same(numbers(1, 3), (ask(s:client "phone", { with = room_jid })));
+		end
+	end);
+
+	it("P1: are written once when the account returns to many rooms", function ()
+		local counter = { writes = 0 };
+		local s = scene.new { wrap_store = count_writes(counter, "minimix_parts") };
+		local phone = s:client "phone";
+		for i = 1, 20 do
+			s:add_room("room"..i);
+			s:enter(phone, "Alice", { room = "room"..i });
+		end
+		counter.writes = 0;
+		s:restart();
+		s:wait(20);
+		for i = 1, 20 do
+			assert.same({ "Alice" }, s:occupants(s.rooms["room"..i]));
+		end
+		assert.equal(1, counter.writes);
 	end);
 
 	it("H1: are complete when the server starts twice within a second", function ()

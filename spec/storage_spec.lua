@@ -52,10 +52,11 @@ local function withhold(room, send, usernames)
 	end
 end
 
-local function count_lines(s, pattern)
+-- level: nil for all
+local function count_lines(s, pattern, level)
 	local count = 0;
 	for _, entry in ipairs(s.host.log) do
-		if entry.message:find(pattern) then count = count + 1; end
+		if entry.message:find(pattern) and (not level or entry.level == level) then count = count + 1; end
 	end
 	return count;
 end
@@ -1008,6 +1009,103 @@ describe("bookmarks that the module writes, while storage fails:", function ()
 			end);
 		end
 	end
+
+	describe("mod_pep refuses to write a bookmark:", function ()
+		-- Returns a scene with a function to make mod_pep work again, and the number of its failures. kind: the service
+		-- returns an error, or raises one.
+		local function with_failing_pep(kind, joins)
+			local s = scene.new { modules = { "disco"; "pep" }; options = { minimix_bookmark_write = true } };
+			s.room:enter "Bob";
+			local phone = s:client "phone";
+			if joins then s:enter(phone); s:wait(10); end
+			local state = { failures = 0; is_failing = true };
+			local service = prosody.hosts[s.host.name].modules.pep.get_pep_service "alice";
+			local publish = service.publish;
+			function service.publish(...)
+				if not state.is_failing then return publish(...); end
+				state.failures = state.failures + 1;
+				if kind == "raise" then error "mod_pep fails"; end
+				return false, "internal-server-error";
+			end
+			return s, phone, state;
+		end
+
+		local function nick(client)
+			client:take();
+			client:send(("<iq type='get' id='g1'><pubsub xmlns='%s'><items node='%s'/></pubsub></iq>"):format(pubsub, bookmarks));
+			for _, stanza in ipairs(client:take()) do
+				if stanza.attr.id == "g1" then
+					return stanza:find("{"..pubsub.."}pubsub/items/item/{"..bookmarks.."}conference/nick#");
+				end
+			end
+		end
+
+		for _, kind in ipairs { "nil"; "raise" } do
+			it(("S2: the pauses between attempts grow to 15 minutes (%s)"):format(kind), function ()
+				local s, phone, state = with_failing_pep(kind);
+				s:enter(phone);
+				local other = s:add_room "other";
+				s:wait(60);
+				assert.is_true(state.failures >= 3);
+				phone:send(join("Alice", { room = "other" }));
+				for _ = 1, 24 do s:wait(300); end
+				assert.is_true(state.failures < 30, state.failures);
+				assert.equal(1, count_lines(s, "^Could not bookmark", "warn"));
+				assert.equal(0, count_lines(s, "^No bookmark of alice is pending"));
+				assert.equal(2, s.host:metric "storage_waiting");
+				state.is_failing = false;
+				for _ = 1, 3 do s:wait(300); end
+				assert.equal(1, count_lines(s, "^No bookmark of alice is pending"));
+				assert.equal(0, s.host:metric "storage_waiting");
+				assert.equal("true", (autojoin(phone)));
+				assert.same({ "Alice" }, s:occupants(other));
+			end);
+
+			it(("P5: a leave meanwhile is the one that counts (%s)"):format(kind), function ()
+				local s, phone, state = with_failing_pep(kind, true);
+				phone:send(leave "Alice");
+				s:wait(1000);
+				s:enter(phone);
+				s:wait(1000);
+				phone:send(leave "Alice");
+				s:wait(5);
+				state.is_failing = false;
+				s:wait(30);
+				assert.equal("false", (autojoin(phone)));
+				assert.same({}, s:occupants());
+			end);
+
+			it(("P5: a later nick is written (%s)"):format(kind), function ()
+				local s, phone, state = with_failing_pep(kind, true);
+				phone:send(scene.presence "Alicia");
+				s:wait(1000);
+				phone:send(scene.presence "Ali");
+				s:wait(5);
+				state.is_failing = false;
+				s:wait(30);
+				assert.equal("Ali", nick(phone));
+				assert.equal("true", (autojoin(phone)));
+			end);
+
+			for what, change in pairs {
+				["a join"] = false;
+				["a leave"] = leave "Alice";
+				["a nick change"] = scene.presence "Ali";
+			} do
+				it(("P5, S2: %s is written after a reload (%s)"):format(what, kind), function ()
+					local s, phone, state = with_failing_pep(kind, change);
+					if change then phone:send(change); s:deliver(); else s:enter(phone); end
+					s:wait(50);
+					s.host:reload();
+					state.is_failing = false;
+					s:wait(800);
+					assert.equal(what == "a leave" and "false" or "true", (autojoin(phone)));
+					assert.equal(what == "a nick change" and "Ali" or "Alice", nick(phone));
+					assert.equal(1, count_lines(s, "^No bookmark of alice is pending"));
+				end);
+			end
+		end
+	end);
 
 	-- mod_pep writes items to an archive store.
 	for what, stores in pairs { reads = { "pep"; "pep_data" }; writes = { "pep"; "pep_data"; "pep_"..bookmarks } } do

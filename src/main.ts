@@ -21,6 +21,7 @@ import { expire } from "./archive/expire";
 import { fromRoom } from "./archive/gate";
 import { onShouldStore } from "./archive/personal";
 import { onPush } from "./push/push";
+import { retryEdits } from "./settings/bookmark-write";
 import { load, restoreLoading, saveLate } from "./state/store";
 import { keepConnections } from "./state/driver";
 import { onRecovery, retryNow } from "./state/outage";
@@ -225,6 +226,7 @@ module.restore = (saved) => {
         resumeAll();
         leaveFormerAddresses(allFormerOccupants());
         restoreLoading(state.loading, comeBack);
+        retryEdits();
     } else {
         load(comeBack);
     }

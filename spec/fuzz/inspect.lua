@@ -14,9 +14,9 @@ local function is_of_module(f)
 	return is_module[source];
 end
 
--- Visits all functions of the module that can be reached from a value. Calls on_upvalue(f, index, name, value) for each
--- upvalue, and on_field(table, key, value) for each function in a table. Either may return true to stop.
-local function walk(value, seen, on_upvalue, on_field)
+-- Visits all functions of the module that can be reached from a value. Calls on_upvalue(f, index, name, value, trail) for
+-- each upvalue, and on_field(table, key, trail) for each function in a table. trail: the steps to the function or table.
+local function walk(value, trail, seen, on_upvalue, on_field)
 	if seen[value] then return; end
 	if type(value) == "function" then
 		if not is_of_module(value) then return; end
@@ -25,9 +25,9 @@ local function walk(value, seen, on_upvalue, on_field)
 		while true do
 			local name, upvalue = debug.getupvalue(value, i);
 			if not name then return; end
-			if on_upvalue(value, i, name, upvalue) then return true; end
-			if (type(upvalue) == "function" or type(upvalue) == "table") and walk(upvalue, seen, on_upvalue, on_field) then
-				return true;
+			on_upvalue(value, i, name, upvalue, trail);
+			if type(upvalue) == "function" or type(upvalue) == "table" then
+				walk(upvalue, { from = trail; key = i; name = name }, seen, on_upvalue, on_field);
 			end
 			i = i + 1;
 		end
@@ -35,26 +35,35 @@ local function walk(value, seen, on_upvalue, on_field)
 		seen[value] = true;
 		for key, field in pairs(value) do
 			if type(field) == "function" then
-				if on_field and on_field(value, key, field) then return true; end
-				if walk(field, seen, on_upvalue, on_field) then return true; end
+				if on_field then on_field(value, key, trail); end
+				walk(field, { from = trail; key = key }, seen, on_upvalue, on_field);
 			end
 		end
 	end
 end
 
--- Entry points for Prosody: the module's own functions, and its handlers of events.
-local function walk_all(host, api, on_upvalue, on_field)
-	local seen = {};
-	for _, name in ipairs { "load", "save", "restore", "unload" } do
-		if walk(api[name], seen, on_upvalue, on_field) then return; end
-	end
-	for _, events in ipairs { prosody.hosts[host.name].events, prosody.events } do
-		for _, handlers in pairs(events._event_map) do
+-- Entry points for Prosody: the module's own functions, and its handlers of events. Calls visit(function, key): the key
+-- is the same in each instance of the module. There is none for events with several handlers.
+local function each_entry(host, api, visit)
+	for _, name in ipairs { "load", "save", "restore", "unload" } do visit(api[name], name); end
+	for number, events in ipairs { prosody.hosts[host.name].events, prosody.events } do
+		for event, handlers in pairs(events._event_map) do
+			local own = {};
 			for handler in pairs(handlers) do
-				if walk(handler, seen, on_upvalue, on_field) then return; end
+				if type(handler) == "function" and is_of_module(handler) then table.insert(own, handler); end
+			end
+			for _, handler in ipairs(own) do
+				visit(handler, not own[2] and type(event) == "string" and number.." "..event or nil);
 			end
 		end
 	end
+end
+
+local function walk_all(host, api, on_upvalue, on_field)
+	local seen = {};
+	each_entry(host, api, function (f, key)
+		walk(f, { key = key; is_entry = true }, seen, on_upvalue, on_field);
+	end);
 end
 
 local function holds_functions(t)
@@ -73,20 +82,97 @@ function inspect.tables(host)
 	return found;
 end
 
+-- Places of the module's variables: upvalues and fields with functions, by name. The functions of an instance refer to
+-- each other as those of any other instance. So the whole module is walked once, and the trails lead to the places.
+
+local surveys = {}; -- by source
+
+-- Returns the places by name: { f, i } or { t, key }, with the trail to f or t.
+local function survey(host, api)
+	local places, known = {}, {};
+	local function add(name, place)
+		places[name] = places[name] or {};
+		table.insert(places[name], place);
+	end
+	walk_all(host, api, function (f, i, name, _, trail)
+		local id = debug.upvalueid(f, i);
+		if known[id] then return; end
+		known[id] = true;
+		add(name, { f = f; key = i; trail = trail });
+	end, function (t, key, trail)
+		add(key, { t = t; key = key; trail = trail });
+	end);
+	return places;
+end
+
+local entries = setmetatable({}, { __mode = "k" }); -- by instance
+
+local function entry(host, api, key)
+	if not entries[api] then
+		entries[api] = {};
+		each_entry(host, api, function (f, name)
+			if name then entries[api][name] = f; end
+		end);
+	end
+	return entries[api][key];
+end
+
+-- Returns the function or table at the end of a trail. Nil if the module differs from the one that was walked.
+local function follow(host, api, trail)
+	if trail.is_entry then return trail.key and entry(host, api, trail.key); end
+	local from = follow(host, api, trail.from);
+	if type(from) == "table" then return from[trail.key]; end
+	if type(from) ~= "function" or not trail.name or not is_of_module(from) then return; end
+	local name, value = debug.getupvalue(from, trail.key);
+	if name == trail.name then return value; end
+end
+
+local function place_in(host, api, name, place)
+	local value = follow(host, api, place.trail);
+	if place.t then
+		return type(value) == "table" and type(value[name]) == "function" and { t = value; key = place.key } or nil;
+	elseif type(value) == "function" and is_of_module(value) and debug.getupvalue(value, place.key) == name then
+		return { f = value; key = place.key };
+	end
+end
+
+-- Returns the places of variables with this name in an instance of the module.
+local function places_of(host, api, name)
+	local source = debug.getinfo(api.load, "S").source;
+	if not surveys[source] then surveys[source] = survey(host, api); end
+	local places = {};
+	for i, place in ipairs(surveys[source][name] or {}) do
+		places[i] = place_in(host, api, name, place);
+		-- Functions of this instance have been replaced.
+		if not places[i] then return survey(host, api)[name] or {}; end
+	end
+	return places;
+end
+
+local function value_at(place)
+	if place.t then return place.t[place.key]; end
+	local _, value = debug.getupvalue(place.f, place.key);
+	return value;
+end
+
+-- Returns one table of the module, as inspect.tables does.
+function inspect.table(host, name)
+	local found;
+	for _, place in ipairs(places_of(host, host:module(), name)) do
+		local value = value_at(place);
+		if type(value) == "table" and (not found or holds_functions(found) and not holds_functions(value)) then found = value; end
+	end
+	return found;
+end
+
 -- By instance of the module, which keeps the same table.
 local known = setmetatable({}, { __mode = "k" });
 
 -- Accounts by occupant JID.
 function inspect.accounts(host)
 	local api = host:module();
-	if not known[api] then
-		walk_all(host, api, function (_, _, name, value)
-			if name == "accounts" and type(value) == "table" then
-				known[api] = value;
-				return true;
-			end
-		end);
-	end
+	if not api then return {}; end
+	known[api] = known[api] or inspect.table(host, "accounts");
 	return known[api] or {};
 end
 
@@ -97,9 +183,8 @@ local replacements = setmetatable({}, { __mode = "k" });
 -- there are any.
 function inspect.replace_all(host, wraps)
 	local new, is_new = {}, {};
-	local function replacement(key, value)
-		local wrap = wraps[key];
-		if not wrap or type(value) ~= "function" or is_new[value] then return; end
+	local function replacement(wrap, value)
+		if type(value) ~= "function" or is_new[value] then return; end
 		if not is_of_module(value) and not replacements[value] then return; end
 		if not new[value] then
 			new[value] = wrap(value);
@@ -108,12 +193,18 @@ function inspect.replace_all(host, wraps)
 		end
 		return new[value];
 	end
-	walk_all(host, host:module(), function (f, i, key, value)
-		local other = replacement(key, value);
-		if other then debug.setupvalue(f, i, other); end
-	end, function (t, key, value)
-		t[key] = replacement(key, value) or value;
-	end);
+	local places = {};
+	for name in pairs(wraps) do places[name] = places_of(host, host:module(), name); end
+	for name, wrap in pairs(wraps) do
+		for _, place in ipairs(places[name]) do
+			local other = replacement(wrap, value_at(place));
+			if other and place.t then
+				place.t[place.key] = other;
+			elseif other then
+				debug.setupvalue(place.f, place.key, other);
+			end
+		end
+	end
 	return next(new) ~= nil;
 end
 
@@ -170,37 +261,37 @@ local function has_request(membership, session)
 	return false;
 end
 
--- Combinations of a membership's fields that must not occur.
+-- Combinations of a membership's fields that must not occur: { description, is_so(membership, place) }.
 local nonsense = {
-	["a phase without an end"] = function (_, place) return not ends[place.phase](place); end;
-	["a queue without an operation"] = function (m, place)
+	{ "a phase without an end"; function (_, place) return not ends[place.phase](place); end };
+	{ "a queue without an operation"; function (m, place)
 		return place.phase == "joined" and m.queue and not place.operation;
-	end;
-	["detached with sessions attached"] = function (m) return m.detachedAt and next(m.attached); end;
-	["in the room without a session, and without the time of its last one"] = function (m, place)
+	end };
+	{ "detached with sessions attached"; function (m) return m.detachedAt and next(m.attached); end };
+	{ "in the room without a session, and without the time of its last one"; function (m, place)
 		return place.phase == "joined" and not m.detachedAt and not next(m.attached);
-	end;
-	["in the room without having been admitted"] = function (m, place)
+	end };
+	{ "in the room without having been admitted"; function (m, place)
 		return (place.phase == "joined" or place.phase == "entering") and not m.established;
-	end;
-	["with a time of its admission, and not admitted"] = function (m) return m.since and not m.established; end;
-	["in the room without an own presence"] = function (m, place) return place.phase == "joined" and not m.view.self; end;
-	["a part of a log without this reader"] = function (m)
+	end };
+	{ "with a time of its admission, and not admitted"; function (m) return m.since and not m.established; end };
+	{ "in the room without an own presence"; function (m, place) return place.phase == "joined" and not m.view.self; end };
+	{ "a part of a log without this reader"; function (m)
 		return m.part and m.part.log.readers[m.username] ~= m;
-	end;
-	["a list of occupants without this reader"] = function (m) return m.view.list and not m.view.list.readers[m.view]; end;
-	["a wrong count of readers"] = function (m)
+	end };
+	{ "a list of occupants without this reader"; function (m) return m.view.list and not m.view.list.readers[m.view]; end };
+	{ "a wrong count of readers"; function (m)
 		return m.view.list and m.view.list.readerCount ~= count(m.view.list.readers);
-	end;
-	["a wrong count of occupants"] = function (m)
+	end };
+	{ "a wrong count of occupants"; function (m)
 		return m.view.list and m.view.list.count ~= count(m.view.list.occupants);
-	end;
-	["a queued join of an attached session, without an operation"] = function (m, place)
+	end };
+	{ "a queued join of an attached session, without an operation"; function (m, place)
 		if place.phase ~= "joined" or place.operation then return false; end
 		for session in pairs(m.attached) do
 			if has_request(m, session) then return true; end
 		end
-	end;
+	end };
 };
 
 -- Returns a description of an inconsistent membership, or nothing.
@@ -208,9 +299,10 @@ function inspect.problem(host)
 	local problem;
 	inspect.each_membership(host, function (membership)
 		local place = membership.place;
-		for name, is_so in pairs(place and nonsense or {}) do
-			if is_so(membership, place) then
-				problem = ("%s in %s is %s: %s"):format(membership.username, membership.room, place.phase, name);
+		if not place then return; end
+		for i = 1, #nonsense do
+			if nonsense[i][2](membership, place) then
+				problem = ("%s in %s is %s: %s"):format(membership.username, membership.room, place.phase, nonsense[i][1]);
 			end
 		end
 	end);

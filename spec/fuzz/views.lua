@@ -88,11 +88,11 @@ function views.problem(host)
 	if not api then return; end
 	local occupants = watched[api];
 	if not occupants then
-		local tables = inspect.tables(host);
-		occupants = tables.state_occupants;
-		if not (occupants and tables.state_interned) then return "there is no module of occupants"; end
+		local interned = inspect.table(host, "state_interned");
+		occupants = inspect.table(host, "state_occupants");
+		if not (occupants and interned) then return "there is no module of occupants"; end
 		watched[api] = occupants;
-		watch(host, occupants, tables.state_interned.intern);
+		watch(host, occupants, interned.intern);
 	end
 	local problem;
 	inspect.each_membership(host, function (membership)

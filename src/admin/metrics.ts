@@ -3,6 +3,7 @@
 
 import { countUnwritten } from "../archive/entries";
 import { counters } from "../state/counters";
+import { countEdits } from "../state/marks";
 import { countDirty } from "../state/records";
 import { phases, takeCensus } from "./census";
 
@@ -68,7 +69,7 @@ export function updateMetrics(): undefined {
     totals.rejoins.with_labels().set(counters.rejoins);
     totals.archiveWrites.with_labels().set(counters.archiveWrites);
     totals.storageFailures.with_labels().set(counters.storageFailures);
-    gauges.storageWaiting.with_labels().set(countDirty() + countUnwritten());
+    gauges.storageWaiting.with_labels().set(countDirty() + countUnwritten() + countEdits());
     for (const [reason, count] of counters.drops) {
         totals.drops.with_labels(reason).set(count);
     }

@@ -8,10 +8,11 @@
 import * as options from "../options";
 import { markChanged, rangesOf, releaseDeliveries, saveChanged, saveDeliveries } from "../state/deliveries";
 import { dropUnread, type Entry, logOf, type Part, type RoomLog } from "../state/logs";
-import { allMemberships, type Membership } from "../state/memberships";
+import { allMemberships, type Membership, membershipsOf } from "../state/memberships";
 import { Phase } from "../state/place";
 import { newestNumber, startOfNumbers } from "../state/numbers";
 import { close, includes, insert, isSince, open, type Ranges } from "../state/ranges";
+import { inLaterSlices } from "../slices";
 import { inTurn } from "../turn";
 
 /** Seconds between a message and the search for accounts that did not get it. */
@@ -29,15 +30,82 @@ export function openPart(membership: Membership): void {
 
 /** Opens a range: the room has admitted the account, so later messages are for it. */
 export function letIn(membership: Membership): void {
+    const part = beginPart(membership);
+    if (part !== undefined) {
+        openRange(membership, part, firstAfter(membership, part, newestNumber() + 1));
+    }
+}
+
+/** Sets the position of an account that the room has admitted. Returns undefined for an account that was in before. */
+function beginPart(membership: Membership): Part | undefined {
     openPart(membership);
     const part = membership.part;
     if (part === undefined || part.range !== undefined) {
+        return undefined;
+    }
+    const [ranges] = rangesOf(membership.username, membership.room);
+    // A private entry is later than the last shared one.
+    part.position = Math.max(part.log.last, ranges[ranges.length - 1]?.last ?? 0);
+    return part;
+}
+
+/** Returns the first number of a range for all entries after the account's position. */
+function firstAfter({ username, room }: Membership, part: Part, newest: number): number {
+    // Entries after the last shared one may be private to a deleted account with the same name.
+    const isNew = rangesOf(username, room)[0].length === 0;
+    return isNew ? newest : part.position + 1;
+}
+
+/** Seconds until the ranges of an account that returns to its rooms are written, all at once. */
+const LATE = 5;
+
+/** Memberships of accounts that have returned, and whose ranges will be opened. */
+const returned = new LuaSet<Membership>();
+
+/**
+ * The room has admitted an account that returns by itself. Opens a range with the next message, or soon. Then one write
+ * is sufficient for all rooms of the account.
+ */
+export function letInAgain(membership: Membership): void {
+    const part = beginPart(membership);
+    if (part === undefined) {
         return;
     }
-    part.position = part.log.last;
-    // Entries after the last shared one may be private to a deleted account with the same name.
-    const isNew = rangesOf(membership.username, membership.room)[0].length === 0;
-    openRange(membership, part, (isNew ? newestNumber() : part.log.last) + 1);
+    part.range = false;
+    if (next(returned)[0] === undefined) {
+        module.add_timer(LATE, () => {
+            inLaterSlices(openNext);
+            return undefined;
+        });
+    }
+    returned.add(membership);
+}
+
+/** Opens the ranges of an account. Returns whether no other account is left. */
+function openNext(this: void): boolean {
+    const membership = next(returned)[0] as Membership | undefined;
+    if (membership === undefined) {
+        return true;
+    }
+    returned.delete(membership);
+    openReturned(membership);
+    for (const other of membershipsOf(membership.username)) {
+        if (returned.has(other)) {
+            returned.delete(other);
+            openReturned(other);
+        }
+    }
+    saveDeliveries(membership.username);
+    return false;
+}
+
+/** Opens the range of an account that has received no message since its return, and missed none. */
+function openReturned(membership: Membership): void {
+    const part = membership.part;
+    if (part?.range === false && part.position >= part.log.last) {
+        const [ranges] = rangesOf(membership.username, membership.room);
+        part.range = open(ranges, firstAfter(membership, part, newestNumber() + 1));
+    }
 }
 
 function openRange(membership: Membership, part: Part, first: number): void {
@@ -104,7 +172,8 @@ export function deliver(membership: Membership, log: RoomLog, part: Part, entry:
     }
     closeRange(membership, part);
     if (range !== undefined && entry.number === log.last) {
-        openRange(membership, part, entry.number);
+        const isNext = before !== undefined && before <= part.position;
+        openRange(membership, part, isNext ? firstAfter(membership, part, entry.number) : entry.number);
     } else {
         // An open range would include the later entries, which the account may not have got.
         insert(rangesOf(membership.username, membership.room)[0], entry.number, before);

@@ -1,9 +1,9 @@
 // The account is in the room. Sessions attach under its nick, and request other nicks. One presence is in flight at a
 // time. Requests that need another one wait in the queue.
 
-import { closeGap } from "../archive/catchup";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
+import { closeGap } from "../archive/catchup";
 import { isSameNick } from "../stanzas";
 import { selfPing, saysJoined, saysNothing } from "../send/ping";
 import { bookmarkRenamed } from "../settings/bookmark-write";

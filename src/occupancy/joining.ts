@@ -7,7 +7,7 @@ import * as st from "util.stanza";
 import { bookmarkJoined } from "../settings/bookmark-write";
 import { endCatchUp } from "../archive/buffer";
 import { closeGap, outcomeOf } from "../archive/catchup";
-import { letIn as beginRange } from "../archive/delivered";
+import { letIn as beginRange, letInAgain as beginRangeSoon } from "../archive/delivered";
 import { saysJoined, saysNothing, selfPing } from "../send/ping";
 import { save, saveSoon } from "../state/store";
 import { MUC, Status } from "../namespaces";
@@ -185,12 +185,13 @@ function noteAdmitted(membership: Membership, request: SessionRequest | undefine
         membership.since = wallClock();
         membership.sinceNumber = newestNumber();
     }
-    beginRange(membership);
     forgetRefusals(membership.username, membership.room);
     if (request === undefined) {
+        beginRangeSoon(membership);
         counters.rejoins = counters.rejoins + 1;
         return;
     }
+    beginRange(membership);
     const x = request.stanza.get_child("x", MUC);
     membership.password = x === undefined ? undefined : x.get_child_text("password");
     membership.laterPassword = undefined;

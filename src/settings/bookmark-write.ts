@@ -8,8 +8,10 @@ import { BOOKMARKS, PUBSUB } from "../namespaces";
 import * as options from "../options";
 import { mayFollowNick, type Setting } from "../state/bookmarks";
 import { forEachInSlices } from "../slices";
-import { isCurrent, type Membership } from "../state/memberships";
-import { canReadMarks, markedBy, setMark } from "../state/marks";
+import { monotonic } from "../state/clock";
+import { findMembership, type Membership, occupantJid } from "../state/memberships";
+import { canReadMarks, type Edit, editsOf, markedBy, pendingEdits, type PendingEdits, setMark } from "../state/marks";
+import { onRecovery } from "../state/outage";
 import { save } from "../state/store";
 import { hasPep, itemsOf, pepService, readItem, roomOf } from "./bookmarks";
 import { withSetting } from "./notify";
@@ -31,74 +33,131 @@ export function isWriting(): boolean {
     return writing;
 }
 
-/** An edit of a bookmark. Returns false if storage failed. */
-type Edit = (this: void, item: Stanza | undefined) => boolean;
+/** First and longest pause between attempts to write a bookmark, in seconds. */
+const FIRST_PAUSE = 20;
+const LONGEST_PAUSE = 900;
 
-/** Seconds until edits that failed are tried again. */
-const PAUSE = 20;
-
-/** Edits to try again, by account and room. A later edit of the same bookmark replaces an earlier one. */
-const failed = new LuaMap<string, LuaMap<string, () => void>>();
-
-function drop(username: string, room: string): void {
-    const edits = failed.get(username);
-    edits?.delete(room);
-    if (edits !== undefined && next(edits)[0] === undefined) {
-        failed.delete(username);
+/** Edits a bookmark after an event. What storage does not take is tried again until a later edit replaces it. */
+function editItem(username: string, room: string, edits: Edit[]): void {
+    const left = writeEdits(username, room, edits);
+    if (left.length === 0) {
+        settle(username, room);
+        return;
     }
+    const account = pendingEdits.get(username) ?? { since: monotonic(), rooms: new LuaMap<string, PendingEdits>() };
+    const due = monotonic() + FIRST_PAUSE;
+    account.rooms.set(room, { username, room, edits: left, pause: FIRST_PAUSE, due });
+    pendingEdits.set(username, account);
+    retryLater();
 }
 
-/** Edits the current item of a room. Returns false if storage failed, and the edit is tried again. */
-function editItem(membership: Membership, edit: Edit): boolean {
-    const { username, room } = membership;
-    drop(username, room);
-    const [isRead, item] = currentItem(membership);
-    if (!hasPep() || (isRead && edit(item))) {
+/** Returns the edits that storage did not take. */
+function writeEdits(username: string, room: string, edits: readonly Edit[]): Edit[] {
+    const left: Edit[] = [];
+    for (const edit of edits) {
+        if (left.length > 0 || !writeEdit(username, room, edit)) {
+            left.push(edit);
+        }
+    }
+    return left;
+}
+
+/** Edits the current item of a room. Returns false if storage failed. */
+function writeEdit(username: string, room: string, edit: Edit): boolean {
+    if (!hasPep() || !options.bookmarkWrite) {
         return true;
     }
-    retryLater();
-    const edits = failed.get(username) ?? new LuaMap<string, () => void>();
-    failed.set(username, edits);
-    edits.set(room, () => {
-        retrying = true;
-        if (editItem(membership, edit)) {
-            save(username);
-        }
-        retrying = false;
-    });
-    return false;
+    const [isRead, item] = currentItem(username, room);
+    if (!isRead) {
+        return false;
+    }
+    if (edit === "left") {
+        return rewrite(username, room, item, "false");
+    }
+    const membership = findMembership(occupantJid(username), room);
+    if (membership === undefined) {
+        return true;
+    }
+    return edit === "joined" ? noteJoin(membership, item) : noteNick(membership, item);
 }
 
-/** Whether an edit is being tried again. Its first failure has been logged. */
-let retrying = false;
+/** No edit of this bookmark is pending any more. */
+function settle(username: string, room: string): void {
+    const account = pendingEdits.get(username);
+    account?.rooms.delete(room);
+    if (account !== undefined && next(account.rooms)[0] === undefined) {
+        pendingEdits.delete(username);
+        const seconds = math.floor(monotonic() - account.since);
+        module.log("info", "No bookmark of %s is pending any more after %d seconds", username, seconds);
+    }
+}
+
 let isRetryDue = false;
 
 function retryLater(): void {
     if (!isRetryDue) {
         isRetryDue = true;
-        module.add_timer(PAUSE, () => {
+        module.add_timer(FIRST_PAUSE, () => {
             isRetryDue = false;
-            retryAll();
+            retryDue();
             return undefined;
         });
     }
 }
 
-function retryAll(): void {
-    const bookmarks: { username: string; room: string }[] = [];
-    for (const [username, edits] of failed) {
-        for (const [room] of edits) {
-            bookmarks.push({ username, room });
+function retryDue(): void {
+    const due: PendingEdits[] = [];
+    for (const pending of allPending()) {
+        if (pending.due <= monotonic()) {
+            due.push(pending);
         }
     }
-    forEachInSlices(bookmarks, ({ username, room }) => {
-        failed.get(username)?.get(room)?.();
-    });
+    forEachInSlices(due, retry);
+    if (next(pendingEdits)[0] !== undefined) {
+        retryLater();
+    }
 }
+
+function retry(pending: PendingEdits): void {
+    const { username, room, edits } = pending;
+    if (editsOf(username, room) !== pending) {
+        return;
+    }
+    pending.pause = Math.min(2 * pending.pause, LONGEST_PAUSE);
+    pending.due = monotonic() + pending.pause;
+    pending.edits = writeEdits(username, room, edits);
+    if (pending.edits.length < edits.length) {
+        save(username);
+    }
+    if (pending.edits.length === 0) {
+        settle(username, room);
+    }
+}
+
+function allPending(): PendingEdits[] {
+    const all: PendingEdits[] = [];
+    for (const [, { rooms }] of pendingEdits) {
+        for (const [, pending] of rooms) {
+            all.push(pending);
+        }
+    }
+    return all;
+}
+
+/** Tries all pending edits now: storage works again, or the module was reloaded. */
+export function retryEdits(): void {
+    for (const pending of allPending()) {
+        pending.pause = FIRST_PAUSE;
+        pending.due = 0;
+    }
+    retryDue();
+}
+
+onRecovery(retryEdits);
 
 /** Drops the edits of a deleted account. */
 export function forgetEdits(username: string): void {
-    failed.delete(username);
+    pendingEdits.delete(username);
 }
 
 /**
@@ -107,7 +166,7 @@ export function forgetEdits(username: string): void {
  */
 export function bookmarkJoined(membership: Membership): void {
     if (options.bookmarkWrite) {
-        editItem(membership, (item) => !isCurrent(membership) || noteJoin(membership, item));
+        editItem(membership.username, membership.room, ["joined"]);
     }
 }
 
@@ -120,7 +179,7 @@ function noteJoin(membership: Membership, item: Stanza | undefined): boolean {
     if (item === undefined && by !== "user") {
         isDone = create(membership);
     } else if (item !== undefined && by === "us") {
-        isDone = rewrite(membership, item, "true");
+        isDone = rewrite(membership.username, membership.room, item, "true");
         membership.ownBookmark = true;
     }
     return isDone;
@@ -128,19 +187,35 @@ function noteJoin(membership: Membership, item: Stanza | undefined): boolean {
 
 /** Turns autojoin off after a client's leave. */
 export function bookmarkLeft(membership: Membership): void {
-    drop(membership.username, membership.room);
     if (options.bookmarkWrite && membership.ownBookmark) {
-        editItem(membership, (item) => rewrite(membership, item, "false"));
+        editItem(membership.username, membership.room, ["left"]);
+    } else {
+        settle(membership.username, membership.room);
     }
 }
 
 /** Stores the new nick after a client's nick change. */
 export function bookmarkRenamed(membership: Membership): void {
-    const bookmark = membership.bookmark;
-    const isNews = bookmark !== undefined && bookmark.nick !== membership.nick;
-    if (options.bookmarkWrite && isNews && mayFollowNick(membership)) {
-        rewrite(membership, currentItem(membership)[1], undefined, membership.nick);
+    const { username, room } = membership;
+    if (options.bookmarkWrite && hasOtherNick(membership) && mayFollowNick(membership)) {
+        const edits: Edit[] = [];
+        for (const edit of editsOf(username, room)?.edits ?? []) {
+            if (edit !== "renamed") {
+                edits.push(edit);
+            }
+        }
+        edits.push("renamed");
+        editItem(username, room, edits);
     }
+}
+
+function hasOtherNick({ bookmark, nick }: Membership): boolean {
+    return bookmark !== undefined && bookmark.nick !== nick;
+}
+
+function noteNick(membership: Membership, item: Stanza | undefined): boolean {
+    const { username, room, nick } = membership;
+    return !hasOtherNick(membership) || rewrite(username, room, item, undefined, nick);
 }
 
 /**
@@ -148,7 +223,7 @@ export function bookmarkRenamed(membership: Membership): void {
  */
 export function bookmarkNotify(membership: Membership, setting: Setting): boolean | undefined {
     const { username, room } = membership;
-    const [isRead, item] = currentItem(membership);
+    const [isRead, item] = currentItem(username, room);
     if (!isRead) {
         return hasPep() ? false : undefined;
     }
@@ -164,14 +239,14 @@ export function bookmarkNotify(membership: Membership, setting: Setting): boolea
         }
     }
     edited.add_direct_child(withSetting(before, setting));
-    return publish(membership, item.attr.id ?? room, edited) === "done";
+    return publish(username, room, item.attr.id ?? room, edited) === "done";
 }
 
 /** Returns whether the read succeeded, and the current item. Writing an earlier copy would undo changes of clients. */
-function currentItem(membership: Membership): LuaMultiReturn<[ok: boolean, item: Stanza | undefined]> {
-    const items = itemsOf(membership.username, BOOKMARKS);
+function currentItem(username: string, room: string): LuaMultiReturn<[ok: boolean, item: Stanza | undefined]> {
+    const items = itemsOf(username, BOOKMARKS);
     for (const id of items ?? []) {
-        if (roomOf(id) === membership.room) {
+        if (roomOf(id) === room) {
             return $multi(true, items?.[id]);
         }
     }
@@ -183,7 +258,8 @@ function currentItem(membership: Membership): LuaMultiReturn<[ok: boolean, item:
  * storage failed.
  */
 function rewrite(
-    membership: Membership,
+    username: string,
+    room: string,
     item: Stanza | undefined,
     autojoin: string | undefined,
     nick?: string,
@@ -207,20 +283,21 @@ function rewrite(
             edited.add_direct_child(st.clone(tag));
         }
     }
-    return publish(membership, item.attr.id ?? membership.room, edited) !== "failed";
+    return publish(username, room, item.attr.id ?? room, edited) !== "failed";
 }
 
 /** Creates a bookmark. Returns false if storage failed. */
 function create(membership: Membership): boolean {
+    const { username, room } = membership;
     const conference = st.stanza("conference", { xmlns: BOOKMARKS, autojoin: "true" });
     conference.tag("nick", { xmlns: BOOKMARKS }).text(membership.nick).up();
     if (membership.password !== undefined) {
         conference.tag("password", { xmlns: BOOKMARKS }).text(membership.password).up();
     }
-    const outcome = publish(membership, membership.room, conference, PUBLISH_OPTIONS);
+    const outcome = publish(username, room, room, conference, PUBLISH_OPTIONS);
     membership.ownBookmark = outcome === "done" || undefined;
     if (outcome === "done") {
-        setMark(membership.username, membership.room, "us");
+        setMark(username, room, "us");
     }
     return outcome !== "failed";
 }
@@ -231,8 +308,8 @@ type Published = "done" | "refused" | "failed";
 /**
  * Publishes a bookmark. Only a new item needs the access options: an older item shows readers of the node nothing new.
  */
-function publish(membership: Membership, id: string, conference: Stanza, config?: PublishOptions): Published {
-    const service = pepService(membership.username);
+function publish(username: string, room: string, id: string, conference: Stanza, config?: PublishOptions): Published {
+    const service = pepService(username);
     if (service === undefined) {
         return "failed";
     }
@@ -241,17 +318,15 @@ function publish(membership: Membership, id: string, conference: Stanza, config?
     const [done, problem] = pcall(publishItem, service, id, item, config);
     writing = false;
     if (!done || problem !== undefined) {
-        const isByStorage = problem === "internal-server-error";
-        module.log(
-            isByStorage && retrying ? "debug" : "warn",
-            "Could not bookmark %s for %s: %s",
-            membership.room,
-            membership.username,
-            problem,
-        );
-        return done && !isByStorage ? "refused" : "failed";
+        const isRefused = done && problem !== "internal-server-error";
+        const isKnown = !isRefused && pendingEdits.has(username);
+        module.log(isKnown ? "debug" : "warn", "Could not bookmark %s for %s: %s", room, username, problem);
+        return isRefused ? "refused" : "failed";
     }
-    membership.bookmark = readItem(membership.username, membership.room, item);
+    const membership = findMembership(occupantJid(username), room);
+    if (membership !== undefined) {
+        membership.bookmark = readItem(username, room, item);
+    }
     return "done";
 }
 
@@ -262,7 +337,7 @@ function publishItem(service: PepService, id: string, item: Stanza, config?: Pub
 
 /** Removes the mark: the user has made or changed the bookmark. */
 export function noteMade(username: string, room: string): void {
-    drop(username, room);
+    settle(username, room);
     if (options.bookmarkWrite && markedBy(username, room) !== undefined) {
         setMark(username, room, undefined);
     }
@@ -270,7 +345,7 @@ export function noteMade(username: string, room: string): void {
 
 /** Marks that the user has removed the bookmark. */
 export function noteRemoved(username: string, room: string): void {
-    drop(username, room);
+    settle(username, room);
     if (options.bookmarkWrite) {
         setMark(username, room, "user");
     }

@@ -1,5 +1,7 @@
 // Marks on bookmarks, in the store "minimix_bookmarks", for `minimix_bookmark_write`: the last change of a room's
 // bookmark. Without the marks, the module would restore bookmarks that the user has removed.
+//
+// Also the edits of bookmarks that could not be written yet. A reload hands them to the next instance.
 
 import { wallClock } from "./clock";
 import { beginOutage, onRetry, type Progress } from "./outage";
@@ -147,5 +149,52 @@ export function restoreMarks(saved: PendingMarks): void {
         if (!write(username)) {
             beginOutage();
         }
+    }
+}
+
+/** An event in a room that its bookmark follows. */
+export type Edit = "joined" | "renamed" | "left";
+
+/** Pending edits of a bookmark. */
+export interface PendingEdits {
+    readonly username: string;
+    readonly room: string;
+    /** In the order of the events. */
+    edits: Edit[];
+    /** Seconds to the next attempt, and its time by the monotonic clock. */
+    pause: number;
+    due: number;
+}
+
+/** The accounts with pending edits. */
+export type AllEdits = LuaMap<string, AccountEdits>;
+
+export interface AccountEdits {
+    /** When the first edit failed, by the monotonic clock. */
+    readonly since: number;
+    readonly rooms: LuaMap<string, PendingEdits>;
+}
+
+export const pendingEdits: AllEdits = new LuaMap();
+
+/** Returns the pending edits of a bookmark. */
+export function editsOf(username: string, room: string): PendingEdits | undefined {
+    return pendingEdits.get(username)?.rooms.get(room);
+}
+
+/** Counts the bookmarks with pending edits. */
+export function countEdits(): number {
+    let count = 0;
+    for (const [, { rooms }] of pendingEdits) {
+        for (const [] of rooms) {
+            count = count + 1;
+        }
+    }
+    return count;
+}
+
+export function restoreEdits(saved: AllEdits): void {
+    for (const [username, edits] of saved) {
+        pendingEdits.set(username, edits);
     }
 }

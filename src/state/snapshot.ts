@@ -1,5 +1,6 @@
 // The state that one instance of the module hands to the next on a reload. The versions may differ.
 
+import type * as cache from "util.cache";
 import { allRefusals, type Refusals, restoreRefusals } from "./bookmarks";
 import { monotonic } from "./clock";
 import { type Counters, counters, restoreCounters } from "./counters";
@@ -12,8 +13,7 @@ import {
     occupantJid,
     restoreEmpty,
 } from "./memberships";
-import { type Known, deliveries, restoreDeliveries } from "./deliveries";
-import { type Deletions, deletions, restoreDeletions } from "./deleted";
+import { type Deletions, deletions, deliveries, type Known, restoreDeletions, restoreDeliveries } from "./deliveries";
 import { addFormerOccupant, type FormerOccupants, formerOccupants, restoreFormerOccupants } from "./former";
 import { inSharedQueue, isKnownPhase, Phase } from "./place";
 import { type InternedStanza, restoreInterned } from "./interned";
@@ -23,8 +23,9 @@ import { convert } from "./upgrade";
 import { logs, restoreLogs, type RoomLog } from "./logs";
 import { type Numbers, numbers, restoreNumbers, startNumbers } from "./numbers";
 import { type Dirty, dirtyRecords, restoreDirty } from "./records";
-import { type PendingMarks, pendingMarks, restoreMarks } from "./marks";
+import { type AllEdits, pendingEdits, type PendingMarks, pendingMarks, restoreEdits, restoreMarks } from "./marks";
 import { type PendingIqs, pendingIqs, restorePendingIqs } from "./pending";
+import { restoreSelfMarkingRooms, selfMarkingRooms } from "./self-status";
 import { restoreSentPresences, type SentPresences, sentPresences } from "./sent-presences";
 import { type Loading, loading } from "./store";
 import { type Joined, joined, noteJoined, restoreJoined } from "./sessions";
@@ -43,7 +44,9 @@ export interface Saved {
     readonly loading: Loading;
     readonly sentPresences: SentPresences;
     readonly marks: PendingMarks;
+    readonly selfMarkingRooms: cache.Cache<true>;
     readonly deletions: Deletions;
+    readonly edits: AllEdits;
 }
 
 export function snapshot(): Saved {
@@ -61,7 +64,9 @@ export function snapshot(): Saved {
         loading: loading(),
         sentPresences: sentPresences(),
         marks: pendingMarks(),
+        selfMarkingRooms: selfMarkingRooms(),
         deletions,
+        edits: pendingEdits,
     };
 }
 
@@ -84,6 +89,7 @@ export function restore(saved: Partial<Saved>): boolean {
         restoreDirty(saved.dirty ?? {});
         restoreMarks(saved.marks ?? new LuaMap());
         restoreDeletions(saved.deletions ?? new LuaSet());
+        restoreEdits(saved.edits ?? new LuaMap());
     }
     for (const [, account] of saved.accounts) {
         for (const [, membership] of account.memberships) {
@@ -105,6 +111,9 @@ export function restore(saved: Partial<Saved>): boolean {
     }
     if (saved.sentPresences !== undefined) {
         restoreSentPresences(saved.sentPresences);
+    }
+    if (saved.selfMarkingRooms !== undefined) {
+        restoreSelfMarkingRooms(saved.selfMarkingRooms);
     }
     if (saved.counters !== undefined) {
         restoreCounters(saved.counters);
