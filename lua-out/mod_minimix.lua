@@ -1860,7 +1860,6 @@ function keepAlone(reader, nick, interned)
     end
     if before ~= interned then
         replace(list, nick, before, interned)
-        merge(list)
     end
     return true
 end
@@ -6453,7 +6452,7 @@ end
 -- Messages in Prosody's archive stores.
 local state_messages = {}
 do
-local append, truncate, depthOf, find, getOne, remove
+local storedAs, append, truncate, depthOf, find, getOne, remove, TEXT
 local handleOf = state_driver.handleOf
 local isAnswer = state_driver.isAnswer
 local isUnreadable = state_driver.isUnreadable
@@ -6463,6 +6462,22 @@ local TRIAL = state_driver.TRIAL
 local writeFailed = state_driver.writeFailed
 local weightOf = minimix_weight.weightOf
 local listKeys = state_records.listKeys
+
+function storedAs(id, stored, when, label)
+    local text
+    if stored.name == TEXT then
+        text = stored:get_text()
+    end
+    local stanza = text == nil and stored or (xml.parse("<message" .. text) or st.message())
+    return {
+        id = id,
+        stanza = stanza,
+        when = tonumber(when) or 0,
+        label = type(label) == "string" and label or "",
+        text = text,
+        weight = weightOf(stanza)
+    }
+end
 
 function append(messages, key, stanza, when, label)
     return handleOf(messages):append(key, nil, stanza, when, label)
@@ -6490,15 +6505,9 @@ function find(messages, key, query, most)
     local found = {}
     local total = 0
     for id, stanza, when, label in results do
-        local weight = weightOf(stanza)
-        found[#found + 1] = {
-            id = id,
-            stanza = stanza,
-            when = tonumber(when) or 0,
-            label = type(label) == "string" and label or "",
-            weight = weight
-        }
-        total = total + weight
+        local stored = storedAs(id, stanza, when, label)
+        found[#found + 1] = stored
+        total = total + stored.weight
         if total >= most then
             break
         end
@@ -6516,19 +6525,19 @@ function state_messages.deleteMessages(messages, key, query)
         return false
     end
     local done, result, problem = pcall(remove, messages, key, query)
-    local done_15 = done
-    local temp_14
+    local done_17 = done
+    local temp_16
     if result ~= false then
-        temp_14 = result
+        temp_16 = result
     end
-    if not isAnswer(done_15, temp_14, problem) then
-        local done_17
+    if not isAnswer(done_17, temp_16, problem) then
+        local done_19
         if done then
-            done_17 = problem
+            done_19 = problem
         else
-            done_17 = result
+            done_19 = result
         end
-        writeFailed(messages, key, done_17)
+        writeFailed(messages, key, done_19)
         return false
     end
     return true
@@ -6582,6 +6591,15 @@ function state_messages.appendMessage(messages, key, stanza, when, label)
     return "failed", nil
 end
 
+TEXT = "text"
+
+--- Stores the text of a message, as written by textOf(), at the end. Returns whether this worked.
+function state_messages.appendText(messages, key, text, when, label)
+    local element = st.stanza(TEXT)
+    element[#element + 1] = text
+    return (state_messages.appendMessage(messages, key, element, when, label)) == "stored"
+end
+
 --- Returns the messages of a query. Undefined if the driver failed. Reads all at once: mod_storage_sql prepares a query
 -- once, and another one would end the first (util/sql.lua, execute). Stops after `most` bytes of memory.
 function state_messages.findMessages(messages, key, query, most)
@@ -6593,13 +6611,13 @@ function state_messages.findMessages(messages, key, query, most)
     end
     local done, found, problem = pcall(find, messages, key, query, most)
     if not isAnswer(done, found, problem) then
-        local done_6
+        local done_7
         if done then
-            done_6 = problem
+            done_7 = problem
         else
-            done_6 = found
+            done_7 = found
         end
-        readFailed(messages, key, done_6)
+        readFailed(messages, key, done_7)
         return nil
     end
     messages.broken[key] = nil
@@ -6623,25 +6641,20 @@ function state_messages.getMessage(messages, key, id)
     end
     local done, stanza, when, label = pcall(getOne, messages, key, id)
     if not isAnswer(done, stanza, when) then
-        local done_10
+        local done_11
         if done then
-            done_10 = when
+            done_11 = when
         else
-            done_10 = stanza
+            done_11 = stanza
         end
-        readFailed(messages, key, done_10)
+        readFailed(messages, key, done_11)
         return false, nil
     end
-    if stanza == nil then
-        return true, nil
+    local temp_15
+    if stanza ~= nil then
+        temp_15 = storedAs(id, stanza, when, label)
     end
-    return true, {
-        id = id,
-        stanza = stanza,
-        when = tonumber(when) or 0,
-        label = type(label) == "string" and label or "",
-        weight = weightOf(stanza)
-    }
+    return true, temp_15
 end
 end
 
@@ -6666,7 +6679,7 @@ local logs = state_logs.logs
 local TAIL = state_logs.TAIL
 local TAIL_SIZE = state_logs.TAIL_SIZE
 local inLaterSlices = slices.inLaterSlices
-local appendMessage = state_messages.appendMessage
+local appendText = state_messages.appendText
 local findMessages = state_messages.findMessages
 local mayHaveMore = state_messages.mayHaveMore
 local openMessages = state_messages.openMessages
@@ -6706,31 +6719,20 @@ function labelOf(entry, stored)
     return entry.privateTo == nil and label or label .. " " .. entry.privateTo
 end
 
---- Returns an entry's message.
-function archive_entries.stanzaOf(entry)
-    return xml.parse("<message" .. entry.text)
-end
-
-function write(log, entry, stanza)
-    local outcome = log.unwritten == nil and tryStore(log, entry, stanza) or "queued"
-    if outcome == "refused" then
-        module:log("debug", "Not archiving a message of %s: storage cannot hold it", log.room)
-        return false
-    end
-    if outcome == "failed" then
+function write(log, entry)
+    if log.unwritten == nil then
+        if tryStore(log, entry) then
+            return true
+        end
         beginOutage()
     end
-    return outcome == "stored" or keep(log, entry)
+    return keep(log, entry)
 end
 
 function writeNext(log)
     local unwritten = log.unwritten
     local entry = unwritten and unwritten[1]
-    local stanza
-    if entry ~= nil then
-        stanza = archive_entries.stanzaOf(entry)
-    end
-    if entry ~= nil and stanza ~= nil and tryStore(log, entry, stanza) == "failed" then
+    if entry ~= nil and not tryStore(log, entry) then
         beginOutage()
         return true
     end
@@ -6746,28 +6748,25 @@ function writeNext(log)
     return false
 end
 
-function tryStore(log, entry, stanza)
-    return readLatest(log) and storeEntry(log, entry, stanza) or "failed"
+function tryStore(log, entry)
+    return readLatest(log) and storeEntry(log, entry)
 end
 
-function storeEntry(log, entry, stanza)
+function storeEntry(log, entry)
     local when = math.max(entry.when, log.latest or 0)
-    local to = stanza.attr.to
-    stanza.attr.to = nil
-    local outcome = appendMessage(
+    if not appendText(
         archive_entries.store,
         archive_entries.keyOf(log.room),
-        stanza,
+        entry.text,
         when,
         labelOf(entry, when)
-    )
-    stanza.attr.to = to
-    if outcome == "stored" then
-        entry.storedAt = when
-        log.latest = when
-        counters.archiveWrites = counters.archiveWrites + 1
+    ) then
+        return false
     end
-    return outcome
+    entry.storedAt = when
+    log.latest = when
+    counters.archiveWrites = counters.archiveWrites + 1
+    return true
 end
 
 function readLatest(log)
@@ -6780,8 +6779,8 @@ function readLatest(log)
         if newest == nil then
             log.latest = nil
         else
-            local opt_6 = newest[1]
-            log.latest = opt_6 and opt_6.when or 0
+            local opt_5 = newest[1]
+            log.latest = opt_5 and opt_5.when or 0
         end
     end
     return log.latest ~= nil
@@ -6809,26 +6808,24 @@ function writeLog(log, deadline)
     if first == nil or newest == nil then
         return "failing"
     end
-    local opt_13 = newest[1]
-    log.latest = opt_13 and opt_13.when or 0
+    local opt_12 = newest[1]
+    log.latest = opt_12 and opt_12.when or 0
     if newest[1] ~= nil and (archive_entries.parseLabel(newest[1].label)) >= first.number then
         drop(log, first)
     end
-    local opt_16 = log.unwritten
-    local entry = opt_16 and opt_16[1]
+    local opt_15 = log.unwritten
+    local entry = opt_15 and opt_15[1]
     while entry ~= nil do
         if monotonic() > deadline then
             return "more"
         end
-        local stanza = archive_entries.stanzaOf(entry)
-        local outcome = stanza == nil and "refused" or storeEntry(log, entry, stanza)
-        if outcome ~= "failed" then
+        if storeEntry(log, entry) then
             drop(log, entry)
         elseif not tryLater(log, deadline) then
             return "failing"
         end
-        local opt_18 = log.unwritten
-        entry = opt_18 and opt_18[1]
+        local opt_17 = log.unwritten
+        entry = opt_17 and opt_17[1]
     end
     return "done"
 end
@@ -6841,13 +6838,7 @@ function tryLater(log, deadline)
     end
     for i = 2, #queue do
         local entry = queue[i]
-        local stanza
-        if entry == nil or monotonic() > deadline then
-            stanza = nil
-        else
-            stanza = archive_entries.stanzaOf(entry)
-        end
-        if entry ~= nil and stanza ~= nil and storeEntry(log, entry, stanza) == "stored" then
+        if entry ~= nil and monotonic() <= deadline and storeEntry(log, entry) then
             dropUntil(log, queue, entry)
             return true
         end
@@ -6890,7 +6881,7 @@ function archive_entries.entryOf(stored, before)
         privateTo = privateTo,
         when = when,
         storedAt = stored.when,
-        text = textOf(stored.stanza)
+        text = stored.text or textOf(stored.stanza)
     }
 end
 
@@ -6903,7 +6894,12 @@ local LIGHT = lightPieces(HEAVIEST)
 MOST_FAILURES = 20
 unwrittenSize = 0
 
---- Adds a message to the log. Returns undefined if it cannot be kept. `stanza` is lent and is not changed.
+--- Returns an entry's message.
+function archive_entries.stanzaOf(entry)
+    return xml.parse("<message" .. entry.text)
+end
+
+--- Adds a message to the log. Returns undefined if it cannot be kept.
 function archive_entries.append(log, stanza, when, privateTo)
     local text = textOf(stanza)
     local isHeavy = piecesOf(stanza) > LIGHT and isHeavier(stanza, HEAVIEST)
@@ -6933,7 +6929,7 @@ function archive_entries.append(log, stanza, when, privateTo)
         storedAt = when,
         text = text
     }
-    if not write(log, entry, stanza) then
+    if not write(log, entry) then
         return nil
     end
     addToTail(log, entry)
@@ -6993,9 +6989,9 @@ onRetry(writeUnwritten)
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
-        local count_25 = count
+        local count_23 = count
         local unwritten = log.unwritten
-        count = count_25 + (unwritten and #unwritten or 0)
+        count = count_23 + (unwritten and #unwritten or 0)
     end
     return count
 end
@@ -7028,10 +7024,10 @@ function archive_entries.loadTail(log)
     if found == nil then
         return false
     end
-    local log_28, latest_29 = log, "latest"
-    if log_28[latest_29] == nil then
-        local opt_26 = found[1]
-        log_28[latest_29] = opt_26 and opt_26.when or 0
+    local log_26, latest_27 = log, "latest"
+    if log_26[latest_27] == nil then
+        local opt_24 = found[1]
+        log_26[latest_27] = opt_24 and opt_24.when or 0
     end
     local first = log.tail[1]
     local entries = {}
@@ -10509,7 +10505,7 @@ occupancy_operations.JOIN_PATIENCE = 15
 --- Timeout of a nick change in seconds. The answer may be lost.
 occupancy_operations.RENAME_TIMEOUT = 10
 --- Timeout of a resync in seconds. A self-ping ends it earlier if the room does not answer.
-local RESYNC_TIMEOUT = 60
+occupancy_operations.RESYNC_TIMEOUT = 60
 
 --- Creates a join. `ended` is called at its timeout.
 function occupancy_operations.newJoin(membership, parts, seconds, ended)
@@ -10597,7 +10593,7 @@ function occupancy_operations.startResync(membership, place, key, request, ended
         kind = "resync",
         id = key,
         nick = membership.nick,
-        timer = after(RESYNC_TIMEOUT, function()
+        timer = after(occupancy_operations.RESYNC_TIMEOUT, function()
             ended(membership, place, operation)
         end),
         request = request,
@@ -11106,6 +11102,7 @@ local hasExtensions
 local MUC = namespaces.MUC
 local isSameNick = minimix_stanzas.isSameNick
 local isAttached = state_memberships.isAttached
+local endOperation = occupancy_operations.endOperation
 
 --- Whether a request is a nick change, instead of a replay under the current nick.
 function occupancy_requests.isRename(membership, request)
@@ -11146,6 +11143,18 @@ end
 --- Returns the operation that an error with this id refuses late.
 function occupancy_requests.lateRename(place, key)
     return place.late ~= nil and key == place.late.id and place.late or nil
+end
+
+--- The room has given the account the nick of a request, and the 303 was lost. Returns the request, if it is a join.
+function occupancy_requests.renamedUnheard(place, nick)
+    local operation = place.operation
+    place.late = nil
+    if (operation and operation.kind) ~= "rename" or not isSameNick(operation.nick, nick) then
+        return nil
+    end
+    endOperation(place)
+    local request = operation.request
+    return (request and request.kind) == "join" and operation.request or nil
 end
 end
 
@@ -11913,7 +11922,6 @@ local occupancy_joined = {}
 do
 local serveRequest, serve, serveFromView, notePassword, attach, release, resync, awaitResync, resyncUnanswered, occupantsShown, renamed
 local closeGap = archive_catchup.closeGap
-local isSameNick = minimix_stanzas.isSameNick
 local selfPing = send_ping.selfPing
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
@@ -11947,6 +11955,7 @@ local forgetOthers = occupancy_burst.forgetOthers
 local isRenamed = occupancy_burst.isRenamed
 local keepSelf = occupancy_burst.keepSelf
 local endOperation = occupancy_operations.endOperation
+local RESYNC_TIMEOUT = occupancy_operations.RESYNC_TIMEOUT
 local startRename = occupancy_operations.startRename
 local startResync = occupancy_operations.startResync
 local sendStanza = occupancy_outgoing.sendStanza
@@ -12209,6 +12218,14 @@ function renamed(membership, place, operation, stanza)
     occupancy_joined.proceed(membership)
 end
 
+--- Waits again for the answer to a resync, after a reload.
+function occupancy_joined.resumeResync(membership, place, operation)
+    operation.timer = after(RESYNC_TIMEOUT, function()
+        resyncUnanswered(membership, place, operation)
+    end)
+    awaitResync(membership, place, operation)
+end
+
 --- Our own presence ends the list of occupants. If a known occupant is missing, the room did not treat our presence as a
 -- join.
 local function resyncSelf(membership, operation)
@@ -12235,19 +12252,7 @@ function occupancy_joined.subjectCame(membership, place)
     end
 end
 
---- The room has given the account the nick of a request, and the 303 was lost. Returns the request, if it is a join.
-function occupancy_joined.renamedUnheard(place, nick)
-    local operation = place.operation
-    place.late = nil
-    if (operation and operation.kind) ~= "rename" or not isSameNick(operation.nick, nick) then
-        return nil
-    end
-    endOperation(place)
-    local request = operation.request
-    return (request and request.kind) == "join" and operation.request or nil
-end
-
---- Serves the request of such a nick change, and those that waited for it. A lost account rejoins first.
+--- Serves the request of a nick change whose 303 was lost, and those that waited for it. A lost account rejoins first.
 function occupancy_joined.proceedAfter(membership, request)
     local place = membership.place
     if place.phase == "lost" and request ~= nil then
@@ -12884,6 +12889,7 @@ end
 function serveItems(queue, most, started)
     local served = 0
     local postponed = 0
+    local busy = {}
     while served + 1 <= most and postponed < MAX_POSTPONED and time.monotonic() - started < SLICE do
         local item = table.remove(queue.items)
         if item == nil then
@@ -12891,12 +12897,14 @@ function serveItems(queue, most, started)
             queue.postponed = {}
             break
         end
-        if queue.mayServe(item) then
+        local service = queue.serviceOf(item)
+        if busy[service] == nil and queue.mayServe(service) then
             served = served + 1
             inTurn(function()
                 queue.serve(item)
             end)
         else
+            busy[service] = true
             postponed = postponed + 1
             local queue_postponed_1 = queue.postponed
             queue_postponed_1[#queue_postponed_1 + 1] = item
@@ -12920,11 +12928,21 @@ SLICE = 0.02
 MAX_POSTPONED = 200
 
 --- Creates an empty queue.
-function occupancy_pace.newPacedQueue(serve, mayServe)
+function occupancy_pace.newPacedQueue(serve, serviceOf, mayServe)
+    if serviceOf == nil then
+        serviceOf = function() return "" end
+    end
     if mayServe == nil then
         mayServe = function() return true end
     end
-    return {items = {}, postponed = {}, serve = serve, mayServe = mayServe, isRunning = false}
+    return {
+        items = {},
+        postponed = {},
+        serve = serve,
+        serviceOf = serviceOf,
+        mayServe = mayServe,
+        isRunning = false
+    }
 end
 
 --- Adds items to a queue in random order. LIFO, so that the latest login is served first.
@@ -13006,7 +13024,7 @@ end
 -- Watches rooms: self-pings (XEP-0410) to quiet rooms, and to rooms behind a broken link.
 local occupancy_watch = {}
 do
-local checkRoom, forgetLiveness, checked, unreachable, noteHosts, lookSoon, lookAfterLinks, checkAll, goBack, hasten, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, queue
+local checkRoom, forgetLiveness, checked, unreachable, noteHosts, lookSoon, lookAfterLinks, checkAll, goBack, hasten, serviceOf, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, queue
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
@@ -13202,8 +13220,11 @@ function hasten(membership)
     end
 end
 
-function mayComeBack(membership)
-    local service = jids.host(membership.room)
+function serviceOf(membership)
+    return jids.host(membership.room)
+end
+
+function mayComeBack(service)
     local joins = {}
     for _, other in ipairs(unanswered[service] or {}) do
         if isOnItsWay(other) then
@@ -13226,7 +13247,7 @@ end
 
 function noteOnItsWay(membership)
     if isOnItsWay(membership) then
-        local service = jids.host(membership.room)
+        local service = serviceOf(membership)
         local joins = unanswered[service] or {}
         joins[#joins + 1] = membership
         unanswered[service] = joins
@@ -13377,7 +13398,7 @@ end
 
 MAX_UNANSWERED = 10
 unanswered = {}
-queue = newPacedQueue(comeBack, mayComeBack)
+queue = newPacedQueue(comeBack, serviceOf, mayComeBack)
 end
 
 -- src/occupancy/phases.ts
@@ -16617,13 +16638,12 @@ local hasAttached = state_memberships.hasAttached
 local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local inSharedQueue = state_place.inSharedQueue
-local requestsOf = state_place.requestsOf
-local requeue = state_queue.requeue
 local hasMoved = occupancy_former.hasMoved
 local move = occupancy_former.move
 local awaitSubject = occupancy_joining.awaitSubject
 local proceed = occupancy_joined.proceed
 local renameUnanswered = occupancy_joined.renameUnanswered
+local resumeResync = occupancy_joined.resumeResync
 local newLeave = occupancy_operations.newLeave
 local RENAME_TIMEOUT = occupancy_operations.RENAME_TIMEOUT
 local limitJoin = occupancy_enter.limitJoin
@@ -16663,7 +16683,7 @@ function resumeJoined(membership, before)
         phase = "joined",
         tries = 0,
         since = before.since,
-        operation = (operation and operation.kind) == "rename" and operation or nil,
+        operation = operation,
         late = before.late
     }
     setPlace(membership, place)
@@ -16681,10 +16701,9 @@ function resumeJoined(membership, before)
         operation.timer = after(RENAME_TIMEOUT, function()
             renameUnanswered(membership, place, operation)
         end)
-        return
-    end
-    requeue(membership, requestsOf(before))
-    if #queueOf(membership) > 0 or membership.shownPresence ~= nil then
+    elseif operation ~= nil then
+        resumeResync(membership, place, operation)
+    elseif #queueOf(membership) > 0 or membership.shownPresence ~= nil then
         proceed(membership)
     end
 end
@@ -17506,7 +17525,6 @@ local onOccupant = occupancy_burst.onOccupant
 local onOccupantGone = occupancy_burst.onOccupantGone
 local onRoomPresence = occupancy_burst.onRoomPresence
 local proceedAfter = occupancy_joined.proceedAfter
-local renamedUnheard = occupancy_joined.renamedUnheard
 local regainNick = occupancy_nick.regainNick
 local selfClaimed = occupancy_joining.selfClaimed
 local onRefused = occupancy_phases.onRefused
@@ -17518,6 +17536,7 @@ local isExpulsion = occupancy_refusal.isExpulsion
 local isTechnical = occupancy_refusal.isTechnical
 local itemOf = occupancy_replay.itemOf
 local isLateNick = occupancy_requests.isLateNick
+local renamedUnheard = occupancy_requests.renamedUnheard
 local MUC_USER = namespaces.MUC_USER
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick

@@ -40,7 +40,7 @@ export const JOIN_PATIENCE = 15;
 export const RENAME_TIMEOUT = 10;
 
 /** Timeout of a resync in seconds. A self-ping ends it earlier if the room does not answer. */
-const RESYNC_TIMEOUT = 60;
+export const RESYNC_TIMEOUT = 60;
 
 export type JoinParts = Pick<Join, "id" | "nick" | "request" | "isReturn" | "isDoubtful" | "isFirst" | "left">;
 
