@@ -18,6 +18,8 @@ export interface EjabberdOptions {
 }
 
 const launcher = "/usr/sbin/ejabberdctl";
+/** Idle schedulers sleep at once. On a busy machine, those that spin delay the start of the server by minutes. */
+const withoutSpinning = ["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"];
 const startedLine = "started";
 // Upper bounds only: a loaded machine takes many times as long as an idle one.
 const startLimit = 120_000;
@@ -55,17 +57,21 @@ export class Ejabberd {
     /** Starts the server. After a stop it uses the same data and ports. */
     async start(): Promise<void> {
         const mnesia = ["-mnesia", "dir", erlangString(join(this.folder, "data"))];
-        const child = spawn("erl", ["-noshell", ...mnesia, "-s", "ejabberd", "-eval", this.#whenStarted()], {
-            cwd: this.folder,
-            env: {
-                PATH: process.env.PATH,
-                HOME: this.folder,
-                ERL_LIBS: erlangLibraries(),
-                ERL_INETRC: this.#resolverFile(),
-                EJABBERD_CONFIG_PATH: this.#configFile(),
-                EJABBERD_LOG_PATH: this.logFile,
+        const child = spawn(
+            "erl",
+            [...withoutSpinning, "-noshell", ...mnesia, "-s", "ejabberd", "-eval", this.#whenStarted()],
+            {
+                cwd: this.folder,
+                env: {
+                    PATH: process.env.PATH,
+                    HOME: this.folder,
+                    ERL_LIBS: erlangLibraries(),
+                    ERL_INETRC: this.#resolverFile(),
+                    EJABBERD_CONFIG_PATH: this.#configFile(),
+                    EJABBERD_LOG_PATH: this.logFile,
+                },
             },
-        });
+        );
         this.#process = child;
         running.add(child);
         child.once("exit", () => running.delete(child));

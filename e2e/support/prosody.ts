@@ -18,6 +18,14 @@ export type Version = "0.12" | "13.0" | "newest";
 /** The installed versions. `make test` reports a missing one. */
 export const versions = tools.versions.filter(({ installed }) => installed).map(({ version }) => version as Version);
 
+/**
+ * The oldest and the newest version, for tests that put a load on the server and depend little on the version. With
+ * MINIMIX_LONG=1 all versions.
+ */
+export const someVersions = versions.filter(
+    (_, i) => process.env.MINIMIX_LONG === "1" || i === 0 || i === versions.length - 1,
+);
+
 /** Returns the release number of a version. */
 export function releaseOf(version: Version): string {
     return tools.versions.find((one) => one.version === version)?.release ?? "none";
