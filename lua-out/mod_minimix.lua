@@ -1860,7 +1860,6 @@ function keepAlone(reader, nick, interned)
     end
     if before ~= interned then
         replace(list, nick, before, interned)
-        merge(list)
     end
     return true
 end
@@ -3419,6 +3418,37 @@ function state_restored.takeOverdue()
 end
 end
 
+-- src/state/self-status.ts
+--
+-- Rooms that mark the own presence of occupants with status 110. Older services omit it in all rooms. Memberships keep it
+-- on disk: after a restart another occupant must not be taken for the account.
+local state_self_status = {}
+do
+--- Number of rooms to remember.
+local ROOMS = 4096
+--- Rooms that have sent 110 to an account of this server.
+local marking = cache.new(ROOMS)
+
+function state_self_status.selfMarkingRooms()
+    return marking
+end
+
+--- Takes over the rooms of the previous instance of the module.
+function state_self_status.restoreSelfMarkingRooms(saved)
+    marking = saved
+end
+
+--- A room has sent an own presence with 110.
+function state_self_status.noteSelfStatus(room)
+    marking:set(room, true)
+end
+
+--- Whether a presence of this room without 110 is another occupant's.
+function state_self_status.marksSelf(room)
+    return marking:get(room) == true
+end
+end
+
 -- src/state/account-record.ts
 --
 -- An account's record in the store "minimix": written from its memberships, and read back into them.
@@ -3441,6 +3471,8 @@ local idleOf = state_memberships.idleOf
 local membershipsOf = state_memberships.membershipsOf
 local inSharedQueue = state_place.inSharedQueue
 local noteRestored = state_restored.noteRestored
+local marksSelf = state_self_status.marksSelf
+local noteSelfStatus = state_self_status.noteSelfStatus
 
 function formerRecords(username)
     local former = {}
@@ -3544,6 +3576,9 @@ function loadRoom(username, room, saved)
         view.nonAnonymous = nil
     end
     membership.detachedAt = monotonic()
+    if saved.marksSelf == true then
+        noteSelfStatus(room)
+    end
     noteRestored(membership)
 end
 
@@ -3567,18 +3602,32 @@ function state_account_record.recordOf(username)
         if membership.wantedNick ~= membership.nick then
             wanted = membership.wantedNick
         end
+        local password = membership.password
+        local laterPassword = membership.laterPassword
+        local bookmark = membership.bookmark
+        local ownBookmark = membership.ownBookmark
+        local ending = membership.ending
+        local since = membership.since
+        local sinceNumber = membership.sinceNumber
+        local shown = shownText(membership)
+        local nonAnonymous = membership.view.nonAnonymous
+        local marksSelf_result_1
+        if marksSelf(room) then
+            marksSelf_result_1 = true
+        end
         rooms[room] = {
             nick = nick,
             wanted = wanted,
-            password = membership.password,
-            laterPassword = membership.laterPassword,
-            bookmark = membership.bookmark,
-            ownBookmark = membership.ownBookmark,
-            ending = membership.ending,
-            since = membership.since,
-            sinceNumber = membership.sinceNumber,
-            shown = shownText(membership),
-            nonAnonymous = membership.view.nonAnonymous,
+            password = password,
+            laterPassword = laterPassword,
+            bookmark = bookmark,
+            ownBookmark = ownBookmark,
+            ending = ending,
+            since = since,
+            sinceNumber = sinceNumber,
+            shown = shown,
+            nonAnonymous = nonAnonymous,
+            marksSelf = marksSelf_result_1,
             state = stateOf(membership)
         }
     end
@@ -6403,7 +6452,7 @@ end
 -- Messages in Prosody's archive stores.
 local state_messages = {}
 do
-local append, truncate, depthOf, find, getOne, remove
+local storedAs, append, truncate, depthOf, find, getOne, remove, TEXT
 local handleOf = state_driver.handleOf
 local isAnswer = state_driver.isAnswer
 local isUnreadable = state_driver.isUnreadable
@@ -6413,6 +6462,22 @@ local TRIAL = state_driver.TRIAL
 local writeFailed = state_driver.writeFailed
 local weightOf = minimix_weight.weightOf
 local listKeys = state_records.listKeys
+
+function storedAs(id, stored, when, label)
+    local text
+    if stored.name == TEXT then
+        text = stored:get_text()
+    end
+    local stanza = text == nil and stored or (xml.parse("<message" .. text) or st.message())
+    return {
+        id = id,
+        stanza = stanza,
+        when = tonumber(when) or 0,
+        label = type(label) == "string" and label or "",
+        text = text,
+        weight = weightOf(stanza)
+    }
+end
 
 function append(messages, key, stanza, when, label)
     return handleOf(messages):append(key, nil, stanza, when, label)
@@ -6440,15 +6505,9 @@ function find(messages, key, query, most)
     local found = {}
     local total = 0
     for id, stanza, when, label in results do
-        local weight = weightOf(stanza)
-        found[#found + 1] = {
-            id = id,
-            stanza = stanza,
-            when = tonumber(when) or 0,
-            label = type(label) == "string" and label or "",
-            weight = weight
-        }
-        total = total + weight
+        local stored = storedAs(id, stanza, when, label)
+        found[#found + 1] = stored
+        total = total + stored.weight
         if total >= most then
             break
         end
@@ -6466,19 +6525,19 @@ function state_messages.deleteMessages(messages, key, query)
         return false
     end
     local done, result, problem = pcall(remove, messages, key, query)
-    local done_15 = done
-    local temp_14
+    local done_17 = done
+    local temp_16
     if result ~= false then
-        temp_14 = result
+        temp_16 = result
     end
-    if not isAnswer(done_15, temp_14, problem) then
-        local done_17
+    if not isAnswer(done_17, temp_16, problem) then
+        local done_19
         if done then
-            done_17 = problem
+            done_19 = problem
         else
-            done_17 = result
+            done_19 = result
         end
-        writeFailed(messages, key, done_17)
+        writeFailed(messages, key, done_19)
         return false
     end
     return true
@@ -6532,6 +6591,15 @@ function state_messages.appendMessage(messages, key, stanza, when, label)
     return "failed", nil
 end
 
+TEXT = "text"
+
+--- Stores the text of a message, as written by textOf(), at the end. Returns whether this worked.
+function state_messages.appendText(messages, key, text, when, label)
+    local element = st.stanza(TEXT)
+    element[#element + 1] = text
+    return (state_messages.appendMessage(messages, key, element, when, label)) == "stored"
+end
+
 --- Returns the messages of a query. Undefined if the driver failed. Reads all at once: mod_storage_sql prepares a query
 -- once, and another one would end the first (util/sql.lua, execute). Stops after `most` bytes of memory.
 function state_messages.findMessages(messages, key, query, most)
@@ -6543,13 +6611,13 @@ function state_messages.findMessages(messages, key, query, most)
     end
     local done, found, problem = pcall(find, messages, key, query, most)
     if not isAnswer(done, found, problem) then
-        local done_6
+        local done_7
         if done then
-            done_6 = problem
+            done_7 = problem
         else
-            done_6 = found
+            done_7 = found
         end
-        readFailed(messages, key, done_6)
+        readFailed(messages, key, done_7)
         return nil
     end
     messages.broken[key] = nil
@@ -6573,25 +6641,20 @@ function state_messages.getMessage(messages, key, id)
     end
     local done, stanza, when, label = pcall(getOne, messages, key, id)
     if not isAnswer(done, stanza, when) then
-        local done_10
+        local done_11
         if done then
-            done_10 = when
+            done_11 = when
         else
-            done_10 = stanza
+            done_11 = stanza
         end
-        readFailed(messages, key, done_10)
+        readFailed(messages, key, done_11)
         return false, nil
     end
-    if stanza == nil then
-        return true, nil
+    local temp_15
+    if stanza ~= nil then
+        temp_15 = storedAs(id, stanza, when, label)
     end
-    return true, {
-        id = id,
-        stanza = stanza,
-        when = tonumber(when) or 0,
-        label = type(label) == "string" and label or "",
-        weight = weightOf(stanza)
-    }
+    return true, temp_15
 end
 end
 
@@ -6616,7 +6679,7 @@ local logs = state_logs.logs
 local TAIL = state_logs.TAIL
 local TAIL_SIZE = state_logs.TAIL_SIZE
 local inLaterSlices = slices.inLaterSlices
-local appendMessage = state_messages.appendMessage
+local appendText = state_messages.appendText
 local findMessages = state_messages.findMessages
 local mayHaveMore = state_messages.mayHaveMore
 local openMessages = state_messages.openMessages
@@ -6656,31 +6719,20 @@ function labelOf(entry, stored)
     return entry.privateTo == nil and label or label .. " " .. entry.privateTo
 end
 
---- Returns an entry's message.
-function archive_entries.stanzaOf(entry)
-    return xml.parse("<message" .. entry.text)
-end
-
-function write(log, entry, stanza)
-    local outcome = log.unwritten == nil and tryStore(log, entry, stanza) or "queued"
-    if outcome == "refused" then
-        module:log("debug", "Not archiving a message of %s: storage cannot hold it", log.room)
-        return false
-    end
-    if outcome == "failed" then
+function write(log, entry)
+    if log.unwritten == nil then
+        if tryStore(log, entry) then
+            return true
+        end
         beginOutage()
     end
-    return outcome == "stored" or keep(log, entry)
+    return keep(log, entry)
 end
 
 function writeNext(log)
     local unwritten = log.unwritten
     local entry = unwritten and unwritten[1]
-    local stanza
-    if entry ~= nil then
-        stanza = archive_entries.stanzaOf(entry)
-    end
-    if entry ~= nil and stanza ~= nil and tryStore(log, entry, stanza) == "failed" then
+    if entry ~= nil and not tryStore(log, entry) then
         beginOutage()
         return true
     end
@@ -6696,28 +6748,25 @@ function writeNext(log)
     return false
 end
 
-function tryStore(log, entry, stanza)
-    return readLatest(log) and storeEntry(log, entry, stanza) or "failed"
+function tryStore(log, entry)
+    return readLatest(log) and storeEntry(log, entry)
 end
 
-function storeEntry(log, entry, stanza)
+function storeEntry(log, entry)
     local when = math.max(entry.when, log.latest or 0)
-    local to = stanza.attr.to
-    stanza.attr.to = nil
-    local outcome = appendMessage(
+    if not appendText(
         archive_entries.store,
         archive_entries.keyOf(log.room),
-        stanza,
+        entry.text,
         when,
         labelOf(entry, when)
-    )
-    stanza.attr.to = to
-    if outcome == "stored" then
-        entry.storedAt = when
-        log.latest = when
-        counters.archiveWrites = counters.archiveWrites + 1
+    ) then
+        return false
     end
-    return outcome
+    entry.storedAt = when
+    log.latest = when
+    counters.archiveWrites = counters.archiveWrites + 1
+    return true
 end
 
 function readLatest(log)
@@ -6730,8 +6779,8 @@ function readLatest(log)
         if newest == nil then
             log.latest = nil
         else
-            local opt_6 = newest[1]
-            log.latest = opt_6 and opt_6.when or 0
+            local opt_5 = newest[1]
+            log.latest = opt_5 and opt_5.when or 0
         end
     end
     return log.latest ~= nil
@@ -6759,26 +6808,24 @@ function writeLog(log, deadline)
     if first == nil or newest == nil then
         return "failing"
     end
-    local opt_13 = newest[1]
-    log.latest = opt_13 and opt_13.when or 0
+    local opt_12 = newest[1]
+    log.latest = opt_12 and opt_12.when or 0
     if newest[1] ~= nil and (archive_entries.parseLabel(newest[1].label)) >= first.number then
         drop(log, first)
     end
-    local opt_16 = log.unwritten
-    local entry = opt_16 and opt_16[1]
+    local opt_15 = log.unwritten
+    local entry = opt_15 and opt_15[1]
     while entry ~= nil do
         if monotonic() > deadline then
             return "more"
         end
-        local stanza = archive_entries.stanzaOf(entry)
-        local outcome = stanza == nil and "refused" or storeEntry(log, entry, stanza)
-        if outcome ~= "failed" then
+        if storeEntry(log, entry) then
             drop(log, entry)
         elseif not tryLater(log, deadline) then
             return "failing"
         end
-        local opt_18 = log.unwritten
-        entry = opt_18 and opt_18[1]
+        local opt_17 = log.unwritten
+        entry = opt_17 and opt_17[1]
     end
     return "done"
 end
@@ -6791,13 +6838,7 @@ function tryLater(log, deadline)
     end
     for i = 2, #queue do
         local entry = queue[i]
-        local stanza
-        if entry == nil or monotonic() > deadline then
-            stanza = nil
-        else
-            stanza = archive_entries.stanzaOf(entry)
-        end
-        if entry ~= nil and stanza ~= nil and storeEntry(log, entry, stanza) == "stored" then
+        if entry ~= nil and monotonic() <= deadline and storeEntry(log, entry) then
             dropUntil(log, queue, entry)
             return true
         end
@@ -6840,7 +6881,7 @@ function archive_entries.entryOf(stored, before)
         privateTo = privateTo,
         when = when,
         storedAt = stored.when,
-        text = textOf(stored.stanza)
+        text = stored.text or textOf(stored.stanza)
     }
 end
 
@@ -6853,7 +6894,12 @@ local LIGHT = lightPieces(HEAVIEST)
 MOST_FAILURES = 20
 unwrittenSize = 0
 
---- Adds a message to the log. Returns undefined if it cannot be kept. `stanza` is lent and is not changed.
+--- Returns an entry's message.
+function archive_entries.stanzaOf(entry)
+    return xml.parse("<message" .. entry.text)
+end
+
+--- Adds a message to the log. Returns undefined if it cannot be kept.
 function archive_entries.append(log, stanza, when, privateTo)
     local text = textOf(stanza)
     local isHeavy = piecesOf(stanza) > LIGHT and isHeavier(stanza, HEAVIEST)
@@ -6883,7 +6929,7 @@ function archive_entries.append(log, stanza, when, privateTo)
         storedAt = when,
         text = text
     }
-    if not write(log, entry, stanza) then
+    if not write(log, entry) then
         return nil
     end
     addToTail(log, entry)
@@ -6943,9 +6989,9 @@ onRetry(writeUnwritten)
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
-        local count_25 = count
+        local count_23 = count
         local unwritten = log.unwritten
-        count = count_25 + (unwritten and #unwritten or 0)
+        count = count_23 + (unwritten and #unwritten or 0)
     end
     return count
 end
@@ -6978,10 +7024,10 @@ function archive_entries.loadTail(log)
     if found == nil then
         return false
     end
-    local log_28, latest_29 = log, "latest"
-    if log_28[latest_29] == nil then
-        local opt_26 = found[1]
-        log_28[latest_29] = opt_26 and opt_26.when or 0
+    local log_26, latest_27 = log, "latest"
+    if log_26[latest_27] == nil then
+        local opt_24 = found[1]
+        log_26[latest_27] = opt_24 and opt_24.when or 0
     end
     local first = log.tail[1]
     local entries = {}
@@ -7771,7 +7817,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local recordOwn, isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, READ_TIME, READ_PERIOD, none, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
+local recordOwn, isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addAll, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, MOST_READ, READ_TIME, READ_PERIOD, none, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -8037,14 +8083,7 @@ end
 
 function readWindow(log, from)
     local started = monotonic()
-    local found, last = messagesFrom(log, from, WINDOW, WINDOW_SIZE)
-    if (found and #found) == WINDOW and last ~= nil and last.when - SKEW <= from then
-        found, last = messagesFrom(log, from, LARGE_WINDOW, LARGE_WINDOW_SIZE)
-    end
-    if found == nil then
-        return nil
-    end
-    local until_ = monotonic() + WINDOW_KEPT
+    local until_ = started + WINDOW_KEPT
     local window = {
         from = from,
         to = math.huge,
@@ -8054,13 +8093,14 @@ function readWindow(log, from)
         others = {},
         ids = {}
     }
-    local before
-    for _, stored in ipairs(found) do
-        local entry = entryOf(stored, before)
-        addToWindow(log, window, entry, stored.stanza)
-        if entry.privateTo == nil then
-            before = entry.number
-        end
+    local found, last = messagesFrom(log, from, nil, WINDOW, WINDOW_SIZE)
+    local left = MOST_READ - addAll(log, window, found)
+    while last ~= nil and last.when - SKEW <= from and left > 0 do
+        found, last = messagesFrom(log, from, last.id, LARGE_WINDOW, LARGE_WINDOW_SIZE)
+        left = left - addAll(log, window, found)
+    end
+    if found == nil then
+        return nil
     end
     if last ~= nil then
         window.to = math.max(last.when - SKEW, from + 1)
@@ -8075,14 +8115,29 @@ function readWindow(log, from)
     return window
 end
 
-function messagesFrom(log, from, limit, size)
-    local found = findMessages(store, keyOf(log.room), {start = from - SKEW, limit = limit}, size)
-    local isPart = found ~= nil and mayHaveMore(found, limit, size)
-    local isPart_35
-    if isPart then
-        isPart_35 = found[#found]
+function addAll(log, window, found)
+    local weight = 0
+    local before
+    for _, entry in ipairs(window.entries) do
+        before = entry.privateTo == nil and entry.number or before
     end
-    return found, isPart_35
+    for _, stored in ipairs(found or {}) do
+        local entry = entryOf(stored, before)
+        addToWindow(log, window, entry, stored.stanza)
+        before = entry.privateTo == nil and entry.number or before
+        weight = weight + stored.weight
+    end
+    return weight
+end
+
+function messagesFrom(log, from, after, limit, size)
+    local found = findMessages(store, keyOf(log.room), {start = from - SKEW, after = after, limit = limit}, size)
+    local isPart = found ~= nil and mayHaveMore(found, limit, size)
+    local isPart_33
+    if isPart then
+        isPart_33 = found[#found]
+    end
+    return found, isPart_33
 end
 
 function addToWindow(log, window, entry, stanza)
@@ -8120,6 +8175,7 @@ WINDOW_SIZE = 131072
 WINDOW_KEPT = 60
 LARGE_WINDOW = 400
 LARGE_WINDOW_SIZE = 524288
+MOST_READ = 4194304
 READ_TIME = 0.01
 READ_PERIOD = 0.1
 none = {}
@@ -9059,27 +9115,6 @@ function occupancy_replay.nickChange(membership, before)
 end
 end
 
--- src/state/self-status.ts
---
--- Rooms that mark the own presence of occupants with status 110. Older services omit it in all rooms.
-local state_self_status = {}
-do
---- Number of rooms to remember.
-local ROOMS = 4096
---- Rooms that have sent 110 to an account of this server.
-local marking = cache.new(ROOMS)
-
---- A room has sent an own presence with 110.
-function state_self_status.noteSelfStatus(room)
-    marking:set(room, true)
-end
-
---- Whether a presence of this room without 110 is another occupant's.
-function state_self_status.marksSelf(room)
-    return marking:get(room) == true
-end
-end
-
 -- src/occupancy/burst.ts
 --
 -- Handles presence of other occupants, and of the room itself. While the room answers a join, the session that asked
@@ -9107,6 +9142,7 @@ local noteOver = state_limits.noteOver
 local hasAttached = state_memberships.hasAttached
 local requestingSession = state_memberships.requestingSession
 local wasSent = state_sent_presences.wasSent
+local isIn = state_place.isIn
 local eachOccupant = state_occupants.eachOccupant
 local findOccupant = state_occupants.findOccupant
 local forgetOccupant = state_occupants.forgetOccupant
@@ -9410,6 +9446,20 @@ function occupancy_burst.keepSelf(membership, nick, stanza)
 end
 
 LONGEST_ROLE = 16
+
+--- The account is lost between the two presences of a nick change (XEP-0045 7.6). Sessions know the new nick, so the cached
+-- own presence gets it.
+function occupancy_burst.keepNewNick(membership)
+    local nick = membership.nick
+    local place = membership.place
+    local self_
+    if isIn(place) and occupancy_burst.isRenamed(membership, nick) then
+        self_ = selfOf(membership)
+    end
+    if self_ ~= nil then
+        setSelf(membership, nick, ownPresence(membership, self_))
+    end
+end
 
 --- Whether a presence is the account's by its nick, which some services change: "alice" for "Alice". Where the room has
 -- shown our own presence, another form of the nick needs 110 or the id of one of our presences. On other services it is
@@ -10401,6 +10451,7 @@ end
 -- Presences of the account that a room must answer: their records, and common functions.
 local occupancy_operations = {}
 do
+local isHalfRenamed
 local id = require("util.id")
 local flush = archive_buffer.flush
 local beginHistory = archive_catchup.beginHistory
@@ -10415,8 +10466,26 @@ local now = state_memberships.now
 local forgetRoom = state_memberships.forgetRoom
 local requestsOf = state_place.requestsOf
 local requeue = state_queue.requeue
+local isSameNick = minimix_stanzas.isSameNick
 local after = minimix_turn.after
 local presenceToShow = occupancy_shown.presenceToShow
+
+function isHalfRenamed(bindingPattern0_)
+    local place
+    local nick
+    nick = bindingPattern0_.nick
+    place = bindingPattern0_.place
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    local isRename = (operation and operation.kind) == "rename"
+    if isRename then
+        local request = operation.request
+        isRename = (request and request.kind) == "rename"
+    end
+    return isRename and isSameNick(operation.nick, nick)
+end
 
 --- Returns the request of a resync that has let its session in. Only history and subject are missing.
 function occupancy_operations.admittedBy(place)
@@ -10436,7 +10505,7 @@ occupancy_operations.JOIN_PATIENCE = 15
 --- Timeout of a nick change in seconds. The answer may be lost.
 occupancy_operations.RENAME_TIMEOUT = 10
 --- Timeout of a resync in seconds. A self-ping ends it earlier if the room does not answer.
-local RESYNC_TIMEOUT = 60
+occupancy_operations.RESYNC_TIMEOUT = 60
 
 --- Creates a join. `ended` is called at its timeout.
 function occupancy_operations.newJoin(membership, parts, seconds, ended)
@@ -10524,7 +10593,7 @@ function occupancy_operations.startResync(membership, place, key, request, ended
         kind = "resync",
         id = key,
         nick = membership.nick,
-        timer = after(RESYNC_TIMEOUT, function()
+        timer = after(occupancy_operations.RESYNC_TIMEOUT, function()
             ended(membership, place, operation)
         end),
         request = request,
@@ -10576,7 +10645,7 @@ end
 
 --- Returns the requests of operations without an answer to the front of the queue.
 function occupancy_operations.recall(membership)
-    if occupancy_operations.admittedBy(membership.place) == nil then
+    if occupancy_operations.admittedBy(membership.place) == nil and not isHalfRenamed(membership) then
         requeue(membership, requestsOf(membership.place))
     end
 end
@@ -11033,6 +11102,7 @@ local hasExtensions
 local MUC = namespaces.MUC
 local isSameNick = minimix_stanzas.isSameNick
 local isAttached = state_memberships.isAttached
+local endOperation = occupancy_operations.endOperation
 
 --- Whether a request is a nick change, instead of a replay under the current nick.
 function occupancy_requests.isRename(membership, request)
@@ -11073,6 +11143,18 @@ end
 --- Returns the operation that an error with this id refuses late.
 function occupancy_requests.lateRename(place, key)
     return place.late ~= nil and key == place.late.id and place.late or nil
+end
+
+--- The room has given the account the nick of a request, and the 303 was lost. Returns the request, if it is a join.
+function occupancy_requests.renamedUnheard(place, nick)
+    local operation = place.operation
+    place.late = nil
+    if (operation and operation.kind) ~= "rename" or not isSameNick(operation.nick, nick) then
+        return nil
+    end
+    endOperation(place)
+    local request = operation.request
+    return (request and request.kind) == "join" and operation.request or nil
 end
 end
 
@@ -11503,6 +11585,7 @@ local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
 local refusalOf = send_rules.refusalOf
 local sendPresence = send_upstream.sendPresence
+local isToJoin = state_bookmarks.isToJoin
 local shouldRejoin = state_bookmarks.shouldRejoin
 local noteRefusal = state_bookmarks.noteRefusal
 local detachAll = state_memberships.detachAll
@@ -11517,6 +11600,7 @@ local isSuperseded = state_queue.isSuperseded
 local takeJoin = state_queue.takeJoin
 local save = state_store.save
 local after = minimix_turn.after
+local keepNewNick = occupancy_burst.keepNewNick
 local beginJoin = occupancy_enter.beginJoin
 local enter = occupancy_enter.enter
 local limitJoin = occupancy_enter.limitJoin
@@ -11553,6 +11637,7 @@ function occupancy_lost.lost(membership)
         sendSubject(membership, admitted.session)
     end
     recall(membership)
+    keepNewNick(membership)
     local tries = triesOf(membership) + 1
     membership.nick = membership.wantedNick
     setPlace(
@@ -11688,6 +11773,7 @@ function startOver(membership, session)
         sendSubject(membership, session)
     end
     recall(membership)
+    keepNewNick(membership)
     local join = newTimedJoin(membership, ownJoin(membership, true))
     beginJoin(membership, join, {})
     sendPresence(membership, st.presence({type = "unavailable"}), join.nick, id.medium())
@@ -11711,7 +11797,14 @@ function occupancy_lost.joinFailed(membership, place)
     if tryNext(membership, place) then
         return
     end
-    if shouldRejoin(membership) then
+    local operation = place.operation
+    local left = operation.left
+    local request = operation.request
+    local hasLeft = left ~= nil and request ~= nil
+    if hasLeft then
+        place.mayBeIn = true
+    end
+    if isToJoin(membership) or not hasLeft and shouldRejoin(membership) then
         occupancy_lost.lost(membership)
     else
         occupancy_lost.giveUp(membership, place)
@@ -11740,6 +11833,7 @@ function occupancy_lost.leftBefore(membership, bindingPattern0_)
     key = bindingPattern0_.id
     nick = bindingPattern0_.nick
     recall(membership)
+    keepNewNick(membership)
     membership.wantedNick = nick
     local join = newTimedJoin(membership, {
         id = key,
@@ -11828,7 +11922,6 @@ local occupancy_joined = {}
 do
 local serveRequest, serve, serveFromView, notePassword, attach, release, resync, awaitResync, resyncUnanswered, occupantsShown, renamed
 local closeGap = archive_catchup.closeGap
-local isSameNick = minimix_stanzas.isSameNick
 local selfPing = send_ping.selfPing
 local saysJoined = send_ping.saysJoined
 local saysNothing = send_ping.saysNothing
@@ -11862,6 +11955,7 @@ local forgetOthers = occupancy_burst.forgetOthers
 local isRenamed = occupancy_burst.isRenamed
 local keepSelf = occupancy_burst.keepSelf
 local endOperation = occupancy_operations.endOperation
+local RESYNC_TIMEOUT = occupancy_operations.RESYNC_TIMEOUT
 local startRename = occupancy_operations.startRename
 local startResync = occupancy_operations.startResync
 local sendStanza = occupancy_outgoing.sendStanza
@@ -12124,6 +12218,14 @@ function renamed(membership, place, operation, stanza)
     occupancy_joined.proceed(membership)
 end
 
+--- Waits again for the answer to a resync, after a reload.
+function occupancy_joined.resumeResync(membership, place, operation)
+    operation.timer = after(RESYNC_TIMEOUT, function()
+        resyncUnanswered(membership, place, operation)
+    end)
+    awaitResync(membership, place, operation)
+end
+
 --- Our own presence ends the list of occupants. If a known occupant is missing, the room did not treat our presence as a
 -- join.
 local function resyncSelf(membership, operation)
@@ -12150,19 +12252,7 @@ function occupancy_joined.subjectCame(membership, place)
     end
 end
 
---- The room has given the account the nick of a request, and the 303 was lost. Returns the request, if it is a join.
-function occupancy_joined.renamedUnheard(place, nick)
-    local operation = place.operation
-    place.late = nil
-    if (operation and operation.kind) ~= "rename" or not isSameNick(operation.nick, nick) then
-        return nil
-    end
-    endOperation(place)
-    local request = operation.request
-    return (request and request.kind) == "join" and operation.request or nil
-end
-
---- Serves the request of such a nick change, and those that waited for it. A lost account rejoins first.
+--- Serves the request of a nick change whose 303 was lost, and those that waited for it. A lost account rejoins first.
 function occupancy_joined.proceedAfter(membership, request)
     local place = membership.place
     if place.phase == "lost" and request ~= nil then
@@ -12799,6 +12889,7 @@ end
 function serveItems(queue, most, started)
     local served = 0
     local postponed = 0
+    local busy = {}
     while served + 1 <= most and postponed < MAX_POSTPONED and time.monotonic() - started < SLICE do
         local item = table.remove(queue.items)
         if item == nil then
@@ -12806,12 +12897,14 @@ function serveItems(queue, most, started)
             queue.postponed = {}
             break
         end
-        if queue.mayServe(item) then
+        local service = queue.serviceOf(item)
+        if busy[service] == nil and queue.mayServe(service) then
             served = served + 1
             inTurn(function()
                 queue.serve(item)
             end)
         else
+            busy[service] = true
             postponed = postponed + 1
             local queue_postponed_1 = queue.postponed
             queue_postponed_1[#queue_postponed_1 + 1] = item
@@ -12835,11 +12928,21 @@ SLICE = 0.02
 MAX_POSTPONED = 200
 
 --- Creates an empty queue.
-function occupancy_pace.newPacedQueue(serve, mayServe)
+function occupancy_pace.newPacedQueue(serve, serviceOf, mayServe)
+    if serviceOf == nil then
+        serviceOf = function() return "" end
+    end
     if mayServe == nil then
         mayServe = function() return true end
     end
-    return {items = {}, postponed = {}, serve = serve, mayServe = mayServe, isRunning = false}
+    return {
+        items = {},
+        postponed = {},
+        serve = serve,
+        serviceOf = serviceOf,
+        mayServe = mayServe,
+        isRunning = false
+    }
 end
 
 --- Adds items to a queue in random order. LIFO, so that the latest login is served first.
@@ -12921,7 +13024,7 @@ end
 -- Watches rooms: self-pings (XEP-0410) to quiet rooms, and to rooms behind a broken link.
 local occupancy_watch = {}
 do
-local checkRoom, forgetLiveness, checked, unreachable, noteHosts, lookSoon, lookAfterLinks, checkAll, goBack, hasten, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, queue
+local checkRoom, forgetLiveness, checked, unreachable, noteHosts, lookSoon, lookAfterLinks, checkAll, goBack, hasten, serviceOf, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, queue
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
@@ -13117,8 +13220,11 @@ function hasten(membership)
     end
 end
 
-function mayComeBack(membership)
-    local service = jids.host(membership.room)
+function serviceOf(membership)
+    return jids.host(membership.room)
+end
+
+function mayComeBack(service)
     local joins = {}
     for _, other in ipairs(unanswered[service] or {}) do
         if isOnItsWay(other) then
@@ -13141,7 +13247,7 @@ end
 
 function noteOnItsWay(membership)
     if isOnItsWay(membership) then
-        local service = jids.host(membership.room)
+        local service = serviceOf(membership)
         local joins = unanswered[service] or {}
         joins[#joins + 1] = membership
         unanswered[service] = joins
@@ -13292,7 +13398,7 @@ end
 
 MAX_UNANSWERED = 10
 unanswered = {}
-queue = newPacedQueue(comeBack, mayComeBack)
+queue = newPacedQueue(comeBack, serviceOf, mayComeBack)
 end
 
 -- src/occupancy/phases.ts
@@ -16532,13 +16638,12 @@ local hasAttached = state_memberships.hasAttached
 local queueOf = state_memberships.queueOf
 local setPlace = state_memberships.setPlace
 local inSharedQueue = state_place.inSharedQueue
-local requestsOf = state_place.requestsOf
-local requeue = state_queue.requeue
 local hasMoved = occupancy_former.hasMoved
 local move = occupancy_former.move
 local awaitSubject = occupancy_joining.awaitSubject
 local proceed = occupancy_joined.proceed
 local renameUnanswered = occupancy_joined.renameUnanswered
+local resumeResync = occupancy_joined.resumeResync
 local newLeave = occupancy_operations.newLeave
 local RENAME_TIMEOUT = occupancy_operations.RENAME_TIMEOUT
 local limitJoin = occupancy_enter.limitJoin
@@ -16578,7 +16683,7 @@ function resumeJoined(membership, before)
         phase = "joined",
         tries = 0,
         since = before.since,
-        operation = (operation and operation.kind) == "rename" and operation or nil,
+        operation = operation,
         late = before.late
     }
     setPlace(membership, place)
@@ -16596,10 +16701,9 @@ function resumeJoined(membership, before)
         operation.timer = after(RENAME_TIMEOUT, function()
             renameUnanswered(membership, place, operation)
         end)
-        return
-    end
-    requeue(membership, requestsOf(before))
-    if #queueOf(membership) > 0 or membership.shownPresence ~= nil then
+    elseif operation ~= nil then
+        resumeResync(membership, place, operation)
+    elseif #queueOf(membership) > 0 or membership.shownPresence ~= nil then
         proceed(membership)
     end
 end
@@ -17421,7 +17525,6 @@ local onOccupant = occupancy_burst.onOccupant
 local onOccupantGone = occupancy_burst.onOccupantGone
 local onRoomPresence = occupancy_burst.onRoomPresence
 local proceedAfter = occupancy_joined.proceedAfter
-local renamedUnheard = occupancy_joined.renamedUnheard
 local regainNick = occupancy_nick.regainNick
 local selfClaimed = occupancy_joining.selfClaimed
 local onRefused = occupancy_phases.onRefused
@@ -17433,6 +17536,7 @@ local isExpulsion = occupancy_refusal.isExpulsion
 local isTechnical = occupancy_refusal.isTechnical
 local itemOf = occupancy_replay.itemOf
 local isLateNick = occupancy_requests.isLateNick
+local renamedUnheard = occupancy_requests.renamedUnheard
 local MUC_USER = namespaces.MUC_USER
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
@@ -17866,6 +17970,8 @@ local restoreEdits = state_marks.restoreEdits
 local restoreMarks = state_marks.restoreMarks
 local pendingIqs = state_pending.pendingIqs
 local restorePendingIqs = state_pending.restorePendingIqs
+local restoreSelfMarkingRooms = state_self_status.restoreSelfMarkingRooms
+local selfMarkingRooms = state_self_status.selfMarkingRooms
 local restoreSentPresences = state_sent_presences.restoreSentPresences
 local sentPresences = state_sent_presences.sentPresences
 local loading = state_store.loading
@@ -17944,6 +18050,7 @@ function state_snapshot.snapshot()
         loading = loading(),
         sentPresences = sentPresences(),
         marks = pendingMarks(),
+        selfMarkingRooms = selfMarkingRooms(),
         deletions = deletions,
         edits = pendingEdits
     }
@@ -17987,6 +18094,9 @@ function state_snapshot.restore(saved)
     end
     if saved.sentPresences ~= nil then
         restoreSentPresences(saved.sentPresences)
+    end
+    if saved.selfMarkingRooms ~= nil then
+        restoreSelfMarkingRooms(saved.selfMarkingRooms)
     end
     if saved.counters ~= nil then
         restoreCounters(saved.counters)

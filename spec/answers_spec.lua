@@ -652,6 +652,27 @@ describe("a room that first", function ()
 		end);
 	end
 
+	for name, begin_again in pairs { ["a restart"] = function (s) s:restart(); end; ["a reload"] = function (s) s.host:reload(); end } do
+		it("P1, R7: sends 110 does not answer a join by an occupant with its nick, after "..name, function ()
+			local s, phone = scene.in_room { remote = true };
+			s.room.silent = true;
+			phone:send(leave "Alice");
+			s:deliver();
+			begin_again(s);
+			local laptop = s:client "laptop";
+			local seen = view.of(laptop);
+			laptop:send(join("Bob", { id = "j2" }));
+			s:wait(6);
+			s:from("Bob", "<presence>"..status().."</presence>");
+			s:wait(180);
+			assert.equal("remote-server-timeout", seen:now():error "presence j2");
+			assert.is_nil(seen.nick);
+			s.room.silent = false;
+			s:wait(600);
+			assert.same({}, s:occupants());
+		end);
+	end
+
 	it("J9, R7: sends a challenge does not delay the next request", function ()
 		local s = asked();
 		s:from(nil, "<message id='c1'><captcha xmlns='urn:xmpp:captcha'><x xmlns='jabber:x:data' type='form'/></captcha></message>");

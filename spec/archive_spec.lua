@@ -1067,6 +1067,49 @@ describe("the readers of a message", function ()
 	end);
 end);
 
+describe("messages of one second that an account fetches from the room's archive", function ()
+	local function is_stored_once(storage, count, size)
+		local counter = { writes = 0 };
+		local where = backend.open(storage);
+		where.options.minimix_ping_after = 20;
+		where.options.minimix_inactive_after = "never";
+		local s = scene.new {
+			modules = { "disco"; "mam" };
+			options = where.options;
+			data = where.data;
+			wrap_store = count_writes(counter, "minimix_archive");
+		};
+		mam.keep(s.room);
+		s:fill();
+		s:enter(s:client("phone", "carol"), "Carol");
+		s:wait(5);
+		local send, text = s.room.send, ("x"):rep(size);
+		function s.room.send(stanza)
+			if stanza.attr.type ~= "groupchat" or stanza.attr.to ~= s:occupant_jid() then send(stanza); end
+		end
+		for i = 1, count do s.room:say("Bob", i..text); end
+		s:wait(15);
+		-- They are no longer among the newest entries in memory.
+		for i = count + 1, count + 60 do s.room:say("Bob", i..text); end
+		s.room.send = send;
+		s.room:forget(s:occupant_jid());
+		s:wait(120);
+		local bodies = mam.page_through(s:client "phone", { with = room_jid; max = 100 });
+		for i, body in ipairs(bodies) do bodies[i] = body:gsub("x", ""); end
+		assert.same(numbers(1, count + 60), bodies);
+		assert.equal(count + 60, counter.writes);
+		where.close();
+	end
+
+	for _, storage in ipairs { "memory"; "internal"; "SQLite" } do
+		for count, size in pairs { [45] = 4000; [60] = 12000; [600] = 10 } do
+			it(("P3: are stored once (%d of %d bytes, %s)"):format(count, size, storage), function ()
+				is_stored_once(storage, count, size);
+			end);
+		end
+	end
+end);
+
 describe("the readable messages of an account", function ()
 	local function other_account(s)
 		local desk = s:client("desk", "anna");

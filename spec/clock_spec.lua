@@ -4,6 +4,7 @@ local datetime = require "util.datetime";
 local clock = require "support.clock";
 local mam = require "support.mam";
 local scene = require "support.scene";
+local st = require "util.stanza";
 
 local join, leave, query, seen = scene.join, scene.leave, scene.query, scene.seen;
 local room_jid = "room@rooms.example.org";
@@ -111,6 +112,34 @@ for name, seconds in pairs(jumps) do
 			s:wait(2);
 			clock.jump(seconds);
 			s.room:remove("Alice", "332");
+			s:count(3, 4);
+			s:wait(60);
+			s:count(5, 6);
+			s:wait(2);
+			assert.same(numbers(1, 6), read(phone));
+		end);
+
+		it("P3: prevents no missed message from an archive without ids", function ()
+			local s, phone = scene.in_room { remote = true; bounces = true; modules = { "disco" } };
+			mam.keep(s.room);
+			local send = s.room.send;
+			local function without_ids(tag)
+				if tag.name == "stanza-id" then return nil; end
+				if tag.name == "result" then tag.attr.id = nil; end
+				return tag:maptags(without_ids);
+			end
+			function s.room.send(stanza)
+				send(st.clone(stanza):maptags(without_ids));
+			end
+			s:wait(60);
+			clock.jump(seconds);
+			s:count(1, 2);
+			s:wait(2);
+			s:link "destroyed";
+			s:wait(1);
+			s.room:forget(s:occupant_jid());
+			-- The archive has lost the last message of the account.
+			table.remove(s.room.history);
 			s:count(3, 4);
 			s:wait(60);
 			s:count(5, 6);

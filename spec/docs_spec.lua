@@ -31,7 +31,7 @@ local function stored(storage)
 	for _, item in ipairs(stores.minimix_archive and stores.minimix_archive[room_jid] or {}) do
 		local owner = item.with:match " (.+)$";
 		table.insert(lines, ("minimix_archive  %s %s%s\n"):format(
-			item.with:match "^%d+", owner and owner..": " or "", item.value():get_child_text "body"));
+			item.with:match "^%d+", owner and owner..": " or "", item.value():get_text():match "<body>(.-)</body>"));
 	end
 	each(stores.minimix_parts, function (username, record)
 		table.insert(lines, ("minimix_parts    %s %s\n"):format(username, table.concat(record()[room_jid], " ")));

@@ -1063,6 +1063,31 @@ describe("a session that joins again", function ()
 		end);
 	end
 
+	for name, count in pairs { ["before the room's answer"] = 0; ["after the occupants"] = 1; ["before the history"] = 2; ["before the subject"] = 3 } do
+		it("J6, O5: gets one answer if the module is reloaded "..name, function ()
+			local s = scene.new { remote = true, room = { subject = "Tea" } };
+			s.room:enter "Bob";
+			local phone, laptop = s:client "phone", s:client "laptop";
+			s:enter(phone);
+			s.room:say("Bob", "early");
+			seen(phone);
+			s:upstream();
+			local release = scene.hold_back(s.room);
+			laptop:send(join("Alice", { id = "mav", muc = mav }));
+			s:deliver();
+			release(count);
+			s.host:reload();
+			s:deliver();
+			release();
+			s:wait(120);
+			assert.same({
+				"presence - room/Bob"; "presence - room/Alice 110"; "message groupchat room/Bob early"; "message groupchat room subject:Tea";
+			}, seen(laptop));
+			assert.same({}, seen(phone));
+			assert.same({ "alice presence - room/Alice join" }, s:upstream());
+		end);
+	end
+
 	it("J6, R2: is in if the room kicks the account before it gets the join, which is sent once", function ()
 		local s = scene.new { remote = true, room = { subject = "Tea" } };
 		local phone, laptop = s:client "phone", s:client "laptop";

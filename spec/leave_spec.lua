@@ -443,6 +443,37 @@ describe("the last session that leaves", function ()
 		end);
 	end
 
+	local failures = {
+		["has no answer"] = function (s) s:wait(180); end;
+		["does not reach the room"] = function (s)
+			s:from("Alicia", "<presence type='error' id='j2'>"..scene.error("cancel", "remote-server-not-found").."</presence>");
+		end;
+		["is refused for now"] = function (s)
+			s:from("Alicia", "<presence type='error' id='j2'>"..scene.error("wait", "service-unavailable").."</presence>");
+		end;
+	};
+	for name, fail in pairs(failures) do
+		it("L3, J4, L5: is out in the end if another session's join "..name..", and the leave is lost", function ()
+			local s, phone = in_room { remote = true };
+			s.room.silent = true;
+			phone:send(leave "Alice");
+			local laptop = s:client "laptop";
+			laptop:send(join("Alicia", { id = "j2" }));
+			s:wait(6);
+			fail(s);
+			local lines = seen(laptop);
+			assert.equal(1, #lines);
+			assert.matches("^presence error room/Alicia ", lines[1]);
+			s.room.silent = false;
+			s:upstream();
+			s:wait(600);
+			for _, line in ipairs(s:upstream()) do assert.is_nil(line:find "join", line); end
+			assert.same({}, s:occupants());
+			s:wait(600);
+			assert.is_true(s:is_forgotten());
+		end);
+	end
+
 	-- The answer to an earlier join looks like that to the session's own join. The room has ended that stay, and the answer
 	-- to the session's join follows.
 	local stays_end = {

@@ -552,6 +552,39 @@ describe("a nick change", function ()
 			local lines = seen(laptop);
 			assert.equal("message groupchat room subject:", lines[#lines]);
 		end);
+
+		-- The room has sent the first presence of the nick change, and the second is lost. The account is lost then.
+		local function half_renamed()
+			phone:send(presence("Alicia", { id = "n1" }));
+			local release, lose = scene.hold_back(s.room);
+			s:deliver();
+			release(1);
+			lose();
+			s.room:remove("Alicia", "332");
+			assert.same({ "presence unavailable room/Alice 110 303" }, seen(phone));
+			assert.same({ "presence unavailable room/Alice 110 303" }, seen(laptop));
+			s:upstream();
+		end
+
+		it("C2, P2: whose second presence is lost with the account keeps the new nick", function ()
+			half_renamed();
+			phone:send(presence("Alicia", { id = "p1", content = show("dnd", 5) }));
+			local got = scene.take(phone);
+			assert.same({ "presence - room/Alicia 110" }, scene.lines(got));
+			assert.equal("p1", got[1].attr.id);
+			s:wait(30);
+			assert.same({ "alice presence - room/Alicia join dnd" }, s:upstream());
+			for _, client in ipairs { phone; laptop } do
+				for _, line in ipairs(seen(client)) do assert.equal("presence - room/Alicia 110 dnd", line); end
+			end
+			assert.same({ "Alicia" }, s:occupants());
+		end);
+
+		it("C2, L2: whose second presence is lost with the account is confirmed under the new nick when a session leaves", function ()
+			half_renamed();
+			laptop:send(scene.leave("Alicia", { id = "l1" }));
+			assert.same({ "presence unavailable room/Alicia 110" }, seen(laptop));
+		end);
 	end);
 
 	it("C2: is not lost while the account's join is in flight", function ()

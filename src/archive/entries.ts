@@ -13,7 +13,7 @@ import { counters } from "../state/counters";
 import { addToTail, dropUnread, type Entry, fillTail, logs, TAIL, TAIL_SIZE, type RoomLog } from "../state/logs";
 import type { Membership } from "../state/memberships";
 import { inLaterSlices } from "../slices";
-import { type Appended, appendMessage, findMessages, mayHaveMore, openMessages, type Stored } from "../state/messages";
+import { appendText, findMessages, mayHaveMore, openMessages, type Stored } from "../state/messages";
 import { nextNumber } from "../state/numbers";
 import { beginOutage, onRetry, type Progress } from "../state/outage";
 import { piecesOf, textOf } from "../text";
@@ -61,7 +61,7 @@ export function stanzaOf(entry: Entry): Stanza | undefined {
     return xml.parse(`<message${entry.text}`);
 }
 
-/** Adds a message to the log. Returns undefined if it cannot be kept. `stanza` is lent and is not changed. */
+/** Adds a message to the log. Returns undefined if it cannot be kept. */
 export function append(log: RoomLog, stanza: Stanza, when: number, privateTo: string | undefined): Entry | undefined {
     const text = textOf(stanza);
     const isHeavy = piecesOf(stanza) > LIGHT && isHeavier(stanza, HEAVIEST);
@@ -76,7 +76,7 @@ export function append(log: RoomLog, stanza: Stanza, when: number, privateTo: st
     }
     const before = privateTo === undefined ? log.last : undefined;
     const entry: Entry = { number, before, privateTo, when, storedAt: when, text };
-    if (!write(log, entry, stanza)) {
+    if (!write(log, entry)) {
         return undefined;
     }
     addToTail(log, entry);
@@ -87,16 +87,14 @@ export function append(log: RoomLog, stanza: Stanza, when: number, privateTo: st
 }
 
 /** Stores an entry, or queues it behind earlier ones. Returns whether this worked. */
-function write(log: RoomLog, entry: Entry, stanza: Stanza): boolean {
-    const outcome = log.unwritten === undefined ? tryStore(log, entry, stanza) : "queued";
-    if (outcome === "refused") {
-        module.log("debug", "Not archiving a message of %s: storage cannot hold it", log.room);
-        return false;
-    }
-    if (outcome === "failed") {
+function write(log: RoomLog, entry: Entry): boolean {
+    if (log.unwritten === undefined) {
+        if (tryStore(log, entry)) {
+            return true;
+        }
         beginOutage();
     }
-    return outcome === "stored" || keep(log, entry);
+    return keep(log, entry);
 }
 
 /** Number of logs with entries that are written in slices. */
@@ -123,8 +121,7 @@ export function writeInSlices(log: RoomLog): void {
 /** Writes the next queued entry. Returns whether none is left, or storage fails and the entries are retried. */
 function writeNext(log: RoomLog): boolean {
     const entry = log.unwritten?.[0];
-    const stanza = entry === undefined ? undefined : stanzaOf(entry);
-    if (entry !== undefined && stanza !== undefined && tryStore(log, entry, stanza) === "failed") {
+    if (entry !== undefined && !tryStore(log, entry)) {
         beginOutage();
         return true;
     }
@@ -140,22 +137,19 @@ function writeNext(log: RoomLog): boolean {
     return false;
 }
 
-function tryStore(log: RoomLog, entry: Entry, stanza: Stanza): Appended {
-    return readLatest(log) ? storeEntry(log, entry, stanza) : "failed";
+function tryStore(log: RoomLog, entry: Entry): boolean {
+    return readLatest(log) && storeEntry(log, entry);
 }
 
-function storeEntry(log: RoomLog, entry: Entry, stanza: Stanza): Appended {
+function storeEntry(log: RoomLog, entry: Entry): boolean {
     const when = Math.max(entry.when, log.latest ?? 0);
-    const to = stanza.attr.to;
-    stanza.attr.to = undefined;
-    const [outcome] = appendMessage(store, keyOf(log.room), stanza, when, labelOf(entry, when));
-    stanza.attr.to = to;
-    if (outcome === "stored") {
-        entry.storedAt = when;
-        log.latest = when;
-        counters.archiveWrites = counters.archiveWrites + 1;
+    if (!appendText(store, keyOf(log.room), entry.text, when, labelOf(entry, when))) {
+        return false;
     }
-    return outcome;
+    entry.storedAt = when;
+    log.latest = when;
+    counters.archiveWrites = counters.archiveWrites + 1;
+    return true;
 }
 
 /** Reads the latest time in the store if it is unknown. Returns whether it is known. */
@@ -218,9 +212,7 @@ function writeLog(log: RoomLog, deadline: number): Progress {
         if (monotonic() > deadline) {
             return "more";
         }
-        const stanza = stanzaOf(entry);
-        const outcome = stanza === undefined ? "refused" : storeEntry(log, entry, stanza);
-        if (outcome !== "failed") {
+        if (storeEntry(log, entry)) {
             drop(log, entry);
         } else if (!tryLater(log, deadline)) {
             return "failing";
@@ -242,8 +234,7 @@ function tryLater(log: RoomLog, deadline: number): boolean {
     }
     for (const i of $range(2, queue.length)) {
         const entry = queue[i - 1];
-        const stanza = entry === undefined || monotonic() > deadline ? undefined : stanzaOf(entry);
-        if (entry !== undefined && stanza !== undefined && storeEntry(log, entry, stanza) === "stored") {
+        if (entry !== undefined && monotonic() <= deadline && storeEntry(log, entry)) {
             dropUntil(log, queue, entry);
             return true;
         }
@@ -327,5 +318,5 @@ export function loadTail(log: RoomLog): boolean {
 export function entryOf(stored: Stored, before: number | undefined): Entry {
     const [number, privateTo] = parseLabel(stored.label);
     const when = timeOf(stored.label, stored.when);
-    return { number, before, privateTo, when, storedAt: stored.when, text: textOf(stored.stanza) };
+    return { number, before, privateTo, when, storedAt: stored.when, text: stored.text ?? textOf(stored.stanza) };
 }

@@ -21,9 +21,12 @@ const WINDOW = 50;
 const WINDOW_SIZE = 131072;
 const WINDOW_KEPT = 60;
 
-/** Entries and bytes for a busy room, whose messages of some seconds do not fit otherwise. */
+/** Entries and bytes to read on at a time in a busy room, until all messages of some seconds have been read. */
 const LARGE_WINDOW = 400;
 const LARGE_WINDOW_SIZE = 524288;
+
+/** Bytes of memory of these messages at most. */
+const MOST_READ = 4194304;
 
 /** Seconds that a room's history may spend on this search in a period. Without a limit it could block the server. */
 const READ_TIME = 0.01;
@@ -320,22 +323,16 @@ function findInWindow(
 
 function readWindow(log: RoomLog, from: number): EntryWindow | undefined {
     const started = monotonic();
-    let [found, last] = messagesFrom(log, from, WINDOW, WINDOW_SIZE);
-    if (found?.length === WINDOW && last !== undefined && last.when - SKEW <= from) {
-        [found, last] = messagesFrom(log, from, LARGE_WINDOW, LARGE_WINDOW_SIZE);
+    const until = started + WINDOW_KEPT;
+    const window: EntryWindow = { from, to: math.huge, until, size: 0, entries: [], others: [], ids: new LuaMap() };
+    let [found, last] = messagesFrom(log, from, undefined, WINDOW, WINDOW_SIZE);
+    let left = MOST_READ - addAll(log, window, found);
+    while (last !== undefined && last.when - SKEW <= from && left > 0) {
+        [found, last] = messagesFrom(log, from, last.id, LARGE_WINDOW, LARGE_WINDOW_SIZE);
+        left = left - addAll(log, window, found);
     }
     if (found === undefined) {
         return undefined;
-    }
-    const until = monotonic() + WINDOW_KEPT;
-    const window: EntryWindow = { from, to: math.huge, until, size: 0, entries: [], others: [], ids: new LuaMap() };
-    let before: number | undefined;
-    for (const stored of found) {
-        const entry = entryOf(stored, before);
-        addToWindow(log, window, entry, stored.stanza);
-        if (entry.privateTo === undefined) {
-            before = entry.number;
-        }
     }
     if (last !== undefined) {
         window.to = Math.max(last.when - SKEW, from + 1);
@@ -350,14 +347,31 @@ function readWindow(log: RoomLog, from: number): EntryWindow | undefined {
     return window;
 }
 
+/** Adds stored messages to a window. Returns the bytes of memory that they take. */
+function addAll(log: RoomLog, window: EntryWindow, found: Stored[] | undefined): number {
+    let weight = 0;
+    let before: number | undefined;
+    for (const entry of window.entries) {
+        before = entry.privateTo === undefined ? entry.number : before;
+    }
+    for (const stored of found ?? []) {
+        const entry = entryOf(stored, before);
+        addToWindow(log, window, entry, stored.stanza);
+        before = entry.privateTo === undefined ? entry.number : before;
+        weight = weight + stored.weight;
+    }
+    return weight;
+}
+
 /** Returns messages from some seconds before a time on, and the last of them if the room may have more. */
 function messagesFrom(
     log: RoomLog,
     from: number,
+    after: string | undefined,
     limit: number,
     size: number,
 ): LuaMultiReturn<[found: Stored[] | undefined, last: Stored | undefined]> {
-    const found = findMessages(store, keyOf(log.room), { start: from - SKEW, limit }, size);
+    const found = findMessages(store, keyOf(log.room), { start: from - SKEW, after, limit }, size);
     const isPart = found !== undefined && mayHaveMore(found, limit, size);
     return $multi(found, isPart ? found[found.length - 1] : undefined);
 }

@@ -12,7 +12,7 @@ import { type InternedStanza, intern, isSamePresence, mayKeep, toldAgain } from 
 import { noteOver } from "../state/limits";
 import { hasAttached, requestingSession, type Membership } from "../state/memberships";
 import { wasSent } from "../state/sent-presences";
-import { Phase } from "../state/place";
+import { isIn, Phase } from "../state/place";
 import { eachOccupant, findOccupant, forgetOccupant, setOwnNick } from "../state/occupants";
 import { eachMember, forgetMember, keepMember, noMembers, type OfflineMembers } from "../state/offline";
 import { noteSelfStatus } from "../state/self-status";
@@ -282,6 +282,18 @@ export function announceIfRenamed(membership: Membership, nick: string): void {
         const own = ownPresence(membership, self);
         setSelf(membership, nick, own);
         forkOwn(membership, own);
+    }
+}
+
+/**
+ * The account is lost between the two presences of a nick change (XEP-0045 7.6). Sessions know the new nick, so the cached
+ * own presence gets it.
+ */
+export function keepNewNick(membership: Membership): void {
+    const { nick, place } = membership;
+    const self = isIn(place) && isRenamed(membership, nick) ? selfOf(membership) : undefined;
+    if (self !== undefined) {
+        setSelf(membership, nick, ownPresence(membership, self));
     }
 }
 

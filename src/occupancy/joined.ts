@@ -1,10 +1,9 @@
 // The account is in the room. Sessions attach under its nick, and request other nicks. One presence is in flight at a
 // time. Requests that need another one wait in the queue.
 
-import { closeGap } from "../archive/catchup";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { isSameNick } from "../stanzas";
+import { closeGap } from "../archive/catchup";
 import { selfPing, saysJoined, saysNothing } from "../send/ping";
 import { bookmarkRenamed } from "../settings/bookmark-write";
 import { MUC } from "../namespaces";
@@ -22,7 +21,7 @@ import { knownNick, queueOf, setAttachment } from "../state/memberships";
 import { type Join, type Joined, Phase, type Rename, type Resync, type SessionRequest } from "../state/place";
 import { enqueue, isSuperseded, newRequest, replaceQueued, requeue, takeNext } from "../state/queue";
 import { areAllShown, forgetOthers, isRenamed, keepSelf } from "./burst";
-import { endOperation, startRename, startResync } from "./operations";
+import { endOperation, RESYNC_TIMEOUT, startRename, startResync } from "./operations";
 import { sendStanza } from "./outgoing";
 import { sendProbe } from "./probe";
 import { bounce } from "./refuse";
@@ -195,6 +194,14 @@ function resync(membership: Membership, place: Joined, request: SessionRequest):
     awaitResync(membership, place, operation);
 }
 
+/** Waits again for the answer to a resync, after a reload. */
+export function resumeResync(membership: Membership, place: Joined, operation: Resync): void {
+    operation.timer = after(RESYNC_TIMEOUT, () => {
+        resyncUnanswered(membership, place, operation);
+    });
+    awaitResync(membership, place, operation);
+}
+
 /** Sends a self-ping after the join. The room answers it after its answer to the join. */
 function awaitResync(membership: Membership, place: Joined, operation: Resync): void {
     selfPing(membership, (condition) => {
@@ -289,18 +296,7 @@ export function renameUnanswered(membership: Membership, place: Joined, operatio
     proceed(membership);
 }
 
-/** The room has given the account the nick of a request, and the 303 was lost. Returns the request, if it is a join. */
-export function renamedUnheard(place: Joined, nick: string): SessionRequest | undefined {
-    const operation = place.operation;
-    place.late = undefined;
-    if (operation?.kind !== "rename" || !isSameNick(operation.nick, nick)) {
-        return undefined;
-    }
-    endOperation(place);
-    return operation.request?.kind === "join" ? operation.request : undefined;
-}
-
-/** Serves the request of such a nick change, and those that waited for it. A lost account rejoins first. */
+/** Serves the request of a nick change whose 303 was lost, and those that waited for it. A lost account rejoins first. */
 export function proceedAfter(membership: Membership, request: SessionRequest | undefined): void {
     const place = membership.place;
     if (place.phase === Phase.Lost && request !== undefined) {

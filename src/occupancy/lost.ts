@@ -8,7 +8,7 @@ import * as options from "../options";
 import { saysNothing, selfPing } from "../send/ping";
 import { refusalOf } from "../send/rules";
 import { sendPresence } from "../send/upstream";
-import { shouldRejoin, noteRefusal } from "../state/bookmarks";
+import { isToJoin, shouldRejoin, noteRefusal } from "../state/bookmarks";
 import {
     detachAll,
     dropMembership,
@@ -22,6 +22,7 @@ import { type Join, type Joining, Phase } from "../state/place";
 import { hasQueuedJoin, isAlive, isSuperseded, takeJoin } from "../state/queue";
 import { save } from "../state/store";
 import { after } from "../turn";
+import { keepNewNick } from "./burst";
 import { beginJoin, enter, limitJoin, newTimedJoin, onJoinTimeout, tryNext } from "./enter";
 import { leave, leaveIfUnused, leaveUnheard, over, retryLeave, TRIES_UNTIL_TOLD } from "./leave";
 import {
@@ -56,6 +57,7 @@ export function lost(membership: Membership): void {
         sendSubject(membership, admitted.session);
     }
     recall(membership);
+    keepNewNick(membership);
     const tries = triesOf(membership) + 1;
     membership.nick = membership.wantedNick;
     setPlace(membership, {
@@ -184,6 +186,7 @@ function startOver(membership: Membership, session: string | undefined): void {
         sendSubject(membership, session);
     }
     recall(membership);
+    keepNewNick(membership);
     const join = newTimedJoin(membership, ownJoin(membership, true));
     beginJoin(membership, join, []);
     sendPresence(membership, st.presence({ type: "unavailable" }), join.nick, id.medium());
@@ -196,6 +199,7 @@ function startOver(membership: Membership, session: string | undefined): void {
  */
 export function leftBefore(membership: Membership, { id: key, nick }: Join): void {
     recall(membership);
+    keepNewNick(membership);
     membership.wantedNick = nick;
     const join = newTimedJoin(membership, {
         id: key,
@@ -300,7 +304,13 @@ export function joinFailed(membership: Membership, place: Joining): void {
     if (tryNext(membership, place)) {
         return;
     }
-    if (shouldRejoin(membership)) {
+    const { left, request } = place.operation;
+    const hasLeft = left !== undefined && request !== undefined;
+    if (hasLeft) {
+        // The leave ahead of the join may be lost.
+        place.mayBeIn = true;
+    }
+    if (isToJoin(membership) || (!hasLeft && shouldRejoin(membership))) {
         lost(membership);
     } else {
         giveUp(membership, place);

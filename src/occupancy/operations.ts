@@ -23,6 +23,7 @@ import {
     type SessionRequest,
 } from "../state/place";
 import { requeue } from "../state/queue";
+import { isSameNick } from "../stanzas";
 import { after } from "../turn";
 import { presenceToShow } from "./shown";
 
@@ -39,7 +40,7 @@ export const JOIN_PATIENCE = 15;
 export const RENAME_TIMEOUT = 10;
 
 /** Timeout of a resync in seconds. A self-ping ends it earlier if the room does not answer. */
-const RESYNC_TIMEOUT = 60;
+export const RESYNC_TIMEOUT = 60;
 
 export type JoinParts = Pick<Join, "id" | "nick" | "request" | "isReturn" | "isDoubtful" | "isFirst" | "left">;
 
@@ -188,9 +189,16 @@ export function endStay(membership: Membership): void {
 
 /** Returns the requests of operations without an answer to the front of the queue. */
 export function recall(membership: Membership): void {
-    if (admittedBy(membership.place) === undefined) {
+    if (admittedBy(membership.place) === undefined && !isHalfRenamed(membership)) {
         requeue(membership, requestsOf(membership.place));
     }
+}
+
+/** Whether the room has answered the nick change of a session by the first presence (XEP-0045 7.6), and not the second. */
+function isHalfRenamed({ nick, place }: Membership): boolean {
+    const operation = place.phase === Phase.Joined ? place.operation : undefined;
+    const isRename = operation?.kind === "rename" && operation.request?.kind === "rename";
+    return isRename && isSameNick(operation.nick, nick);
 }
 
 /** Returns the request of a resync that has let its session in. Only history and subject are missing. */

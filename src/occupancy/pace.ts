@@ -10,8 +10,10 @@ export interface PacedQueue<T> {
     /** Postponed items, which could not be served at their turn. They follow the others. */
     postponed: T[];
     readonly serve: (this: void, item: T) => void;
-    /** Whether an item may be served now. */
-    readonly mayServe: (this: void, item: T) => boolean;
+    /** Returns the service of an item. */
+    readonly serviceOf: (this: void, item: T) => string;
+    /** Whether items of a service may be served now. A run asks no further for a service after a refusal. */
+    readonly mayServe: (this: void, service: string) => boolean;
     isRunning: boolean;
 }
 
@@ -25,9 +27,10 @@ const MAX_POSTPONED = 200;
 /** Creates an empty queue. */
 export function newPacedQueue<T>(
     serve: (this: void, item: T) => void,
-    mayServe: (this: void, item: T) => boolean = () => true,
+    serviceOf: (this: void, item: T) => string = () => "",
+    mayServe: (this: void, service: string) => boolean = () => true,
 ): PacedQueue<T> {
-    return { items: [], postponed: [], serve, mayServe, isRunning: false };
+    return { items: [], postponed: [], serve, serviceOf, mayServe, isRunning: false };
 }
 
 /** Adds items to a queue in random order. LIFO, so that the latest login is served first. */
@@ -65,6 +68,7 @@ function pauseAfter(spent: number): number {
 function serveItems<T>(queue: PacedQueue<T>, most: number, started: number): number {
     let served = 0;
     let postponed = 0;
+    const busy = new LuaSet<string>();
     while (served + 1 <= most && postponed < MAX_POSTPONED && time.monotonic() - started < SLICE) {
         const item = table.remove<T>(queue.items);
         if (item === undefined) {
@@ -72,12 +76,14 @@ function serveItems<T>(queue: PacedQueue<T>, most: number, started: number): num
             queue.postponed = [];
             break;
         }
-        if (queue.mayServe(item)) {
+        const service = queue.serviceOf(item);
+        if (!busy.has(service) && queue.mayServe(service)) {
             served = served + 1;
             inTurn(() => {
                 queue.serve(item);
             });
         } else {
+            busy.add(service);
             postponed = postponed + 1;
             queue.postponed.push(item);
         }

@@ -4,6 +4,7 @@ import { MUC } from "../namespaces";
 import { isSameNick } from "../stanzas";
 import { isAttached, type Membership } from "../state/memberships";
 import type { Joined, Rename, SessionRequest } from "../state/place";
+import { endOperation } from "./operations";
 
 /** Whether a join needs no answer of the room. */
 export function isServedAtOnce(membership: Membership, request: SessionRequest): boolean {
@@ -55,4 +56,15 @@ export function isAnswerTo(operation: Rename, nick: string, stanza: Stanza): boo
 /** Returns the operation that an error with this id refuses late. */
 export function lateRename(place: Joined, key: string | undefined): Rename | undefined {
     return place.late !== undefined && key === place.late.id ? place.late : undefined;
+}
+
+/** The room has given the account the nick of a request, and the 303 was lost. Returns the request, if it is a join. */
+export function renamedUnheard(place: Joined, nick: string): SessionRequest | undefined {
+    const operation = place.operation;
+    place.late = undefined;
+    if (operation?.kind !== "rename" || !isSameNick(operation.nick, nick)) {
+        return undefined;
+    }
+    endOperation(place);
+    return operation.request?.kind === "join" ? operation.request : undefined;
 }

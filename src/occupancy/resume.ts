@@ -3,11 +3,10 @@
 import { closeGap } from "../archive/catchup";
 import * as options from "../options";
 import { allMemberships, hasAttached, type Membership, queueOf, setPlace } from "../state/memberships";
-import { inSharedQueue, type Joined, type Joining, type Leaving, Phase, requestsOf } from "../state/place";
-import { requeue } from "../state/queue";
+import { inSharedQueue, type Joined, type Joining, type Leaving, Phase } from "../state/place";
 import { hasMoved, move } from "./former";
 import { awaitSubject } from "./joining";
-import { proceed, renameUnanswered } from "./joined";
+import { proceed, renameUnanswered, resumeResync } from "./joined";
 import { newLeave, RENAME_TIMEOUT } from "./operations";
 import { limitJoin, waitForTurn } from "./enter";
 import { leaveUnanswered, retryLeave } from "./leave";
@@ -58,7 +57,7 @@ function resumeJoined(membership: Membership, before: Joined): void {
         phase: Phase.Joined,
         tries: 0,
         since: before.since,
-        operation: operation?.kind === "rename" ? operation : undefined,
+        operation,
         late: before.late,
     };
     setPlace(membership, place);
@@ -74,10 +73,9 @@ function resumeJoined(membership: Membership, before: Joined): void {
         operation.timer = after(RENAME_TIMEOUT, () => {
             renameUnanswered(membership, place, operation);
         });
-        return;
-    }
-    requeue(membership, requestsOf(before));
-    if (queueOf(membership).length > 0 || membership.shownPresence !== undefined) {
+    } else if (operation !== undefined) {
+        resumeResync(membership, place, operation);
+    } else if (queueOf(membership).length > 0 || membership.shownPresence !== undefined) {
         proceed(membership);
     }
 }

@@ -297,11 +297,14 @@ const MAX_UNANSWERED = 10;
 /** Memberships with an unanswered rejoin, by the service of their rooms. */
 const unanswered = new LuaMap<string, Membership[]>();
 
-const queue = newPacedQueue(comeBack, mayComeBack);
+const queue = newPacedQueue(comeBack, serviceOf, mayComeBack);
 
-/** Whether a membership may rejoin now. A slow service gets no more joins until it answers: it would only answer later. */
-function mayComeBack(membership: Membership): boolean {
-    const service = jids.host(membership.room);
+function serviceOf(membership: Membership): string {
+    return jids.host(membership.room);
+}
+
+/** Whether a service may get a rejoin now. A slow service gets no more until it answers: it would only answer later. */
+function mayComeBack(service: string): boolean {
     const joins: Membership[] = [];
     for (const other of unanswered.get(service) ?? []) {
         if (isOnItsWay(other)) {
@@ -324,7 +327,7 @@ function isOnItsWay(membership: Membership): boolean {
 
 function noteOnItsWay(membership: Membership): void {
     if (isOnItsWay(membership)) {
-        const service = jids.host(membership.room);
+        const service = serviceOf(membership);
         const joins = unanswered.get(service) ?? [];
         joins.push(membership);
         unanswered.set(service, joins);

@@ -3,14 +3,14 @@
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { announceIfRenamed, isOwnNick, onOccupant, onOccupantGone, onRoomPresence } from "../occupancy/burst";
-import { proceedAfter, renamedUnheard } from "../occupancy/joined";
+import { proceedAfter } from "../occupancy/joined";
 import { regainNick } from "../occupancy/nick";
 import { selfClaimed } from "../occupancy/joining";
 import { onRefused, onRemoved, onRenamed, onSelf } from "../occupancy/phases";
 import { answerProbe } from "../occupancy/probe";
 import { isExpulsion, isTechnical } from "../occupancy/refusal";
 import { itemOf } from "../occupancy/replay";
-import { isLateNick } from "../occupancy/requests";
+import { isLateNick, renamedUnheard } from "../occupancy/requests";
 import { MUC_USER, Status } from "../namespaces";
 import { hasStatus, isSameNick, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";

@@ -10,6 +10,7 @@ import { addFormerOccupant, formerOccupantsOf } from "./former";
 import { createMembership, dropMembership, findAccount, idleOf, type Membership, membershipsOf } from "./memberships";
 import { inSharedQueue, Phase } from "./place";
 import { noteRestored } from "./restored";
+import { marksSelf, noteSelfStatus } from "./self-status";
 
 interface RoomRecord {
     readonly nick: string;
@@ -26,6 +27,8 @@ interface RoomRecord {
     readonly shown: string | undefined;
     /** A room that still lists the account does not repeat code 100 to its rejoin. */
     readonly nonAnonymous: true | undefined;
+    /** The room marks the own presence with status 110. Earlier versions do not write it. */
+    readonly marksSelf: true | undefined;
     /** `joining`: the join was pending. `leaving`: the room has not confirmed the leave. */
     readonly state: "in" | "joining" | "leaving";
 }
@@ -75,6 +78,7 @@ export function recordOf(username: string): AccountRecord | undefined {
             sinceNumber: membership.sinceNumber,
             shown: shownText(membership),
             nonAnonymous: membership.view.nonAnonymous,
+            marksSelf: marksSelf(room) ? true : undefined,
             state: stateOf(membership),
         };
     }
@@ -195,6 +199,9 @@ function loadRoom(username: string, room: string, saved: RoomRecord): void {
     membership.shownPresence = shown === undefined ? undefined : intern(shown);
     membership.view.nonAnonymous = saved.nonAnonymous === true ? true : undefined;
     membership.detachedAt = monotonic();
+    if (saved.marksSelf === true) {
+        noteSelfStatus(room);
+    }
     noteRestored(membership);
 }
 

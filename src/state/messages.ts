@@ -1,6 +1,8 @@
 // Messages in Prosody's archive stores.
 
 import { handleOf, isAnswer, isUnreadable, newStore, readFailed, type Store, TRIAL, writeFailed } from "./driver";
+import * as st from "util.stanza";
+import * as xml from "util.xml";
 import { weightOf } from "../weight";
 import { listKeys } from "./records";
 
@@ -12,6 +14,8 @@ export interface Stored {
     readonly stanza: Stanza;
     readonly when: number;
     readonly label: string;
+    /** As stored by appendText(). */
+    readonly text: string | undefined;
     /** Approximate memory in bytes. */
     readonly weight: number;
 }
@@ -61,6 +65,31 @@ export function appendMessage(
     }
     writeFailed(messages, key, done ? problem : id);
     return $multi("failed", undefined);
+}
+
+/** The element of a message that is stored as text. Drivers copy and serialise the many tables of a stanza slowly. */
+const TEXT = "text";
+
+/** Stores the text of a message, as written by textOf(), at the end. Returns whether this worked. */
+export function appendText(messages: Messages, key: string, text: string, when: number, label: string): boolean {
+    const element = st.stanza(TEXT);
+    // text() would check the characters again, and could raise an error.
+    (element as unknown as string[]).push(text);
+    return appendMessage(messages, key, element, when, label)[0] === "stored";
+}
+
+/** Converts a stored stanza. Malformed text gives an empty message, because one item less could end a walk. */
+function storedAs(id: string, stored: Stanza, when: unknown, label: unknown): Stored {
+    const text = stored.name === TEXT ? stored.get_text() : undefined;
+    const stanza = text === undefined ? stored : (xml.parse(`<message${text}`) ?? st.message());
+    return {
+        id,
+        stanza,
+        when: tonumber(when) ?? 0,
+        label: typeof label === "string" ? label : "",
+        text,
+        weight: weightOf(stanza),
+    };
 }
 
 function append(
@@ -124,9 +153,9 @@ function find(
     const found: Stored[] = [];
     let total = 0;
     for (const [id, stanza, when, label] of results) {
-        const weight = weightOf(stanza);
-        found.push({ id, stanza, when: tonumber(when) ?? 0, label: typeof label === "string" ? label : "", weight });
-        total = total + weight;
+        const stored = storedAs(id, stanza, when, label);
+        found.push(stored);
+        total = total + stored.weight;
         // Most drivers build a message's stanza when it is requested, so large ones are not read before they are
         // needed.
         if (total >= most) {
@@ -155,16 +184,7 @@ export function getMessage(messages: Messages, key: string, id: string): LuaMult
         readFailed(messages, key, done ? when : stanza);
         return $multi(false, undefined);
     }
-    if (stanza === undefined) {
-        return $multi(true, undefined);
-    }
-    return $multi(true, {
-        id,
-        stanza: stanza as Stanza,
-        when: tonumber(when) ?? 0,
-        label: typeof label === "string" ? label : "",
-        weight: weightOf(stanza as Stanza),
-    });
+    return $multi(true, stanza === undefined ? undefined : storedAs(id, stanza as Stanza, when, label));
 }
 
 function getOne(

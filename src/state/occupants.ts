@@ -92,8 +92,8 @@ export function keepOccupant(room: string, reader: OccupantReader, nick: string,
 }
 
 /**
- * Changes a list that only this account reads, as in most joins. Without other readers it needs no log. Returns false if
- * the ordinary way has to decide.
+ * Changes a list that only this account reads, as in most joins. Without other readers it needs no log. The own presence
+ * ends the list, and only then it is compared with others. Returns false if the ordinary way has to decide.
  */
 function keepAlone(reader: OccupantReader, nick: string, interned: InternedStanza): boolean {
     const list = reader.list;
@@ -107,7 +107,6 @@ function keepAlone(reader: OccupantReader, nick: string, interned: InternedStanz
     }
     if (before !== interned) {
         replace(list, nick, before, interned);
-        merge(list);
     }
     return true;
 }

@@ -1,4 +1,5 @@
-// Rooms that mark the own presence of occupants with status 110. Older services omit it in all rooms.
+// Rooms that mark the own presence of occupants with status 110. Older services omit it in all rooms. Memberships keep it
+// on disk: after a restart another occupant must not be taken for the account.
 
 import * as cache from "util.cache";
 
@@ -6,7 +7,16 @@ import * as cache from "util.cache";
 const ROOMS = 4096;
 
 /** Rooms that have sent 110 to an account of this server. */
-const marking = cache.new<true>(ROOMS);
+let marking = cache.new<true>(ROOMS);
+
+export function selfMarkingRooms(): cache.Cache<true> {
+    return marking;
+}
+
+/** Takes over the rooms of the previous instance of the module. */
+export function restoreSelfMarkingRooms(saved: cache.Cache<true>): void {
+    marking = saved;
+}
 
 /** A room has sent an own presence with 110. */
 export function noteSelfStatus(room: string): void {

@@ -1,5 +1,6 @@
 // The state that one instance of the module hands to the next on a reload. The versions may differ.
 
+import type * as cache from "util.cache";
 import { allRefusals, type Refusals, restoreRefusals } from "./bookmarks";
 import { monotonic } from "./clock";
 import { type Counters, counters, restoreCounters } from "./counters";
@@ -24,6 +25,7 @@ import { type Numbers, numbers, restoreNumbers, startNumbers } from "./numbers";
 import { type Dirty, dirtyRecords, restoreDirty } from "./records";
 import { type AllEdits, pendingEdits, type PendingMarks, pendingMarks, restoreEdits, restoreMarks } from "./marks";
 import { type PendingIqs, pendingIqs, restorePendingIqs } from "./pending";
+import { restoreSelfMarkingRooms, selfMarkingRooms } from "./self-status";
 import { restoreSentPresences, type SentPresences, sentPresences } from "./sent-presences";
 import { type Loading, loading } from "./store";
 import { type Joined, joined, noteJoined, restoreJoined } from "./sessions";
@@ -42,6 +44,7 @@ export interface Saved {
     readonly loading: Loading;
     readonly sentPresences: SentPresences;
     readonly marks: PendingMarks;
+    readonly selfMarkingRooms: cache.Cache<true>;
     readonly deletions: Deletions;
     readonly edits: AllEdits;
 }
@@ -61,6 +64,7 @@ export function snapshot(): Saved {
         loading: loading(),
         sentPresences: sentPresences(),
         marks: pendingMarks(),
+        selfMarkingRooms: selfMarkingRooms(),
         deletions,
         edits: pendingEdits,
     };
@@ -107,6 +111,9 @@ export function restore(saved: Partial<Saved>): boolean {
     }
     if (saved.sentPresences !== undefined) {
         restoreSentPresences(saved.sentPresences);
+    }
+    if (saved.selfMarkingRooms !== undefined) {
+        restoreSelfMarkingRooms(saved.selfMarkingRooms);
     }
     if (saved.counters !== undefined) {
         restoreCounters(saved.counters);
