@@ -85,7 +85,7 @@ end
 -- Places of the module's variables: upvalues and fields with functions, by name. The functions of an instance refer to
 -- each other as those of any other instance. So the whole module is walked once, and the trails lead to the places.
 
-local surveys = {}; -- by source
+local surveys = {}; -- by source and names of entry points: the events depend on the configuration
 
 -- Returns the places by name: { f, i } or { t, key }, with the trail to f or t.
 local function survey(host, api)
@@ -105,21 +105,29 @@ local function survey(host, api)
 	return places;
 end
 
-local entries = setmetatable({}, { __mode = "k" }); -- by instance
+local known_entries = setmetatable({}, { __mode = "k" }); -- by instance
 
-local function entry(host, api, key)
-	if not entries[api] then
-		entries[api] = {};
-		each_entry(host, api, function (f, name)
-			if name then entries[api][name] = f; end
-		end);
-	end
-	return entries[api][key];
+-- Returns the entry points of an instance: by key, and all keys as one text.
+local function entries_of(host, api)
+	local entries = known_entries[api];
+	if entries then return entries; end
+	local keys = { debug.getinfo(api.load, "S").source };
+	entries = { by_key = {} };
+	each_entry(host, api, function (f, key)
+		if key then
+			entries.by_key[key] = f;
+			table.insert(keys, key);
+		end
+	end);
+	table.sort(keys);
+	entries.keys = table.concat(keys, "\n");
+	known_entries[api] = entries;
+	return entries;
 end
 
 -- Returns the function or table at the end of a trail. Nil if the module differs from the one that was walked.
 local function follow(host, api, trail)
-	if trail.is_entry then return trail.key and entry(host, api, trail.key); end
+	if trail.is_entry then return trail.key and entries_of(host, api).by_key[trail.key]; end
 	local from = follow(host, api, trail.from);
 	if type(from) == "table" then return from[trail.key]; end
 	if type(from) ~= "function" or not trail.name or not is_of_module(from) then return; end
@@ -138,10 +146,10 @@ end
 
 -- Returns the places of variables with this name in an instance of the module.
 local function places_of(host, api, name)
-	local source = debug.getinfo(api.load, "S").source;
-	if not surveys[source] then surveys[source] = survey(host, api); end
+	local kind = entries_of(host, api).keys;
+	if not surveys[kind] then surveys[kind] = survey(host, api); end
 	local places = {};
-	for i, place in ipairs(surveys[source][name] or {}) do
+	for i, place in ipairs(surveys[kind][name] or {}) do
 		places[i] = place_in(host, api, name, place);
 		-- Functions of this instance have been replaced.
 		if not places[i] then return survey(host, api)[name] or {}; end

@@ -21,7 +21,7 @@ liar.__index = liar;
 function liar.new(domain, occupants)
 	return setmetatable({
 		jid = "lies@"..domain; domain = domain; occupants = occupants;
-		lies = true; mood = 1; spoke = {}; asked = 0; known_ids = {}; said = 0; left = 0; received = {};
+		lies = true; mood = 1; spoke = {}; asked = 0; known_ids = {}; said = 0; left = 0;
 	}, liar);
 end
 
@@ -293,7 +293,6 @@ function liar:answer_query(iq)
 end
 
 function liar:receive(stanza)
-	table.insert(self.received, stanza);
 	if stanza.attr.id then
 		table.insert(self.known_ids, stanza.attr.id);
 		if #self.known_ids > 20 then table.remove(self.known_ids, 1); end

@@ -39,7 +39,7 @@ function real.__index(self, key)
 end
 
 function real.new(domain)
-	return setmetatable({ jid = "real@"..domain, domain = domain, is_real = true, questions = {}, members = {}, received = {} }, real);
+	return setmetatable({ jid = "real@"..domain, domain = domain, is_real = true, questions = {}, members = {} }, real);
 end
 
 -- Finds an occupant by real JID or by nick.

@@ -67,6 +67,7 @@ function world.new(setting, plant)
 			modules = setting.carbons and { "carbons" } or nil;
 			accounts = people.accounts;
 			wrap_store = faults and faults.wrap;
+			records = false;
 		};
 		setting = setting;
 		plant = plant;
@@ -105,7 +106,7 @@ function world.new(setting, plant)
 end
 
 function world:occupant_jid(account)
-	return jid.join(account, self.host.name, self.setting.resource and "minimix" or nil);
+	return (account and account.."@" or "")..self.host.name..(self.setting.resource and "/minimix" or "");
 end
 
 function world:plant_again()
@@ -122,6 +123,7 @@ function world:add_honest(address, fields)
 	fields = fields or {};
 	local room = spec_room.new {
 		jid = address; remote = fields.remote; whois = fields.whois; creates = fields.creates; occupant_ids = true; folds = fields.folds;
+		records = false;
 		on_iq = function (room, stanza) return self:iq_to_bot(room, stanza); end;
 	};
 	room.questions = {};
@@ -190,7 +192,6 @@ function world:receive(room, stanza)
 		room:receive(stanza);
 	end
 	self.handled = before;
-	room.received = {};
 end
 
 -- Stanzas that the room sends while it handles a stanza are the answer to it.
@@ -1137,12 +1138,17 @@ end
 
 -- Compares accounts with the lists of the rooms. Accounts without use for `minimix_inactive_after` leave.
 function world:note_accounts()
+	local is_unused = {};
 	for _, account in ipairs(self.accounts) do
 		if self:has_session(account) then self.last_seen[account] = clock.now; end
-		local is_unused = clock.now - (self.last_seen[account] or 0) > inactive_after - 600;
-		for _, room in ipairs(self.honest) do
-			self.causes:note(room, account, self:occupant_of(room, account) ~= nil);
-			if is_unused then self.causes:may_go(room, account); end
+		is_unused[account] = clock.now - (self.last_seen[account] or 0) > inactive_after - 600;
+	end
+	for _, room in ipairs(self.honest) do
+		local listed = {};
+		for _, occupant in ipairs(room.occupants) do listed[occupant.jid] = true; end
+		for _, account in ipairs(self.accounts) do
+			self.causes:note(room, account, listed[self:occupant_jid(account)] == true);
+			if is_unused[account] then self.causes:may_go(room, account); end
 		end
 	end
 end
@@ -1253,7 +1259,6 @@ local function check_log(self)
 	self:expect_faults();
 	self.host:assert_clean();
 	self.host.log, self.host.inspected = {}, 0;
-	self.host.outbox, self.host.unhandled = {}, {};
 end
 
 -- Lua instructions: more than any event takes, even hours of virtual time.

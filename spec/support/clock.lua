@@ -54,21 +54,29 @@ local function next_due(limit)
 	return timer and timer.at <= limit and timer or nil;
 end
 
+-- Returns the number of timers due after a time.
+local function count_after(at)
+	local low, high = 0, #timers;
+	while low < high do
+		local middle = (low + high + 1) // 2;
+		if timers[middle].at > at then low = middle; else high = middle - 1; end
+	end
+	return low;
+end
+
 local function remove(timer)
 	if not timer.at then return; end
-	for i = #timers, 1, -1 do
-		if timers[i] == timer then table.remove(timers, i); end
-	end
+	local i = count_after(timer.at) + 1;
+	while timers[i] and timers[i].at == timer.at and timers[i] ~= timer do i = i + 1; end
+	if timers[i] == timer then table.remove(timers, i); end
 	timer.at = nil;
 end
 
 -- Of two timers due at the same time, the one set first runs first.
 local function schedule(timer, delay)
 	remove(timer);
-	local at, i = clock.now + delay, #timers;
-	while i > 0 and timers[i].at <= at do i = i - 1; end
-	table.insert(timers, i + 1, timer);
-	timer.at = at;
+	timer.at = clock.now + delay;
+	table.insert(timers, count_after(timer.at) + 1, timer);
 	return timer;
 end
 

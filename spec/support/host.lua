@@ -54,7 +54,9 @@ local function callbacks(self)
 	return {
 		storage = self.storage;
 		accounts = { [self.name] = self.accounts };
-		on_unhandled = function (stanza) table.insert(self.unhandled, st.clone(stanza)); end;
+		on_unhandled = function (stanza)
+			if self.records then table.insert(self.unhandled, st.clone(stanza)); end
+		end;
 		on_service = function (stanza) return self:on_service(stanza); end;
 		on_store_call = self.wrap_store;
 		before_unbind = function (session)
@@ -83,7 +85,7 @@ end
 
 -- fields: options (of the virtual host), name ("example.org"), modules (to load in addition), accounts (list of
 -- usernames), storage (a table; the same table continues the earlier storage), data (a folder, for drivers that write
--- to disk), module_file, wrap_store(store, name) -> store
+-- to disk), module_file, wrap_store(store, name) -> store, records (false: `outbox` and `unhandled` stay empty)
 function host.new(fields)
 	fields = fields or {};
 	local module_file = fields.module_file or "lua-out/mod_minimix.lua";
@@ -95,6 +97,7 @@ function host.new(fields)
 		data = fields.data;
 		accounts = {};
 		wrap_store = fields.wrap_store;
+		records = fields.records ~= false;
 		module_file = module_file;
 		module_name = module_file:match("mod_([%w_]+)%.lua$");
 		depth = 0;
@@ -180,7 +183,7 @@ end
 
 -- A room of this server gets the sender's own table, and answers before module:send returns.
 function host:on_service(stanza)
-	table.insert(self.outbox, st.clone(stanza));
+	if self.records then table.insert(self.outbox, st.clone(stanza)); end
 	local receive = is_of_service(self, stanza);
 	if receive then receive(stanza); end
 end
@@ -188,7 +191,7 @@ end
 -- A remote room gets the stanza as it arrives over the stream, when deliver() is called.
 function host:on_remote(stanza)
 	local sent = xml.over_the_wire(stanza);
-	table.insert(self.outbox, st.clone(sent));
+	if self.records then table.insert(self.outbox, st.clone(sent)); end
 	if is_of_service(self, sent) then
 		table.insert(self.wire, sent);
 	end

@@ -15,7 +15,7 @@ room.__index = room;
 -- fields: jid, subject, password, members_only, whois ("anyone"), members ({ [bare JID] = affiliation }), limit (of
 -- occupants), creates (the first join creates the room: 201), refuse ({ type, condition } for any join), silent
 -- (answers nothing), ignores(room, stanza) -> whether this stanza is lost, occupant_ids, on_iq(room, stanza) -> reply,
--- nil, or true for none
+-- nil, or true for none, records (false: `received` stays empty)
 function room.new(fields)
 	local self = setmetatable({}, room);
 	for name, value in pairs(fields) do
@@ -386,7 +386,7 @@ end
 local handlers = { presence = on_presence; message = on_message; iq = on_iq };
 
 function room:receive(stanza)
-	table.insert(self.received, st.clone(stanza));
+	if self.records ~= false then table.insert(self.received, st.clone(stanza)); end
 	if self.silent or self.ignores and self:ignores(stanza) then return; end
 	if stanza.attr.type == "error" and stanza.name ~= "iq" then
 		return expel_for_error(self, stanza);
