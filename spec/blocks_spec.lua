@@ -57,7 +57,7 @@ for name, attack in pairs {
 	["results that go forward in steps"] = function (i) return "x"..i, os.time() - 3600 * 50 + i * 3600; end;
 	["results that repeat one id"] = function () return "same", os.time() - 1000; end;
 } do
-	it("B4: "..name.." are handled in slices", function ()
+	it("B4: "..name.." are handled in slices #once", function ()
 		local s, phone = scene.in_room();
 		talk(s, 200, 900);
 		talk(s, 300, 0, "same");
@@ -85,7 +85,7 @@ local function in_gap()
 	return s, phone;
 end
 
-it("B4: messages in the buffer are stored in slices when the room removes the account", function ()
+it("B4: messages in the buffer are stored in slices when the room removes the account #once", function ()
 	local s, phone = in_gap();
 	talk(s, 300);
 	assert_short("removal with a full buffer", function ()
@@ -99,7 +99,7 @@ it("B4: messages in the buffer are stored in slices when the room removes the ac
 	end)());
 end);
 
-it("H3, B4: an archive query waits until messages in the buffer are stored", function ()
+it("H3, B4: an archive query waits until messages in the buffer are stored #once", function ()
 	local s, phone = in_gap();
 	talk(s, 300);
 	phone:take();
@@ -117,7 +117,7 @@ it("H3, B4: an archive query waits until messages in the buffer are stored", fun
 	assert.same({ "300" }, bodies);
 end);
 
-it("B4: history whose times jump is not searched for at length when a client joins", function ()
+it("B4: history whose times jump is not searched for at length when a client joins #once", function ()
 	local s, phone = scene.in_room();
 	talk(s, 300, 900);
 	phone:send(scene.leave());
@@ -139,7 +139,7 @@ it("B4: history whose times jump is not searched for at length when a client joi
 	assert.equal(50, #scene.take(phone));
 end);
 
-it("B4: stanzas with thousands of equal elements are handled quickly", function ()
+it("B4: stanzas with thousands of equal elements are handled quickly #once", function ()
 	local s, phone = scene.in_room();
 	local delay = ("<delay xmlns='urn:xmpp:delay' from='%s' stamp='2020-01-01T00:00:00Z'/>"):format(s.room.jid);
 	for _, element in ipairs { "<item affiliation='none' role='participant' nick='x'/>", "<status code='303'/>", "<status code='110'/>" } do
@@ -169,7 +169,7 @@ local function watch_queries(limits)
 	end;
 end
 
-it("B4: history of large messages is read a few at a time", function ()
+it("B4: history of large messages is read a few at a time #once", function ()
 	local limits = {};
 	local s, phone = scene.in_room { wrap_store = watch_queries(limits) };
 	for i = 1, 100 do s.room:say("Bob", i..(" "):rep(50000)); end
@@ -183,7 +183,7 @@ it("B4: history of large messages is read a few at a time", function ()
 	for i, most in ipairs(limits) do assert.is_true(most <= (i == 1 and 16 or 6), most); end
 end);
 
-it("B4: the server has time for others between two slow reads of history", function ()
+it("B4: the server has time for others between two slow reads of history #once", function ()
 	local reads = {};
 	local s = scene.in_room {
 		wrap_store = function (store, name)
@@ -212,7 +212,7 @@ it("B4: the server has time for others between two slow reads of history", funct
 	end
 end);
 
-it("B4: a presence with many attributes is handled quickly", function ()
+it("B4: a presence with many attributes is handled quickly #once", function ()
 	local s, phone = scene.in_room();
 	local presence = st.presence { from = s.room.jid.."/Eve"; to = s:occupant_jid() };
 	presence:tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):tag("item", { affiliation = "none"; role = "participant" }):up():up();

@@ -173,7 +173,7 @@ local function play(seed, is_short)
 	return states, passed;
 end
 
-it(("B2: %d rooms are seen the same with and without the short way for broadcasts"):format(count), function ()
+it(("B2: %d rooms are seen the same with and without the short way for broadcasts #once"):format(count), function ()
 	local seed = new_seed("broadcasts", "MINIMIX_BROADCASTS");
 	local total = 0;
 	for i = seed, seed + count - 1 do
