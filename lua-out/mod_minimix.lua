@@ -7817,7 +7817,7 @@ end
 -- archive.
 local archive_log = {}
 do
-local recordOwn, isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addAll, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, MOST_READ, READ_TIME, READ_PERIOD, none, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
+local recordOwn, isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addAll, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, READ_TIME, READ_PERIOD, none, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
 local append = archive_entries.append
 local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
@@ -8094,9 +8094,9 @@ function readWindow(log, from)
         ids = {}
     }
     local found, last = messagesFrom(log, from, nil, WINDOW, WINDOW_SIZE)
-    local left = MOST_READ - addAll(log, window, found)
+    local left = LARGE_WINDOW_SIZE - addAll(log, window, found)
     while last ~= nil and last.when - SKEW <= from and left > 0 do
-        found, last = messagesFrom(log, from, last.id, LARGE_WINDOW, LARGE_WINDOW_SIZE)
+        found, last = messagesFrom(log, from, last.id, LARGE_WINDOW, left)
         left = left - addAll(log, window, found)
     end
     if found == nil then
@@ -8174,8 +8174,7 @@ WINDOW = 50
 WINDOW_SIZE = 131072
 WINDOW_KEPT = 60
 LARGE_WINDOW = 400
-LARGE_WINDOW_SIZE = 524288
-MOST_READ = 4194304
+LARGE_WINDOW_SIZE = 393216
 READ_TIME = 0.01
 READ_PERIOD = 0.1
 none = {}

@@ -1102,7 +1102,7 @@ describe("messages of one second that an account fetches from the room's archive
 	end
 
 	for _, storage in ipairs { "memory"; "internal"; "SQLite" } do
-		for count, size in pairs { [45] = 4000; [60] = 12000; [600] = 10 } do
+		for count, size in pairs { [30] = 10000; [45] = 4000; [200] = 10 } do
 			it(("P3: are stored once (%d of %d bytes, %s)"):format(count, size, storage), function ()
 				is_stored_once(storage, count, size);
 			end);

@@ -21,12 +21,9 @@ const WINDOW = 50;
 const WINDOW_SIZE = 131072;
 const WINDOW_KEPT = 60;
 
-/** Entries and bytes to read on at a time in a busy room, until all messages of some seconds have been read. */
+/** Most entries, and bytes of memory, to read in a busy room until all messages of some seconds have been read. */
 const LARGE_WINDOW = 400;
-const LARGE_WINDOW_SIZE = 524288;
-
-/** Bytes of memory of these messages at most. */
-const MOST_READ = 4194304;
+const LARGE_WINDOW_SIZE = 393216;
 
 /** Seconds that a room's history may spend on this search in a period. Without a limit it could block the server. */
 const READ_TIME = 0.01;
@@ -326,9 +323,9 @@ function readWindow(log: RoomLog, from: number): EntryWindow | undefined {
     const until = started + WINDOW_KEPT;
     const window: EntryWindow = { from, to: math.huge, until, size: 0, entries: [], others: [], ids: new LuaMap() };
     let [found, last] = messagesFrom(log, from, undefined, WINDOW, WINDOW_SIZE);
-    let left = MOST_READ - addAll(log, window, found);
+    let left = LARGE_WINDOW_SIZE - addAll(log, window, found);
     while (last !== undefined && last.when - SKEW <= from && left > 0) {
-        [found, last] = messagesFrom(log, from, last.id, LARGE_WINDOW, LARGE_WINDOW_SIZE);
+        [found, last] = messagesFrom(log, from, last.id, LARGE_WINDOW, left);
         left = left - addAll(log, window, found);
     }
     if (found === undefined) {

@@ -4,9 +4,11 @@
 local st = require "util.stanza";
 
 local held;
+-- The stanza that release() delivers.
+local released;
 
 local function keep(event)
-	if not held then return; end
+	if not held or event.stanza == released then return; end
 	table.insert(held, { event.origin, st.clone(event.stanza) });
 	return true;
 end
@@ -19,10 +21,12 @@ function module.environment.hold()
 	held = {};
 end
 
+-- What is sent meanwhile, as an answer to these stanzas, follows them.
 function module.environment.release()
-	local stanzas = held or {};
-	held = nil;
-	for _, item in ipairs(stanzas) do
-		prosody.core_post_stanza(item[1], item[2]);
+	while held and held[1] do
+		local item = table.remove(held, 1);
+		released = item[2];
+		prosody.core_post_stanza(item[1], released);
 	end
+	held, released = nil, nil;
 end
