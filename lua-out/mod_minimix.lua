@@ -3765,9 +3765,14 @@ function state_numbers.endOfStart(start)
     return startNumber
 end
 
+--- Whether ranges on disk may refer to earlier starts.
+function state_numbers.hasEarlierStarts()
+    return #starts > 1
+end
+
 --- Drops the earlier starts, because no range on disk refers to them.
 function state_numbers.forgetStarts()
-    if #starts > 1 then
+    if state_numbers.hasEarlierStarts() then
         starts = {startNumber}
         writeRecord(records, HOST)
     end
@@ -6034,7 +6039,7 @@ function state_deliveries.usersWithDeliveries()
     return listRecords(records)
 end
 
---- Edits the ranges of an account, and writes them if `edit` says so. Returns whether they could be read.
+--- Edits the ranges of an account, and writes them if `edit` says so. Returns whether they could be read and written.
 function state_deliveries.editDeliveries(username, edit)
     local deliveries = deliveriesOf(username)
     if not complete(username, deliveries) then
@@ -6044,7 +6049,7 @@ function state_deliveries.editDeliveries(username, edit)
         state_deliveries.saveDeliveries(username)
     end
     forgetUnused(username)
-    return true
+    return records.dirty[username] == nil
 end
 
 function state_deliveries.deliveries()
@@ -15174,6 +15179,7 @@ local deleteMessages = state_messages.deleteMessages
 local findMessages = state_messages.findMessages
 local listMessages = state_messages.listMessages
 local forgetStarts = state_numbers.forgetStarts
+local hasEarlierStarts = state_numbers.hasEarlierStarts
 local newestNumber = state_numbers.newestNumber
 local beginOutage = state_outage.beginOutage
 local onRecovery = state_outage.onRecovery
@@ -15230,7 +15236,7 @@ function pruneAccount(username, oldest, wanted)
         for room in pairs(rooms) do
             names[#names + 1] = room
         end
-        local changed = false
+        local changed = hasEarlierStarts()
         for _, room in ipairs(names) do
             local ranges = rooms[room] or {}
             changed = pruneRoom(room, ranges, oldest) or changed

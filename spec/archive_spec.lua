@@ -5,6 +5,7 @@ local datetime = require "util.datetime";
 local jid = require "util.jid";
 local backend = require "support.backend";
 local clock = require "support.clock";
+local faulty = require "support.faulty";
 local mam = require "support.mam";
 local scene = require "support.scene";
 
@@ -1185,17 +1186,47 @@ describe("the readable messages of an account", function ()
 		end);
 	end
 
-	it("H6: do not grow by restarts after the account was removed while the server was down", function ()
-		local s = in_room();
-		s:count(1, 2);
-		s:wait(5);
+	-- The room removes the account while the server is down.
+	local function removed_meanwhile(s, options)
+		local send = s.room.send;
+		s.room.send = function () end;
 		s.room:ban "Alice";
-		s.host.unhandled = {};
-		s:restart();
-		other_account(s);
-		s:count(3, 4);
-		s:wait(60);
-		s:restart();
-		assert.same(numbers(1, 2), (ask(s:client "phone", { with = room_jid })));
-	end);
+		s.room.send = send;
+		s:restart(options);
+	end
+
+	for how, options in pairs { restarts = {}, ["is killed"] = { killed = true } } do
+		it(("H6: do not grow if the server %s after the account was removed meanwhile"):format(how), function ()
+			local s = in_room();
+			s:count(1, 2);
+			s:wait(5);
+			removed_meanwhile(s, options);
+			other_account(s);
+			s:count(3, 4);
+			s:wait(60);
+			s:restart();
+			assert.same(numbers(1, 2), (ask(s:client "phone", { with = room_jid })));
+		end);
+
+		it(("H6: do not grow if the server %s for days while the account cannot return"):format(how), function ()
+			local faults = faulty.new();
+			local s = in_room { wrap_store = faults.wrap };
+			other_account(s);
+			s:count(1, 2);
+			s:wait(5);
+			s.room.refuse = { "wait", "resource-constraint" };
+			removed_meanwhile(s, options);
+			s:count(3, 4);
+			faults:fail("nil", "writes", { "minimix_parts" }, "alice");
+			for _ = 1, 2 do
+				s:wait(86400);
+				s.host:expect_error "^Storage fails";
+				s:restart { killed = true };
+			end
+			faults:work();
+			s:wait(86400);
+			s:restart(options);
+			assert.same(numbers(1, 2), (ask(s:client "phone", { with = room_jid })));
+		end);
+	end
 end);

@@ -12,7 +12,7 @@ import { membersOf } from "../state/keys";
 import { unwatchLogs, watchLogs } from "../state/logs";
 import { accounts, findMembership, occupantJid } from "../state/memberships";
 import { deleteMessages, findMessages, listMessages } from "../state/messages";
-import { forgetStarts, newestNumber } from "../state/numbers";
+import { forgetStarts, hasEarlierStarts, newestNumber } from "../state/numbers";
 import { beginOutage, onRecovery, onRetry } from "../state/outage";
 import { prune, type Ranges } from "../state/ranges";
 
@@ -144,8 +144,8 @@ onRecovery(() => {
 
 /**
  * Removes deleted messages from an account's ranges, and collects the logs that it still uses. `oldest` has the number
- * of each room's first entry. Returns whether the account's record could be read. The record is written without
- * references to earlier starts of the server.
+ * of each room's first entry. Returns whether the account's record could be read and written. Once after a start of the
+ * server it is written without references to earlier starts.
  */
 function pruneAccount(username: string, oldest: LuaMap<string, number>, wanted: LuaSet<string>): boolean {
     return editDeliveries(username, (rooms) => {
@@ -153,7 +153,7 @@ function pruneAccount(username: string, oldest: LuaMap<string, number>, wanted: 
         for (const [room] of rooms) {
             names.push(room);
         }
-        let changed = false;
+        let changed = hasEarlierStarts();
         for (const room of names) {
             const ranges = rooms.get(room) ?? [];
             changed = pruneRoom(room, ranges, oldest) || changed;

@@ -197,7 +197,7 @@ export function usersWithDeliveries(): string[] | undefined {
     return listRecords(records);
 }
 
-/** Edits the ranges of an account, and writes them if `edit` says so. Returns whether they could be read. */
+/** Edits the ranges of an account, and writes them if `edit` says so. Returns whether they could be read and written. */
 export function editDeliveries(
     username: string,
     edit: (this: void, rooms: LuaMap<string, Ranges>) => boolean,
@@ -210,7 +210,7 @@ export function editDeliveries(
         saveDeliveries(username);
     }
     forgetUnused(username);
-    return true;
+    return !records.dirty.has(username);
 }
 
 /** Data that one instance of the module hands to the next on a reload. */

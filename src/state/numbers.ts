@@ -93,9 +93,14 @@ export function endOfStart(start: number): number {
     return startNumber;
 }
 
+/** Whether ranges on disk may refer to earlier starts. */
+export function hasEarlierStarts(): boolean {
+    return starts.length > 1;
+}
+
 /** Drops the earlier starts, because no range on disk refers to them. */
 export function forgetStarts(): void {
-    if (starts.length > 1) {
+    if (hasEarlierStarts()) {
         starts = [startNumber];
         writeRecord(records, HOST);
     }
