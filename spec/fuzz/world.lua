@@ -991,7 +991,7 @@ end
 
 -- Rooms remove occupants that the account's server does not know.
 function world:remove_unknown()
-	if not self.has_lost or self.faults.kind then return; end
+	if not self.has_lost or self.faults and self.faults.kind then return; end
 	self.has_lost = nil;
 	self:deliver_all();
 	for _, room in ipairs(self.honest) do
@@ -1027,6 +1027,8 @@ function events:unload()
 	for _, room in ipairs(self.honest) do
 		self.causes:trouble(room);
 		for _, account in ipairs(self.accounts) do self.causes:may_go(room, account); end
+		-- Such a room ignores the leave of a join that it has not answered yet.
+		self.has_lost = self.has_lost or room.silent;
 	end
 	self.host:unload();
 	self:read_all();
@@ -1206,8 +1208,8 @@ function events:settle()
 	if self.faults then
 		self.faults:work();
 		self:wait(until_written);
-		self:remove_unknown();
 	end
+	self:remove_unknown();
 	for _, room in ipairs(self.honest) do
 		-- A service may send 110 after an update. None omits it after it has sent it.
 		room.silent, room.limit, room.form, room.omits_110 = nil, nil, nil, nil;
