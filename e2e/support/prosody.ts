@@ -169,9 +169,9 @@ export class Server {
         }
     }
 
-    /** Stops the server as an init system does, and checks its log. */
-    async stop(): Promise<void> {
-        const status = await this.#end("SIGTERM");
+    /** Stops the server as an init system does, and checks its log. `limit` in milliseconds: then it is killed. */
+    async stop(limit = stopLimit): Promise<void> {
+        const status = await this.#end("SIGTERM", limit);
         this.checkLog();
         assert.equal(status, 0, `Prosody ${this.version} did not stop as it should`);
     }
@@ -263,17 +263,17 @@ export class Server {
         return this.#probe.ask(command, parameters);
     }
 
-    async #end(signal: NodeJS.Signals): Promise<number | null> {
+    async #end(signal: NodeJS.Signals, limit = stopLimit): Promise<number | null> {
         const child = this.#process;
         assert(child, "the server is not running");
         this.#process = undefined;
         this.#probe = undefined;
         running.delete(child);
         if (child.exitCode === null && child.signalCode === null) {
-            const limit = setTimeout(() => child.kill("SIGKILL"), stopLimit);
+            const timer = setTimeout(() => child.kill("SIGKILL"), limit);
             child.kill(signal);
             await once(child, "exit");
-            clearTimeout(limit);
+            clearTimeout(timer);
         }
         return child.exitCode;
     }
