@@ -8,6 +8,14 @@ local no_history = { muc = "<history maxstanzas='0'/>" };
 
 local in_room = scene.in_room;
 
+local function answer_with_other_ids(room)
+	local send = room.send;
+	function room.send(stanza)
+		if stanza.name == "presence" then stanza.attr.id = stanza.attr.id and "of room "..stanza.attr.id; end
+		return send(stanza);
+	end
+end
+
 local ends = {
 	["that closes its stream"] = function (client) client:close(); end;
 	["that loses its connection"] = function (client) client:lose(); end;
@@ -415,11 +423,7 @@ describe("the last session that leaves", function ()
 	for _, nick in ipairs { "Al"; "Alice" } do
 		it("L3, R7: another session joins as "..nick..", and the room answers all at once with other ids", function ()
 			local s = scene.new { remote = true };
-			local send = s.room.send;
-			function s.room.send(stanza)
-				if stanza.name == "presence" then stanza.attr.id = stanza.attr.id and "of room "..stanza.attr.id; end
-				return send(stanza);
-			end
+			answer_with_other_ids(s.room);
 			local phone, laptop = s:client "phone", s:client "laptop";
 			phone:send(join "Alice");
 			phone:send(leave("Alice", { id = "l1" }));
@@ -491,11 +495,7 @@ describe("the last session that leaves", function ()
 	-- join is in flight. Then returns a function that lets the room's answers pass.
 	local function admitted_by_earlier_join()
 		local s = scene.new { remote = true };
-		local send = s.room.send;
-		function s.room.send(stanza)
-			if stanza.name == "presence" then stanza.attr.id = stanza.attr.id and "of room "..stanza.attr.id; end
-			return send(stanza);
-		end
+		answer_with_other_ids(s.room);
 		local phone, laptop = s:client "phone", s:client "laptop";
 		local release = scene.hold_back(s.room);
 		phone:send(join "Alice");
