@@ -10576,6 +10576,17 @@ function occupancy_operations.removeJoin(joins, join)
     end
 end
 
+--- Removes the automatic joins from a list.
+function occupancy_operations.dropOwnJoins(joins)
+    for i = #joins, 1, -1 do
+        local join = joins[i]
+        if join ~= nil and join.request == nil then
+            join.timer:stop()
+            table.remove(joins, i)
+        end
+    end
+end
+
 --- Creates a leave. `ended` is called at its timeout.
 function occupancy_operations.newLeave(membership, seconds, ended, answerId)
     local timer = after(seconds, function()
@@ -11687,10 +11698,12 @@ local JOIN_PATIENCE = occupancy_operations.JOIN_PATIENCE
 local joinInFlight = occupancy_operations.joinInFlight
 local ownJoin = occupancy_operations.ownJoin
 local pause = occupancy_operations.pause
+local dropOwnJoins = occupancy_operations.dropOwnJoins
 local recall = occupancy_operations.recall
 local removeJoin = occupancy_operations.removeJoin
 local sendOwnJoin = occupancy_operations.sendOwnJoin
 local timeLeft = occupancy_operations.timeLeft
+local isExpulsion = occupancy_refusal.isExpulsion
 local isTechnical = occupancy_refusal.isTechnical
 local refuse = occupancy_refuse.refuse
 local refuseQueue = occupancy_refuse.refuseQueue
@@ -11852,7 +11865,7 @@ end
 function ownJoinUnanswered(membership, place)
     limitJoin(membership, place.operation, math.min(timeLeft(place), JOIN_PATIENCE))
     local function pinged(condition)
-        local isPending = membership.place == place and isCurrent(membership)
+        local isPending = membership.place == place and isCurrent(membership) and occupancy_lost.kickOf(place) == nil
         local isReached = condition == nil or not saysNothing(condition)
         if isPending and isReached and not tryNext(membership, place) then
             occupancy_lost.unreached(membership)
@@ -11875,6 +11888,28 @@ function occupancy_lost.joinFailed(membership, place)
     end
     if isToJoin(membership) or not hasLeft and shouldRejoin(membership) then
         occupancy_lost.lost(membership)
+    else
+        occupancy_lost.giveUp(membership, place)
+    end
+end
+
+--- Returns the removal if the room has kicked or banned the account since the last join.
+function occupancy_lost.kickOf(bindingPattern0_)
+    local removal
+    removal = bindingPattern0_.removal
+    return removal ~= nil and isExpulsion(removal) and not isTechnical(removal) and removal or nil
+end
+
+--- A join has failed after a kick, so the account stays out. The room may have admitted it meanwhile, so send a leave.
+-- Sessions' other joins go on.
+function occupancy_lost.endKicked(membership, place, kick)
+    forkOwn(membership, kick)
+    noteRefusal(membership)
+    endStay(membership)
+    place.mayBeIn = true
+    dropOwnJoins(place.earlier)
+    if tryNext(membership, place) then
+        save(membership.username)
     else
         occupancy_lost.giveUp(membership, place)
     end
@@ -11964,13 +11999,17 @@ local function joinUnanswered(membership, join)
     if place.phase ~= "joining" then
         return
     end
+    local kick = occupancy_lost.kickOf(place)
     if join ~= place.operation then
         removeJoin(place.earlier, join)
         refuseUnanswered(membership, join.request)
-    elseif timeLeft(place) > 0 and (join.request ~= nil or place.isHeard) then
+    elseif timeLeft(place) > 0 and (join.request ~= nil or place.isHeard or kick ~= nil) then
         limitJoin(membership, join, timeLeft(place))
     elseif timeLeft(place) > 0 then
         ownJoinUnanswered(membership, place)
+    elseif kick ~= nil then
+        refuseUnanswered(membership, join.request)
+        occupancy_lost.endKicked(membership, place, kick)
     elseif join.request == nil and not hasQueuedJoin(membership) then
         occupancy_lost.unreached(membership)
     else
@@ -12506,7 +12545,6 @@ local announceIfRenamed = occupancy_burst.announceIfRenamed
 local forgetOthers = occupancy_burst.forgetOthers
 local keepSelf = occupancy_burst.keepSelf
 local adopt = occupancy_joined.adopt
-local answeredAsJoin = occupancy_joined.answeredAsJoin
 local letIn = occupancy_joined.letIn
 local proceed = occupancy_joined.proceed
 local regainNick = occupancy_nick.regainNick
@@ -12521,9 +12559,11 @@ local technicalRemoval = occupancy_replay.technicalRemoval
 local enter = occupancy_enter.enter
 local tryNext = occupancy_enter.tryNext
 local over = occupancy_leave.over
+local endKicked = occupancy_lost.endKicked
 local giveUp = occupancy_lost.giveUp
 local joinAgain = occupancy_lost.joinAgain
 local joinFailed = occupancy_lost.joinFailed
+local kickOf = occupancy_lost.kickOf
 local lost = occupancy_lost.lost
 local makeSure = occupancy_lost.makeSure
 local onlyRenamed = occupancy_lost.onlyRenamed
@@ -12701,10 +12741,9 @@ end
 --- The room's answer to the join is complete.
 function occupancy_joining.complete(membership, place)
     local join = place.operation
-    local place_8 = place
-    local tries = place_8.tries
-    local later = place_8.later
-    local afterLeave = place_8.afterLeave
+    local tries = place.tries
+    local later = place.later
+    local afterLeave = place.afterLeave
     setPlace(
         membership,
         {phase = "joined", tries = tries, since = now(), afterLeave = afterLeave}
@@ -12822,8 +12861,12 @@ function occupancy_joining.refused(membership, place, nick, error_)
     if join == nil then
         return false
     end
+    local kick = kickOf(place)
     if join ~= place.operation then
         failEarlier(membership, place, join, error_)
+    elseif kick ~= nil then
+        refuse(membership, join.request, error_)
+        endKicked(membership, place, kick)
     elseif join.request == nil then
         rejoinRefused(membership, place, error_)
     else
@@ -12856,34 +12899,6 @@ function occupancy_joining.removed(membership, place, stanza)
             end
         end)
     end
-end
-
---- Decides open questions, because a message comes after all occupants. Returns the sessions that get the message. A room
--- that still has the account may send a live message before it gets the join.
-function occupancy_joining.audienceOf(membership, isSubject, isPast)
-    local place = membership.place
-    if place.phase == "joined" and place.operation == nil then
-        return "all"
-    end
-    local isAnswer = isSubject or isPast
-    if place.phase == "joining" and place.claimed ~= nil and (isAnswer or not place.operation.isDoubtful) then
-        occupancy_joining.admitClaimed(membership, place)
-        place = membership.place
-    end
-    if place.phase == "entering" then
-        return isAnswer and place.operation.isReturn and "return" or "all"
-    end
-    local operation
-    if place.phase == "joined" then
-        operation = place.operation
-    end
-    if (operation and operation.kind) ~= "resync" then
-        return "all"
-    end
-    if operation.stage == "self" and isAnswer then
-        answeredAsJoin(membership, operation)
-    end
-    return isAnswer and operation.stage == "history" and "requester" or "all"
 end
 end
 
@@ -13695,6 +13710,34 @@ function occupancy_phases.onRenamed(membership, nick, stanza)
     if isBlocked(membership.username, membership.room, nick) then
         check(membership)
     end
+end
+
+--- Decides open questions, because a message comes after all occupants. Returns the sessions that get the message. A room
+-- that still has the account may send a live message before it gets the join.
+function occupancy_phases.audienceOf(membership, isSubject, isPast)
+    local place = membership.place
+    if place.phase == "joined" and place.operation == nil then
+        return "all"
+    end
+    local isAnswer = isSubject or isPast
+    if place.phase == "joining" and place.claimed ~= nil and (isAnswer or not place.operation.isDoubtful) then
+        joining.admitClaimed(membership, place)
+        place = membership.place
+    end
+    if place.phase == "entering" then
+        return isAnswer and place.operation.isReturn and "return" or "all"
+    end
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    if (operation and operation.kind) ~= "resync" then
+        return "all"
+    end
+    if operation.stage == "self" and isAnswer then
+        joined.answeredAsJoin(membership, operation)
+    end
+    return isAnswer and operation.stage == "history" and "requester" or "all"
 end
 end
 
@@ -16680,6 +16723,7 @@ local limitJoin = occupancy_enter.limitJoin
 local waitForTurn = occupancy_enter.waitForTurn
 local leaveUnanswered = occupancy_leave.leaveUnanswered
 local retryLeave = occupancy_leave.retryLeave
+local kickOf = occupancy_lost.kickOf
 local lost = occupancy_lost.lost
 local rejoin = occupancy_lost.rejoin
 local checkAfter = occupancy_watch.checkAfter
@@ -16696,7 +16740,7 @@ function resume(membership)
         else
             retryLeave(membership)
         end
-    elseif place.phase == "joining" and place.operation.request ~= nil then
+    elseif place.phase == "joining" and (place.operation.request ~= nil or kickOf(place) ~= nil) then
         resumeJoin(membership, place)
     elseif place.phase == "entering" and not place.operation.isReturn then
         awaitSubject(membership, place)
@@ -17062,7 +17106,7 @@ local retiredSent = state_sent.retiredSent
 local takeRefused = state_sent.takeRefused
 local outdate = state_view.outdate
 local options = minimix_options
-local audienceOf = occupancy_joining.audienceOf
+local audienceOf = occupancy_phases.audienceOf
 local onSubject = occupancy_phases.onSubject
 local addDelay = minimix_stanzas.addDelay
 local splitOccupant = minimix_stanzas.splitOccupant

@@ -35,7 +35,7 @@ import { requeue, takeJoin } from "../state/queue";
 import { forgetOccupant } from "../state/occupants";
 import { marksSelf } from "../state/self-status";
 import { announceIfRenamed, forgetOthers, keepSelf } from "./burst";
-import { adopt, answeredAsJoin, letIn, proceed } from "./joined";
+import { adopt, letIn, proceed } from "./joined";
 import { regainNick } from "./nick";
 import { isExpulsion, isTemporary, isUnreached } from "./refusal";
 import { removeJoin } from "./operations";
@@ -43,7 +43,18 @@ import { refuse } from "./refuse";
 import { sendOccupants, sendSubject, technicalRemoval } from "./replay";
 import { enter, tryNext } from "./enter";
 import { over } from "./leave";
-import { giveUp, joinAgain, joinFailed, lost, makeSure, onlyRenamed, removedAtOnce, unreached } from "./lost";
+import {
+    endKicked,
+    giveUp,
+    joinAgain,
+    joinFailed,
+    kickOf,
+    lost,
+    makeSure,
+    onlyRenamed,
+    removedAtOnce,
+    unreached,
+} from "./lost";
 
 /** Seconds to wait for a self-presence with 110 after one without. Some rooms never send 110. */
 const SELF_TIMEOUT = 10;
@@ -255,8 +266,12 @@ export function refused(membership: Membership, place: Joining, nick: string | u
     if (join === undefined) {
         return false;
     }
+    const kick = kickOf(place);
     if (join !== place.operation) {
         failEarlier(membership, place, join, error);
+    } else if (kick !== undefined) {
+        refuse(membership, join.request, error);
+        endKicked(membership, place, kick);
     } else if (join.request === undefined) {
         rejoinRefused(membership, place, error);
     } else {
@@ -363,36 +378,4 @@ export function removed(membership: Membership, place: Joining, stanza: Stanza):
             }
         });
     }
-}
-
-/**
- * The sessions that get a groupchat message: all; the session with the resync; or those that joined for the first time.
- */
-export type Audience = "all" | "requester" | "return";
-
-/**
- * Decides open questions, because a message comes after all occupants. Returns the sessions that get the message. A room
- * that still has the account may send a live message before it gets the join.
- */
-export function audienceOf(membership: Membership, isSubject: boolean, isPast: boolean): Audience {
-    let place = membership.place;
-    if (place.phase === Phase.Joined && place.operation === undefined) {
-        return "all";
-    }
-    const isAnswer = isSubject || isPast;
-    if (place.phase === Phase.Joining && place.claimed !== undefined && (isAnswer || !place.operation.isDoubtful)) {
-        admitClaimed(membership, place);
-        place = membership.place;
-    }
-    if (place.phase === Phase.Entering) {
-        return isAnswer && place.operation.isReturn ? "return" : "all";
-    }
-    const operation = place.phase === Phase.Joined ? place.operation : undefined;
-    if (operation?.kind !== "resync") {
-        return "all";
-    }
-    if (operation.stage === "self" && isAnswer) {
-        answeredAsJoin(membership, operation);
-    }
-    return isAnswer && operation.stage === "history" ? "requester" : "all";
 }
