@@ -130,6 +130,8 @@ interface ArchiveQuery {
     readonly truncate?: number;
 }
 
+type ArchiveResults = LuaIterable<LuaMultiReturn<[string, Stanza, number, string]>>;
+
 interface ArchiveStore {
     readonly caps?: { readonly quota?: number };
     append(
@@ -142,7 +144,7 @@ interface ArchiveStore {
     find(
         key: string,
         query: ArchiveQuery,
-    ): LuaMultiReturn<[LuaIterable<LuaMultiReturn<[string, Stanza, number, string]>> | undefined, string | undefined]>;
+    ): LuaMultiReturn<[ArchiveResults | undefined, string | undefined]>;
     get(
         key: string,
         id: string,
