@@ -16,7 +16,7 @@ import { unlockRoom } from "../send/upstream";
 import { wasSent, wasSentBeforeLeave } from "../state/sent-presences";
 import { hasStatus, isSameNick } from "../stanzas";
 import { after } from "../turn";
-import { forgetRefusals, shouldRejoin } from "../state/bookmarks";
+import { forgetRefusals } from "../state/bookmarks";
 import { counters } from "../state/counters";
 import { type InternedStanza, stanzaOf } from "../state/interned";
 import {
@@ -37,13 +37,13 @@ import { marksSelf } from "../state/self-status";
 import { announceIfRenamed, forgetOthers, keepSelf } from "./burst";
 import { adopt, answeredAsJoin, letIn, proceed } from "./joined";
 import { regainNick } from "./nick";
-import { isExpulsion, isTemporary, isTechnical, isUnreached } from "./refusal";
+import { isExpulsion, isTemporary, isUnreached } from "./refusal";
 import { removeJoin } from "./operations";
 import { refuse } from "./refuse";
 import { sendOccupants, sendSubject, technicalRemoval } from "./replay";
 import { enter, tryNext } from "./enter";
 import { over } from "./leave";
-import { giveUp, joinAgain, joinFailed, lost, makeSure, onlyRenamed, unreached } from "./lost";
+import { giveUp, joinAgain, joinFailed, lost, makeSure, onlyRenamed, removedAtOnce, unreached } from "./lost";
 
 /** Seconds to wait for a self-presence with 110 after one without. Some rooms never send 110. */
 const SELF_TIMEOUT = 10;
@@ -256,15 +256,20 @@ export function refused(membership: Membership, place: Joining, nick: string | u
         return false;
     }
     if (join !== place.operation) {
-        removeJoin(place.earlier, join);
-        join.timer.stop();
-        refuse(membership, join.request, error);
+        failEarlier(membership, place, join, error);
     } else if (join.request === undefined) {
         rejoinRefused(membership, place, error);
     } else {
         joinRefused(membership, place, join.request, error);
     }
     return true;
+}
+
+/** The room has refused an earlier join, or removed the account as its answer. The last one may still be answered. */
+function failEarlier(membership: Membership, place: Joining, join: Join, answer: Stanza): void {
+    removeJoin(place.earlier, join);
+    join.timer.stop();
+    refuse(membership, join.request, answer);
 }
 
 /**
@@ -343,7 +348,12 @@ export function removed(membership: Membership, place: Joining, stanza: Stanza):
         forgetRoom(membership);
     }
     if (isExpulsion(stanza) && place.operation.isFirst) {
-        removedAtOnce(membership, place, stanza);
+        const join = answeredJoin(place, jids.resource(stanza.attr.from ?? "") ?? "", stanza.attr.id);
+        if (join === place.operation) {
+            removedAtOnce(membership, place, stanza);
+        } else {
+            failEarlier(membership, place, join, stanza);
+        }
     } else if (place.removal === undefined) {
         place.removal = stanza;
         selfPing(membership, (condition) => {
@@ -352,17 +362,6 @@ export function removed(membership: Membership, place: Joining, stanza: Stanza):
                 removedAtOnce(membership, place, stanza);
             }
         });
-    }
-}
-
-function removedAtOnce(membership: Membership, place: Joining, stanza: Stanza): void {
-    const request = place.operation.request;
-    refuse(membership, request, stanza);
-    if (isTechnical(stanza) && (request === undefined || shouldRejoin(membership))) {
-        lost(membership);
-    } else if (!tryNext(membership, place)) {
-        forkOwn(membership, stanza);
-        over(membership);
     }
 }
 

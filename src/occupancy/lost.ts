@@ -4,6 +4,7 @@ import * as id from "util.id";
 import * as st from "util.stanza";
 import { catchUp, dropQuestion } from "../archive/catchup";
 import { fork } from "../send/fork";
+import { forkOwn } from "../send/own";
 import * as options from "../options";
 import { saysNothing, selfPing } from "../send/ping";
 import { refusalOf } from "../send/rules";
@@ -38,7 +39,8 @@ import {
     sendOwnJoin,
     timeLeft,
 } from "./operations";
-import { refuseQueue, refuseUnanswered } from "./refuse";
+import { isTechnical } from "./refusal";
+import { refuse, refuseQueue, refuseUnanswered } from "./refuse";
 import { sendSubject, technicalRemoval } from "./replay";
 
 /** Attempts after which the account rejoins without an answer of the room's archive. */
@@ -314,6 +316,18 @@ export function joinFailed(membership: Membership, place: Joining): void {
         lost(membership);
     } else {
         giveUp(membership, place);
+    }
+}
+
+/** The room has answered the last join by a removal. */
+export function removedAtOnce(membership: Membership, place: Joining, stanza: Stanza): void {
+    const request = place.operation.request;
+    refuse(membership, request, stanza);
+    if (isTechnical(stanza) && (request === undefined || shouldRejoin(membership))) {
+        lost(membership);
+    } else if (!tryNext(membership, place)) {
+        forkOwn(membership, stanza);
+        over(membership);
     }
 }
 
