@@ -11649,6 +11649,56 @@ function occupancy_leave.leaveIfUnused(membership)
 end
 end
 
+-- src/occupancy/refusal.ts
+--
+-- The meaning of errors and removals by rooms.
+local occupancy_refusal = {}
+do
+local isBounce
+local MUC_USER = namespaces.MUC_USER
+local hasStatus = minimix_stanzas.hasStatus
+
+function isBounce(text)
+    return text ~= nil and (string.find(text, "Server-to-server connection failed", 1, true)) == 1
+end
+
+--- Conditions by which rooms refuse a join (XEP-0045 7.2, 10.9).
+local refusals = {}
+for _, condition in ipairs({"forbidden", "gone", "jid-malformed", "not-acceptable", "not-allowed", "not-authorized"}) do
+    refusals[condition] = true
+end
+refusals["registration-required"] = true
+
+--- Whether a refused join may succeed later: a room may be locked or full, or its server may be starting.
+function occupancy_refusal.isTemporary(error_)
+    local type_, condition, text = error_:get_error()
+    return type_ == "wait" or condition == nil or refusals[condition] == nil or isBounce(text)
+end
+
+--- Whether the room's server was not reached.
+function occupancy_refusal.isUnreached(condition)
+    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
+end
+
+--- Technical removal (XEP-0045 15.6.2), as opposed to a kick or ban: the service shuts down or lost us.
+function occupancy_refusal.isTechnical(stanza)
+    return hasStatus(stanza, "332") or hasStatus(stanza, "333")
+end
+
+local expulsions = {"301", "307", "321", "322"}
+
+--- Whether a room has removed an occupant on purpose (XEP-0045 8.2, 9.1, 9.4, 10.9).
+function occupancy_refusal.isExpulsion(stanza)
+    for _, code in ipairs(expulsions) do
+        if hasStatus(stanza, code) then
+            return true
+        end
+    end
+    local x = stanza:get_child("x", MUC_USER)
+    return (x and x:get_child("destroy")) ~= nil
+end
+end
+
 -- src/occupancy/lost.ts
 --
 -- Failed joins, loss and rejoin: the account is not in a room although it should be.
@@ -11659,6 +11709,7 @@ local id = require("util.id")
 local catchUp = archive_catchup.catchUp
 local dropQuestion = archive_catchup.dropQuestion
 local fork = send_fork.fork
+local forkOwn = send_own.forkOwn
 local options = minimix_options
 local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
@@ -11703,6 +11754,8 @@ local recall = occupancy_operations.recall
 local removeJoin = occupancy_operations.removeJoin
 local sendOwnJoin = occupancy_operations.sendOwnJoin
 local timeLeft = occupancy_operations.timeLeft
+local isTechnical = occupancy_refusal.isTechnical
+local refuse = occupancy_refuse.refuse
 local refuseQueue = occupancy_refuse.refuseQueue
 local refuseUnanswered = occupancy_refuse.refuseUnanswered
 local sendSubject = occupancy_replay.sendSubject
@@ -11991,6 +12044,18 @@ local function joinUnanswered(membership, join)
 end
 
 onJoinTimeout(joinUnanswered)
+
+--- The room has answered the last join by a removal.
+function occupancy_lost.removedAtOnce(membership, place, stanza)
+    local request = place.operation.request
+    refuse(membership, request, stanza)
+    if isTechnical(stanza) and (request == nil or shouldRejoin(membership)) then
+        occupancy_lost.lost(membership)
+    elseif not tryNext(membership, place) then
+        forkOwn(membership, stanza)
+        over(membership)
+    end
+end
 end
 
 -- src/occupancy/joined.ts
@@ -12457,62 +12522,12 @@ function occupancy_nick.requestNick(membership, nick)
 end
 end
 
--- src/occupancy/refusal.ts
---
--- The meaning of errors and removals by rooms.
-local occupancy_refusal = {}
-do
-local isBounce
-local MUC_USER = namespaces.MUC_USER
-local hasStatus = minimix_stanzas.hasStatus
-
-function isBounce(text)
-    return text ~= nil and (string.find(text, "Server-to-server connection failed", 1, true)) == 1
-end
-
---- Conditions by which rooms refuse a join (XEP-0045 7.2, 10.9).
-local refusals = {}
-for _, condition in ipairs({"forbidden", "gone", "jid-malformed", "not-acceptable", "not-allowed", "not-authorized"}) do
-    refusals[condition] = true
-end
-refusals["registration-required"] = true
-
---- Whether a refused join may succeed later: a room may be locked or full, or its server may be starting.
-function occupancy_refusal.isTemporary(error_)
-    local type_, condition, text = error_:get_error()
-    return type_ == "wait" or condition == nil or refusals[condition] == nil or isBounce(text)
-end
-
---- Whether the room's server was not reached.
-function occupancy_refusal.isUnreached(condition)
-    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
-end
-
---- Technical removal (XEP-0045 15.6.2), as opposed to a kick or ban: the service shuts down or lost us.
-function occupancy_refusal.isTechnical(stanza)
-    return hasStatus(stanza, "332") or hasStatus(stanza, "333")
-end
-
-local expulsions = {"301", "307", "321", "322"}
-
---- Whether a room has removed an occupant on purpose (XEP-0045 8.2, 9.1, 9.4, 10.9).
-function occupancy_refusal.isExpulsion(stanza)
-    for _, code in ipairs(expulsions) do
-        if hasStatus(stanza, code) then
-            return true
-        end
-    end
-    local x = stanza:get_child("x", MUC_USER)
-    return (x and x:get_child("destroy")) ~= nil
-end
-end
-
 -- src/occupancy/joining.ts
 --
 -- Answers of the room to a join (XEP-0045 7.2): it admits the account, refuses it, or removes it at once.
 local occupancy_joining = {}
 do
-local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
+local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, failEarlier, refusedJoin, joinRefused, rejoinRefused, SUBJECT_TIMEOUT, NICK_TRIES
 local wallClock = state_clock.wallClock
 local newestNumber = state_numbers.newestNumber
 local bookmarkJoined = settings_bookmark_write.bookmarkJoined
@@ -12536,7 +12551,6 @@ local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local after = minimix_turn.after
 local forgetRefusals = state_bookmarks.forgetRefusals
-local shouldRejoin = state_bookmarks.shouldRejoin
 local counters = state_counters.counters
 local stanzaOf = state_interned.stanzaOf
 local forgetRoom = state_memberships.forgetRoom
@@ -12561,7 +12575,6 @@ local proceed = occupancy_joined.proceed
 local regainNick = occupancy_nick.regainNick
 local isExpulsion = occupancy_refusal.isExpulsion
 local isTemporary = occupancy_refusal.isTemporary
-local isTechnical = occupancy_refusal.isTechnical
 local isUnreached = occupancy_refusal.isUnreached
 local removeJoin = occupancy_operations.removeJoin
 local refuse = occupancy_refuse.refuse
@@ -12577,6 +12590,7 @@ local joinFailed = occupancy_lost.joinFailed
 local lost = occupancy_lost.lost
 local makeSure = occupancy_lost.makeSure
 local onlyRenamed = occupancy_lost.onlyRenamed
+local removedAtOnce = occupancy_lost.removedAtOnce
 local unreached = occupancy_lost.unreached
 
 --- The room has gone on, so the presence without 110 was our own, unless it is known to be of another occupant.
@@ -12774,6 +12788,12 @@ function occupancy_joining.complete(membership, place)
     proceed(membership)
 end
 
+function failEarlier(membership, place, join, answer)
+    removeJoin(place.earlier, join)
+    join.timer:stop()
+    refuse(membership, join.request, answer)
+end
+
 function refusedJoin(membership, place, nick, key)
     local last = place.operation
     if key == last.id then
@@ -12837,17 +12857,6 @@ function rejoinRefused(membership, bindingPattern0_, error_)
     end
 end
 
-function removedAtOnce(membership, place, stanza)
-    local request = place.operation.request
-    refuse(membership, request, stanza)
-    if isTechnical(stanza) and (request == nil or shouldRejoin(membership)) then
-        lost(membership)
-    elseif not tryNext(membership, place) then
-        forkOwn(membership, stanza)
-        over(membership)
-    end
-end
-
 --- Seconds to wait for a self-presence with 110 after one without. Some rooms never send 110.
 local SELF_TIMEOUT = 10
 SUBJECT_TIMEOUT = 10
@@ -12877,9 +12886,7 @@ function occupancy_joining.refused(membership, place, nick, error_)
         return false
     end
     if join ~= place.operation then
-        removeJoin(place.earlier, join)
-        join.timer:stop()
-        refuse(membership, join.request, error_)
+        failEarlier(membership, place, join, error_)
     elseif join.request == nil then
         rejoinRefused(membership, place, error_)
     else
@@ -12897,7 +12904,12 @@ function occupancy_joining.removed(membership, place, stanza)
         forgetRoom(membership)
     end
     if isExpulsion(stanza) and place.operation.isFirst then
-        removedAtOnce(membership, place, stanza)
+        local join = answeredJoin(place, jids.resource(stanza.attr.from or "") or "", stanza.attr.id)
+        if join == place.operation then
+            removedAtOnce(membership, place, stanza)
+        else
+            failEarlier(membership, place, join, stanza)
+        end
     elseif place.removal == nil then
         place.removal = stanza
         selfPing(membership, function(condition)
