@@ -141,10 +141,7 @@ interface ArchiveStore {
         when: number,
         label: string,
     ): LuaMultiReturn<[string | undefined, string | undefined]>;
-    find(
-        key: string,
-        query: ArchiveQuery,
-    ): LuaMultiReturn<[ArchiveResults | undefined, string | undefined]>;
+    find(key: string, query: ArchiveQuery): LuaMultiReturn<[ArchiveResults | undefined, string | undefined]>;
     get(
         key: string,
         id: string,
