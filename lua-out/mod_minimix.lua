@@ -4210,13 +4210,17 @@ function state_sent_presences.restoreSentPresences(saved)
     sent = saved
 end
 
-local function numberOf(membership, presenceId)
-    return sent.ids:get(membership.occupant .. " " .. membership.room .. " " .. presenceId)
+local function numberOf(bindingPattern0_, presenceId)
+    local room
+    local occupant
+    occupant = bindingPattern0_.occupant
+    room = bindingPattern0_.room
+    return sent.ids:get(occupant .. " " .. room .. " " .. presenceId)
 end
 
 --- Whether a presence with this id was sent to the room.
-function state_sent_presences.wasSent(membership, presenceId)
-    return numberOf(membership, presenceId) ~= nil
+function state_sent_presences.wasSent(occupancy, presenceId)
+    return numberOf(occupancy, presenceId) ~= nil
 end
 
 --- Whether a presence with this id was sent to the room before the account last left it.
@@ -13520,7 +13524,7 @@ end
 -- replaced as a whole. Timers and answers to self-pings are inputs too. The functions that set them handle them.
 local occupancy_phases = {}
 do
-local ignore, isNoAnswer, stillIn, admittedLate, isOfAccount, putOut, askIfOut, joinAfterLeave, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local ignore, isNoAnswer, stillIn, admittedLate, putOut, askIfOut, joinAfterLeave, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
 local options = minimix_options
 local isBlocked = settings_blocklist.isBlocked
 local forkOwn = send_own.forkOwn
@@ -13566,17 +13570,18 @@ function stillIn(membership, _, nick, stanza)
 end
 
 function admittedLate(membership, place, nick, stanza)
-    if not membership.established and isOfAccount(membership, stanza) then
+    if not membership.established and occupancy_phases.isOfAccount(membership, stanza) then
         membership.established = true
         save(membership.username)
     end
     stillIn(membership, place, nick, stanza)
 end
 
-function isOfAccount(membership, stanza)
+--- Whether a presence is the account's, even if another occupant has its nick. Older services omit 110.
+function occupancy_phases.isOfAccount(account, stanza)
     local key = stanza.attr.id
-    local isAnswer = key ~= nil and wasSent(membership, key)
-    return isAnswer or hasStatus(stanza, "110") or itemOf(stanza).jid == membership.occupant
+    local isAnswer = key ~= nil and wasSent(account, key)
+    return isAnswer or hasStatus(stanza, "110") or itemOf(stanza).jid == account.occupant
 end
 
 function putOut(membership, place, stanza)
@@ -17672,6 +17677,7 @@ local onRoomPresence = occupancy_burst.onRoomPresence
 local proceedAfter = occupancy_joined.proceedAfter
 local regainNick = occupancy_nick.regainNick
 local selfClaimed = occupancy_joining.selfClaimed
+local isOfAccount = occupancy_phases.isOfAccount
 local onRefused = occupancy_phases.onRefused
 local onRemoved = occupancy_phases.onRemoved
 local onRenamed = occupancy_phases.onRenamed
@@ -17701,12 +17707,12 @@ local saveOften = state_store.saveOften
 local after = minimix_turn.after
 local post = minimix_turn.post
 
-function onStray(stanza, from, to)
+function onStray(stanza, room, to)
     if stanza.attr.type ~= "error" and stanza:get_child("x", MUC_USER) == nil then
         return nil
     end
-    if stanza.attr.type == nil and hasStatus(stanza, "110") then
-        post(st.presence({type = "unavailable", from = to, to = from}))
+    if stanza.attr.type == nil and isOfAccount({occupant = to, room = room}, stanza) then
+        post(st.presence({type = "unavailable", from = to, to = stanza.attr.from}))
     end
     noteDrop("stray")
     return true
@@ -17868,7 +17874,7 @@ function room_presence.onPresence(event)
         if nick == nil or not isOccupantJid(to) then
             return nil
         else
-            return onStray(stanza, from, to)
+            return onStray(stanza, room, to)
         end
     end
     membership.heardAt = now()
