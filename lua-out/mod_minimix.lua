@@ -7014,6 +7014,9 @@ local function writeUnwritten(deadline)
     local result = "done"
     for _, log in pairs(logs) do
         if log.unwritten ~= nil then
+            if monotonic() > deadline then
+                return "more"
+            end
             local progress = writeLog(log, deadline)
             if progress ~= "done" then
                 result = progress
