@@ -13441,12 +13441,8 @@ end
 function occupancy_watch.onLinkUp(event)
     local session = event.session
     noteHosts(mended, session)
-    if session.direction == "incoming" then
-        for _, membership in ipairs(allMemberships()) do
-            if membership.place.phase == "joined" and jids.host(membership.room) == session.from_host then
-                startBuffering(membership)
-            end
-        end
+    if session.direction == "incoming" and session.from_host ~= nil then
+        broken[session.from_host] = true
     end
 end
 

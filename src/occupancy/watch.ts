@@ -148,12 +148,8 @@ export function onLinkGone(event: { readonly session: S2sSession }): undefined {
 export function onLinkUp(event: { readonly session: S2sSession }): undefined {
     const session = event.session;
     noteHosts(mended, session);
-    if (session.direction === "incoming") {
-        for (const membership of allMemberships()) {
-            if (membership.place.phase === Phase.Joined && jids.host(membership.room) === session.from_host) {
-                startBuffering(membership);
-            }
-        }
+    if (session.direction === "incoming" && session.from_host !== undefined) {
+        broken.add(session.from_host);
     }
 }
 
