@@ -4121,10 +4121,10 @@ local id = require("util.id")
 local inTurn = minimix_turn.inTurn
 local post = minimix_turn.post
 local PING = namespaces.PING
-local allFormerOccupants = state_former.allFormerOccupants
 local dropFormerOccupant = state_former.dropFormerOccupant
 local findFormerOccupant = state_former.findFormerOccupant
 local formerOccupantsOf = state_former.formerOccupantsOf
+local hasFormerOccupants = state_former.hasFormerOccupants
 local saveSoon = state_store.saveSoon
 local ask = send_ask.ask
 
@@ -4169,7 +4169,7 @@ function send_former.confirmLeft(former)
     dropFormerOccupant(former)
     saveSoon(former.username)
     module:log("info", "%s has left %s as %s", former.username, former.room, former.occupant)
-    if #allFormerOccupants() == 0 then
+    if not hasFormerOccupants() then
         module:log("info", "Left all rooms under former addresses")
     end
 end
