@@ -10781,18 +10781,26 @@ end
 -- IQs that rooms have not answered, and the sessions that sent them.
 local state_pending = {}
 do
-local forgetIq, iqsOfSession
+local noteOfSession, forgetIq, iqsOfSession
 local monotonic = state_clock.monotonic
 local id = require("util.id")
 local options = minimix_options
 
+function noteOfSession(session, key)
+    local iqs = iqsOfSession[session] or {keys = {}, count = 0}
+    iqs.keys[key] = true
+    iqs.count = iqs.count + 1
+    iqsOfSession[session] = iqs
+end
+
 function forgetIq(key, pending)
     state_pending.pendingIqs[key] = nil
-    local open = (iqsOfSession[pending.session] or 1) - 1
-    if open > 0 then
-        iqsOfSession[pending.session] = open
-    else
+    local iqs = iqsOfSession[pending.session]
+    if iqs == nil or iqs.count == 1 then
         iqsOfSession[pending.session] = nil
+    else
+        iqs.keys[key] = nil
+        iqs.count = iqs.count - 1
     end
 end
 
@@ -10802,12 +10810,12 @@ iqsOfSession = {}
 
 --- Records an IQ before it is sent, and returns its new id. Undefined if the session has too many pending IQs.
 function state_pending.expectIqAnswer(session, room, request)
-    local open = iqsOfSession[session] or 0
-    if open >= options.maxPendingIqs then
+    local opt_0 = iqsOfSession[session]
+    if (opt_0 and opt_0.count or 0) >= options.maxPendingIqs then
         return nil
     end
-    iqsOfSession[session] = open + 1
     local key = "mm-" .. id.medium()
+    noteOfSession(session, key)
     state_pending.pendingIqs[key] = {
         session = session,
         room = room,
@@ -10841,18 +10849,18 @@ end
 
 --- Removes the IQs of a session that has ended. Late answers are dropped.
 function state_pending.forgetIqsOf(session)
-    for key, pending in pairs(state_pending.pendingIqs) do
-        if pending.session == session then
-            forgetIq(key, pending)
-        end
+    local opt_4 = iqsOfSession[session]
+    for key in pairs(opt_4 and opt_4.keys or {}) do
+        state_pending.pendingIqs[key] = nil
     end
+    iqsOfSession[session] = nil
 end
 
 --- Takes over the pending IQs of the previous instance of the module.
 function state_pending.restorePendingIqs(saved)
     for key, pending in pairs(saved) do
         state_pending.pendingIqs[key] = pending
-        iqsOfSession[pending.session] = (iqsOfSession[pending.session] or 0) + 1
+        noteOfSession(pending.session, key)
     end
 end
 end
