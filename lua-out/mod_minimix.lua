@@ -457,6 +457,36 @@ function state_bookmarks.mayFollowNick(membership)
 end
 end
 
+-- src/fifo.ts
+--
+-- Queues, first in first out. Taking the first item of a list would move all others.
+local minimix_fifo = {}
+do
+--- Creates an empty queue.
+function minimix_fifo.newFifo()
+    return {items = {}, first = 1, count = 0}
+end
+
+--- Adds an item as the newest one.
+function minimix_fifo.put(fifo, item)
+    fifo.items[fifo.first + fifo.count] = item
+    fifo.count = fifo.count + 1
+end
+
+--- Removes and returns the oldest item.
+function minimix_fifo.take(fifo)
+    if fifo.count == 0 then
+        return nil
+    end
+    local first = fifo.first
+    local item = fifo.items[first]
+    fifo.items[first] = nil
+    fifo.count = fifo.count - 1
+    fifo.first = fifo.count == 0 and 1 or first + 1
+    return item
+end
+end
+
 -- src/turn.ts
 --
 -- Turns. Each hook and each timer of the module runs to its end before anything is sent to a room. A local room answers
@@ -464,16 +494,19 @@ end
 local minimix_turn = {}
 do
 local drain, send, route, logError, outbox, running, draining
+local newFifo = minimix_fifo.newFifo
+local put = minimix_fifo.put
+local take = minimix_fifo.take
 
 function drain()
-    if #outbox == 0 or running or draining then
+    if outbox.count == 0 or running or draining then
         return
     end
     draining = true
-    local stanza = table.remove(outbox, 1)
+    local stanza = take(outbox)
     while stanza ~= nil do
         route(stanza)
-        stanza = table.remove(outbox, 1)
+        stanza = take(outbox)
     end
     draining = false
 end
@@ -499,13 +532,13 @@ function logError(problem)
     module:log("error", "Internal error: %s", problem)
 end
 
-outbox = {}
+outbox = newFifo()
 running = false
 draining = false
 
 --- Sends a stanza to a room at the end of the current turn. Outside of a turn it is sent at once.
 function minimix_turn.post(stanza)
-    outbox[#outbox + 1] = stanza
+    put(outbox, stanza)
     drain()
 end
 
@@ -545,7 +578,7 @@ function minimix_turn.turn(handler)
         if not ok then
             logError(result)
         end
-        if #outbox > 0 then
+        if outbox.count > 0 then
             drain()
         end
         if ok then
@@ -576,11 +609,14 @@ local slices = {}
 do
 local slice, schedule, takeStep, SLICE, LONG_SLICE, work, scheduled, slicing, spent, ended
 local time = require("util.time")
+local newFifo = minimix_fifo.newFifo
+local put = minimix_fifo.put
+local take = minimix_fifo.take
 local inTurn = minimix_turn.inTurn
 
 --- Starts some work after the current event.
 function slices.inLaterSlices(step)
-    work[#work + 1] = step
+    put(work, step)
     if not scheduled and not slicing then
         schedule(0)
     end
@@ -589,11 +625,11 @@ end
 function slice()
     local started = time.monotonic() - spent
     slicing = true
-    local step = table.remove(work, 1)
+    local step = take(work)
     while step ~= nil do
         takeStep(step)
         if time.monotonic() - started < SLICE then
-            step = table.remove(work, 1)
+            step = take(work)
         else
             step = nil
         end
@@ -601,7 +637,7 @@ function slice()
     slicing = false
     ended = time.monotonic()
     spent = ended - started
-    if #work > 0 then
+    if work.count > 0 then
         schedule(math.max(spent - LONG_SLICE, 0))
     end
 end
@@ -622,13 +658,13 @@ function takeStep(step)
         outcome.done = step()
     end)
     if not outcome.done then
-        work[#work + 1] = step
+        put(work, step)
     end
 end
 
 SLICE = 0.005
 LONG_SLICE = 0.01
-work = {}
+work = newFifo()
 scheduled = false
 slicing = false
 spent = 0
@@ -642,7 +678,7 @@ function slices.inSlices(step)
     if scheduled or slicing or spent >= SLICE then
         slices.inLaterSlices(step)
     else
-        work[#work + 1] = step
+        put(work, step)
         slice()
     end
 end
@@ -653,10 +689,10 @@ local FINISH = 5
 --- Finishes all work before the module is unloaded or the server stops. What takes too long is dropped.
 function slices.finishSlices()
     local deadline = time.monotonic() + FINISH
-    local step = table.remove(work, 1)
+    local step = take(work)
     while step ~= nil and time.monotonic() < deadline do
         takeStep(step)
-        step = table.remove(work, 1)
+        step = take(work)
     end
 end
 
@@ -684,20 +720,21 @@ function slices.newQueues()
         add = function(key, step)
             local queue = queues[key]
             if queue ~= nil then
-                queue[#queue + 1] = step
+                put(queue, step)
                 return
             end
-            local added = {step}
+            local added = newFifo()
+            put(added, step)
             queues[key] = added
             slices.inSlices(function()
-                local first = added[1]
+                local first = added.items[added.first]
                 if queues[key] ~= added or first == nil then
                     return true
                 end
                 if first() then
-                    table.remove(added, 1)
+                    take(added)
                 end
-                if added[1] ~= nil then
+                if added.count > 0 then
                     return false
                 end
                 queues[key] = nil
@@ -5086,7 +5123,7 @@ function send_outlet.sendInSlices(fullJid, step)
         local done = step()
         sending = nil
         local queue = pending[fullJid]
-        if done and (queue == nil or #queue <= 1) then
+        if done and (queue == nil or queue.count <= 1) then
             waiting[fullJid] = nil
         end
         return done
@@ -15000,7 +15037,7 @@ function archive_query.onQuery(event)
         return true
     end
     local opt_0 = queries.pending[session.full_jid]
-    if (opt_0 and #opt_0 or 0) >= options.maxPendingIqs then
+    if (opt_0 and opt_0.count or 0) >= options.maxPendingIqs then
         noteOver("minimix_max_pending_iqs", session.username, "its archive", "iq_limit")
         session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"))
         return true
