@@ -13183,7 +13183,7 @@ end
 -- Watches rooms: self-pings (XEP-0410) to quiet rooms, and to rooms behind a broken link.
 local occupancy_watch = {}
 do
-local checkRoom, forgetLiveness, checked, unreachable, noteHosts, lookSoon, lookAfterLinks, checkAll, goBack, hasten, serviceOf, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, queue
+local checkRoom, forgetLiveness, checked, unreachable, hasBroken, noteHosts, lookSoon, lookAfterLinks, checkAll, goBack, hasten, serviceOf, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, reopened, looking, MAX_UNANSWERED, unanswered, queue
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
@@ -13294,7 +13294,12 @@ end
 
 --- Whether a link to the room's server has just broken, so that stanzas may be lost.
 function occupancy_watch.isInDoubt(membership)
-    return looking and membership.place.phase == "joined" and broken[jids.host(membership.room)] ~= nil
+    local place = membership.place
+    return looking and place.phase == "joined" and hasBroken(place, jids.host(membership.room))
+end
+
+function hasBroken(place, host)
+    return broken[host] ~= nil or place.since <= (reopened[host] or -1)
 end
 
 function noteHosts(links, session)
@@ -13329,8 +13334,9 @@ function lookAfterLinks()
     local doubtful = {}
     for _, membership in ipairs(allMemberships()) do
         local host = jids.host(membership.room)
-        local isDoubtful = broken[host] ~= nil or mended[host] ~= nil and membership.catchUp ~= nil
-        if isDoubtful and membership.place.phase == "joined" and unansweredOf(membership) == 0 then
+        local place = membership.place
+        local isDoubtful = place.phase == "joined" and (hasBroken(place, host) or mended[host] ~= nil and membership.catchUp ~= nil)
+        if isDoubtful and unansweredOf(membership) == 0 then
             startBuffering(membership)
             doubtful[#doubtful + 1] = membership
         elseif mended[host] ~= nil then
@@ -13339,6 +13345,7 @@ function lookAfterLinks()
     end
     broken = {}
     mended = {}
+    reopened = {}
     checkAll(doubtful)
 end
 
@@ -13474,6 +13481,8 @@ PATIENT = 5
 --- Servers with a link that has broken, or returned, since the last check.
 broken = {}
 mended = {}
+--- Servers that have opened a new link since the last check, and when.
+reopened = {}
 looking = false
 
 --- `s2sin-destroyed` and `s2sout-destroyed`: the remote server may have stopped and lost the account.
@@ -13487,7 +13496,7 @@ function occupancy_watch.onLinkUp(event)
     local session = event.session
     noteHosts(mended, session)
     if session.direction == "incoming" and session.from_host ~= nil then
-        broken[session.from_host] = true
+        reopened[session.from_host] = now()
     end
 end
 
