@@ -33,9 +33,11 @@ end
 local function generated(seed)
 	local draw = random.new(seed);
 	local shape = draw(10);
-	local message = st.message { type = "groupchat"; from = "room@rooms.example.org/Bob"; to = "alice@example.org" };
-	message:add_child(fill(st.stanza("x", { xmlns = "urn:x" }), draw, shape == 1 and 60 or shape == 2 and 1 or 3, shape == 1 and 3 or shape == 2 and 200 or 4));
-	return message;
+	local from, to = "room@rooms.example.org/Bob", "alice@example.org";
+	-- Parts of presences are cached.
+	local stanza = draw(2) == 1 and st.presence { from = from; to = to } or st.message { type = "groupchat"; from = from; to = to };
+	stanza:add_child(fill(st.stanza("x", { xmlns = "urn:x" }), draw, shape == 1 and 60 or shape == 2 and 1 or 3, shape == 1 and 3 or shape == 2 and 200 or 4));
+	return stanza;
 end
 
 -- Another order of attributes or another namespace prefix means the same after parsing. Elements inherit the namespace.
