@@ -53,7 +53,9 @@ for (const version of someVersions) {
                 hostConfig: `storage = { archive = "memory"; minimix_archive = "${version === "0.12" ? "sql" : "internal"}" }
                     sql = { driver = "SQLite3"; database = "test.sqlite" }
                     minimix_max_rooms = 3000
-                    minimix_join_burst = 3000`,
+                    minimix_join_burst = 3000
+                    -- mod_probe would keep an entry for each stanza of the service.
+                    probe_arrivals = false`,
                 roomConfig: componentConfig(domain),
             });
             service = await HostileService.start(domain, port);

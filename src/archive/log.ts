@@ -11,7 +11,7 @@ import { monotonic, wallClock } from "../state/clock";
 import { rangesOf } from "../state/deliveries";
 import type { Entry, Part, EntryWindow, RoomLog } from "../state/logs";
 import type { Membership } from "../state/memberships";
-import { findMessages, mayHaveMore, type Stored } from "../state/messages";
+import { findMessages, mayHaveMore, messageOf, type Stored } from "../state/messages";
 import { delayBy, isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
 import { textOf } from "../text";
 import { addMissed } from "./personal";
@@ -353,7 +353,7 @@ function addAll(log: RoomLog, window: EntryWindow, found: Stored[] | undefined):
     }
     for (const stored of found ?? []) {
         const entry = entryOf(stored, before);
-        addToWindow(log, window, entry, stored.stanza);
+        addToWindow(log, window, entry, messageOf(stored.content));
         before = entry.privateTo === undefined ? entry.number : before;
         weight = weight + stored.weight;
     }
