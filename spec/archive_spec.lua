@@ -8,6 +8,7 @@ local clock = require "support.clock";
 local faulty = require "support.faulty";
 local mam = require "support.mam";
 local scene = require "support.scene";
+local server = require "support.prosody";
 
 local xmlns_mam = "urn:xmpp:mam:2";
 local query, ask, page_through, message_in = mam.query, mam.ask, mam.page_through, mam.message_in;
@@ -463,6 +464,37 @@ describe("retention", function ()
 			s:count(6, 6);
 			assert.equal("item-not-found", (ask(phone, { with = room_jid, after = ids[3] })));
 			assert.same({ "6" }, (ask(phone, { with = room_jid })));
+			where.close();
+		end);
+	end
+
+	local function count_queries(counter)
+		return function (store, name)
+			if name ~= "minimix_archive" then return store; end
+			return setmetatable({
+				find = function (_, ...)
+					counter.queries = counter.queries + 1;
+					return store:find(...);
+				end;
+			}, { __index = store });
+		end
+	end
+
+	for _, name in ipairs { "memory"; "internal"; "SQLite" } do
+		it("H3, B4: large messages are read in parts ("..name..")", function ()
+			local where = backend.open(name);
+			local counter = { queries = 0 };
+			local s, phone = in_room { options = where.options; data = where.data; wrap_store = count_queries(counter) };
+			local text = ("x"):rep(30000);
+			for i = 1, 60 do s.room:say("Bob", i..text); end
+			for _, limits in ipairs { { max = 40 }; { max = 40; before = "" } } do
+				counter.queries = 0;
+				local bodies = ask(phone, { with = room_jid, max = limits.max, before = limits.before });
+				for i, body in ipairs(bodies) do bodies[i] = body:gsub("x", ""); end
+				assert.same(limits.before and numbers(21, 60) or numbers(1, 40), bodies);
+				-- The driver of 13.0 searches its index for each query.
+				assert.is_true(name ~= "internal" or not server.is_13 or counter.queries <= 4, counter.queries);
+			end
 			where.close();
 		end);
 	end

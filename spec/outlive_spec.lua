@@ -633,6 +633,58 @@ describe("P1: a server that restarts", function ()
 		end);
 	end
 
+	for name, condition in pairs {
+		["answers nothing"] = false; ["answers nothing, and the module is reloaded"] = "reload"; ["is out of reach"] = "remote-server-timeout"; ["is locked"] = "item-not-found";
+		["has another occupant with the nick"] = "conflict";
+	} do
+		for _, by_session in ipairs { false, true } do
+			it(("R2: does not come back after a kick if the room then %s%s"):format(
+				name, by_session and ", and a session has sent a join" or ""), function ()
+				local s, phone = in_room { remote = true };
+				s.room:remove("Alice", "332");
+				local joins = times_of(s, s.room, is_join);
+				s.room.silent = true;
+				while #joins == 0 do s:wait(1); end
+				local laptop = s:client "laptop";
+				if by_session then
+					laptop:send(join("Alicia", { id = "j2" }));
+					while #joins == 1 do s:wait(1); end
+				end
+				local nick = by_session and "Alicia" or "Alice";
+				s:from(nick, "<presence type='unavailable'>"..scene.status("110 307", { role = "none" }).."</presence>");
+				if condition == "reload" then
+					s.host:reload();
+				elseif condition then
+					s:from(nick, "<presence type='error'>"..scene.error("cancel", condition).."</presence>");
+				end
+				s:wait(hour);
+				local sent = #joins;
+				s.room.silent = false;
+				s:wait(hour);
+				assert.same({ "presence unavailable room/"..nick.." 110 307" }, seen(phone));
+				assert.equal(by_session and 2 or 1, sent);
+				assert.equal(sent, #joins);
+				assert.same({}, s:occupants());
+				assert.is_true(s:is_forgotten());
+				laptop:take();
+			end);
+		end
+	end
+
+	it("R2: does not come back after a kick while the room is asked about a rejoin that it has not answered", function ()
+		local s, phone = in_room { remote = true };
+		s.room:remove("Alice", "332");
+		local joins = times_of(s, s.room, is_join);
+		function s.room.ignores(_, stanza) return stanza.name == "presence"; end
+		while #joins == 0 do s:wait(1); end
+		while #s.host.wire == 0 do s.host:tick(1); end
+		s:from("Alice", "<presence type='unavailable'>"..scene.status("110 307", { role = "none" }).."</presence>");
+		s:wait(hour);
+		assert.same({ "presence unavailable room/Alice 110 307" }, seen(phone));
+		assert.equal(1, #joins);
+		assert.is_true(s:is_forgotten());
+	end);
+
 	it("P2: lets a session's join go first if the answer to the account's own join is lost", function ()
 		local s, joins, go_on = unanswered { lost = true };
 		go_on();

@@ -598,6 +598,28 @@ describe("a join that the room leaves unanswered", function ()
 		assert.truthy(seen:now().nick or seen:error "presence j1");
 	end);
 
+	for name, fields in pairs {
+		["in order"] = { 1, 2 }; ["in the other order"] = { 2, 1 }; ["in order, without ids"] = { 1, 2, no_ids = true };
+	} do
+		it("J4, J9, R2: is answered with a kick, like the next request, and each session gets its own: "..name, function ()
+			local s, phone = joining { room = { silent = true } };
+			local laptop = s:client "laptop";
+			laptop:send(join("Alicia", { id = "j2" }));
+			s:wait(6);
+			local nicks = { "Alice"; "Alicia" };
+			for _, i in ipairs(fields) do
+				local id = fields.no_ids and "" or (" id='j%d'"):format(i);
+				s:from(nicks[i], ("<presence type='unavailable'%s>%s</presence>"):format(id, status("110 307", { role = "none" })));
+			end
+			for i, client in ipairs { phone, laptop } do
+				local got = scene.take(client);
+				assert.same({ "presence unavailable room/"..nicks[i].." 110 307" }, scene.lines(got));
+				assert.equal("j"..i, got[1].attr.id);
+			end
+			assert.is_true(s:is_forgotten());
+		end);
+	end
+
 	it("J5, J9: times out for each request if the room answers none", function ()
 		local s, _, seen = joining { room = { silent = true } };
 		local laptop, laptop_seen = with_laptop(s);

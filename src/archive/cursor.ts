@@ -1,7 +1,16 @@
 // Reads one archive for a query. Storage drivers treat queries with several conditions differently. So they are only
 // asked for an approximate range, chunk by chunk.
 
-import { findMessages, getMessage, type Messages } from "../state/messages";
+import {
+    type Content,
+    findMessages,
+    findMore,
+    findSome,
+    type Found,
+    getMessage,
+    type Messages,
+    type Stored,
+} from "../state/messages";
 
 /** An archive that a query reads. */
 export interface Archive {
@@ -20,7 +29,7 @@ export interface Archive {
 
 export interface PageQuery {
     /** Whether the query matches an item, apart from its position. */
-    wants(this: void, stanza: Stanza): boolean;
+    wants(this: void, content: Content): boolean;
     /** In seconds, both inclusive. */
     readonly start?: number | undefined;
     readonly end?: number | undefined;
@@ -43,7 +52,7 @@ export interface Place {
 }
 
 export interface Item extends Place {
-    readonly stanza: Stanza;
+    readonly content: Content;
     /** The time stamp in seconds. `when` is the time in the store, by which items are ordered. */
     readonly stamp: number;
     /** Approximate memory in bytes. */
@@ -65,8 +74,12 @@ export interface Cursor {
     items: Item[];
     /** The number of `items` that the walk has passed. */
     passed: number;
-    /** Number of items to read next. It grows, because an account may have few items of a long log. */
+    /** Number of items to query next. It grows, because an account may have few items of a long log. */
     chunk: number;
+    /** Number of items that the current query still may return. */
+    left: number;
+    /** Results of the current query. Undefined if it is finished, or the driver cannot continue it. */
+    rest: ArchiveResults | undefined;
     /** Place of the item that was read last, wanted or not. */
     last: Place | undefined;
     ended: boolean;
@@ -81,7 +94,7 @@ const FIRST_CHUNK = 16;
 const LARGEST_CHUNK = 256;
 
 /** Bytes of memory to read of one archive at a time. */
-const READ_WEIGHT = 262144;
+const READ_WEIGHT = 131072;
 
 export function openCursors(archives: Archive[], max: number): Cursor[] {
     const cursors: Cursor[] = [];
@@ -97,6 +110,8 @@ export function openCursors(archives: Archive[], max: number): Cursor[] {
             items: [],
             passed: 0,
             chunk,
+            left: 0,
+            rest: undefined,
             last: undefined,
             ended: false,
             lost: false,
@@ -116,55 +131,74 @@ export function readOn(cursor: Cursor, walk: Walk, missing: LuaSet<string> | und
         readIds(cursor, walk, ids, missing);
         return;
     }
-    const { items, weight } = read(cursor, rangeQuery(cursor, walk), READ_WEIGHT);
-    for (const item of items) {
+    const isNew = cursor.rest === undefined;
+    const found = findNext(cursor, walk);
+    const messages = messagesOf(cursor, found?.messages);
+    for (const message of messages) {
+        const item = itemOf(cursor, message);
         consider(cursor, walk, item);
         cursor.last = item;
     }
-    if (weight < READ_WEIGHT && items.length < cursor.chunk) {
-        cursor.ended = true;
+    const isCut = found?.isCut === true;
+    cursor.left = (isNew ? cursor.chunk : cursor.left) - messages.length;
+    cursor.ended = cursor.ended || (!isCut && cursor.left > 0);
+    cursor.rest = found?.rest;
+    if (cursor.rest === undefined) {
+        // A query that cannot be continued must not fetch more than is read of it.
+        cursor.chunk = isCut ? messages.length : Math.min(cursor.chunk * 4, LARGEST_CHUNK);
     }
-    const fitting = Math.ceil((READ_WEIGHT * items.length) / Math.max(weight, 1));
-    cursor.chunk = Math.min(cursor.chunk * 4, fitting, LARGEST_CHUNK);
+}
+
+/** Continues the current query, or makes the next one. Undefined if the driver failed. */
+function findNext(cursor: Cursor, walk: Walk): Found | undefined {
+    const { store, key } = cursor.archive;
+    if (cursor.rest !== undefined) {
+        return findMore(store, key, cursor.rest, READ_WEIGHT);
+    }
+    const query = rangeQuery(cursor, walk);
+    const found = findSome(store, key, query, READ_WEIGHT);
+    if (found?.messages.length === 0) {
+        noteLost(cursor, query);
+    }
+    return found;
 }
 
 function readIds(cursor: Cursor, walk: Walk, ids: string[], missing: LuaSet<string> | undefined): void {
-    for (const item of read(cursor, { ids, reverse: walk.query.reverse }, math.huge).items) {
-        if (cursor.archive.mayRead(item.label)) {
-            missing?.delete(item.id);
-            consider(cursor, walk, item);
+    const { store, key } = cursor.archive;
+    for (const message of messagesOf(cursor, findMessages(store, key, { ids, reverse: walk.query.reverse }))) {
+        if (cursor.archive.mayRead(message.label)) {
+            missing?.delete(message.id);
+            consider(cursor, walk, itemOf(cursor, message));
         }
-        if (walk.from?.id === item.id) {
+        if (walk.from?.id === message.id) {
             cursor.items = [];
         }
     }
     cursor.ended = true;
 }
 
-function read(cursor: Cursor, query: ArchiveQuery, most: number): { items: Item[]; weight: number } {
-    const archive = cursor.archive;
-    const items: Item[] = [];
-    const found = findMessages(archive.store, archive.key, query, most);
+/** Returns what was found. Ends the walk if the driver failed. */
+function messagesOf(cursor: Cursor, found: Stored[] | undefined): Stored[] {
     if (found === undefined) {
         cursor.failed = true;
         cursor.ended = true;
-        return { items, weight: 0 };
     }
-    let weight = 0;
-    for (const stored of found) {
-        const { id, stanza, when, label } = stored;
-        const stamp = archive.timeOf?.(label, when) ?? when;
-        items.push({ id, stanza, when, stamp, label, rank: cursor.rank, weight: stored.weight });
-        weight = weight + stored.weight;
-    }
+    return found ?? [];
+}
+
+function itemOf(cursor: Cursor, { id, content, when, label, weight }: Stored): Item {
+    const stamp = cursor.archive.timeOf?.(label, when) ?? when;
+    return { id, content, when, stamp, label, rank: cursor.rank, weight };
+}
+
+/** Finds out whether the item at the start of a query is gone: mod_storage_internal of 13.0 does not report this. */
+function noteLost(cursor: Cursor, query: ArchiveQuery): void {
     const start = query.after ?? query.before;
-    if (items.length === 0 && start !== undefined) {
-        // mod_storage_internal of 13.0 does not report this.
-        const [done, message] = getMessage(archive.store, archive.key, start);
+    if (start !== undefined) {
+        const [done, message] = getMessage(cursor.archive.store, cursor.archive.key, start);
         cursor.failed = !done;
         cursor.lost = done && message === undefined;
     }
-    return { items, weight };
 }
 
 /**
@@ -213,7 +247,7 @@ function consider(cursor: Cursor, walk: Walk, item: Item): void {
     if (cursor.archive.isOrdered && (query.reverse ? isEarly : isLate)) {
         cursor.ended = true;
     }
-    if (!isLate && !isEarly && cursor.archive.mayRead(item.label) && query.wants(item.stanza)) {
+    if (!isLate && !isEarly && cursor.archive.mayRead(item.label) && query.wants(item.content)) {
         cursor.items.push(item);
     }
 }

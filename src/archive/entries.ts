@@ -318,5 +318,6 @@ export function loadTail(log: RoomLog): boolean {
 export function entryOf(stored: Stored, before: number | undefined): Entry {
     const [number, privateTo] = parseLabel(stored.label);
     const when = timeOf(stored.label, stored.when);
-    return { number, before, privateTo, when, storedAt: stored.when, text: stored.text ?? textOf(stored.stanza) };
+    const text = typeof stored.content === "string" ? stored.content : textOf(stored.content);
+    return { number, before, privateTo, when, storedAt: stored.when, text };
 }

@@ -11,7 +11,7 @@ import { type Reading, startReading } from "./page";
 import { hasModule } from "../host";
 import * as options from "../options";
 import { findMembership, type Membership } from "../state/memberships";
-import { appendMessage, openMessages } from "../state/messages";
+import { appendMessage, messageOf, openMessages } from "../state/messages";
 import { isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
 
 const store = openMessages(options.personalArchive);
@@ -80,7 +80,7 @@ export function addMissed(membership: Membership, delayed: Stanza, when: number)
 /** Starts to read the last messages of a room. */
 export function startReadingRoom(membership: Membership, most: number, since: number): Reading {
     return startReading([personalArchive(membership.username, membership.room)], {
-        wants: (stanza) => stanza.attr.type === "groupchat",
+        wants: (content) => messageOf(content).attr.type === "groupchat",
         start: since,
         reverse: true,
         max: most,
@@ -101,7 +101,7 @@ function knownMessagesOf(membership: Membership): KnownMessages {
         }
         known.isRead = !reading.failed;
         for (const item of reading.page?.items ?? []) {
-            known.names.set(nameOf(membership, item.stanza), true);
+            known.names.set(nameOf(membership, messageOf(item.content)), true);
         }
     }
     return known;

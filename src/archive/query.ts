@@ -5,6 +5,7 @@ import * as datetime from "util.datetime";
 import * as jids from "util.jid";
 import * as rsm from "util.rsm";
 import * as st from "util.stanza";
+import { type Content, messageOf } from "../state/messages";
 import { isWritingInSlices } from "./entries";
 import { archiveOf, roomsRead } from "./read";
 import { newQueues, type Step } from "../slices";
@@ -77,7 +78,7 @@ export function onQuery(event: StanzaEvent<ClientSession>): Handled {
         return true;
     }
     const reading = startReading(scope.archives, {
-        wants: (message) => isInScope(scope, message),
+        wants: (content) => isInScope(scope, content),
         start: request.start,
         end: request.end,
         after: request.after,
@@ -170,7 +171,11 @@ function scopeWithoutRooms(
     };
 }
 
-function isInScope(scope: Scope, message: Stanza): boolean {
+function isInScope(scope: Scope, content: Content): boolean {
+    if (scope.address === undefined && scope.groupchat) {
+        return true;
+    }
+    const message = messageOf(content);
     const isBetween =
         scope.address === undefined || message.attr.from === scope.address || message.attr.to === scope.address;
     return isBetween && (scope.groupchat || message.attr.type !== "groupchat");
@@ -216,7 +221,7 @@ function endOf(page: Page): Stanza {
 }
 
 function result(session: ClientSession, queryId: string | undefined, item: Item): Stanza {
-    const message = st.clone(item.stanza);
+    const message = st.clone(messageOf(item.content));
     message.attr.xmlns = "jabber:client";
     return st
         .message({ from: jids.bare(session.full_jid), to: session.full_jid })

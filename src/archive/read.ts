@@ -8,6 +8,7 @@ import { hasPersonalArchive, startReadingRoom } from "./personal";
 import { expiryTime } from "./retention";
 import * as options from "../options";
 import { allRangesOf, rangesOf } from "../state/deliveries";
+import { messageOf } from "../state/messages";
 import { findMembership, type Membership, occupantJid } from "../state/memberships";
 import type { Ranges } from "../state/ranges";
 import type { Step } from "../slices";
@@ -164,7 +165,7 @@ function readLater(reading: Reading, visit: Visit): Rest {
         step: () => {
             if (items !== undefined) {
                 const item = items.pop();
-                return item === undefined || visit({ when: item.stamp, stanza: item.stanza });
+                return item === undefined || visit({ when: item.stamp, stanza: messageOf(item.content) });
             }
             if (reading.step()) {
                 rest.failed = reading.failed;

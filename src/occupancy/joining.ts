@@ -16,7 +16,7 @@ import { unlockRoom } from "../send/upstream";
 import { wasSent, wasSentBeforeLeave } from "../state/sent-presences";
 import { hasStatus, isSameNick } from "../stanzas";
 import { after } from "../turn";
-import { forgetRefusals, shouldRejoin } from "../state/bookmarks";
+import { forgetRefusals } from "../state/bookmarks";
 import { counters } from "../state/counters";
 import { type InternedStanza, stanzaOf } from "../state/interned";
 import {
@@ -35,15 +35,26 @@ import { requeue, takeJoin } from "../state/queue";
 import { forgetOccupant } from "../state/occupants";
 import { marksSelf } from "../state/self-status";
 import { announceIfRenamed, forgetOthers, keepSelf } from "./burst";
-import { adopt, answeredAsJoin, letIn, proceed } from "./joined";
+import { adopt, letIn, proceed } from "./joined";
 import { regainNick } from "./nick";
-import { isExpulsion, isTemporary, isTechnical, isUnreached } from "./refusal";
+import { isExpulsion, isTemporary, isUnreached } from "./refusal";
 import { removeJoin } from "./operations";
 import { refuse } from "./refuse";
 import { sendOccupants, sendSubject, technicalRemoval } from "./replay";
 import { enter, tryNext } from "./enter";
 import { over } from "./leave";
-import { giveUp, joinAgain, joinFailed, lost, makeSure, onlyRenamed, unreached } from "./lost";
+import {
+    endKicked,
+    giveUp,
+    joinAgain,
+    joinFailed,
+    kickOf,
+    lost,
+    makeSure,
+    onlyRenamed,
+    removedAtOnce,
+    unreached,
+} from "./lost";
 
 /** Seconds to wait for a self-presence with 110 after one without. Some rooms never send 110. */
 const SELF_TIMEOUT = 10;
@@ -255,16 +266,25 @@ export function refused(membership: Membership, place: Joining, nick: string | u
     if (join === undefined) {
         return false;
     }
+    const kick = kickOf(place);
     if (join !== place.operation) {
-        removeJoin(place.earlier, join);
-        join.timer.stop();
+        failEarlier(membership, place, join, error);
+    } else if (kick !== undefined) {
         refuse(membership, join.request, error);
+        endKicked(membership, place, kick);
     } else if (join.request === undefined) {
         rejoinRefused(membership, place, error);
     } else {
         joinRefused(membership, place, join.request, error);
     }
     return true;
+}
+
+/** The room has refused an earlier join, or removed the account as its answer. The last one may still be answered. */
+function failEarlier(membership: Membership, place: Joining, join: Join, answer: Stanza): void {
+    removeJoin(place.earlier, join);
+    join.timer.stop();
+    refuse(membership, join.request, answer);
 }
 
 /**
@@ -343,7 +363,12 @@ export function removed(membership: Membership, place: Joining, stanza: Stanza):
         forgetRoom(membership);
     }
     if (isExpulsion(stanza) && place.operation.isFirst) {
-        removedAtOnce(membership, place, stanza);
+        const join = answeredJoin(place, jids.resource(stanza.attr.from ?? "") ?? "", stanza.attr.id);
+        if (join === place.operation) {
+            removedAtOnce(membership, place, stanza);
+        } else {
+            failEarlier(membership, place, join, stanza);
+        }
     } else if (place.removal === undefined) {
         place.removal = stanza;
         selfPing(membership, (condition) => {
@@ -353,47 +378,4 @@ export function removed(membership: Membership, place: Joining, stanza: Stanza):
             }
         });
     }
-}
-
-function removedAtOnce(membership: Membership, place: Joining, stanza: Stanza): void {
-    const request = place.operation.request;
-    refuse(membership, request, stanza);
-    if (isTechnical(stanza) && (request === undefined || shouldRejoin(membership))) {
-        lost(membership);
-    } else if (!tryNext(membership, place)) {
-        forkOwn(membership, stanza);
-        over(membership);
-    }
-}
-
-/**
- * The sessions that get a groupchat message: all; the session with the resync; or those that joined for the first time.
- */
-export type Audience = "all" | "requester" | "return";
-
-/**
- * Decides open questions, because a message comes after all occupants. Returns the sessions that get the message. A room
- * that still has the account may send a live message before it gets the join.
- */
-export function audienceOf(membership: Membership, isSubject: boolean, isPast: boolean): Audience {
-    let place = membership.place;
-    if (place.phase === Phase.Joined && place.operation === undefined) {
-        return "all";
-    }
-    const isAnswer = isSubject || isPast;
-    if (place.phase === Phase.Joining && place.claimed !== undefined && (isAnswer || !place.operation.isDoubtful)) {
-        admitClaimed(membership, place);
-        place = membership.place;
-    }
-    if (place.phase === Phase.Entering) {
-        return isAnswer && place.operation.isReturn ? "return" : "all";
-    }
-    const operation = place.phase === Phase.Joined ? place.operation : undefined;
-    if (operation?.kind !== "resync") {
-        return "all";
-    }
-    if (operation.stage === "self" && isAnswer) {
-        answeredAsJoin(membership, operation);
-    }
-    return isAnswer && operation.stage === "history" ? "requester" : "all";
 }

@@ -4,6 +4,7 @@ import * as id from "util.id";
 import * as st from "util.stanza";
 import { catchUp, dropQuestion } from "../archive/catchup";
 import { fork } from "../send/fork";
+import { forkOwn } from "../send/own";
 import * as options from "../options";
 import { saysNothing, selfPing } from "../send/ping";
 import { refusalOf } from "../send/rules";
@@ -33,12 +34,14 @@ import {
     joinInFlight,
     ownJoin,
     pause,
+    dropOwnJoins,
     recall,
     removeJoin,
     sendOwnJoin,
     timeLeft,
 } from "./operations";
-import { refuseQueue, refuseUnanswered } from "./refuse";
+import { isExpulsion, isTechnical } from "./refusal";
+import { refuse, refuseQueue, refuseUnanswered } from "./refuse";
 import { sendSubject, technicalRemoval } from "./replay";
 
 /** Attempts after which the account rejoins without an answer of the room's archive. */
@@ -265,13 +268,17 @@ function joinUnanswered(membership: Membership, join: Join): void {
     if (place.phase !== Phase.Joining) {
         return;
     }
+    const kick = kickOf(place);
     if (join !== place.operation) {
         removeJoin(place.earlier, join);
         refuseUnanswered(membership, join.request);
-    } else if (timeLeft(place) > 0 && (join.request !== undefined || place.isHeard)) {
+    } else if (timeLeft(place) > 0 && (join.request !== undefined || place.isHeard || kick !== undefined)) {
         limitJoin(membership, join, timeLeft(place));
     } else if (timeLeft(place) > 0) {
         ownJoinUnanswered(membership, place);
+    } else if (kick !== undefined) {
+        refuseUnanswered(membership, join.request);
+        endKicked(membership, place, kick);
     } else if (join.request === undefined && !hasQueuedJoin(membership)) {
         unreached(membership);
     } else {
@@ -290,7 +297,7 @@ onJoinTimeout(joinUnanswered);
 function ownJoinUnanswered(membership: Membership, place: Joining): void {
     limitJoin(membership, place.operation, Math.min(timeLeft(place), JOIN_PATIENCE));
     const pinged = (condition: string | undefined) => {
-        const isPending = membership.place === place && isCurrent(membership);
+        const isPending = membership.place === place && isCurrent(membership) && kickOf(place) === undefined;
         const isReached = condition === undefined || !saysNothing(condition);
         if (isPending && isReached && !tryNext(membership, place)) {
             unreached(membership);
@@ -314,6 +321,40 @@ export function joinFailed(membership: Membership, place: Joining): void {
         lost(membership);
     } else {
         giveUp(membership, place);
+    }
+}
+
+/** Returns the removal if the room has kicked or banned the account since the last join. */
+export function kickOf({ removal }: Joining): Stanza | undefined {
+    return removal !== undefined && isExpulsion(removal) && !isTechnical(removal) ? removal : undefined;
+}
+
+/**
+ * A join has failed after a kick, so the account stays out. The room may have admitted it meanwhile, so send a leave.
+ * Sessions' other joins go on.
+ */
+export function endKicked(membership: Membership, place: Joining, kick: Stanza): void {
+    forkOwn(membership, kick);
+    noteRefusal(membership);
+    endStay(membership);
+    place.mayBeIn = true;
+    dropOwnJoins(place.earlier);
+    if (tryNext(membership, place)) {
+        save(membership.username);
+    } else {
+        giveUp(membership, place);
+    }
+}
+
+/** The room has answered the last join by a removal. */
+export function removedAtOnce(membership: Membership, place: Joining, stanza: Stanza): void {
+    const request = place.operation.request;
+    refuse(membership, request, stanza);
+    if (isTechnical(stanza) && (request === undefined || shouldRejoin(membership))) {
+        lost(membership);
+    } else if (!tryNext(membership, place)) {
+        forkOwn(membership, stanza);
+        over(membership);
     }
 }
 

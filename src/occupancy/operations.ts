@@ -116,6 +116,17 @@ export function removeJoin(joins: Join[], join: Join): void {
     }
 }
 
+/** Removes the automatic joins from a list. */
+export function dropOwnJoins(joins: Join[]): void {
+    for (const i of $range(joins.length, 1, -1)) {
+        const join = joins[i - 1];
+        if (join !== undefined && join.request === undefined) {
+            join.timer.stop();
+            table.remove(joins, i);
+        }
+    }
+}
+
 /** Creates a leave. `ended` is called at its timeout. */
 export function newLeave(
     membership: Membership,

@@ -154,6 +154,38 @@ export function onRenamed(membership: Membership, nick: string, stanza: Stanza):
     }
 }
 
+/**
+ * The sessions that get a groupchat message: all; the session with the resync; or those that joined for the first time.
+ */
+export type Audience = "all" | "requester" | "return";
+
+/**
+ * Decides open questions, because a message comes after all occupants. Returns the sessions that get the message. A room
+ * that still has the account may send a live message before it gets the join.
+ */
+export function audienceOf(membership: Membership, isSubject: boolean, isPast: boolean): Audience {
+    let place = membership.place;
+    if (place.phase === Phase.Joined && place.operation === undefined) {
+        return "all";
+    }
+    const isAnswer = isSubject || isPast;
+    if (place.phase === Phase.Joining && place.claimed !== undefined && (isAnswer || !place.operation.isDoubtful)) {
+        joining.admitClaimed(membership, place);
+        place = membership.place;
+    }
+    if (place.phase === Phase.Entering) {
+        return isAnswer && place.operation.isReturn ? "return" : "all";
+    }
+    const operation = place.phase === Phase.Joined ? place.operation : undefined;
+    if (operation?.kind !== "resync") {
+        return "all";
+    }
+    if (operation.stage === "self" && isAnswer) {
+        joined.answeredAsJoin(membership, operation);
+    }
+    return isAnswer && operation.stage === "history" ? "requester" : "all";
+}
+
 function ignore(this: void): void {
     // This input has no effect in this phase.
 }

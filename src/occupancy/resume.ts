@@ -10,7 +10,7 @@ import { proceed, renameOverdue, resumeResync } from "./joined";
 import { newLeave, RENAME_TIMEOUT } from "./operations";
 import { limitJoin, waitForTurn } from "./enter";
 import { leaveUnanswered, retryLeave } from "./leave";
-import { lost, rejoin } from "./lost";
+import { kickOf, lost, rejoin } from "./lost";
 import { checkAfter } from "./watch";
 import { after } from "../turn";
 
@@ -40,7 +40,10 @@ function resume(membership: Membership): void {
         } else {
             retryLeave(membership);
         }
-    } else if (place.phase === Phase.Joining && place.operation.request !== undefined) {
+    } else if (
+        place.phase === Phase.Joining &&
+        (place.operation.request !== undefined || kickOf(place) !== undefined)
+    ) {
         resumeJoin(membership, place);
     } else if (place.phase === Phase.Entering && !place.operation.isReturn) {
         awaitSubject(membership, place);
@@ -80,7 +83,7 @@ function resumeJoined(membership: Membership, before: Joined): void {
     }
 }
 
-/** Waits again for the answer to sessions' joins. */
+/** Waits again for the answer to sessions' joins, or after a kick to the account's own. */
 function resumeJoin(membership: Membership, place: Joining): void {
     place.turn = undefined;
     for (const join of place.earlier) {

@@ -2,22 +2,34 @@
 
 import { handleOf, isAnswer, isUnreadable, newStore, readFailed, type Store, TRIAL, writeFailed } from "./driver";
 import * as st from "util.stanza";
+import * as storagemanager from "core.storagemanager";
+import * as datamanager from "util.datamanager";
 import * as xml from "util.xml";
 import { weightOf } from "../weight";
 import { listKeys } from "./records";
 
 export type Messages = Store<ArchiveStore>;
 
+/** The content of a stored message. A message that appendText() has stored remains text, until it is needed. */
+export type Content = Stanza | string;
+
 /** A stored message. */
 export interface Stored {
     readonly id: string;
-    readonly stanza: Stanza;
+    readonly content: Content;
     readonly when: number;
     readonly label: string;
-    /** As stored by appendText(). */
-    readonly text: string | undefined;
     /** Approximate memory in bytes. */
     readonly weight: number;
+}
+
+/** Some of the messages of a query. */
+export interface Found {
+    readonly messages: Stored[];
+    /** Whether the read ended because of their size. */
+    readonly isCut: boolean;
+    /** The results that are left. Undefined if there are none, or the driver cannot continue them. */
+    readonly rest: ArchiveResults | undefined;
 }
 
 /** Deepest nesting of elements that storage is expected to store. */
@@ -70,6 +82,9 @@ export function appendMessage(
 /** The element of a message that is stored as text. Drivers copy and serialise the many tables of a stanza slowly. */
 const TEXT = "text";
 
+/** Bytes of a stored message without its text. */
+const STORED = 320;
+
 /** Stores the text of a message, as written by textOf(), at the end. Returns whether this worked. */
 export function appendText(messages: Messages, key: string, text: string, when: number, label: string): boolean {
     const element = st.stanza(TEXT);
@@ -78,17 +93,19 @@ export function appendText(messages: Messages, key: string, text: string, when: 
     return appendMessage(messages, key, element, when, label)[0] === "stored";
 }
 
-/** Converts a stored stanza. Malformed text gives an empty message, because one item less could end a walk. */
-function storedAs(id: string, stored: Stanza, when: unknown, label: unknown): Stored {
-    const text = stored.name === TEXT ? stored.get_text() : undefined;
-    const stanza = text === undefined ? stored : (xml.parse(`<message${text}`) ?? st.message());
+/** Returns the message. Malformed text gives an empty one, because one item less could end a walk. */
+export function messageOf(content: Content): Stanza {
+    return typeof content === "string" ? (xml.parse(`<message${content}`) ?? st.message()) : content;
+}
+
+function storedAs(id: string, stanza: Stanza, when: unknown, label: unknown): Stored {
+    const text = stanza.name === TEXT ? stanza.get_text() : undefined;
     return {
         id,
-        stanza,
+        content: text ?? stanza,
         when: tonumber(when) ?? 0,
         label: typeof label === "string" ? label : "",
-        text,
-        weight: weightOf(stanza),
+        weight: text === undefined ? weightOf(stanza) : STORED + string.len(text),
     };
 }
 
@@ -118,8 +135,8 @@ function depthOf(stanza: Stanza): number {
 }
 
 /**
- * Returns the messages of a query. Undefined if the driver failed. Reads all at once: mod_storage_sql prepares a query
- * once, and another one would end the first (util/sql.lua, execute). Stops after `most` bytes of memory.
+ * Returns the messages of a query. Undefined if the driver failed. Stops after `most` bytes of memory: most drivers build
+ * a message's stanza when it is requested, so large ones are not read before they are needed.
  */
 export function findMessages(
     messages: Messages,
@@ -127,16 +144,36 @@ export function findMessages(
     query: ArchiveQuery,
     most: number = math.huge,
 ): Stored[] | undefined {
+    return findSome(messages, key, query, most)?.messages;
+}
+
+/** Does the same as findMessages(), and returns the results that are left. */
+export function findSome(messages: Messages, key: string, query: ArchiveQuery, most: number): Found | undefined {
+    return readResults(messages, key, find, query, most);
+}
+
+/** Reads more of the results of a query, up to `most` bytes of memory. Undefined if the driver failed. */
+export function findMore(messages: Messages, key: string, rest: ArchiveResults, most: number): Found | undefined {
+    return readResults(messages, key, take, rest, most);
+}
+
+function readResults<S>(
+    messages: Messages,
+    key: string,
+    read: (this: void, messages: Messages, key: string, source: S, most: number) => LuaMultiReturn<[unknown, unknown]>,
+    source: S,
+    most: number,
+): Found | undefined {
     if (isUnreadable(messages, key)) {
         return undefined;
     }
-    const [done, found, problem] = tryCall(find, messages, key, query, most);
+    const [done, found, problem] = tryCall(read, messages, key, source, most);
     if (!isAnswer(done, found, problem)) {
         readFailed(messages, key, done ? problem : found);
         return undefined;
     }
     messages.broken.delete(key);
-    return (found as Stored[] | undefined) ?? [];
+    return (found as Found | undefined) ?? { messages: [], isCut: false, rest: undefined };
 }
 
 function find(
@@ -145,24 +182,45 @@ function find(
     key: string,
     query: ArchiveQuery,
     most: number,
-): LuaMultiReturn<[Stored[] | undefined, string | undefined]> {
+): LuaMultiReturn<[Found | undefined, string | undefined]> {
     const [results, problem] = handleOf(messages).find(key, query);
     if (results === undefined || (results as unknown) === false) {
         return $multi(undefined, problem ?? "no reason given");
     }
+    return take(messages, key, results, most);
+}
+
+function take(
+    this: void,
+    messages: Messages,
+    _key: string,
+    results: ArchiveResults,
+    most: number,
+): LuaMultiReturn<[Found | undefined, string | undefined]> {
     const found: Stored[] = [];
     let total = 0;
     for (const [id, stanza, when, label] of results) {
         const stored = storedAs(id, stanza, when, label);
         found.push(stored);
         total = total + stored.weight;
-        // Most drivers build a message's stanza when it is requested, so large ones are not read before they are
-        // needed.
         if (total >= most) {
-            break;
+            return $multi(
+                { messages: found, isCut: true, rest: canContinue(messages) ? results : undefined },
+                undefined,
+            );
         }
     }
-    return $multi(found, undefined);
+    return $multi({ messages: found, isCut: false, rest: undefined }, undefined);
+}
+
+/**
+ * Whether the driver's results remain valid after other queries, and take no memory. mod_storage_internal of 13.0 does:
+ * it reads from files that are replaced as a whole. mod_storage_sql prepares a query once, and another one would end the
+ * first (util/sql.lua, execute).
+ */
+function canContinue(messages: Messages): boolean {
+    const [, driver] = storagemanager.get_driver(module.host, messages.name);
+    return driver === "internal" && datamanager.list_open !== undefined;
 }
 
 /** Whether a query with these limits may have more messages than were found. */

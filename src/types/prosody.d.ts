@@ -130,6 +130,8 @@ interface ArchiveQuery {
     readonly truncate?: number;
 }
 
+type ArchiveResults = LuaIterable<LuaMultiReturn<[string, Stanza, number, string]>>;
+
 interface ArchiveStore {
     readonly caps?: { readonly quota?: number };
     append(
@@ -139,10 +141,7 @@ interface ArchiveStore {
         when: number,
         label: string,
     ): LuaMultiReturn<[string | undefined, string | undefined]>;
-    find(
-        key: string,
-        query: ArchiveQuery,
-    ): LuaMultiReturn<[LuaIterable<LuaMultiReturn<[string, Stanza, number, string]>> | undefined, string | undefined]>;
+    find(key: string, query: ArchiveQuery): LuaMultiReturn<[ArchiveResults | undefined, string | undefined]>;
     get(
         key: string,
         id: string,

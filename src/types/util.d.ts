@@ -166,3 +166,13 @@ declare module "core.configmanager" {
     /** Returns the options by host, with "*" for the whole server. */
     function getconfig(): Record<string, Record<string, unknown> | undefined>;
 }
+
+declare module "core.storagemanager" {
+    /** Returns the driver of a store, and its name. */
+    function get_driver(host: string, store: string): LuaMultiReturn<[unknown, string]>;
+}
+
+declare module "util.datamanager" {
+    /** Opens a list whose items are read when they are needed. Undefined in 0.12. */
+    const list_open: object | undefined;
+}

@@ -87,7 +87,10 @@ function importsAs(importer, unit, alias, units) {
     });
 }
 
-/** Moves the imports of Prosody's modules to the top, unless another file uses the name for another purpose. */
+/**
+ * Moves the imports of Prosody's modules to the top, unless one file only has them, or another uses the name for another
+ * purpose.
+ */
 function takeLibraries(units) {
     const libraries = new Map();
     for (const { file } of units) {
@@ -98,7 +101,8 @@ function takeLibraries(units) {
     for (const [alias, path] of libraries) {
         const isOther = ({ file, declared }) =>
             declared.has(alias) && !file.statements.some((statement) => isLoadOf(statement, alias, path));
-        if (units.some(isOther)) {
+        const users = units.filter(({ file }) => file.statements.some((statement) => isLoadOf(statement, alias, path)));
+        if (users.length === 1 || units.some(isOther)) {
             libraries.delete(alias);
         }
     }
