@@ -805,6 +805,42 @@ describe("a join that the room does not answer", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
+	for form, change in pairs {
+		["as it should be"] = function () end;
+		["without 110"] = function (x) x:maptags(function (tag) if tag.name ~= "status" then return tag; end end); end;
+		["without 110 and id"] = function (x, stanza)
+			x:maptags(function (tag) if tag.name ~= "status" then return tag; end end);
+			stanza.attr.id = nil;
+		end;
+		["without 110 and JID"] = function (x)
+			x:maptags(function (tag) if tag.name ~= "status" then return tag; end end);
+			x:get_child("item").attr.jid = nil;
+		end;
+	} do
+		it("J5, R7: leaves no occupant in the room when the answer comes hours late, "..form, function ()
+			local s, phone = joining();
+			local send, asked = s.room.send, table.remove(s.host.wire);
+			s.room.silent = true;
+			s:wait(7200);
+			assert.same({ "presence error room/Alice wait remote-server-timeout" }, seen(phone));
+			assert.is_true(s:is_forgotten());
+			s.room.silent = false;
+			s.room:enter "Bob";
+			-- An error for the subject would remove the account from many rooms.
+			function s.room.send(stanza)
+				if stanza.name == "message" then return; end
+				if stanza.attr.type == nil then change(stanza:get_child("x", "http://jabber.org/protocol/muc#user"), stanza); end
+				send(stanza);
+			end
+			s.room:receive(asked);
+			s:upstream();
+			s:wait(60);
+			assert.same({}, s:occupants());
+			assert.same({}, seen(phone));
+			assert.same({ "alice presence unavailable room/Alice" }, s:upstream());
+		end);
+	end
+
 	it("J5: leaves no session that would receive a late answer", function ()
 		local s, phone = joining();
 		fall_silent(s);

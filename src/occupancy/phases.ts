@@ -209,10 +209,10 @@ function admittedLate(this: void, membership: Membership, place: Place, nick: st
 }
 
 /** Whether a presence is the account's, even if another occupant has its nick. Older services omit 110. */
-function isOfAccount(membership: Membership, stanza: Stanza): boolean {
+export function isOfAccount(account: Pick<Membership, "occupant" | "room">, stanza: Stanza): boolean {
     const key = stanza.attr.id;
-    const isAnswer = key !== undefined && wasSent(membership, key);
-    return isAnswer || hasStatus(stanza, Status.Self) || itemOf(stanza).jid === membership.occupant;
+    const isAnswer = key !== undefined && wasSent(account, key);
+    return isAnswer || hasStatus(stanza, Status.Self) || itemOf(stanza).jid === account.occupant;
 }
 
 function putOut(this: void, membership: Membership, place: Entering | Joined, stanza: Stanza): void {

@@ -6,7 +6,7 @@ import { announceIfRenamed, isOwnNick, onOccupant, onOccupantGone, onRoomPresenc
 import { proceedAfter } from "../occupancy/joined";
 import { regainNick } from "../occupancy/nick";
 import { selfClaimed } from "../occupancy/joining";
-import { onRefused, onRemoved, onRenamed, onSelf } from "../occupancy/phases";
+import { isOfAccount, onRefused, onRemoved, onRenamed, onSelf } from "../occupancy/phases";
 import { answerProbe } from "../occupancy/probe";
 import { isExpulsion, isTechnical } from "../occupancy/refusal";
 import { itemOf } from "../occupancy/replay";
@@ -42,7 +42,7 @@ export function onPresence(event: StanzaEvent<Origin>): Handled {
     const membership = findMembership(to, room);
     const type = stanza.attr.type;
     if (membership === undefined) {
-        return nick === undefined || !isOccupantJid(to) ? undefined : onStray(stanza, from, to);
+        return nick === undefined || !isOccupantJid(to) ? undefined : onStray(stanza, room, to);
     }
     membership.heardAt = now();
     counters.copiesIn = counters.copiesIn + 1;
@@ -71,12 +71,12 @@ export function onPresence(event: StanzaEvent<Origin>): Handled {
  * Late presence from a room that the account is not in. Drop it; mod_presence would deliver it to every session. If the
  * room shows the account as an occupant, send a leave.
  */
-function onStray(stanza: Stanza, from: string, to: string): Handled {
+function onStray(stanza: Stanza, room: string, to: string): Handled {
     if (stanza.attr.type !== "error" && stanza.get_child("x", MUC_USER) === undefined) {
         return undefined;
     }
-    if (stanza.attr.type === undefined && hasStatus(stanza, Status.Self)) {
-        post(st.presence({ type: "unavailable", from: to, to: from }));
+    if (stanza.attr.type === undefined && isOfAccount({ occupant: to, room }, stanza)) {
+        post(st.presence({ type: "unavailable", from: to, to: stanza.attr.from }));
     }
     noteDrop("stray");
     return true;

@@ -22,13 +22,16 @@ export function restoreSentPresences(saved: SentPresences): void {
     sent = saved;
 }
 
-function numberOf(membership: Membership, presenceId: string): number | undefined {
-    return sent.ids.get(`${membership.occupant} ${membership.room} ${presenceId}`);
+/** The address of an account in a room. */
+type Occupancy = Pick<Membership, "occupant" | "room">;
+
+function numberOf({ occupant, room }: Occupancy, presenceId: string): number | undefined {
+    return sent.ids.get(`${occupant} ${room} ${presenceId}`);
 }
 
 /** Whether a presence with this id was sent to the room. */
-export function wasSent(membership: Membership, presenceId: string): boolean {
-    return numberOf(membership, presenceId) !== undefined;
+export function wasSent(occupancy: Occupancy, presenceId: string): boolean {
+    return numberOf(occupancy, presenceId) !== undefined;
 }
 
 /** Whether a presence with this id was sent to the room before the account last left it. */
