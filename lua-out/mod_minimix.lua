@@ -2,14 +2,9 @@
 -- Compiled from TypeScript by TypeScriptToLua: change src/ instead, then run `make build`.
 -- Each block below is one source file. Its local table holds what other files use.
 
-local adhoc = require("util.adhoc")
 local cache = require("util.cache")
-local dataforms = require("util.dataforms")
 local datetime = require("util.datetime")
-local encodings = require("util.encodings")
-local hashes = require("util.hashes")
 local jids = require("util.jid")
-local rsm = require("util.rsm")
 local st = require("util.stanza")
 local xml = require("util.xml")
 
@@ -1105,6 +1100,7 @@ end
 local minimix_stanzas = {}
 do
 local prepared, removeCodes, hasElement, isSameAttributes, kept
+local encodings = require("util.encodings")
 local DELAY = namespaces.DELAY
 local HINTS = namespaces.HINTS
 local MUC_USER = namespaces.MUC_USER
@@ -4214,13 +4210,17 @@ function state_sent_presences.restoreSentPresences(saved)
     sent = saved
 end
 
-local function numberOf(membership, presenceId)
-    return sent.ids:get(membership.occupant .. " " .. membership.room .. " " .. presenceId)
+local function numberOf(bindingPattern0_, presenceId)
+    local room
+    local occupant
+    occupant = bindingPattern0_.occupant
+    room = bindingPattern0_.room
+    return sent.ids:get(occupant .. " " .. room .. " " .. presenceId)
 end
 
 --- Whether a presence with this id was sent to the room.
-function state_sent_presences.wasSent(membership, presenceId)
-    return numberOf(membership, presenceId) ~= nil
+function state_sent_presences.wasSent(occupancy, presenceId)
+    return numberOf(occupancy, presenceId) ~= nil
 end
 
 --- Whether a presence with this id was sent to the room before the account last left it.
@@ -6457,7 +6457,7 @@ end
 -- Messages in Prosody's archive stores.
 local state_messages = {}
 do
-local storedAs, append, truncate, depthOf, find, getOne, remove, TEXT
+local storedAs, append, truncate, depthOf, readResults, find, take, canContinue, getOne, remove, TEXT, STORED
 local handleOf = state_driver.handleOf
 local isAnswer = state_driver.isAnswer
 local isUnreadable = state_driver.isUnreadable
@@ -6465,22 +6465,22 @@ local newStore = state_driver.newStore
 local readFailed = state_driver.readFailed
 local TRIAL = state_driver.TRIAL
 local writeFailed = state_driver.writeFailed
+local storagemanager = require("core.storagemanager")
+local datamanager = require("util.datamanager")
 local weightOf = minimix_weight.weightOf
 local listKeys = state_records.listKeys
 
-function storedAs(id, stored, when, label)
+function storedAs(id, stanza, when, label)
     local text
-    if stored.name == TEXT then
-        text = stored:get_text()
+    if stanza.name == TEXT then
+        text = stanza:get_text()
     end
-    local stanza = text == nil and stored or (xml.parse("<message" .. text) or st.message())
     return {
         id = id,
-        stanza = stanza,
+        content = text or stanza,
         when = tonumber(when) or 0,
         label = type(label) == "string" and label or "",
-        text = text,
-        weight = weightOf(stanza)
+        weight = text == nil and weightOf(stanza) or STORED + string.len(text)
     }
 end
 
@@ -6502,11 +6502,39 @@ function depthOf(stanza)
     return deepest + 1
 end
 
+--- Does the same as findMessages(), and returns the results that are left.
+function state_messages.findSome(messages, key, query, most)
+    return readResults(messages, key, find, query, most)
+end
+
+function readResults(messages, key, read, source, most)
+    if isUnreadable(messages, key) then
+        return nil
+    end
+    local done, found, problem = pcall(read, messages, key, source, most)
+    if not isAnswer(done, found, problem) then
+        local done_9
+        if done then
+            done_9 = problem
+        else
+            done_9 = found
+        end
+        readFailed(messages, key, done_9)
+        return nil
+    end
+    messages.broken[key] = nil
+    return found or {messages = {}, isCut = false, rest = nil}
+end
+
 function find(messages, key, query, most)
     local results, problem = handleOf(messages):find(key, query)
     if results == nil or results == false then
         return nil, problem or "no reason given"
     end
+    return take(messages, key, results, most)
+end
+
+function take(messages, _key, results, most)
     local found = {}
     local total = 0
     for id, stanza, when, label in results do
@@ -6514,10 +6542,19 @@ function find(messages, key, query, most)
         found[#found + 1] = stored
         total = total + stored.weight
         if total >= most then
-            break
+            return {
+                messages = found,
+                isCut = true,
+                rest = canContinue(messages) and results or nil
+            }, nil
         end
     end
-    return found, nil
+    return {messages = found, isCut = false, rest = nil}, nil
+end
+
+function canContinue(messages)
+    local _, driver = storagemanager.get_driver(module.host, messages.name)
+    return driver == "internal" and datamanager.list_open ~= nil
 end
 
 function getOne(messages, key, id)
@@ -6530,19 +6567,19 @@ function state_messages.deleteMessages(messages, key, query)
         return false
     end
     local done, result, problem = pcall(remove, messages, key, query)
-    local done_17 = done
-    local temp_16
+    local done_19 = done
+    local temp_18
     if result ~= false then
-        temp_16 = result
+        temp_18 = result
     end
-    if not isAnswer(done_17, temp_16, problem) then
-        local done_19
+    if not isAnswer(done_19, temp_18, problem) then
+        local done_21
         if done then
-            done_19 = problem
+            done_21 = problem
         else
-            done_19 = result
+            done_21 = result
         end
-        writeFailed(messages, key, done_19)
+        writeFailed(messages, key, done_21)
         return false
     end
     return true
@@ -6597,6 +6634,7 @@ function state_messages.appendMessage(messages, key, stanza, when, label)
 end
 
 TEXT = "text"
+STORED = 320
 
 --- Stores the text of a message, as written by textOf(), at the end. Returns whether this worked.
 function state_messages.appendText(messages, key, text, when, label)
@@ -6605,28 +6643,24 @@ function state_messages.appendText(messages, key, text, when, label)
     return (state_messages.appendMessage(messages, key, element, when, label)) == "stored"
 end
 
---- Returns the messages of a query. Undefined if the driver failed. Reads all at once: mod_storage_sql prepares a query
--- once, and another one would end the first (util/sql.lua, execute). Stops after `most` bytes of memory.
+--- Returns the message. Malformed text gives an empty one, because one item less could end a walk.
+function state_messages.messageOf(content)
+    return type(content) == "string" and (xml.parse("<message" .. content) or st.message()) or content
+end
+
+--- Returns the messages of a query. Undefined if the driver failed. Stops after `most` bytes of memory: most drivers build
+-- a message's stanza when it is requested, so large ones are not read before they are needed.
 function state_messages.findMessages(messages, key, query, most)
     if most == nil then
         most = math.huge
     end
-    if isUnreadable(messages, key) then
-        return nil
-    end
-    local done, found, problem = pcall(find, messages, key, query, most)
-    if not isAnswer(done, found, problem) then
-        local done_7
-        if done then
-            done_7 = problem
-        else
-            done_7 = found
-        end
-        readFailed(messages, key, done_7)
-        return nil
-    end
-    messages.broken[key] = nil
-    return found or {}
+    local opt_7 = state_messages.findSome(messages, key, query, most)
+    return opt_7 and opt_7.messages
+end
+
+--- Reads more of the results of a query, up to `most` bytes of memory. Undefined if the driver failed.
+function state_messages.findMore(messages, key, rest, most)
+    return readResults(messages, key, take, rest, most)
 end
 
 --- Whether a query with these limits may have more messages than were found.
@@ -6646,20 +6680,20 @@ function state_messages.getMessage(messages, key, id)
     end
     local done, stanza, when, label = pcall(getOne, messages, key, id)
     if not isAnswer(done, stanza, when) then
-        local done_11
+        local done_13
         if done then
-            done_11 = when
+            done_13 = when
         else
-            done_11 = stanza
+            done_13 = stanza
         end
-        readFailed(messages, key, done_11)
+        readFailed(messages, key, done_13)
         return false, nil
     end
-    local temp_15
+    local temp_17
     if stanza ~= nil then
-        temp_15 = storedAs(id, stanza, when, label)
+        temp_17 = storedAs(id, stanza, when, label)
     end
-    return true, temp_15
+    return true, temp_17
 end
 end
 
@@ -6674,6 +6708,7 @@ end
 local archive_entries = {}
 do
 local labelOf, write, writeNext, tryStore, storeEntry, readLatest, keep, writeLog, tryLater, dropUntil, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
+local hashes = require("util.hashes")
 local options = minimix_options
 local monotonic = state_clock.monotonic
 local counters = state_counters.counters
@@ -6880,13 +6915,14 @@ end
 function archive_entries.entryOf(stored, before)
     local number, privateTo = archive_entries.parseLabel(stored.label)
     local when = archive_entries.timeOf(stored.label, stored.when)
+    local text = type(stored.content) == "string" and stored.content or textOf(stored.content)
     return {
         number = number,
         before = before,
         privateTo = privateTo,
         when = when,
         storedAt = stored.when,
-        text = stored.text or textOf(stored.stanza)
+        text = text
     }
 end
 
@@ -7247,61 +7283,85 @@ end
 -- asked for an approximate range, chunk by chunk.
 local archive_cursor = {}
 do
-local readIds, read, rangeQuery, roughly, consider, isPast, isAtOrPast
+local findNext, readIds, messagesOf, itemOf, noteLost, rangeQuery, roughly, consider, isPast, isAtOrPast, READ_WEIGHT
 local findMessages = state_messages.findMessages
+local findMore = state_messages.findMore
+local findSome = state_messages.findSome
 local getMessage = state_messages.getMessage
 
+function findNext(cursor, walk)
+    local archive = cursor.archive
+    local store = archive.store
+    local key = archive.key
+    if cursor.rest ~= nil then
+        return findMore(store, key, cursor.rest, READ_WEIGHT)
+    end
+    local query = rangeQuery(cursor, walk)
+    local found = findSome(store, key, query, READ_WEIGHT)
+    if (found and #found.messages) == 0 then
+        noteLost(cursor, query)
+    end
+    return found
+end
+
 function readIds(cursor, walk, ids, missing)
-    for _, item in ipairs(read(cursor, {ids = ids, reverse = walk.query.reverse}, math.huge).items) do
-        if cursor.archive.mayRead(item.label) then
+    local archive = cursor.archive
+    local store = archive.store
+    local key = archive.key
+    for _, message in ipairs(messagesOf(cursor, findMessages(store, key, {ids = ids, reverse = walk.query.reverse}))) do
+        if cursor.archive.mayRead(message.label) then
             if missing ~= nil then
-                missing[item.id] = nil
+                missing[message.id] = nil
             end
-            consider(cursor, walk, item)
+            consider(cursor, walk, itemOf(cursor, message))
         end
         local from = walk.from
-        if (from and from.id) == item.id then
+        if (from and from.id) == message.id then
             cursor.items = {}
         end
     end
     cursor.ended = true
 end
 
-function read(cursor, query, most)
-    local archive = cursor.archive
-    local items = {}
-    local found = findMessages(archive.store, archive.key, query, most)
+function messagesOf(cursor, found)
     if found == nil then
         cursor.failed = true
         cursor.ended = true
-        return {items = items, weight = 0}
     end
-    local weight = 0
-    for _, stored in ipairs(found) do
-        local id = stored.id
-        local stanza = stored.stanza
-        local when = stored.when
-        local label = stored.label
-        local timeOf = archive.timeOf
-        local stamp = timeOf and timeOf(label, when) or when
-        items[#items + 1] = {
-            id = id,
-            stanza = stanza,
-            when = when,
-            stamp = stamp,
-            label = label,
-            rank = cursor.rank,
-            weight = stored.weight
-        }
-        weight = weight + stored.weight
-    end
+    return found or {}
+end
+
+function itemOf(cursor, bindingPattern0_)
+    local weight
+    local label
+    local when
+    local content
+    local id
+    id = bindingPattern0_.id
+    content = bindingPattern0_.content
+    when = bindingPattern0_.when
+    label = bindingPattern0_.label
+    weight = bindingPattern0_.weight
+    local timeOf = cursor.archive.timeOf
+    local stamp = timeOf and timeOf(label, when) or when
+    return {
+        id = id,
+        content = content,
+        when = when,
+        stamp = stamp,
+        label = label,
+        rank = cursor.rank,
+        weight = weight
+    }
+end
+
+function noteLost(cursor, query)
     local start = query.after or query.before
-    if #items == 0 and start ~= nil then
-        local done, message = getMessage(archive.store, archive.key, start)
+    if start ~= nil then
+        local done, message = getMessage(cursor.archive.store, cursor.archive.key, start)
         cursor.failed = not done
         cursor.lost = done and message == nil
     end
-    return {items = items, weight = weight}
 end
 
 function rangeQuery(cursor, walk)
@@ -7323,20 +7383,20 @@ function rangeQuery(cursor, walk)
     local from = cursor.last or walk.from
     local id = (from and from.rank) == cursor.rank and (label or from.label) == from.label and from.id or nil
     local limit = cursor.chunk
-    local temp_11
+    local temp_20
     if reverse or from == nil then
-        temp_11 = start
+        temp_20 = start
     else
-        temp_11 = math.max(start or 0, from.when)
+        temp_20 = math.max(start or 0, from.when)
     end
-    local roughly_12_result_19 = roughly(temp_11, -1)
-    local temp_13
+    local roughly_21_result_28 = roughly(temp_20, -1)
+    local temp_22
     if not reverse or from == nil then
-        temp_13 = end_
+        temp_22 = end_
     else
-        temp_13 = math.min(end_ or math.huge, from.when)
+        temp_22 = math.min(end_ or math.huge, from.when)
     end
-    local roughly_14_result_20 = roughly(temp_13, 1)
+    local roughly_23_result_29 = roughly(temp_22, 1)
     local after
     if not reverse then
         after = id
@@ -7349,8 +7409,8 @@ function rangeQuery(cursor, walk)
         with = label,
         limit = limit,
         reverse = reverse,
-        start = roughly_12_result_19,
-        ["end"] = roughly_14_result_20,
+        start = roughly_21_result_28,
+        ["end"] = roughly_23_result_29,
         after = after,
         before = before
     }
@@ -7388,7 +7448,7 @@ function consider(cursor, walk, item)
     if isOrdered then
         cursor.ended = true
     end
-    if not isLate and not isEarly and cursor.archive.mayRead(item.label) and query.wants(item.stanza) then
+    if not isLate and not isEarly and cursor.archive.mayRead(item.label) and query.wants(item.content) then
         local items = cursor.items
         items[#items + 1] = item
     end
@@ -7426,8 +7486,7 @@ end
 --- Number of items to read first: their size is unknown, and mod_storage_sql fetches all of a query at once.
 local FIRST_CHUNK = 16
 local LARGEST_CHUNK = 256
---- Bytes of memory to read of one archive at a time.
-local READ_WEIGHT = 262144
+READ_WEIGHT = 131072
 
 function archive_cursor.openCursors(archives, max)
     local cursors = {}
@@ -7442,6 +7501,8 @@ function archive_cursor.openCursors(archives, max)
             items = {},
             passed = 0,
             chunk = chunk,
+            left = 0,
+            rest = nil,
             last = nil,
             ended = false,
             lost = false,
@@ -7460,18 +7521,21 @@ function archive_cursor.readOn(cursor, walk, missing)
         readIds(cursor, walk, ids, missing)
         return
     end
-    local read_result_0 = read(cursor, rangeQuery(cursor, walk), READ_WEIGHT)
-    local items = read_result_0.items
-    local weight = read_result_0.weight
-    for _, item in ipairs(items) do
+    local isNew = cursor.rest == nil
+    local found = findNext(cursor, walk)
+    local messages = messagesOf(cursor, found and found.messages)
+    for _, message in ipairs(messages) do
+        local item = itemOf(cursor, message)
         consider(cursor, walk, item)
         cursor.last = item
     end
-    if weight < READ_WEIGHT and #items < cursor.chunk then
-        cursor.ended = true
+    local isCut = (found and found.isCut) == true
+    cursor.left = (isNew and cursor.chunk or cursor.left) - #messages
+    cursor.ended = cursor.ended or not isCut and cursor.left > 0
+    cursor.rest = found and found.rest
+    if cursor.rest == nil then
+        cursor.chunk = isCut and #messages or math.min(cursor.chunk * 4, LARGEST_CHUNK)
     end
-    local fitting = math.ceil(READ_WEIGHT * #items / math.max(weight, 1))
-    cursor.chunk = math.min(cursor.chunk * 4, fitting, LARGEST_CHUNK)
 end
 end
 
@@ -7712,6 +7776,7 @@ local hasModule = minimix_host.hasModule
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local appendMessage = state_messages.appendMessage
+local messageOf = state_messages.messageOf
 local openMessages = state_messages.openMessages
 local isDelayBy = minimix_stanzas.isDelayBy
 local isWorthKeeping = minimix_stanzas.isWorthKeeping
@@ -7733,7 +7798,7 @@ function archive_personal.startReadingRoom(membership, most, since)
     return startReading(
         {archive_personal.personalArchive(membership.username, membership.room)},
         {
-            wants = function(stanza) return stanza.attr.type == "groupchat" end,
+            wants = function(content) return messageOf(content).attr.type == "groupchat" end,
             start = since,
             reverse = true,
             max = most
@@ -7754,7 +7819,7 @@ function knownMessagesOf(membership)
         known.isRead = not reading.failed
         local page = reading.page
         for _, item in ipairs(page and page.items or {}) do
-            known.names:set(nameOf(membership, item.stanza), true)
+            known.names:set(nameOf(membership, messageOf(item.content)), true)
         end
     end
     return known
@@ -7838,6 +7903,7 @@ local monotonic = state_clock.monotonic
 local wallClock = state_clock.wallClock
 local findMessages = state_messages.findMessages
 local mayHaveMore = state_messages.mayHaveMore
+local messageOf = state_messages.messageOf
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
 
 function newWindow(from)
@@ -7875,7 +7941,7 @@ function addAll(log, window, found)
     end
     for _, stored in ipairs(found) do
         local entry = entryOf(stored, before)
-        addToWindow(log, window, entry, stored.stanza)
+        addToWindow(log, window, entry, messageOf(stored.content))
         before = entry.privateTo == nil and entry.number or before
         weight = weight + stored.weight
     end
@@ -8386,6 +8452,7 @@ local expiryTime = archive_retention.expiryTime
 local options = minimix_options
 local allRangesOf = state_deliveries.allRangesOf
 local rangesOf = state_deliveries.rangesOf
+local messageOf = state_messages.messageOf
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
 
@@ -8417,7 +8484,7 @@ function readLater(reading, visit)
         step = function()
             if items ~= nil then
                 local item = table.remove(items)
-                return item == nil or visit({when = item.stamp, stanza = item.stanza})
+                return item == nil or visit({when = item.stamp, stanza = messageOf(item.content)})
             end
             if reading.step() then
                 rest.failed = reading.failed
@@ -10683,6 +10750,17 @@ function occupancy_operations.removeJoin(joins, join)
     end
 end
 
+--- Removes the automatic joins from a list.
+function occupancy_operations.dropOwnJoins(joins)
+    for i = #joins, 1, -1 do
+        local join = joins[i]
+        if join ~= nil and join.request == nil then
+            join.timer:stop()
+            table.remove(joins, i)
+        end
+    end
+end
+
 --- Creates a leave. `ended` is called at its timeout.
 function occupancy_operations.newLeave(membership, seconds, ended, answerId)
     local timer = after(seconds, function()
@@ -11693,6 +11771,56 @@ function occupancy_leave.leaveIfUnused(membership)
 end
 end
 
+-- src/occupancy/refusal.ts
+--
+-- The meaning of errors and removals by rooms.
+local occupancy_refusal = {}
+do
+local isBounce
+local MUC_USER = namespaces.MUC_USER
+local hasStatus = minimix_stanzas.hasStatus
+
+function isBounce(text)
+    return text ~= nil and (string.find(text, "Server-to-server connection failed", 1, true)) == 1
+end
+
+--- Conditions by which rooms refuse a join (XEP-0045 7.2, 10.9).
+local refusals = {}
+for _, condition in ipairs({"forbidden", "gone", "jid-malformed", "not-acceptable", "not-allowed", "not-authorized"}) do
+    refusals[condition] = true
+end
+refusals["registration-required"] = true
+
+--- Whether a refused join may succeed later: a room may be locked or full, or its server may be starting.
+function occupancy_refusal.isTemporary(error_)
+    local type_, condition, text = error_:get_error()
+    return type_ == "wait" or condition == nil or refusals[condition] == nil or isBounce(text)
+end
+
+--- Whether the room's server was not reached.
+function occupancy_refusal.isUnreached(condition)
+    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
+end
+
+--- Technical removal (XEP-0045 15.6.2), as opposed to a kick or ban: the service shuts down or lost us.
+function occupancy_refusal.isTechnical(stanza)
+    return hasStatus(stanza, "332") or hasStatus(stanza, "333")
+end
+
+local expulsions = {"301", "307", "321", "322"}
+
+--- Whether a room has removed an occupant on purpose (XEP-0045 8.2, 9.1, 9.4, 10.9).
+function occupancy_refusal.isExpulsion(stanza)
+    for _, code in ipairs(expulsions) do
+        if hasStatus(stanza, code) then
+            return true
+        end
+    end
+    local x = stanza:get_child("x", MUC_USER)
+    return (x and x:get_child("destroy")) ~= nil
+end
+end
+
 -- src/occupancy/lost.ts
 --
 -- Failed joins, loss and rejoin: the account is not in a room although it should be.
@@ -11703,6 +11831,7 @@ local id = require("util.id")
 local catchUp = archive_catchup.catchUp
 local dropQuestion = archive_catchup.dropQuestion
 local fork = send_fork.fork
+local forkOwn = send_own.forkOwn
 local options = minimix_options
 local saysNothing = send_ping.saysNothing
 local selfPing = send_ping.selfPing
@@ -11743,10 +11872,14 @@ local JOIN_PATIENCE = occupancy_operations.JOIN_PATIENCE
 local joinInFlight = occupancy_operations.joinInFlight
 local ownJoin = occupancy_operations.ownJoin
 local pause = occupancy_operations.pause
+local dropOwnJoins = occupancy_operations.dropOwnJoins
 local recall = occupancy_operations.recall
 local removeJoin = occupancy_operations.removeJoin
 local sendOwnJoin = occupancy_operations.sendOwnJoin
 local timeLeft = occupancy_operations.timeLeft
+local isExpulsion = occupancy_refusal.isExpulsion
+local isTechnical = occupancy_refusal.isTechnical
+local refuse = occupancy_refuse.refuse
 local refuseQueue = occupancy_refuse.refuseQueue
 local refuseUnanswered = occupancy_refuse.refuseUnanswered
 local sendSubject = occupancy_replay.sendSubject
@@ -11906,7 +12039,7 @@ end
 function ownJoinUnanswered(membership, place)
     limitJoin(membership, place.operation, math.min(timeLeft(place), JOIN_PATIENCE))
     local function pinged(condition)
-        local isPending = membership.place == place and isCurrent(membership)
+        local isPending = membership.place == place and isCurrent(membership) and occupancy_lost.kickOf(place) == nil
         local isReached = condition == nil or not saysNothing(condition)
         if isPending and isReached and not tryNext(membership, place) then
             occupancy_lost.unreached(membership)
@@ -11929,6 +12062,28 @@ function occupancy_lost.joinFailed(membership, place)
     end
     if isToJoin(membership) or not hasLeft and shouldRejoin(membership) then
         occupancy_lost.lost(membership)
+    else
+        occupancy_lost.giveUp(membership, place)
+    end
+end
+
+--- Returns the removal if the room has kicked or banned the account since the last join.
+function occupancy_lost.kickOf(bindingPattern0_)
+    local removal
+    removal = bindingPattern0_.removal
+    return removal ~= nil and isExpulsion(removal) and not isTechnical(removal) and removal or nil
+end
+
+--- A join has failed after a kick, so the account stays out. The room may have admitted it meanwhile, so send a leave.
+-- Sessions' other joins go on.
+function occupancy_lost.endKicked(membership, place, kick)
+    forkOwn(membership, kick)
+    noteRefusal(membership)
+    endStay(membership)
+    place.mayBeIn = true
+    dropOwnJoins(place.earlier)
+    if tryNext(membership, place) then
+        save(membership.username)
     else
         occupancy_lost.giveUp(membership, place)
     end
@@ -12018,13 +12173,17 @@ local function joinUnanswered(membership, join)
     if place.phase ~= "joining" then
         return
     end
+    local kick = occupancy_lost.kickOf(place)
     if join ~= place.operation then
         removeJoin(place.earlier, join)
         refuseUnanswered(membership, join.request)
-    elseif timeLeft(place) > 0 and (join.request ~= nil or place.isHeard) then
+    elseif timeLeft(place) > 0 and (join.request ~= nil or place.isHeard or kick ~= nil) then
         limitJoin(membership, join, timeLeft(place))
     elseif timeLeft(place) > 0 then
         ownJoinUnanswered(membership, place)
+    elseif kick ~= nil then
+        refuseUnanswered(membership, join.request)
+        occupancy_lost.endKicked(membership, place, kick)
     elseif join.request == nil and not hasQueuedJoin(membership) then
         occupancy_lost.unreached(membership)
     else
@@ -12035,6 +12194,18 @@ local function joinUnanswered(membership, join)
 end
 
 onJoinTimeout(joinUnanswered)
+
+--- The room has answered the last join by a removal.
+function occupancy_lost.removedAtOnce(membership, place, stanza)
+    local request = place.operation.request
+    refuse(membership, request, stanza)
+    if isTechnical(stanza) and (request == nil or shouldRejoin(membership)) then
+        occupancy_lost.lost(membership)
+    elseif not tryNext(membership, place) then
+        forkOwn(membership, stanza)
+        over(membership)
+    end
+end
 end
 
 -- src/occupancy/joined.ts
@@ -12501,62 +12672,12 @@ function occupancy_nick.requestNick(membership, nick)
 end
 end
 
--- src/occupancy/refusal.ts
---
--- The meaning of errors and removals by rooms.
-local occupancy_refusal = {}
-do
-local isBounce
-local MUC_USER = namespaces.MUC_USER
-local hasStatus = minimix_stanzas.hasStatus
-
-function isBounce(text)
-    return text ~= nil and (string.find(text, "Server-to-server connection failed", 1, true)) == 1
-end
-
---- Conditions by which rooms refuse a join (XEP-0045 7.2, 10.9).
-local refusals = {}
-for _, condition in ipairs({"forbidden", "gone", "jid-malformed", "not-acceptable", "not-allowed", "not-authorized"}) do
-    refusals[condition] = true
-end
-refusals["registration-required"] = true
-
---- Whether a refused join may succeed later: a room may be locked or full, or its server may be starting.
-function occupancy_refusal.isTemporary(error_)
-    local type_, condition, text = error_:get_error()
-    return type_ == "wait" or condition == nil or refusals[condition] == nil or isBounce(text)
-end
-
---- Whether the room's server was not reached.
-function occupancy_refusal.isUnreached(condition)
-    return condition == "remote-server-not-found" or condition == "remote-server-timeout"
-end
-
---- Technical removal (XEP-0045 15.6.2), as opposed to a kick or ban: the service shuts down or lost us.
-function occupancy_refusal.isTechnical(stanza)
-    return hasStatus(stanza, "332") or hasStatus(stanza, "333")
-end
-
-local expulsions = {"301", "307", "321", "322"}
-
---- Whether a room has removed an occupant on purpose (XEP-0045 8.2, 9.1, 9.4, 10.9).
-function occupancy_refusal.isExpulsion(stanza)
-    for _, code in ipairs(expulsions) do
-        if hasStatus(stanza, code) then
-            return true
-        end
-    end
-    local x = stanza:get_child("x", MUC_USER)
-    return (x and x:get_child("destroy")) ~= nil
-end
-end
-
 -- src/occupancy/joining.ts
 --
 -- Answers of the room to a join (XEP-0045 7.2): it admits the account, refuses it, or removes it at once.
 local occupancy_joining = {}
 do
-local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, refusedJoin, joinRefused, rejoinRefused, removedAtOnce, SUBJECT_TIMEOUT, NICK_TRIES
+local answeredJoin, enterRoom, subjectTimer, noteAdmitted, showRoom, subjectMissing, failEarlier, refusedJoin, joinRefused, rejoinRefused, SUBJECT_TIMEOUT, NICK_TRIES
 local wallClock = state_clock.wallClock
 local newestNumber = state_numbers.newestNumber
 local bookmarkJoined = settings_bookmark_write.bookmarkJoined
@@ -12580,7 +12701,6 @@ local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local after = minimix_turn.after
 local forgetRefusals = state_bookmarks.forgetRefusals
-local shouldRejoin = state_bookmarks.shouldRejoin
 local counters = state_counters.counters
 local stanzaOf = state_interned.stanzaOf
 local forgetRoom = state_memberships.forgetRoom
@@ -12599,13 +12719,11 @@ local announceIfRenamed = occupancy_burst.announceIfRenamed
 local forgetOthers = occupancy_burst.forgetOthers
 local keepSelf = occupancy_burst.keepSelf
 local adopt = occupancy_joined.adopt
-local answeredAsJoin = occupancy_joined.answeredAsJoin
 local letIn = occupancy_joined.letIn
 local proceed = occupancy_joined.proceed
 local regainNick = occupancy_nick.regainNick
 local isExpulsion = occupancy_refusal.isExpulsion
 local isTemporary = occupancy_refusal.isTemporary
-local isTechnical = occupancy_refusal.isTechnical
 local isUnreached = occupancy_refusal.isUnreached
 local removeJoin = occupancy_operations.removeJoin
 local refuse = occupancy_refuse.refuse
@@ -12615,12 +12733,15 @@ local technicalRemoval = occupancy_replay.technicalRemoval
 local enter = occupancy_enter.enter
 local tryNext = occupancy_enter.tryNext
 local over = occupancy_leave.over
+local endKicked = occupancy_lost.endKicked
 local giveUp = occupancy_lost.giveUp
 local joinAgain = occupancy_lost.joinAgain
 local joinFailed = occupancy_lost.joinFailed
+local kickOf = occupancy_lost.kickOf
 local lost = occupancy_lost.lost
 local makeSure = occupancy_lost.makeSure
 local onlyRenamed = occupancy_lost.onlyRenamed
+local removedAtOnce = occupancy_lost.removedAtOnce
 local unreached = occupancy_lost.unreached
 
 --- The room has gone on, so the presence without 110 was our own, unless it is known to be of another occupant.
@@ -12794,10 +12915,9 @@ end
 --- The room's answer to the join is complete.
 function occupancy_joining.complete(membership, place)
     local join = place.operation
-    local place_8 = place
-    local tries = place_8.tries
-    local later = place_8.later
-    local afterLeave = place_8.afterLeave
+    local tries = place.tries
+    local later = place.later
+    local afterLeave = place.afterLeave
     setPlace(
         membership,
         {phase = "joined", tries = tries, since = now(), afterLeave = afterLeave}
@@ -12816,6 +12936,12 @@ function occupancy_joining.complete(membership, place)
     end
     regainNick(membership)
     proceed(membership)
+end
+
+function failEarlier(membership, place, join, answer)
+    removeJoin(place.earlier, join)
+    join.timer:stop()
+    refuse(membership, join.request, answer)
 end
 
 function refusedJoin(membership, place, nick, key)
@@ -12881,17 +13007,6 @@ function rejoinRefused(membership, bindingPattern0_, error_)
     end
 end
 
-function removedAtOnce(membership, place, stanza)
-    local request = place.operation.request
-    refuse(membership, request, stanza)
-    if isTechnical(stanza) and (request == nil or shouldRejoin(membership)) then
-        lost(membership)
-    elseif not tryNext(membership, place) then
-        forkOwn(membership, stanza)
-        over(membership)
-    end
-end
-
 --- Seconds to wait for a self-presence with 110 after one without. Some rooms never send 110.
 local SELF_TIMEOUT = 10
 SUBJECT_TIMEOUT = 10
@@ -12920,10 +13035,12 @@ function occupancy_joining.refused(membership, place, nick, error_)
     if join == nil then
         return false
     end
+    local kick = kickOf(place)
     if join ~= place.operation then
-        removeJoin(place.earlier, join)
-        join.timer:stop()
+        failEarlier(membership, place, join, error_)
+    elseif kick ~= nil then
         refuse(membership, join.request, error_)
+        endKicked(membership, place, kick)
     elseif join.request == nil then
         rejoinRefused(membership, place, error_)
     else
@@ -12941,7 +13058,12 @@ function occupancy_joining.removed(membership, place, stanza)
         forgetRoom(membership)
     end
     if isExpulsion(stanza) and place.operation.isFirst then
-        removedAtOnce(membership, place, stanza)
+        local join = answeredJoin(place, jids.resource(stanza.attr.from or "") or "", stanza.attr.id)
+        if join == place.operation then
+            removedAtOnce(membership, place, stanza)
+        else
+            failEarlier(membership, place, join, stanza)
+        end
     elseif place.removal == nil then
         place.removal = stanza
         selfPing(membership, function(condition)
@@ -12951,34 +13073,6 @@ function occupancy_joining.removed(membership, place, stanza)
             end
         end)
     end
-end
-
---- Decides open questions, because a message comes after all occupants. Returns the sessions that get the message. A room
--- that still has the account may send a live message before it gets the join.
-function occupancy_joining.audienceOf(membership, isSubject, isPast)
-    local place = membership.place
-    if place.phase == "joined" and place.operation == nil then
-        return "all"
-    end
-    local isAnswer = isSubject or isPast
-    if place.phase == "joining" and place.claimed ~= nil and (isAnswer or not place.operation.isDoubtful) then
-        occupancy_joining.admitClaimed(membership, place)
-        place = membership.place
-    end
-    if place.phase == "entering" then
-        return isAnswer and place.operation.isReturn and "return" or "all"
-    end
-    local operation
-    if place.phase == "joined" then
-        operation = place.operation
-    end
-    if (operation and operation.kind) ~= "resync" then
-        return "all"
-    end
-    if operation.stage == "self" and isAnswer then
-        answeredAsJoin(membership, operation)
-    end
-    return isAnswer and operation.stage == "history" and "requester" or "all"
 end
 end
 
@@ -13537,7 +13631,7 @@ end
 -- replaced as a whole. Timers and answers to self-pings are inputs too. The functions that set them handle them.
 local occupancy_phases = {}
 do
-local ignore, isNoAnswer, stillIn, admittedLate, isOfAccount, putOut, askIfOut, joinAfterLeave, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local ignore, isNoAnswer, stillIn, admittedLate, putOut, askIfOut, joinAfterLeave, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
 local options = minimix_options
 local isBlocked = settings_blocklist.isBlocked
 local forkOwn = send_own.forkOwn
@@ -13583,17 +13677,18 @@ function stillIn(membership, _, nick, stanza)
 end
 
 function admittedLate(membership, place, nick, stanza)
-    if not membership.established and isOfAccount(membership, stanza) then
+    if not membership.established and occupancy_phases.isOfAccount(membership, stanza) then
         membership.established = true
         save(membership.username)
     end
     stillIn(membership, place, nick, stanza)
 end
 
-function isOfAccount(membership, stanza)
+--- Whether a presence is the account's, even if another occupant has its nick. Older services omit 110.
+function occupancy_phases.isOfAccount(account, stanza)
     local key = stanza.attr.id
-    local isAnswer = key ~= nil and wasSent(membership, key)
-    return isAnswer or hasStatus(stanza, "110") or itemOf(stanza).jid == membership.occupant
+    local isAnswer = key ~= nil and wasSent(account, key)
+    return isAnswer or hasStatus(stanza, "110") or itemOf(stanza).jid == account.occupant
 end
 
 function putOut(membership, place, stanza)
@@ -13790,6 +13885,34 @@ function occupancy_phases.onRenamed(membership, nick, stanza)
     if isBlocked(membership.username, membership.room, nick) then
         check(membership)
     end
+end
+
+--- Decides open questions, because a message comes after all occupants. Returns the sessions that get the message. A room
+-- that still has the account may send a live message before it gets the join.
+function occupancy_phases.audienceOf(membership, isSubject, isPast)
+    local place = membership.place
+    if place.phase == "joined" and place.operation == nil then
+        return "all"
+    end
+    local isAnswer = isSubject or isPast
+    if place.phase == "joining" and place.claimed ~= nil and (isAnswer or not place.operation.isDoubtful) then
+        joining.admitClaimed(membership, place)
+        place = membership.place
+    end
+    if place.phase == "entering" then
+        return isAnswer and place.operation.isReturn and "return" or "all"
+    end
+    local operation
+    if place.phase == "joined" then
+        operation = place.operation
+    end
+    if (operation and operation.kind) ~= "resync" then
+        return "all"
+    end
+    if operation.stage == "self" and isAnswer then
+        joined.answeredAsJoin(membership, operation)
+    end
+    return isAnswer and operation.stage == "history" and "requester" or "all"
 end
 end
 
@@ -14123,6 +14246,8 @@ end
 local admin_commands = {}
 do
 local form, answerList, refusal, usernameOf
+local adhoc = require("util.adhoc")
+local dataforms = require("util.dataforms")
 local MINIMIX = namespaces.MINIMIX
 local accountsIn = admin_directory.accountsIn
 local leaveRoom = admin_directory.leaveRoom
@@ -14788,6 +14913,8 @@ end
 local archive_query = {}
 do
 local scopeOf, scopeOfAll, scopeWithoutRooms, isInScope, refuse, sendPage, endOf, result
+local rsm = require("util.rsm")
+local messageOf = state_messages.messageOf
 local isWritingInSlices = archive_entries.isWritingInSlices
 local archiveOf = archive_read.archiveOf
 local roomsRead = archive_read.roomsRead
@@ -14873,7 +15000,11 @@ function scopeWithoutRooms(username, jid, includeGroupchat)
     return {archives = archives, address = address, groupchat = groupchat}
 end
 
-function isInScope(scope, message)
+function isInScope(scope, content)
+    if scope.address == nil and scope.groupchat then
+        return true
+    end
+    local message = messageOf(content)
     local isBetween = scope.address == nil or message.attr.from == scope.address or message.attr.to == scope.address
     return isBetween and (scope.groupchat or message.attr.type ~= "groupchat")
 end
@@ -14924,7 +15055,7 @@ function endOf(page)
 end
 
 function result(session, queryId, item)
-    local message = st.clone(item.stanza)
+    local message = st.clone(messageOf(item.content))
     message.attr.xmlns = "jabber:client"
     return st.message({from = jids.bare(session.full_jid), to = session.full_jid}):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag("delay", {xmlns = DELAY, stamp = datetime.datetime(item.stamp)}):up():add_child(message):reset()
 end
@@ -14977,7 +15108,7 @@ function archive_query.onQuery(event)
     local reading = startReading(
         scope.archives,
         {
-            wants = function(message) return isInScope(scope, message) end,
+            wants = function(content) return isInScope(scope, content) end,
             start = request.start,
             ["end"] = request["end"],
             after = request.after,
@@ -16775,6 +16906,7 @@ local limitJoin = occupancy_enter.limitJoin
 local waitForTurn = occupancy_enter.waitForTurn
 local leaveUnanswered = occupancy_leave.leaveUnanswered
 local retryLeave = occupancy_leave.retryLeave
+local kickOf = occupancy_lost.kickOf
 local lost = occupancy_lost.lost
 local rejoin = occupancy_lost.rejoin
 local checkAfter = occupancy_watch.checkAfter
@@ -16791,7 +16923,7 @@ function resume(membership)
         else
             retryLeave(membership)
         end
-    elseif place.phase == "joining" and place.operation.request ~= nil then
+    elseif place.phase == "joining" and (place.operation.request ~= nil or kickOf(place) ~= nil) then
         resumeJoin(membership, place)
     elseif place.phase == "entering" and not place.operation.isReturn then
         awaitSubject(membership, place)
@@ -17157,7 +17289,7 @@ local retiredSent = state_sent.retiredSent
 local takeRefused = state_sent.takeRefused
 local outdate = state_view.outdate
 local options = minimix_options
-local audienceOf = occupancy_joining.audienceOf
+local audienceOf = occupancy_phases.audienceOf
 local onSubject = occupancy_phases.onSubject
 local addDelay = minimix_stanzas.addDelay
 local splitOccupant = minimix_stanzas.splitOccupant
@@ -17652,6 +17784,7 @@ local onRoomPresence = occupancy_burst.onRoomPresence
 local proceedAfter = occupancy_joined.proceedAfter
 local regainNick = occupancy_nick.regainNick
 local selfClaimed = occupancy_joining.selfClaimed
+local isOfAccount = occupancy_phases.isOfAccount
 local onRefused = occupancy_phases.onRefused
 local onRemoved = occupancy_phases.onRemoved
 local onRenamed = occupancy_phases.onRenamed
@@ -17681,12 +17814,12 @@ local saveOften = state_store.saveOften
 local after = minimix_turn.after
 local post = minimix_turn.post
 
-function onStray(stanza, from, to)
+function onStray(stanza, room, to)
     if stanza.attr.type ~= "error" and stanza:get_child("x", MUC_USER) == nil then
         return nil
     end
-    if stanza.attr.type == nil and hasStatus(stanza, "110") then
-        post(st.presence({type = "unavailable", from = to, to = from}))
+    if stanza.attr.type == nil and isOfAccount({occupant = to, room = room}, stanza) then
+        post(st.presence({type = "unavailable", from = to, to = stanza.attr.from}))
     end
     noteDrop("stray")
     return true
@@ -17848,7 +17981,7 @@ function room_presence.onPresence(event)
         if nick == nil or not isOccupantJid(to) then
             return nil
         else
-            return onStray(stanza, from, to)
+            return onStray(stanza, room, to)
         end
     end
     membership.heardAt = now()

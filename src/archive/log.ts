@@ -11,10 +11,6 @@ import { wallClock } from "../state/clock";
 import { rangesOf } from "../state/deliveries";
 import type { Entry, Part, EntryWindow, RoomLog } from "../state/logs";
 import type { Membership } from "../state/memberships";
-<<<<<<< HEAD
-=======
-import { findMessages, mayHaveMore, messageOf, type Stored } from "../state/messages";
->>>>>>> main
 import { delayBy, isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
 import { textOf } from "../text";
 import { addMissed } from "./personal";
@@ -303,76 +299,6 @@ function findInWindow(
     return findEntry(archiveId === undefined || entry !== undefined ? window.entries : window.others, search, matches);
 }
 
-<<<<<<< HEAD
-=======
-function readWindow(log: RoomLog, from: number): EntryWindow | undefined {
-    const started = monotonic();
-    const until = started + WINDOW_KEPT;
-    const window: EntryWindow = { from, to: math.huge, until, size: 0, entries: [], others: [], ids: new LuaMap() };
-    let [found, last] = messagesFrom(log, from, undefined, WINDOW, WINDOW_SIZE);
-    let left = LARGE_WINDOW_SIZE - addAll(log, window, found);
-    while (last !== undefined && last.when - SKEW <= from && left > 0) {
-        [found, last] = messagesFrom(log, from, last.id, LARGE_WINDOW, left);
-        left = left - addAll(log, window, found);
-    }
-    if (found === undefined) {
-        return undefined;
-    }
-    if (last !== undefined) {
-        window.to = Math.max(last.when - SKEW, from + 1);
-    }
-    readTime = readTime + monotonic() - started;
-    module.add_timer(WINDOW_KEPT, () => {
-        if (log.window !== undefined && monotonic() >= log.window.until) {
-            log.window = undefined;
-        }
-        return undefined;
-    });
-    return window;
-}
-
-/** Adds stored messages to a window. Returns the bytes of memory that they take. */
-function addAll(log: RoomLog, window: EntryWindow, found: Stored[] | undefined): number {
-    let weight = 0;
-    let before: number | undefined;
-    for (const entry of window.entries) {
-        before = entry.privateTo === undefined ? entry.number : before;
-    }
-    for (const stored of found ?? []) {
-        const entry = entryOf(stored, before);
-        addToWindow(log, window, entry, messageOf(stored.content));
-        before = entry.privateTo === undefined ? entry.number : before;
-        weight = weight + stored.weight;
-    }
-    return weight;
-}
-
-/** Returns messages from some seconds before a time on, and the last of them if the room may have more. */
-function messagesFrom(
-    log: RoomLog,
-    from: number,
-    after: string | undefined,
-    limit: number,
-    size: number,
-): LuaMultiReturn<[found: Stored[] | undefined, last: Stored | undefined]> {
-    const found = findMessages(store, keyOf(log.room), { start: from - SKEW, after, limit }, size);
-    const isPart = found !== undefined && mayHaveMore(found, limit, size);
-    return $multi(found, isPart ? found[found.length - 1] : undefined);
-}
-
-function addToWindow(log: RoomLog, window: EntryWindow, entry: Entry, stanza: Stanza): void {
-    const archiveId = entry.privateTo === undefined ? stanzaIdBy(stanza, log.room) : undefined;
-    entry.name = nameOf(log, stanza) ?? false;
-    window.entries.push(entry);
-    window.size = window.size + string.len(entry.text);
-    if (archiveId === undefined) {
-        window.others.push(entry);
-    } else {
-        window.ids.set(archiveId, entry);
-    }
-}
-
->>>>>>> main
 /** Returns a copy to store: without the address, and without the room's delay. */
 function withoutDelay(log: RoomLog, stanza: Stanza): Stanza {
     const content = st.clone(stanza);

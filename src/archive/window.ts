@@ -4,7 +4,7 @@
 import { entryOf, keyOf, store } from "./entries";
 import { monotonic, wallClock } from "../state/clock";
 import type { Entry, EntryWindow, RoomLog } from "../state/logs";
-import { findMessages, mayHaveMore, type Stored } from "../state/messages";
+import { findMessages, mayHaveMore, messageOf, type Stored } from "../state/messages";
 import { stanzaIdBy } from "../stanzas";
 
 /** Entries to read in a step, and bytes of memory. */
@@ -144,7 +144,7 @@ function addAll(log: RoomLog, window: EntryWindow, found: Stored[]): number {
     }
     for (const stored of found) {
         const entry = entryOf(stored, before);
-        addToWindow(log, window, entry, stored.stanza);
+        addToWindow(log, window, entry, messageOf(stored.content));
         before = entry.privateTo === undefined ? entry.number : before;
         weight = weight + stored.weight;
     }
