@@ -2,14 +2,9 @@
 -- Compiled from TypeScript by TypeScriptToLua: change src/ instead, then run `make build`.
 -- Each block below is one source file. Its local table holds what other files use.
 
-local adhoc = require("util.adhoc")
 local cache = require("util.cache")
-local dataforms = require("util.dataforms")
 local datetime = require("util.datetime")
-local encodings = require("util.encodings")
-local hashes = require("util.hashes")
 local jids = require("util.jid")
-local rsm = require("util.rsm")
 local st = require("util.stanza")
 local xml = require("util.xml")
 
@@ -1105,6 +1100,7 @@ end
 local minimix_stanzas = {}
 do
 local prepared, removeCodes, hasElement, isSameAttributes, kept
+local encodings = require("util.encodings")
 local DELAY = namespaces.DELAY
 local HINTS = namespaces.HINTS
 local MUC_USER = namespaces.MUC_USER
@@ -6461,7 +6457,7 @@ end
 -- Messages in Prosody's archive stores.
 local state_messages = {}
 do
-local storedAs, append, truncate, depthOf, find, getOne, remove, TEXT
+local storedAs, append, truncate, depthOf, readResults, find, take, canContinue, getOne, remove, TEXT, STORED
 local handleOf = state_driver.handleOf
 local isAnswer = state_driver.isAnswer
 local isUnreadable = state_driver.isUnreadable
@@ -6469,22 +6465,22 @@ local newStore = state_driver.newStore
 local readFailed = state_driver.readFailed
 local TRIAL = state_driver.TRIAL
 local writeFailed = state_driver.writeFailed
+local storagemanager = require("core.storagemanager")
+local datamanager = require("util.datamanager")
 local weightOf = minimix_weight.weightOf
 local listKeys = state_records.listKeys
 
-function storedAs(id, stored, when, label)
+function storedAs(id, stanza, when, label)
     local text
-    if stored.name == TEXT then
-        text = stored:get_text()
+    if stanza.name == TEXT then
+        text = stanza:get_text()
     end
-    local stanza = text == nil and stored or (xml.parse("<message" .. text) or st.message())
     return {
         id = id,
-        stanza = stanza,
+        content = text or stanza,
         when = tonumber(when) or 0,
         label = type(label) == "string" and label or "",
-        text = text,
-        weight = weightOf(stanza)
+        weight = text == nil and weightOf(stanza) or STORED + string.len(text)
     }
 end
 
@@ -6506,11 +6502,39 @@ function depthOf(stanza)
     return deepest + 1
 end
 
+--- Does the same as findMessages(), and returns the results that are left.
+function state_messages.findSome(messages, key, query, most)
+    return readResults(messages, key, find, query, most)
+end
+
+function readResults(messages, key, read, source, most)
+    if isUnreadable(messages, key) then
+        return nil
+    end
+    local done, found, problem = pcall(read, messages, key, source, most)
+    if not isAnswer(done, found, problem) then
+        local done_9
+        if done then
+            done_9 = problem
+        else
+            done_9 = found
+        end
+        readFailed(messages, key, done_9)
+        return nil
+    end
+    messages.broken[key] = nil
+    return found or {messages = {}, isCut = false, rest = nil}
+end
+
 function find(messages, key, query, most)
     local results, problem = handleOf(messages):find(key, query)
     if results == nil or results == false then
         return nil, problem or "no reason given"
     end
+    return take(messages, key, results, most)
+end
+
+function take(messages, _key, results, most)
     local found = {}
     local total = 0
     for id, stanza, when, label in results do
@@ -6518,10 +6542,19 @@ function find(messages, key, query, most)
         found[#found + 1] = stored
         total = total + stored.weight
         if total >= most then
-            break
+            return {
+                messages = found,
+                isCut = true,
+                rest = canContinue(messages) and results or nil
+            }, nil
         end
     end
-    return found, nil
+    return {messages = found, isCut = false, rest = nil}, nil
+end
+
+function canContinue(messages)
+    local _, driver = storagemanager.get_driver(module.host, messages.name)
+    return driver == "internal" and datamanager.list_open ~= nil
 end
 
 function getOne(messages, key, id)
@@ -6534,19 +6567,19 @@ function state_messages.deleteMessages(messages, key, query)
         return false
     end
     local done, result, problem = pcall(remove, messages, key, query)
-    local done_17 = done
-    local temp_16
+    local done_19 = done
+    local temp_18
     if result ~= false then
-        temp_16 = result
+        temp_18 = result
     end
-    if not isAnswer(done_17, temp_16, problem) then
-        local done_19
+    if not isAnswer(done_19, temp_18, problem) then
+        local done_21
         if done then
-            done_19 = problem
+            done_21 = problem
         else
-            done_19 = result
+            done_21 = result
         end
-        writeFailed(messages, key, done_19)
+        writeFailed(messages, key, done_21)
         return false
     end
     return true
@@ -6601,6 +6634,7 @@ function state_messages.appendMessage(messages, key, stanza, when, label)
 end
 
 TEXT = "text"
+STORED = 320
 
 --- Stores the text of a message, as written by textOf(), at the end. Returns whether this worked.
 function state_messages.appendText(messages, key, text, when, label)
@@ -6609,28 +6643,24 @@ function state_messages.appendText(messages, key, text, when, label)
     return (state_messages.appendMessage(messages, key, element, when, label)) == "stored"
 end
 
---- Returns the messages of a query. Undefined if the driver failed. Reads all at once: mod_storage_sql prepares a query
--- once, and another one would end the first (util/sql.lua, execute). Stops after `most` bytes of memory.
+--- Returns the message. Malformed text gives an empty one, because one item less could end a walk.
+function state_messages.messageOf(content)
+    return type(content) == "string" and (xml.parse("<message" .. content) or st.message()) or content
+end
+
+--- Returns the messages of a query. Undefined if the driver failed. Stops after `most` bytes of memory: most drivers build
+-- a message's stanza when it is requested, so large ones are not read before they are needed.
 function state_messages.findMessages(messages, key, query, most)
     if most == nil then
         most = math.huge
     end
-    if isUnreadable(messages, key) then
-        return nil
-    end
-    local done, found, problem = pcall(find, messages, key, query, most)
-    if not isAnswer(done, found, problem) then
-        local done_7
-        if done then
-            done_7 = problem
-        else
-            done_7 = found
-        end
-        readFailed(messages, key, done_7)
-        return nil
-    end
-    messages.broken[key] = nil
-    return found or {}
+    local opt_7 = state_messages.findSome(messages, key, query, most)
+    return opt_7 and opt_7.messages
+end
+
+--- Reads more of the results of a query, up to `most` bytes of memory. Undefined if the driver failed.
+function state_messages.findMore(messages, key, rest, most)
+    return readResults(messages, key, take, rest, most)
 end
 
 --- Whether a query with these limits may have more messages than were found.
@@ -6650,20 +6680,20 @@ function state_messages.getMessage(messages, key, id)
     end
     local done, stanza, when, label = pcall(getOne, messages, key, id)
     if not isAnswer(done, stanza, when) then
-        local done_11
+        local done_13
         if done then
-            done_11 = when
+            done_13 = when
         else
-            done_11 = stanza
+            done_13 = stanza
         end
-        readFailed(messages, key, done_11)
+        readFailed(messages, key, done_13)
         return false, nil
     end
-    local temp_15
+    local temp_17
     if stanza ~= nil then
-        temp_15 = storedAs(id, stanza, when, label)
+        temp_17 = storedAs(id, stanza, when, label)
     end
-    return true, temp_15
+    return true, temp_17
 end
 end
 
@@ -6678,6 +6708,7 @@ end
 local archive_entries = {}
 do
 local labelOf, write, writeNext, tryStore, storeEntry, readLatest, keep, writeLog, tryLater, dropUntil, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
+local hashes = require("util.hashes")
 local options = minimix_options
 local monotonic = state_clock.monotonic
 local counters = state_counters.counters
@@ -6884,13 +6915,14 @@ end
 function archive_entries.entryOf(stored, before)
     local number, privateTo = archive_entries.parseLabel(stored.label)
     local when = archive_entries.timeOf(stored.label, stored.when)
+    local text = type(stored.content) == "string" and stored.content or textOf(stored.content)
     return {
         number = number,
         before = before,
         privateTo = privateTo,
         when = when,
         storedAt = stored.when,
-        text = stored.text or textOf(stored.stanza)
+        text = text
     }
 end
 
@@ -7243,61 +7275,85 @@ end
 -- asked for an approximate range, chunk by chunk.
 local archive_cursor = {}
 do
-local readIds, read, rangeQuery, roughly, consider, isPast, isAtOrPast
+local findNext, readIds, messagesOf, itemOf, noteLost, rangeQuery, roughly, consider, isPast, isAtOrPast, READ_WEIGHT
 local findMessages = state_messages.findMessages
+local findMore = state_messages.findMore
+local findSome = state_messages.findSome
 local getMessage = state_messages.getMessage
 
+function findNext(cursor, walk)
+    local archive = cursor.archive
+    local store = archive.store
+    local key = archive.key
+    if cursor.rest ~= nil then
+        return findMore(store, key, cursor.rest, READ_WEIGHT)
+    end
+    local query = rangeQuery(cursor, walk)
+    local found = findSome(store, key, query, READ_WEIGHT)
+    if (found and #found.messages) == 0 then
+        noteLost(cursor, query)
+    end
+    return found
+end
+
 function readIds(cursor, walk, ids, missing)
-    for _, item in ipairs(read(cursor, {ids = ids, reverse = walk.query.reverse}, math.huge).items) do
-        if cursor.archive.mayRead(item.label) then
+    local archive = cursor.archive
+    local store = archive.store
+    local key = archive.key
+    for _, message in ipairs(messagesOf(cursor, findMessages(store, key, {ids = ids, reverse = walk.query.reverse}))) do
+        if cursor.archive.mayRead(message.label) then
             if missing ~= nil then
-                missing[item.id] = nil
+                missing[message.id] = nil
             end
-            consider(cursor, walk, item)
+            consider(cursor, walk, itemOf(cursor, message))
         end
         local from = walk.from
-        if (from and from.id) == item.id then
+        if (from and from.id) == message.id then
             cursor.items = {}
         end
     end
     cursor.ended = true
 end
 
-function read(cursor, query, most)
-    local archive = cursor.archive
-    local items = {}
-    local found = findMessages(archive.store, archive.key, query, most)
+function messagesOf(cursor, found)
     if found == nil then
         cursor.failed = true
         cursor.ended = true
-        return {items = items, weight = 0}
     end
-    local weight = 0
-    for _, stored in ipairs(found) do
-        local id = stored.id
-        local stanza = stored.stanza
-        local when = stored.when
-        local label = stored.label
-        local timeOf = archive.timeOf
-        local stamp = timeOf and timeOf(label, when) or when
-        items[#items + 1] = {
-            id = id,
-            stanza = stanza,
-            when = when,
-            stamp = stamp,
-            label = label,
-            rank = cursor.rank,
-            weight = stored.weight
-        }
-        weight = weight + stored.weight
-    end
+    return found or {}
+end
+
+function itemOf(cursor, bindingPattern0_)
+    local weight
+    local label
+    local when
+    local content
+    local id
+    id = bindingPattern0_.id
+    content = bindingPattern0_.content
+    when = bindingPattern0_.when
+    label = bindingPattern0_.label
+    weight = bindingPattern0_.weight
+    local timeOf = cursor.archive.timeOf
+    local stamp = timeOf and timeOf(label, when) or when
+    return {
+        id = id,
+        content = content,
+        when = when,
+        stamp = stamp,
+        label = label,
+        rank = cursor.rank,
+        weight = weight
+    }
+end
+
+function noteLost(cursor, query)
     local start = query.after or query.before
-    if #items == 0 and start ~= nil then
-        local done, message = getMessage(archive.store, archive.key, start)
+    if start ~= nil then
+        local done, message = getMessage(cursor.archive.store, cursor.archive.key, start)
         cursor.failed = not done
         cursor.lost = done and message == nil
     end
-    return {items = items, weight = weight}
 end
 
 function rangeQuery(cursor, walk)
@@ -7319,20 +7375,20 @@ function rangeQuery(cursor, walk)
     local from = cursor.last or walk.from
     local id = (from and from.rank) == cursor.rank and (label or from.label) == from.label and from.id or nil
     local limit = cursor.chunk
-    local temp_11
+    local temp_20
     if reverse or from == nil then
-        temp_11 = start
+        temp_20 = start
     else
-        temp_11 = math.max(start or 0, from.when)
+        temp_20 = math.max(start or 0, from.when)
     end
-    local roughly_12_result_19 = roughly(temp_11, -1)
-    local temp_13
+    local roughly_21_result_28 = roughly(temp_20, -1)
+    local temp_22
     if not reverse or from == nil then
-        temp_13 = end_
+        temp_22 = end_
     else
-        temp_13 = math.min(end_ or math.huge, from.when)
+        temp_22 = math.min(end_ or math.huge, from.when)
     end
-    local roughly_14_result_20 = roughly(temp_13, 1)
+    local roughly_23_result_29 = roughly(temp_22, 1)
     local after
     if not reverse then
         after = id
@@ -7345,8 +7401,8 @@ function rangeQuery(cursor, walk)
         with = label,
         limit = limit,
         reverse = reverse,
-        start = roughly_12_result_19,
-        ["end"] = roughly_14_result_20,
+        start = roughly_21_result_28,
+        ["end"] = roughly_23_result_29,
         after = after,
         before = before
     }
@@ -7384,7 +7440,7 @@ function consider(cursor, walk, item)
     if isOrdered then
         cursor.ended = true
     end
-    if not isLate and not isEarly and cursor.archive.mayRead(item.label) and query.wants(item.stanza) then
+    if not isLate and not isEarly and cursor.archive.mayRead(item.label) and query.wants(item.content) then
         local items = cursor.items
         items[#items + 1] = item
     end
@@ -7422,8 +7478,7 @@ end
 --- Number of items to read first: their size is unknown, and mod_storage_sql fetches all of a query at once.
 local FIRST_CHUNK = 16
 local LARGEST_CHUNK = 256
---- Bytes of memory to read of one archive at a time.
-local READ_WEIGHT = 262144
+READ_WEIGHT = 131072
 
 function archive_cursor.openCursors(archives, max)
     local cursors = {}
@@ -7438,6 +7493,8 @@ function archive_cursor.openCursors(archives, max)
             items = {},
             passed = 0,
             chunk = chunk,
+            left = 0,
+            rest = nil,
             last = nil,
             ended = false,
             lost = false,
@@ -7456,18 +7513,21 @@ function archive_cursor.readOn(cursor, walk, missing)
         readIds(cursor, walk, ids, missing)
         return
     end
-    local read_result_0 = read(cursor, rangeQuery(cursor, walk), READ_WEIGHT)
-    local items = read_result_0.items
-    local weight = read_result_0.weight
-    for _, item in ipairs(items) do
+    local isNew = cursor.rest == nil
+    local found = findNext(cursor, walk)
+    local messages = messagesOf(cursor, found and found.messages)
+    for _, message in ipairs(messages) do
+        local item = itemOf(cursor, message)
         consider(cursor, walk, item)
         cursor.last = item
     end
-    if weight < READ_WEIGHT and #items < cursor.chunk then
-        cursor.ended = true
+    local isCut = (found and found.isCut) == true
+    cursor.left = (isNew and cursor.chunk or cursor.left) - #messages
+    cursor.ended = cursor.ended or not isCut and cursor.left > 0
+    cursor.rest = found and found.rest
+    if cursor.rest == nil then
+        cursor.chunk = isCut and #messages or math.min(cursor.chunk * 4, LARGEST_CHUNK)
     end
-    local fitting = math.ceil(READ_WEIGHT * #items / math.max(weight, 1))
-    cursor.chunk = math.min(cursor.chunk * 4, fitting, LARGEST_CHUNK)
 end
 end
 
@@ -7708,6 +7768,7 @@ local hasModule = minimix_host.hasModule
 local options = minimix_options
 local findMembership = state_memberships.findMembership
 local appendMessage = state_messages.appendMessage
+local messageOf = state_messages.messageOf
 local openMessages = state_messages.openMessages
 local isDelayBy = minimix_stanzas.isDelayBy
 local isWorthKeeping = minimix_stanzas.isWorthKeeping
@@ -7729,7 +7790,7 @@ function archive_personal.startReadingRoom(membership, most, since)
     return startReading(
         {archive_personal.personalArchive(membership.username, membership.room)},
         {
-            wants = function(stanza) return stanza.attr.type == "groupchat" end,
+            wants = function(content) return messageOf(content).attr.type == "groupchat" end,
             start = since,
             reverse = true,
             max = most
@@ -7750,7 +7811,7 @@ function knownMessagesOf(membership)
         known.isRead = not reading.failed
         local page = reading.page
         for _, item in ipairs(page and page.items or {}) do
-            known.names:set(nameOf(membership, item.stanza), true)
+            known.names:set(nameOf(membership, messageOf(item.content)), true)
         end
     end
     return known
@@ -7845,6 +7906,7 @@ local wallClock = state_clock.wallClock
 local rangesOf = state_deliveries.rangesOf
 local findMessages = state_messages.findMessages
 local mayHaveMore = state_messages.mayHaveMore
+local messageOf = state_messages.messageOf
 local delayBy = minimix_stanzas.delayBy
 local isDelayBy = minimix_stanzas.isDelayBy
 local isWorthKeeping = minimix_stanzas.isWorthKeeping
@@ -8132,7 +8194,7 @@ function addAll(log, window, found)
     end
     for _, stored in ipairs(found or {}) do
         local entry = entryOf(stored, before)
-        addToWindow(log, window, entry, stored.stanza)
+        addToWindow(log, window, entry, messageOf(stored.content))
         before = entry.privateTo == nil and entry.number or before
         weight = weight + stored.weight
     end
@@ -8293,6 +8355,7 @@ local expiryTime = archive_retention.expiryTime
 local options = minimix_options
 local allRangesOf = state_deliveries.allRangesOf
 local rangesOf = state_deliveries.rangesOf
+local messageOf = state_messages.messageOf
 local findMembership = state_memberships.findMembership
 local occupantJid = state_memberships.occupantJid
 
@@ -8324,7 +8387,7 @@ function readLater(reading, visit)
         step = function()
             if items ~= nil then
                 local item = table.remove(items)
-                return item == nil or visit({when = item.stamp, stanza = item.stanza})
+                return item == nil or visit({when = item.stamp, stanza = messageOf(item.content)})
             end
             if reading.step() then
                 rest.failed = reading.failed
@@ -14076,6 +14139,8 @@ end
 local admin_commands = {}
 do
 local form, answerList, refusal, usernameOf
+local adhoc = require("util.adhoc")
+local dataforms = require("util.dataforms")
 local MINIMIX = namespaces.MINIMIX
 local accountsIn = admin_directory.accountsIn
 local leaveRoom = admin_directory.leaveRoom
@@ -14741,6 +14806,8 @@ end
 local archive_query = {}
 do
 local scopeOf, scopeOfAll, scopeWithoutRooms, isInScope, refuse, sendPage, endOf, result
+local rsm = require("util.rsm")
+local messageOf = state_messages.messageOf
 local isWritingInSlices = archive_entries.isWritingInSlices
 local archiveOf = archive_read.archiveOf
 local roomsRead = archive_read.roomsRead
@@ -14826,7 +14893,11 @@ function scopeWithoutRooms(username, jid, includeGroupchat)
     return {archives = archives, address = address, groupchat = groupchat}
 end
 
-function isInScope(scope, message)
+function isInScope(scope, content)
+    if scope.address == nil and scope.groupchat then
+        return true
+    end
+    local message = messageOf(content)
     local isBetween = scope.address == nil or message.attr.from == scope.address or message.attr.to == scope.address
     return isBetween and (scope.groupchat or message.attr.type ~= "groupchat")
 end
@@ -14877,7 +14948,7 @@ function endOf(page)
 end
 
 function result(session, queryId, item)
-    local message = st.clone(item.stanza)
+    local message = st.clone(messageOf(item.content))
     message.attr.xmlns = "jabber:client"
     return st.message({from = jids.bare(session.full_jid), to = session.full_jid}):tag("result", {xmlns = MAM, queryid = queryId, id = item.id}):tag("forwarded", {xmlns = FORWARD}):tag("delay", {xmlns = DELAY, stamp = datetime.datetime(item.stamp)}):up():add_child(message):reset()
 end
@@ -14930,7 +15001,7 @@ function archive_query.onQuery(event)
     local reading = startReading(
         scope.archives,
         {
-            wants = function(message) return isInScope(scope, message) end,
+            wants = function(content) return isInScope(scope, content) end,
             start = request.start,
             ["end"] = request["end"],
             after = request.after,
