@@ -5,10 +5,12 @@
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { CARBONS, DELAY, FORWARD, MAM, MUC_USER, STANZA_ID } from "../namespaces";
+import { silences } from "../settings/blocklist";
 import { noteDrop } from "../state/counters";
+import type { CatchUp } from "../state/catchup";
 import { findMembership, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
-import { isDelayBy, stanzaIdBy } from "../stanzas";
+import { isDelayBy, splitOccupant, stanzaIdBy } from "../stanzas";
 import { isHeavier } from "../weight";
 
 /** Largest weight of messages and presences of rooms, and of IQs, for isHeavier(). */
@@ -128,6 +130,12 @@ export function fromArchive(membership: Membership, message: Stanza): Stanza | u
     copy.attr.to = membership.occupant;
     copy.maptags((tag) => takeArchived(membership, tag));
     return copy;
+}
+
+/** Whether the account has blocked the sender. The archive has messages that mod_blocklist would drop. */
+export function isSilenced(membership: Membership, catching: CatchUp, message: Stanza): boolean {
+    const [, nick] = splitOccupant(message.attr.from ?? "");
+    return catching.blocked !== undefined && nick !== undefined && silences(catching.blocked, membership.room, nick);
 }
 
 function takeArchived(membership: Membership, tag: Stanza): Stanza | undefined {
