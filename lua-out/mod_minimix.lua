@@ -7097,9 +7097,11 @@ local FORWARD = namespaces.FORWARD
 local MAM = namespaces.MAM
 local MUC_USER = namespaces.MUC_USER
 local STANZA_ID = namespaces.STANZA_ID
+local silences = settings_blocklist.silences
 local noteDrop = state_counters.noteDrop
 local findMembership = state_memberships.findMembership
 local isDelayBy = minimix_stanzas.isDelayBy
+local splitOccupant = minimix_stanzas.splitOccupant
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
 local isHeavier = minimix_weight.isHeavier
 
@@ -7259,6 +7261,12 @@ function archive_gate.fromArchive(membership, message)
     copy.attr.to = membership.occupant
     copy:maptags(function(tag) return takeArchived(membership, tag) end)
     return copy
+end
+
+--- Whether the account has blocked the sender. The archive has messages that mod_blocklist would drop.
+function archive_gate.isSilenced(membership, catching, message)
+    local _, nick = splitOccupant(message.attr.from or "")
+    return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
 end
 
 --- Adds the archive's id of a message, if the message has no id by the room.
@@ -7881,19 +7889,195 @@ function archive_personal.addMissed(membership, delayed, when)
 end
 end
 
+-- src/archive/window.ts
+--
+-- Reads the entries of a room's log around a time, to search for a message of the past. A room may have many messages in
+-- these seconds. Reading them all at once would block the server, so they are read in steps.
+local archive_window = {}
+do
+local newWindow, keepWindow, addAll, addToWindow, WINDOW_SIZE, WINDOW_KEPT
+local entryOf = archive_entries.entryOf
+local keyOf = archive_entries.keyOf
+local store = archive_entries.store
+local monotonic = state_clock.monotonic
+local wallClock = state_clock.wallClock
+local findMessages = state_messages.findMessages
+local mayHaveMore = state_messages.mayHaveMore
+local messageOf = state_messages.messageOf
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+
+function newWindow(from)
+    local now = monotonic()
+    return {
+        from = from,
+        to = from + 1,
+        left = WINDOW_SIZE,
+        start = from - archive_window.SKEW,
+        after = nil,
+        readAt = now,
+        ["until"] = now + WINDOW_KEPT,
+        size = 0,
+        entries = {},
+        others = {},
+        ids = {}
+    }
+end
+
+function keepWindow(log, window)
+    log.window = window
+    module:add_timer(WINDOW_KEPT, function()
+        if log.window ~= nil and monotonic() >= log.window["until"] then
+            log.window = nil
+        end
+        return nil
+    end)
+end
+
+function addAll(log, window, found)
+    local weight = 0
+    local before
+    for _, entry in ipairs(window.entries) do
+        before = entry.privateTo == nil and entry.number or before
+    end
+    for _, stored in ipairs(found) do
+        local entry = entryOf(stored, before)
+        addToWindow(log, window, entry, messageOf(stored.content))
+        before = entry.privateTo == nil and entry.number or before
+        weight = weight + stored.weight
+    end
+    return weight
+end
+
+function addToWindow(log, window, entry, stanza)
+    local archiveId
+    if entry.privateTo == nil then
+        archiveId = stanzaIdBy(stanza, log.room)
+    end
+    entry.name = archive_window.nameOf(log, stanza) or false
+    local entries = window.entries
+    entries[#entries + 1] = entry
+    window.size = window.size + string.len(entry.text)
+    if archiveId == nil then
+        local others = window.others
+        others[#others + 1] = entry
+    else
+        window.ids[archiveId] = entry
+    end
+end
+
+--- Returns the sender of a message and its id by the room, or else by the sender. Undefined without an id.
+function archive_window.nameOf(log, stanza)
+    local id = stanzaIdBy(stanza, log.room) or stanza.attr.id
+    if id == nil then
+        return nil
+    else
+        return (stanza.attr.from or "") .. "\n" .. id
+    end
+end
+
+--- Entries to read in a step, and bytes of memory.
+local STEP = 50
+local STEP_SIZE = 65536
+WINDOW_SIZE = 393216
+WINDOW_KEPT = 60
+--- Seconds after which an unfinished window may be replaced: its account may no longer need it.
+local ABANDONED = 1
+--- Seconds that unlimited reading may take in a period. Otherwise a room's history could block the server.
+local READ_TIME = 0.01
+local READ_PERIOD = 0.1
+--- Largest difference between a room's clock and ours, in seconds.
+archive_window.SKEW = 10
+
+--- Whether entries from before `tail` are needed to search for a message of this time.
+function archive_window.isBeforeTail(log, when)
+    local oldest = log.tail[1]
+    return oldest ~= nil and not log.isComplete and (when <= oldest.storedAt + archive_window.SKEW or when > wallClock() + archive_window.SKEW)
+end
+
+local periodEnd = 0
+local readTime = 0
+
+--- Whether there is time to read outside of slices.
+function archive_window.mayRead()
+    local now = monotonic()
+    if now > periodEnd then
+        periodEnd = now + READ_PERIOD
+        readTime = 0
+    end
+    return readTime < READ_TIME
+end
+
+--- Returns the entries around a time that have been read.
+function archive_window.windowAt(log, from)
+    local window = log.window
+    return window ~= nil and from >= window.from and from < window.to and window or nil
+end
+
+--- Reads some of the entries around a time that have not been read. An account that catches up searches for messages in
+-- order. So several entries are read at a time, starting at this time. Returns all that were read. Undefined if storage
+-- failed.
+function archive_window.readWindow(log, from)
+    local window = archive_window.windowAt(log, from) or newWindow(from)
+    local started = monotonic()
+    local size = math.min(window.left, STEP_SIZE)
+    local query = {start = window.start, after = window.after, limit = STEP}
+    local found = findMessages(store, keyOf(log.room), query, size)
+    if found == nil then
+        log.window = nil
+        return nil
+    end
+    if window.after == nil then
+        keepWindow(log, window)
+    end
+    local last
+    if mayHaveMore(found, STEP, size) then
+        last = found[#found]
+    end
+    local left = window.left - addAll(log, window, found)
+    local isDone = last == nil or last.when - archive_window.SKEW > window.from
+    window.to = last == nil and math.huge or math.max(last.when - archive_window.SKEW, window.from + 1)
+    window.after = last and last.id
+    window.start = math.max(window.start, (last and last.when or 0) - 1)
+    window.left = isDone and 0 or math.max(left, 0)
+    window.readAt = monotonic()
+    readTime = readTime + window.readAt - started
+    return window
+end
+
+--- Whether more entries of these seconds are to be read.
+function archive_window.isUnfinished(window)
+    return window.left > 0
+end
+
+--- Whether an account is reading entries around another time. It needs several steps.
+function archive_window.isInUse(log, from)
+    local window = log.window
+    local isRead = window == nil or not archive_window.isUnfinished(window) or archive_window.windowAt(log, from) ~= nil
+    return not isRead and monotonic() < window.readAt + ABANDONED
+end
+
+--- Adds a new entry of the log to the window if that ends at the newest entry.
+function archive_window.extendWindow(log, entry, stanza)
+    local window = log.window
+    if (window and window.to) == math.huge then
+        addToWindow(log, window, entry, stanza)
+        if window.size > WINDOW_SIZE then
+            log.window = nil
+        end
+    end
+end
+end
+
 -- src/archive/log.ts
 --
 -- Finds the entry of a message that is in the room's log already: another account's copy, or a repetition by the room's
 -- archive.
 local archive_log = {}
 do
-local recordOwn, isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addAll, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, READ_TIME, READ_PERIOD, none, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
+local recordOwn, isAnothers, entryFor, appendsOutOfOrder, newEntry, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, startOfSearch, windowAround, findInWindow, withoutDelay, none, MOST_COMPARED, added, AHEAD
 local append = archive_entries.append
-local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
-local keyOf = archive_entries.keyOf
 local stanzaOf = archive_entries.stanzaOf
-local store = archive_entries.store
 local deliver = archive_delivered.deliver
 local isFor = archive_delivered.isFor
 local closeMissedSoon = archive_delivered.closeMissedSoon
@@ -7901,18 +8085,23 @@ local MUC_USER = namespaces.MUC_USER
 local OCCUPANT_ID = namespaces.OCCUPANT_ID
 local STANZA_ID = namespaces.STANZA_ID
 local options = minimix_options
-local monotonic = state_clock.monotonic
 local wallClock = state_clock.wallClock
 local rangesOf = state_deliveries.rangesOf
-local findMessages = state_messages.findMessages
-local mayHaveMore = state_messages.mayHaveMore
-local messageOf = state_messages.messageOf
 local delayBy = minimix_stanzas.delayBy
 local isDelayBy = minimix_stanzas.isDelayBy
 local isWorthKeeping = minimix_stanzas.isWorthKeeping
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
 local textOf = minimix_text.textOf
 local addMissed = archive_personal.addMissed
+local extendWindow = archive_window.extendWindow
+local isBeforeTail = archive_window.isBeforeTail
+local isInUse = archive_window.isInUse
+local isUnfinished = archive_window.isUnfinished
+local mayRead = archive_window.mayRead
+local nameOf = archive_window.nameOf
+local readWindow = archive_window.readWindow
+local SKEW = archive_window.SKEW
+local windowAt = archive_window.windowAt
 
 function recordOwn(membership, stanza)
     local past = archive_log.pastOf(membership.room, stanza)
@@ -7970,24 +8159,15 @@ function newEntry(log, membership, part, stanza)
     return same or add(log, stanza, wallClock(), privateTo)
 end
 
-function nameOf(log, stanza)
-    local id = stanzaIdBy(stanza, log.room) or stanza.attr.id
-    if id == nil then
-        return nil
-    else
-        return (stanza.attr.from or "") .. "\n" .. id
-    end
-end
-
 function isNamed(log, entry, name)
     if entry.name == nil then
         local stanza = stanzaOf(entry)
-        local entry_12 = entry
-        local temp_11
+        local entry_11 = entry
+        local temp_10
         if stanza ~= nil then
-            temp_11 = nameOf(log, stanza)
+            temp_10 = nameOf(log, stanza)
         end
-        entry_12.name = temp_11 or false
+        entry_11.name = temp_10 or false
     end
     return name ~= nil and entry.name == name
 end
@@ -8006,9 +8186,10 @@ function pastEntry(log, membership, part, stanza, when)
         return not isAnothers(entry, membership) and (entry.text == search.text or isNamed(log, entry, search.name) and (isFor(membership.username, ranges, part.position, entry.number, entry.privateTo) or isSaidAs(entry, search)))
     end
     local entry = findEntry(log.tail, search, matches) or findEntry(log.unwritten or none, search, matches)
+    local isInMemory = entry ~= nil or not canRead or not isBeforeTail(log, when)
     local window
-    if entry == nil and canRead then
-        window = windowAround(log, membership, when)
+    if not isInMemory then
+        window = windowAround(log, membership, startOfSearch(membership, when))
     end
     if window == "failed" and not mustPlace(membership) then
         notPlaced(membership)
@@ -8066,13 +8247,7 @@ function add(log, stanza, when, privateTo)
         if log.unwritten ~= nil then
             entry.name = nameOf(log, stanza) or false
         end
-        local window = log.window
-        if (window and window.to) == math.huge then
-            addToWindow(log, log.window, entry, stanza)
-            if log.window.size > LARGE_WINDOW_SIZE then
-                log.window = nil
-            end
-        end
+        extendWindow(log, entry, stanza)
         if privateTo == nil then
             closeMissedSoon(log)
         end
@@ -8113,32 +8288,21 @@ function findEntry(entries, search, matches)
     return nil
 end
 
-function windowAround(log, membership, when)
-    local oldest = log.tail[1]
-    if oldest == nil or log.isComplete or when > oldest.storedAt + SKEW and when <= wallClock() + SKEW then
-        return nil
-    end
+function startOfSearch(membership, when)
     local catching = membership.catchUp
-    local isResult = (catching and catching.progress.step) == "querying" and not maySearch()
-    local from = isResult and math.max(when, catching.latest) or when
-    local window = log.window
-    if window ~= nil and from >= window.from and from < window.to then
-        return window
-    end
-    if catching == nil and not maySearch() then
-        return nil
-    end
-    log.window = readWindow(log, from)
-    return log.window or "failed"
+    local isResult = (catching and catching.progress.step) == "querying" and not mayRead()
+    return isResult and math.max(when, catching.latest) or when
 end
 
-function maySearch()
-    local now = monotonic()
-    if now > periodEnd then
-        periodEnd = now + READ_PERIOD
-        readTime = 0
+function windowAround(log, membership, from)
+    local window = windowAt(log, from)
+    local isRead = window ~= nil and not isUnfinished(window)
+    local isInSlices = membership.catchUp ~= nil and not mustPlace(membership)
+    if isRead or not (isInSlices or mayRead()) then
+        return window
+    else
+        return readWindow(log, from) or "failed"
     end
-    return readTime < READ_TIME
 end
 
 function findInWindow(window, archiveId, search, matches)
@@ -8150,82 +8314,6 @@ function findInWindow(window, archiveId, search, matches)
         return entry
     end
     return findEntry((archiveId == nil or entry ~= nil) and window.entries or window.others, search, matches)
-end
-
-function readWindow(log, from)
-    local started = monotonic()
-    local until_ = started + WINDOW_KEPT
-    local window = {
-        from = from,
-        to = math.huge,
-        ["until"] = until_,
-        size = 0,
-        entries = {},
-        others = {},
-        ids = {}
-    }
-    local found, last = messagesFrom(log, from, nil, WINDOW, WINDOW_SIZE)
-    local left = LARGE_WINDOW_SIZE - addAll(log, window, found)
-    while last ~= nil and last.when - SKEW <= from and left > 0 do
-        found, last = messagesFrom(log, from, last.id, LARGE_WINDOW, left)
-        left = left - addAll(log, window, found)
-    end
-    if found == nil then
-        return nil
-    end
-    if last ~= nil then
-        window.to = math.max(last.when - SKEW, from + 1)
-    end
-    readTime = readTime + monotonic() - started
-    module:add_timer(WINDOW_KEPT, function()
-        if log.window ~= nil and monotonic() >= log.window["until"] then
-            log.window = nil
-        end
-        return nil
-    end)
-    return window
-end
-
-function addAll(log, window, found)
-    local weight = 0
-    local before
-    for _, entry in ipairs(window.entries) do
-        before = entry.privateTo == nil and entry.number or before
-    end
-    for _, stored in ipairs(found or {}) do
-        local entry = entryOf(stored, before)
-        addToWindow(log, window, entry, messageOf(stored.content))
-        before = entry.privateTo == nil and entry.number or before
-        weight = weight + stored.weight
-    end
-    return weight
-end
-
-function messagesFrom(log, from, after, limit, size)
-    local found = findMessages(store, keyOf(log.room), {start = from - SKEW, after = after, limit = limit}, size)
-    local isPart = found ~= nil and mayHaveMore(found, limit, size)
-    local isPart_33
-    if isPart then
-        isPart_33 = found[#found]
-    end
-    return found, isPart_33
-end
-
-function addToWindow(log, window, entry, stanza)
-    local archiveId
-    if entry.privateTo == nil then
-        archiveId = stanzaIdBy(stanza, log.room)
-    end
-    entry.name = nameOf(log, stanza) or false
-    local entries = window.entries
-    entries[#entries + 1] = entry
-    window.size = window.size + string.len(entry.text)
-    if archiveId == nil then
-        local others = window.others
-        others[#others + 1] = entry
-    else
-        window.ids[archiveId] = entry
-    end
 end
 
 function withoutDelay(log, stanza)
@@ -8241,20 +8329,12 @@ function withoutDelay(log, stanza)
     return content
 end
 
-WINDOW = 50
-WINDOW_SIZE = 131072
-WINDOW_KEPT = 60
-LARGE_WINDOW = 400
-LARGE_WINDOW_SIZE = 393216
-READ_TIME = 0.01
-READ_PERIOD = 0.1
 none = {}
 MOST_COMPARED = 5
 added = {}
 added[MUC_USER] = true
 added[OCCUPANT_ID] = true
 added[STANZA_ID] = true
-SKEW = 10
 AHEAD = 100 * 86400
 
 --- Records a message that an account received. Returns whether it is archived and new to the account. A local room
@@ -8283,8 +8363,25 @@ function archive_log.record(membership, stanza)
     return entry ~= nil and deliver(membership, log, part, entry)
 end
 
-periodEnd = 0
-readTime = 0
+--- Reads some of the entries that a search for a message of the past needs. Returns whether all are read. Then the search
+-- must follow at once, because another account may need other entries.
+function archive_log.readForSearch(membership, stanza)
+    local part = membership.part
+    local log = part and part.log
+    local when
+    if log ~= nil then
+        when = archive_log.pastOf(log.room, stanza)
+    end
+    if log == nil or when == nil or not archive_log.canRecordPast(membership) or not isBeforeTail(log, when) then
+        return true
+    end
+    local from = startOfSearch(membership, when)
+    if isInUse(log, from) then
+        return false
+    end
+    local window = windowAround(log, membership, from)
+    return window == nil or window == "failed" or not isUnfinished(window)
+end
 end
 
 -- src/archive/retention.ts
@@ -8549,6 +8646,7 @@ local weightOf = minimix_weight.weightOf
 local openPart = archive_delivered.openPart
 local writeInSlices = archive_entries.writeInSlices
 local pastOf = archive_log.pastOf
+local readForSearch = archive_log.readForSearch
 local record = archive_log.record
 local isKept = archive_read.isKept
 local newestOf = archive_read.newestOf
@@ -8645,6 +8743,10 @@ function drainInSlices(membership, catching, draining)
     inSlices(function()
         if membership.catchUp ~= catching then
             return true
+        end
+        local buffered = catching.buffer[catching.drained + 1]
+        if buffered ~= nil and not readForSearch(membership, buffered.stanza) then
+            return false
         end
         drainOne(membership, catching, draining, false)
         if draining.failed then
@@ -9554,7 +9656,7 @@ end
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
-local isAhead, triesOf, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
+local isAhead, triesOf, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, archivedIn, PAGE, UNNOTICED, FEWEST, LONGEST_ID
 local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
@@ -9565,7 +9667,6 @@ local RSM = namespaces.RSM
 local options = minimix_options
 local noteDrop = state_counters.noteDrop
 local isCurrent = state_memberships.isCurrent
-local splitOccupant = minimix_stanzas.splitOccupant
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
 local ask = send_ask.ask
 local patience = send_ask.patience
@@ -9573,7 +9674,6 @@ local inSlices = slices.inSlices
 local weightOf = minimix_weight.weightOf
 local blocklistOf = settings_blocklist.blocklistOf
 local readBlocklist = settings_blocklist.readBlocklist
-local silences = settings_blocklist.silences
 local beginAt = archive_buffer.beginAt
 local bufferMessage = archive_buffer.bufferMessage
 local deliverMissed = archive_buffer.deliverMissed
@@ -9585,8 +9685,10 @@ local startBuffering = archive_buffer.startBuffering
 local startOf = archive_buffer.startOf
 local addArchiveId = archive_gate.addArchiveId
 local fromArchive = archive_gate.fromArchive
+local isSilenced = archive_gate.isSilenced
 local canRecordPast = archive_log.canRecordPast
 local pastOf = archive_log.pastOf
+local readForSearch = archive_log.readForSearch
 local isKept = archive_read.isKept
 local newestOf = archive_read.newestOf
 
@@ -9772,15 +9874,27 @@ function lastOfPage(fin)
     end
 end
 
-function handleNext(membership, catching, querying)
+function handleNext(membership, catching, querying, mustLeave)
+    local isWanted = isCurrent(membership) and membership.catchUp == catching and catching.progress == querying
+    local result
+    if isWanted then
+        local opt_33 = querying.pending[1]
+        result = opt_33 and opt_33:get_child("result", MAM)
+    end
+    local archived
+    if result ~= nil then
+        archived = archivedIn(membership, catching, result)
+    end
+    if archived ~= nil and not mustLeave and not readForSearch(membership, archived) then
+        return false
+    end
     local stanza = table.remove(querying.pending, 1)
     querying.weight = querying.weight - (stanza == nil and 0 or weightOf(stanza))
-    if not isCurrent(membership) or membership.catchUp ~= catching or catching.progress ~= querying then
+    if not isWanted then
         return stanza == nil
     end
-    local result = stanza and stanza:get_child("result", MAM)
-    if result ~= nil then
-        handleResult(membership, catching, result)
+    if archived ~= nil then
+        deliverMissed(membership, archived)
     end
     if #querying.pending > 0 then
         return false
@@ -9793,7 +9907,7 @@ function handleNext(membership, catching, querying)
     return true
 end
 
-function handleResult(membership, catching, result)
+function archivedIn(membership, catching, result)
     local forwarded = result:get_child("forwarded", FORWARD)
     local message
     if forwarded ~= nil then
@@ -9814,22 +9928,15 @@ function handleResult(membership, catching, result)
         archived = fromArchive(membership, message)
     end
     if archived == nil or delay == nil or when == nil then
-        return
+        return nil
     end
     addArchiveId(archived, membership.room, result.attr.id)
-    if isBeforeJoin(membership, catching, archived, when) then
-        return
+    if isBeforeJoin(membership, catching, archived, when) or isSilenced(membership, catching, archived) then
+        return nil
     end
-    if not isSilenced(membership, catching, archived) then
-        catching.latest = math.max(catching.latest, math.min(math.floor(when), wallClock()))
-        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
-        deliverMissed(membership, archived)
-    end
-end
-
-function isSilenced(membership, catching, message)
-    local _, nick = splitOccupant(message.attr.from or "")
-    return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
+    catching.latest = math.max(catching.latest, math.min(math.floor(when), wallClock()))
+    archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
+    return archived
 end
 
 PAGE = 50
@@ -9933,10 +10040,10 @@ function archive_catchup.takeResult(membership, nick, stanza)
     pending[#pending + 1] = stanza
     querying.weight = querying.weight + weightOf(stanza)
     if #querying.pending == 1 then
-        inSlices(function() return handleNext(membership, catching, querying) end)
+        inSlices(function() return handleNext(membership, catching, querying, false) end)
     end
     while querying.weight > PENDING_WEIGHT and #querying.pending > 0 do
-        handleNext(membership, catching, querying)
+        handleNext(membership, catching, querying, true)
     end
 end
 
