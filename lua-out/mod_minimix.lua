@@ -17998,11 +17998,12 @@ function onAvailable(membership, nick, stanza)
 end
 
 function onPresenceWhileJoining(membership, nick, stanza)
-    if hasStatus(stanza, "110") then
+    local place = membership.place
+    local isRenamed = place.phase == "joining" and place.renamed == "now" and isRequested(place, nick)
+    if isRenamed or hasStatus(stanza, "110") then
         onSelf(membership, nick, stanza)
         return
     end
-    local place = membership.place
     onOccupant(membership, nick, stanza)
     if place.phase == "joining" and isRequested(place, nick) then
         selfClaimed(membership, place, intern(stanza))
@@ -18050,7 +18051,7 @@ function onUnavailable(membership, nick, stanza)
         return
     end
     if not isOwnNick(membership, nick, stanza) and not isLeaveAnswer(membership, nick, stanza) then
-        noteStillIn(membership.place, stanza)
+        noteStillIn(membership, stanza)
         onOccupantGone(membership, nick, stanza)
         noteBroadcast(membership, nick, stanza)
         if nick == membership.wantedNick and membership.place.phase == "joined" then
@@ -18073,8 +18074,9 @@ function onUnavailable(membership, nick, stanza)
     end
 end
 
-function noteStillIn(place, stanza)
-    if place.phase == "joining" and hasStatus(stanza, "303") and hasStatus(stanza, "110") then
+function noteStillIn(membership, stanza)
+    local place = membership.place
+    if place.phase == "joining" and hasStatus(stanza, "303") and isOfAccount(membership, stanza) then
         place.operation.isDoubtful = true
         if place.renamed == nil then
             place.renamed = "now"
