@@ -70,8 +70,8 @@ for name, attack in pairs {
 end
 
 -- The account is in the room, and the room's archive does not answer: messages are buffered.
-local function in_gap()
-	local s, phone = scene.in_room { modules = { "mam" } };
+local function in_gap(fields)
+	local s, phone = scene.in_room { modules = { "mam" }; wrap_store = fields and fields.wrap_store };
 	s.room:say("Bob", "before");
 	local asked = 0;
 	function s.room.on_iq(_, iq)
@@ -210,6 +210,58 @@ it("B4: the server has time for others between two slow reads of history #once",
 	for i = 2, #reads do
 		assert.is_true(reads[i].start - reads[i - 1].stop > 0.029);
 	end
+end);
+
+-- Reads 5 MB a second.
+local function slow_reads(store, name)
+	local find = name == "minimix_archive" and store.find;
+	if not find then return store; end
+	return setmetatable({ find = function (_, key, query)
+		local results, problem = find(store, key, query);
+		return results and function ()
+			local id, stanza, time, with = results();
+			if stanza then clock.elapse(#stanza:get_text() / 5e6); end
+			return id, stanza, time, with;
+		end, problem;
+	end }, { __index = store });
+end
+
+local function flood(s, count)
+	for i = 1, count do
+		s:from("Bob", ("<message type='groupchat' id='m%d'><body>%s</body></message>"):format(i, i..("x"):rep(10000)));
+	end
+end
+
+it("B4: large messages are searched for a copy in slices when the buffer overflows #once", function ()
+	local s, phone = in_gap { wrap_store = slow_reads };
+	assert_short("overflow of the buffer by large messages", function ()
+		for _ = 1, 5 do
+			flood(s, 60);
+			s:wait(1);
+		end
+	end);
+	assert_well(s, phone);
+end);
+
+it("B4: large messages are searched for an archive's results in slices #once", function ()
+	local s, phone = scene.in_room { wrap_store = slow_reads };
+	local time = os.time();
+	flood(s, 100);
+	s:wait(30);
+	local results = {};
+	for i = 1, 50 do results[i] = said(s.room, "new "..i, "n"..i, time + i // 10); end
+	local asked;
+	function s.room.on_iq(_, iq)
+		asked = asked or iq:get_child("query", "urn:xmpp:mam:2") and iq;
+		return asked ~= nil;
+	end
+	s:lose_and_return();
+	answer_with(s, results);
+	assert_short("results among large messages", function ()
+		s.host:run(function () s.room.send(s.room:on_iq(asked)); end);
+		s:wait(5);
+	end);
+	assert_well(s, phone);
 end);
 
 it("B4: a presence with many attributes is handled quickly #once", function ()

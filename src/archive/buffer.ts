@@ -15,7 +15,7 @@ import { addDelay, delayBy, stanzaIdBy } from "../stanzas";
 import { weightOf } from "../weight";
 import { openPart } from "./delivered";
 import { writeInSlices } from "./entries";
-import { pastOf, record } from "./log";
+import { pastOf, readForSearch, record } from "./log";
 import { isKept, newestOf, type Said } from "./read";
 import { expiryTime } from "./retention";
 
@@ -219,6 +219,10 @@ function drainInSlices(membership: Membership, catching: CatchUp, draining: Drai
     inSlices(() => {
         if (membership.catchUp !== catching) {
             return true;
+        }
+        const buffered = catching.buffer[catching.drained];
+        if (buffered !== undefined && !readForSearch(membership, buffered.stanza)) {
+            return false;
         }
         drainOne(membership, catching, draining, false);
         if (draining.failed) {

@@ -10,11 +10,11 @@ import { noteDrop } from "../state/counters";
 import type { Querying, CatchUp, CatchUpOutcome, Progress } from "../state/catchup";
 import { isCurrent, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
-import { splitOccupant, stanzaIdBy } from "../stanzas";
+import { stanzaIdBy } from "../stanzas";
 import { ask, patience } from "../send/ask";
 import { inSlices } from "../slices";
 import { weightOf } from "../weight";
-import { blocklistOf, readBlocklist, silences } from "../settings/blocklist";
+import { blocklistOf, readBlocklist } from "../settings/blocklist";
 import {
     beginAt,
     bufferMessage,
@@ -26,8 +26,8 @@ import {
     startBuffering,
     startOf,
 } from "./buffer";
-import { addArchiveId, fromArchive } from "./gate";
-import { canRecordPast, pastOf } from "./log";
+import { addArchiveId, fromArchive, isSilenced } from "./gate";
+import { canRecordPast, pastOf, readForSearch } from "./log";
 import { isKept, newestOf, type Said } from "./read";
 
 /** Messages per page. */
@@ -318,24 +318,31 @@ export function takeResult(membership: Membership, nick: string | undefined, sta
     querying.pending.push(stanza);
     querying.weight = querying.weight + weightOf(stanza);
     if (querying.pending.length === 1) {
-        inSlices(() => handleNext(membership, catching, querying));
+        inSlices(() => handleNext(membership, catching, querying, false));
     }
     while (querying.weight > PENDING_WEIGHT && querying.pending.length > 0) {
-        handleNext(membership, catching, querying);
+        handleNext(membership, catching, querying, true);
     }
 }
 
-/** Handles a pending result. After the last one it takes the archive's answer. Returns whether none is left. */
-function handleNext(membership: Membership, catching: CatchUp, querying: Querying): boolean {
+/**
+ * Handles a pending result. If it can wait, first reads what its search needs. After the last result it takes the
+ * archive's answer. Returns whether none is left.
+ */
+function handleNext(membership: Membership, catching: CatchUp, querying: Querying, mustLeave: boolean): boolean {
+    const isWanted = isCurrent(membership) && membership.catchUp === catching && catching.progress === querying;
+    const result = isWanted ? querying.pending[0]?.get_child("result", MAM) : undefined;
+    const archived = result === undefined ? undefined : archivedIn(membership, catching, result);
+    if (archived !== undefined && !mustLeave && !readForSearch(membership, archived)) {
+        return false;
+    }
     const stanza = table.remove<Stanza>(querying.pending, 1);
     querying.weight = querying.weight - (stanza === undefined ? 0 : weightOf(stanza));
-    if (!isCurrent(membership) || membership.catchUp !== catching || catching.progress !== querying) {
-        // The page is not wanted any more.
+    if (!isWanted) {
         return stanza === undefined;
     }
-    const result = stanza?.get_child("result", MAM);
-    if (result !== undefined) {
-        handleResult(membership, catching, result);
+    if (archived !== undefined) {
+        deliverMissed(membership, archived);
     }
     if (querying.pending.length > 0) {
         return false;
@@ -346,30 +353,23 @@ function handleNext(membership: Membership, catching: CatchUp, querying: Queryin
     return true;
 }
 
-function handleResult(membership: Membership, catching: CatchUp, result: Stanza): void {
+/** Returns the message of a result, with its time. Undefined if the account must not have it. */
+function archivedIn(membership: Membership, catching: CatchUp, result: Stanza): Stanza | undefined {
     const forwarded = result.get_child("forwarded", FORWARD);
     const message = forwarded === undefined ? undefined : forwarded.get_child("message", "jabber:client");
     const delay = forwarded === undefined ? undefined : forwarded.get_child("delay", DELAY);
     const when = delay === undefined ? undefined : datetime.parse(delay.attr.stamp ?? "");
     const archived = message === undefined || when === undefined ? undefined : fromArchive(membership, message);
     if (archived === undefined || delay === undefined || when === undefined) {
-        return;
+        return undefined;
     }
     addArchiveId(archived, membership.room, result.attr.id);
-    if (isBeforeJoin(membership, catching, archived, when)) {
-        return;
+    if (isBeforeJoin(membership, catching, archived, when) || isSilenced(membership, catching, archived)) {
+        return undefined;
     }
-    if (!isSilenced(membership, catching, archived)) {
-        catching.latest = Math.max(catching.latest, Math.min(math.floor(when), wallClock()));
-        archived.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: membership.room, stamp: delay.attr.stamp }));
-        deliverMissed(membership, archived);
-    }
-}
-
-/** Whether the account has blocked the sender. The archive has messages that mod_blocklist would drop. */
-function isSilenced(membership: Membership, catching: CatchUp, message: Stanza): boolean {
-    const [, nick] = splitOccupant(message.attr.from ?? "");
-    return catching.blocked !== undefined && nick !== undefined && silences(catching.blocked, membership.room, nick);
+    catching.latest = Math.max(catching.latest, Math.min(math.floor(when), wallClock()));
+    archived.add_direct_child(st.stanza("delay", { xmlns: DELAY, from: membership.room, stamp: delay.attr.stamp }));
+    return archived;
 }
 
 /** Returns the result of the catch-up. Undefined without a query, or when all messages are in the log. */

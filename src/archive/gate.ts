@@ -5,15 +5,21 @@
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { CARBONS, DELAY, FORWARD, MAM, MUC_USER, STANZA_ID } from "../namespaces";
+import { silences } from "../settings/blocklist";
 import { noteDrop } from "../state/counters";
+import type { CatchUp } from "../state/catchup";
 import { findMembership, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
-import { isDelayBy, stanzaIdBy } from "../stanzas";
-import { isHeavier } from "../weight";
+import { isDelayBy, splitOccupant, stanzaIdBy } from "../stanzas";
+import { isBrief } from "../text";
+import { isHeavier, lightPieces } from "../weight";
 
 /** Largest weight of messages and presences of rooms, and of IQs, for isHeavier(). */
 const MAX_WEIGHT = 2 * 1024 * 1024;
 const MAX_IQ_WEIGHT = 8 * 1024 * 1024;
+
+/** Pieces of XML that never take more. */
+const LIGHT = lightPieces(MAX_WEIGHT);
 
 /** The last stanza that was weighed: a local room passes the same table for every account (muc.lib.lua, broadcast). */
 let weighed: Stanza | undefined;
@@ -27,7 +33,10 @@ export function fromRoom<O extends Origin>(
         const stanza = event.stanza;
         if (stanza !== weighed) {
             weighed = stanza;
-            isTooBig = isHeavier(stanza, stanza.name === "iq" ? MAX_IQ_WEIGHT : MAX_WEIGHT);
+            // Most presences are serialised anyway, and a short text is proof that they are light.
+            isTooBig =
+                (stanza.name !== "presence" || !isBrief(stanza, LIGHT)) &&
+                isHeavier(stanza, stanza.name === "iq" ? MAX_IQ_WEIGHT : MAX_WEIGHT);
         }
         if (!isTooBig) {
             return handler(event);
@@ -128,6 +137,12 @@ export function fromArchive(membership: Membership, message: Stanza): Stanza | u
     copy.attr.to = membership.occupant;
     copy.maptags((tag) => takeArchived(membership, tag));
     return copy;
+}
+
+/** Whether the account has blocked the sender. The archive has messages that mod_blocklist would drop. */
+export function isSilenced(membership: Membership, catching: CatchUp, message: Stanza): boolean {
+    const [, nick] = splitOccupant(message.attr.from ?? "");
+    return catching.blocked !== undefined && nick !== undefined && silences(catching.blocked, membership.room, nick);
 }
 
 function takeArchived(membership: Membership, tag: Stanza): Stanza | undefined {

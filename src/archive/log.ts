@@ -3,31 +3,28 @@
 
 import * as datetime from "util.datetime";
 import * as st from "util.stanza";
-import { append, entryOf, loadTail, keyOf, stanzaOf, store } from "./entries";
+import { append, loadTail, stanzaOf } from "./entries";
 import { deliver, isFor, closeMissedSoon } from "./delivered";
 import { MUC_USER, OCCUPANT_ID, STANZA_ID } from "../namespaces";
 import * as options from "../options";
-import { monotonic, wallClock } from "../state/clock";
+import { wallClock } from "../state/clock";
 import { rangesOf } from "../state/deliveries";
 import type { Entry, Part, EntryWindow, RoomLog } from "../state/logs";
 import type { Membership } from "../state/memberships";
-import { findMessages, mayHaveMore, messageOf, type Stored } from "../state/messages";
 import { delayBy, isDelayBy, isWorthKeeping, stanzaIdBy } from "../stanzas";
 import { textOf } from "../text";
 import { addMissed } from "./personal";
-
-/** Entries to read at a time in the search for a message of the past, bytes of memory, and seconds to keep them. */
-const WINDOW = 50;
-const WINDOW_SIZE = 131072;
-const WINDOW_KEPT = 60;
-
-/** Most entries, and bytes of memory, to read in a busy room until all messages of some seconds have been read. */
-const LARGE_WINDOW = 400;
-const LARGE_WINDOW_SIZE = 393216;
-
-/** Seconds that a room's history may spend on this search in a period. Without a limit it could block the server. */
-const READ_TIME = 0.01;
-const READ_PERIOD = 0.1;
+import {
+    extendWindow,
+    isBeforeTail,
+    isInUse,
+    isUnfinished,
+    mayRead,
+    nameOf,
+    readWindow,
+    SKEW,
+    windowAt,
+} from "./window";
 
 /** The queue of a log whose entries are all stored. */
 const none: Entry[] = [];
@@ -40,9 +37,6 @@ const added = new LuaSet<string>();
 added.add(MUC_USER);
 added.add(OCCUPANT_ID);
 added.add(STANZA_ID);
-
-/** Largest difference between a room's clock and ours, in seconds. */
-const SKEW = 10;
 
 /** Largest lead of a message's time stamp, in seconds: our clock may be behind until it is set. */
 const AHEAD = 100 * 86400;
@@ -121,13 +115,6 @@ function newEntry(log: RoomLog, membership: Membership, part: Part, stanza: Stan
     return same ?? add(log, stanza, wallClock(), privateTo);
 }
 
-/** Returns the sender of a message and its id by the room, or else by the sender. Undefined without an id. */
-function nameOf(log: RoomLog, stanza: Stanza): string | undefined {
-    const id = stanzaIdBy(stanza, log.room) ?? stanza.attr.id;
-    // A JID has no line breaks.
-    return id === undefined ? undefined : `${stanza.attr.from ?? ""}\n${id}`;
-}
-
 /** Whether an entry has this name. The entry is parsed once, because an archive may repeat many messages. */
 function isNamed(log: RoomLog, entry: Entry, name: string | undefined): boolean {
     if (entry.name === undefined) {
@@ -159,7 +146,8 @@ function pastEntry(log: RoomLog, membership: Membership, part: Part, stanza: Sta
                 (isFor(membership.username, ranges, part.position, entry.number, entry.privateTo) ||
                     isSaidAs(entry, search))));
     let entry = findEntry(log.tail, search, matches) ?? findEntry(log.unwritten ?? none, search, matches);
-    const window = entry === undefined && canRead ? windowAround(log, membership, when) : undefined;
+    const isInMemory = entry !== undefined || !canRead || !isBeforeTail(log, when);
+    const window = isInMemory ? undefined : windowAround(log, membership, startOfSearch(membership, when));
     if (window === "failed" && !mustPlace(membership)) {
         notPlaced(membership);
         return undefined;
@@ -218,12 +206,7 @@ function add(log: RoomLog, stanza: Stanza, when: number, privateTo: string | und
             // The name is for searches of past messages in this queue.
             entry.name = nameOf(log, stanza) ?? false;
         }
-        if (log.window?.to === math.huge) {
-            addToWindow(log, log.window, entry, stanza);
-            if (log.window.size > LARGE_WINDOW_SIZE) {
-                log.window = undefined;
-            }
-        }
+        extendWindow(log, entry, stanza);
         if (privateTo === undefined) {
             closeMissedSoon(log);
         }
@@ -268,41 +251,39 @@ function findEntry(entries: Entry[], search: Search, matches: EntryTest): Entry 
 }
 
 /**
- * Returns the entries around a time that are not in `tail`. An account that catches up reads them in order. So
- * several are read at a time, starting at the searched one.
+ * Reads some of the entries that a search for a message of the past needs. Returns whether all are read. Then the search
+ * must follow at once, because another account may need other entries.
  */
-function windowAround(log: RoomLog, membership: Membership, when: number): EntryWindow | "failed" | undefined {
-    const oldest = log.tail[0];
-    // A time in the future is from before the clock was set back.
-    if (oldest === undefined || log.isComplete || (when > oldest.storedAt + SKEW && when <= wallClock() + SKEW)) {
-        return undefined;
+export function readForSearch(membership: Membership, stanza: Stanza): boolean {
+    const log = membership.part?.log;
+    const when = log === undefined ? undefined : pastOf(log.room, stanza);
+    if (log === undefined || when === undefined || !canRecordPast(membership) || !isBeforeTail(log, when)) {
+        return true;
     }
-    // Results of an archive are in order of time (XEP-0313 4.2), unless the room's clock was set back.
-    const catching = membership.catchUp;
-    const isResult = catching?.progress.step === "querying" && !maySearch();
-    const from = isResult ? Math.max(when, catching.latest) : when;
-    const window = log.window;
-    if (window !== undefined && from >= window.from && from < window.to) {
-        return window;
+    const from = startOfSearch(membership, when);
+    if (isInUse(log, from)) {
+        return false;
     }
-    if (catching === undefined && !maySearch()) {
-        return undefined;
-    }
-    log.window = readWindow(log, from);
-    return log.window ?? "failed";
+    const window = windowAround(log, membership, from);
+    return window === undefined || window === "failed" || !isUnfinished(window);
 }
 
-let periodEnd = 0;
-let readTime = 0;
+/** Results of an archive are in order of time (XEP-0313 4.2), unless the room's clock was set back. */
+function startOfSearch(membership: Membership, when: number): number {
+    const catching = membership.catchUp;
+    const isResult = catching?.progress.step === "querying" && !mayRead();
+    return isResult ? Math.max(when, catching.latest) : when;
+}
 
-/** Whether there is time to search for a message of a room's history. A catch-up searches in slices. */
-function maySearch(): boolean {
-    const now = monotonic();
-    if (now > periodEnd) {
-        periodEnd = now + READ_PERIOD;
-        readTime = 0;
-    }
-    return readTime < READ_TIME;
+/**
+ * Returns entries around a time that are not in `tail`. Reads some if they are missing. A catch-up does this in slices,
+ * and the rest only if there is time.
+ */
+function windowAround(log: RoomLog, membership: Membership, from: number): EntryWindow | "failed" | undefined {
+    const window = windowAt(log, from);
+    const isRead = window !== undefined && !isUnfinished(window);
+    const isInSlices = membership.catchUp !== undefined && !mustPlace(membership);
+    return isRead || !(isInSlices || mayRead()) ? window : (readWindow(log, from) ?? "failed");
 }
 
 function findInWindow(
@@ -316,73 +297,6 @@ function findInWindow(
         return entry;
     }
     return findEntry(archiveId === undefined || entry !== undefined ? window.entries : window.others, search, matches);
-}
-
-function readWindow(log: RoomLog, from: number): EntryWindow | undefined {
-    const started = monotonic();
-    const until = started + WINDOW_KEPT;
-    const window: EntryWindow = { from, to: math.huge, until, size: 0, entries: [], others: [], ids: new LuaMap() };
-    let [found, last] = messagesFrom(log, from, undefined, WINDOW, WINDOW_SIZE);
-    let left = LARGE_WINDOW_SIZE - addAll(log, window, found);
-    while (last !== undefined && last.when - SKEW <= from && left > 0) {
-        [found, last] = messagesFrom(log, from, last.id, LARGE_WINDOW, left);
-        left = left - addAll(log, window, found);
-    }
-    if (found === undefined) {
-        return undefined;
-    }
-    if (last !== undefined) {
-        window.to = Math.max(last.when - SKEW, from + 1);
-    }
-    readTime = readTime + monotonic() - started;
-    module.add_timer(WINDOW_KEPT, () => {
-        if (log.window !== undefined && monotonic() >= log.window.until) {
-            log.window = undefined;
-        }
-        return undefined;
-    });
-    return window;
-}
-
-/** Adds stored messages to a window. Returns the bytes of memory that they take. */
-function addAll(log: RoomLog, window: EntryWindow, found: Stored[] | undefined): number {
-    let weight = 0;
-    let before: number | undefined;
-    for (const entry of window.entries) {
-        before = entry.privateTo === undefined ? entry.number : before;
-    }
-    for (const stored of found ?? []) {
-        const entry = entryOf(stored, before);
-        addToWindow(log, window, entry, messageOf(stored.content));
-        before = entry.privateTo === undefined ? entry.number : before;
-        weight = weight + stored.weight;
-    }
-    return weight;
-}
-
-/** Returns messages from some seconds before a time on, and the last of them if the room may have more. */
-function messagesFrom(
-    log: RoomLog,
-    from: number,
-    after: string | undefined,
-    limit: number,
-    size: number,
-): LuaMultiReturn<[found: Stored[] | undefined, last: Stored | undefined]> {
-    const found = findMessages(store, keyOf(log.room), { start: from - SKEW, after, limit }, size);
-    const isPart = found !== undefined && mayHaveMore(found, limit, size);
-    return $multi(found, isPart ? found[found.length - 1] : undefined);
-}
-
-function addToWindow(log: RoomLog, window: EntryWindow, entry: Entry, stanza: Stanza): void {
-    const archiveId = entry.privateTo === undefined ? stanzaIdBy(stanza, log.room) : undefined;
-    entry.name = nameOf(log, stanza) ?? false;
-    window.entries.push(entry);
-    window.size = window.size + string.len(entry.text);
-    if (archiveId === undefined) {
-        window.others.push(entry);
-    } else {
-        window.ids.set(archiveId, entry);
-    }
 }
 
 /** Returns a copy to store: without the address, and without the room's delay. */

@@ -56,6 +56,13 @@ export interface RoomLog {
 export interface EntryWindow {
     readonly from: number;
     to: number;
+    /** Bytes of memory that more entries of these seconds may take. 0 if all have been read. */
+    left: number;
+    /** The next step reads from this time, and after the message with this id. */
+    start: number;
+    after: string | undefined;
+    /** When the last step was read, by the monotonic clock. */
+    readAt: number;
     /** When they are evicted, by the monotonic clock. */
     readonly until: number;
     /** Bytes of the entries. */
