@@ -1125,9 +1125,9 @@ function minimix_weight.isHeavier(stanza, most)
     return spendTags(stanza.tags, left, MAX_DEPTH) < 0
 end
 
---- Returns the pieces of XML up to which no stanza is heavier. Nesting takes at least six pieces for each level.
+--- Returns the pieces of XML up to which no stanza is heavier. Nesting takes at least five pieces for each level.
 function minimix_weight.lightPieces(most)
-    return math.min(most / 128, 6 * MAX_DEPTH)
+    return math.min(most / 416, 5 * MAX_DEPTH)
 end
 end
 
@@ -1172,9 +1172,9 @@ function minimix_stanzas.isSameElement(one, other, ignored)
 end
 
 function removeCodes(presence)
-    local opt_4 = presence:get_child("x", MUC_USER)
-    if opt_4 ~= nil then
-        opt_4:maptags(function(tag)
+    local opt_2 = presence:get_child("x", MUC_USER)
+    if opt_2 ~= nil then
+        opt_2:maptags(function(tag)
             if tag.name == "status" then
                 return nil
             else
@@ -1216,18 +1216,37 @@ end
 --- Whether a presence has a status code of XEP-0045 15.6, in any position.
 function minimix_stanzas.hasStatus(stanza, code)
     local x = stanza:get_child("x", MUC_USER)
-    return (x and x:get_child_with_attr("status", nil, "code", code)) ~= nil
+    if x == nil then
+        return false
+    end
+    for _, tag in ipairs(x.tags) do
+        if tag.attr.code == code and tag.name == "status" and (tag.attr.xmlns or MUC_USER) == MUC_USER then
+            return true
+        end
+    end
+    return false
 end
 
 --- Whether a presence has any status code.
 function minimix_stanzas.hasAnyStatus(stanza)
-    local opt_2 = stanza:get_child("x", MUC_USER)
-    return (opt_2 and opt_2:get_child("status")) ~= nil
+    local opt_0 = stanza:get_child("x", MUC_USER)
+    return (opt_0 and opt_0:get_child("status")) ~= nil
 end
+
+--- The last nick that others were compared with, and its prepared form: a room's occupants are compared with the account.
+local rawNick = ""
+local preparedNick = ""
 
 --- Whether two nicks are equal after preparation. Some services change the case or the normalisation of nicks.
 function minimix_stanzas.isSameNick(one, other)
-    return one == other or prepared(one) == prepared(other)
+    if one == other then
+        return true
+    end
+    if other ~= rawNick then
+        rawNick = other
+        preparedNick = prepared(other)
+    end
+    return prepared(one) == preparedNick
 end
 
 --- Whether two presences of an occupant are equal, in any order of their children. Removes their status codes.
@@ -1248,14 +1267,22 @@ end
 local splitJid = ""
 local splitRoom = ""
 local splitNick
+local splitPrefix = "/"
 
---- Splits an occupant JID into room and nick. Keeps the last result: copies of one message have the same sender.
+--- Splits an occupant JID into room and nick. Keeps the last result: copies of one message have the same sender, and a room
+-- sends all its occupants in a row.
 function minimix_stanzas.splitOccupant(jid)
     if jid ~= splitJid then
-        local node, host, resource = jids.split(jid)
+        local length = #splitPrefix
+        if length > 1 and #jid > length and string.sub(jid, 1, length) == splitPrefix then
+            splitNick = string.sub(jid, length + 1)
+        else
+            local node, host, resource = jids.split(jid)
+            splitRoom = node == nil and (host or "") or node .. "@" .. (host or "")
+            splitNick = resource
+            splitPrefix = splitRoom .. "/"
+        end
         splitJid = jid
-        splitRoom = node == nil and (host or "") or node .. "@" .. (host or "")
-        splitNick = resource
     end
     return splitRoom, splitNick
 end
@@ -1310,9 +1337,9 @@ end
 -- Serialises stanzas, once for all recipients.
 local minimix_text = {}
 do
-local write, writeAttribute, remember, orderOf, sortedTable, lengthen, sortedNames, prefixedAttribute, source, sourceTags, sourceText, sourcePieces, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, MOST_PIECES, ROOT, MOST_ORDERS, LONGEST_ORDER, LONGEST_NAME, shortest, orderCount
+local write, writeShort, rememberOpening, inside, openingText, writeAttribute, remember, orderOf, sortedTable, lengthen, sortedNames, prefixedAttribute, source, sourceTags, sourceText, sourcePieces, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, MOST_PIECES, ROOT, outermost, openings, openingTexts, openingCount, MOST_OPENINGS, MOST_ATTRIBUTES, LONGEST_OPENING, unique, most, MOST_ORDERS, LONGEST_ORDER, LONGEST_NAME, shortest, orderCount
 
-function write(element, outerNamespace, start)
+function write(element, outerNamespace, start, inner)
     local out = pieces
     local name = element.name
     local attr = element.attr
@@ -1356,13 +1383,111 @@ function write(element, outerNamespace, start)
             out[at] = st.xml_escape(child)
             at = at + 1
         elseif child ~= nil then
-            at = write(child, namespace, at)
+            at = inner(child, namespace, at, inner)
         end
     end
     out[at] = "</"
     out[at + 1] = name
     out[at + 2] = ">"
     return at + 3
+end
+
+function writeShort(element, outerNamespace, start, inner)
+    if start > most then
+        return start
+    end
+    local attr = element.attr
+    local names = outerNamespace == nil and outermost or openings[outerNamespace]
+    local opening = names and names[element.name]
+    if opening ~= nil then
+        for key, value in pairs(attr) do
+            local opt_4 = opening[key]
+            opening = opt_4 and opt_4[value]
+            if opening == nil then
+                break
+            end
+        end
+    end
+    local text
+    if opening ~= nil then
+        text = openingTexts[opening]
+    end
+    if text == nil then
+        text = rememberOpening(element, outerNamespace)
+        if text == nil then
+            return write(element, outerNamespace, start, inner)
+        end
+    end
+    local out = pieces
+    local children = element
+    local childCount = #children
+    out[start] = text
+    if childCount == 0 then
+        out[start + 1] = "/>"
+        return start + 2
+    end
+    out[start + 1] = ">"
+    local at = start + 2
+    local namespace = attr.xmlns
+    for i = 1, childCount do
+        local child = children[i]
+        if type(child) == "string" then
+            out[at] = st.xml_escape(child)
+            at = at + 1
+        elseif child ~= nil then
+            at = inner(child, namespace, at, inner)
+        end
+    end
+    out[at] = "</"
+    out[at + 1] = element.name
+    out[at + 2] = ">"
+    return at + 3
+end
+
+function rememberOpening(element, outerNamespace)
+    local size = #element.name + (outerNamespace and outerNamespace.length or 0)
+    local count = 0
+    for key, value in pairs(element.attr) do
+        size = size + #key + #value
+        count = count + 1
+        if unique[key] ~= nil or count > MOST_ATTRIBUTES or size > LONGEST_OPENING then
+            return nil
+        end
+    end
+    if openingCount >= MOST_OPENINGS then
+        outermost = {}
+        openings = {}
+        openingTexts = {}
+        openingCount = 0
+    end
+    local names = outerNamespace == nil and outermost or inside(openings, outerNamespace)
+    local opening = inside(names, element.name)
+    for key, value in pairs(element.attr) do
+        opening = inside(inside(opening, key), value)
+    end
+    local text = openingText(element, outerNamespace)
+    openingTexts[opening] = text
+    openingCount = openingCount + 1
+    return text
+end
+
+function inside(outer, key)
+    local inner = outer[key] or {}
+    outer[key] = inner
+    return inner
+end
+
+function openingText(bindingPattern0_, outerNamespace)
+    local attr
+    local name
+    name = bindingPattern0_.name
+    attr = bindingPattern0_.attr
+    local outer = pieces
+    pieces = {}
+    local end_ = write(st.stanza(name, attr), outerNamespace, 1, write)
+    local text = table.concat(pieces, "", 1, end_ - 2)
+    pieces = outer
+    return text
 end
 
 function writeAttribute(name, value, index, at)
@@ -1450,7 +1575,7 @@ function minimix_text.textOf(stanza)
     if stanza ~= source or #stanza.tags ~= sourceTags then
         local to = stanza.attr.to
         stanza.attr.to = nil
-        local end_ = write(stanza, nil, 1)
+        local end_ = write(stanza, nil, 1, stanza.name == "presence" and writeShort or write)
         stanza.attr.to = to
         source = stanza
         sourceTags = #stanza.tags
@@ -1463,11 +1588,23 @@ function minimix_text.textOf(stanza)
     return sourceText
 end
 
+--- Whether a presence's text has at most this number of pieces. Stops writing when the result is known.
+function minimix_text.isBrief(presence, limit)
+    most = limit
+    minimix_text.textOf(presence)
+    most = math.huge
+    if sourcePieces <= limit then
+        return true
+    end
+    source = nil
+    return false
+end
+
 sourceTags = 0
 sourceText = ""
 sourcePieces = 0
 
---- Returns about the number of pieces of a stanza's text, at least three for each element.
+--- Returns about the number of pieces of a stanza's text, at least two for each element.
 function minimix_text.piecesOf(stanza)
     minimix_text.textOf(stanza)
     return sourcePieces
@@ -1484,6 +1621,20 @@ pieces = {}
 MOST_PIECES = 4096
 --- The index after the name of the root.
 ROOT = 3
+outermost = {}
+openings = {}
+openingTexts = {}
+openingCount = 0
+MOST_OPENINGS = 1000
+MOST_ATTRIBUTES = 8
+LONGEST_OPENING = 160
+unique = {}
+unique.id = true
+unique.jid = true
+unique.from = true
+unique.stamp = true
+--- Number of pieces after which writeShort() writes nothing.
+most = math.huge
 MOST_ORDERS = 1000
 LONGEST_ORDER = 8
 LONGEST_NAME = 40
@@ -1498,6 +1649,7 @@ end
 -- takes a third of the memory.
 local state_interned = {}
 do
+local nextMark, internTold, lastMark, internedStanzas, HEAVIEST, LIGHT
 local MUC_USER = namespaces.MUC_USER
 local options = minimix_options
 local isHeavier = minimix_weight.isHeavier
@@ -1507,6 +1659,22 @@ local weightOf = minimix_weight.weightOf
 local isSameElement = minimix_stanzas.isSameElement
 local piecesOf = minimix_text.piecesOf
 local textOf = minimix_text.textOf
+
+function nextMark()
+    lastMark = lastMark * 48271 % 2147483647
+    return lastMark
+end
+
+function internTold(told)
+    local text = textOf(told)
+    local found = internedStanzas[text]
+    if found == nil then
+        local isHeavy = piecesOf(told) > LIGHT and isHeavier(told, HEAVIEST)
+        found = isHeavy and {text = text, mark = nextMark(), isHeavy = isHeavy} or {text = text, mark = nextMark()}
+        internedStanzas[text] = found
+    end
+    return found
+end
 
 --- Returns a presence without actor and reason, which a room does not repeat to later joins.
 function state_interned.toldAgain(presence)
@@ -1531,22 +1699,13 @@ function state_interned.toldAgain(presence)
     return copy
 end
 
---- The last mark (Lehmer's generator). math.random() is left for numbers that must not be predictable.
-local lastMark = 1
-
-local function nextMark()
-    lastMark = lastMark * 48271 % 2147483647
-    return lastMark
-end
-
---- Presences by text. An entry ends with the last membership that refers to it.
-local internedStanzas = setmetatable({}, {__mode = "v"})
+lastMark = 1
+internedStanzas = setmetatable({}, {__mode = "v"})
 --- The last stanza and its result: a local room passes the same table for all accounts.
 local source
 local latest
---- Largest memory of a stanza that is kept, and the pieces of XML that never take more.
-local HEAVIEST = treeLimit(options.maxCachedSize)
-local LIGHT = lightPieces(HEAVIEST)
+HEAVIEST = treeLimit(options.maxCachedSize)
+LIGHT = lightPieces(HEAVIEST)
 
 --- Whether a stanza may be kept as a table. minimix_max_cached_size limits its XML, and by this its memory.
 function state_interned.mayKeep(stanza)
@@ -1558,14 +1717,7 @@ function state_interned.intern(presence)
     if presence == source and latest ~= nil then
         return latest
     end
-    local told = state_interned.toldAgain(presence)
-    local text = textOf(told)
-    local found = internedStanzas[text]
-    if found == nil then
-        local isHeavy = piecesOf(told) > LIGHT and isHeavier(told, HEAVIEST)
-        found = isHeavy and {text = text, mark = nextMark(), isHeavy = isHeavy} or {text = text, mark = nextMark()}
-        internedStanzas[text] = found
-    end
+    local found = internedStanzas[textOf(presence)] or internTold(state_interned.toldAgain(presence))
     source = presence
     latest = found
     return found
@@ -7137,11 +7289,15 @@ local FORWARD = namespaces.FORWARD
 local MAM = namespaces.MAM
 local MUC_USER = namespaces.MUC_USER
 local STANZA_ID = namespaces.STANZA_ID
+local silences = settings_blocklist.silences
 local noteDrop = state_counters.noteDrop
 local findMembership = state_memberships.findMembership
 local isDelayBy = minimix_stanzas.isDelayBy
+local splitOccupant = minimix_stanzas.splitOccupant
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local isBrief = minimix_text.isBrief
 local isHeavier = minimix_weight.isHeavier
+local lightPieces = minimix_weight.lightPieces
 
 function isOwnId(tag)
     if tag.name ~= "stanza-id" or tag.attr.xmlns ~= STANZA_ID then
@@ -7201,6 +7357,8 @@ end
 --- Largest weight of messages and presences of rooms, and of IQs, for isHeavier().
 local MAX_WEIGHT = 2 * 1024 * 1024
 local MAX_IQ_WEIGHT = 8 * 1024 * 1024
+--- Pieces of XML that never take more.
+local LIGHT = lightPieces(MAX_WEIGHT)
 --- The last stanza that was weighed: a local room passes the same table for every account (muc.lib.lua, broadcast).
 local weighed
 local isTooBig = false
@@ -7211,7 +7369,7 @@ function archive_gate.fromRoom(handler)
         local stanza = event.stanza
         if stanza ~= weighed then
             weighed = stanza
-            isTooBig = isHeavier(stanza, stanza.name == "iq" and MAX_IQ_WEIGHT or MAX_WEIGHT)
+            isTooBig = (stanza.name ~= "presence" or not isBrief(stanza, LIGHT)) and isHeavier(stanza, stanza.name == "iq" and MAX_IQ_WEIGHT or MAX_WEIGHT)
         end
         if not isTooBig then
             return handler(event)
@@ -7299,6 +7457,12 @@ function archive_gate.fromArchive(membership, message)
     copy.attr.to = membership.occupant
     copy:maptags(function(tag) return takeArchived(membership, tag) end)
     return copy
+end
+
+--- Whether the account has blocked the sender. The archive has messages that mod_blocklist would drop.
+function archive_gate.isSilenced(membership, catching, message)
+    local _, nick = splitOccupant(message.attr.from or "")
+    return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
 end
 
 --- Adds the archive's id of a message, if the message has no id by the room.
@@ -7921,19 +8085,195 @@ function archive_personal.addMissed(membership, delayed, when)
 end
 end
 
+-- src/archive/window.ts
+--
+-- Reads the entries of a room's log around a time, to search for a message of the past. A room may have many messages in
+-- these seconds. Reading them all at once would block the server, so they are read in steps.
+local archive_window = {}
+do
+local newWindow, keepWindow, addAll, addToWindow, WINDOW_SIZE, WINDOW_KEPT
+local entryOf = archive_entries.entryOf
+local keyOf = archive_entries.keyOf
+local store = archive_entries.store
+local monotonic = state_clock.monotonic
+local wallClock = state_clock.wallClock
+local findMessages = state_messages.findMessages
+local mayHaveMore = state_messages.mayHaveMore
+local messageOf = state_messages.messageOf
+local stanzaIdBy = minimix_stanzas.stanzaIdBy
+
+function newWindow(from)
+    local now = monotonic()
+    return {
+        from = from,
+        to = from + 1,
+        left = WINDOW_SIZE,
+        start = from - archive_window.SKEW,
+        after = nil,
+        readAt = now,
+        ["until"] = now + WINDOW_KEPT,
+        size = 0,
+        entries = {},
+        others = {},
+        ids = {}
+    }
+end
+
+function keepWindow(log, window)
+    log.window = window
+    module:add_timer(WINDOW_KEPT, function()
+        if log.window ~= nil and monotonic() >= log.window["until"] then
+            log.window = nil
+        end
+        return nil
+    end)
+end
+
+function addAll(log, window, found)
+    local weight = 0
+    local before
+    for _, entry in ipairs(window.entries) do
+        before = entry.privateTo == nil and entry.number or before
+    end
+    for _, stored in ipairs(found) do
+        local entry = entryOf(stored, before)
+        addToWindow(log, window, entry, messageOf(stored.content))
+        before = entry.privateTo == nil and entry.number or before
+        weight = weight + stored.weight
+    end
+    return weight
+end
+
+function addToWindow(log, window, entry, stanza)
+    local archiveId
+    if entry.privateTo == nil then
+        archiveId = stanzaIdBy(stanza, log.room)
+    end
+    entry.name = archive_window.nameOf(log, stanza) or false
+    local entries = window.entries
+    entries[#entries + 1] = entry
+    window.size = window.size + string.len(entry.text)
+    if archiveId == nil then
+        local others = window.others
+        others[#others + 1] = entry
+    else
+        window.ids[archiveId] = entry
+    end
+end
+
+--- Returns the sender of a message and its id by the room, or else by the sender. Undefined without an id.
+function archive_window.nameOf(log, stanza)
+    local id = stanzaIdBy(stanza, log.room) or stanza.attr.id
+    if id == nil then
+        return nil
+    else
+        return (stanza.attr.from or "") .. "\n" .. id
+    end
+end
+
+--- Entries to read in a step, and bytes of memory.
+local STEP = 50
+local STEP_SIZE = 65536
+WINDOW_SIZE = 393216
+WINDOW_KEPT = 60
+--- Seconds after which an unfinished window may be replaced: its account may no longer need it.
+local ABANDONED = 1
+--- Seconds that unlimited reading may take in a period. Otherwise a room's history could block the server.
+local READ_TIME = 0.01
+local READ_PERIOD = 0.1
+--- Largest difference between a room's clock and ours, in seconds.
+archive_window.SKEW = 10
+
+--- Whether entries from before `tail` are needed to search for a message of this time.
+function archive_window.isBeforeTail(log, when)
+    local oldest = log.tail[1]
+    return oldest ~= nil and not log.isComplete and (when <= oldest.storedAt + archive_window.SKEW or when > wallClock() + archive_window.SKEW)
+end
+
+local periodEnd = 0
+local readTime = 0
+
+--- Whether there is time to read outside of slices.
+function archive_window.mayRead()
+    local now = monotonic()
+    if now > periodEnd then
+        periodEnd = now + READ_PERIOD
+        readTime = 0
+    end
+    return readTime < READ_TIME
+end
+
+--- Returns the entries around a time that have been read.
+function archive_window.windowAt(log, from)
+    local window = log.window
+    return window ~= nil and from >= window.from and from < window.to and window or nil
+end
+
+--- Reads some of the entries around a time that have not been read. An account that catches up searches for messages in
+-- order. So several entries are read at a time, starting at this time. Returns all that were read. Undefined if storage
+-- failed.
+function archive_window.readWindow(log, from)
+    local window = archive_window.windowAt(log, from) or newWindow(from)
+    local started = monotonic()
+    local size = math.min(window.left, STEP_SIZE)
+    local query = {start = window.start, after = window.after, limit = STEP}
+    local found = findMessages(store, keyOf(log.room), query, size)
+    if found == nil then
+        log.window = nil
+        return nil
+    end
+    if window.after == nil then
+        keepWindow(log, window)
+    end
+    local last
+    if mayHaveMore(found, STEP, size) then
+        last = found[#found]
+    end
+    local left = window.left - addAll(log, window, found)
+    local isDone = last == nil or last.when - archive_window.SKEW > window.from
+    window.to = last == nil and math.huge or math.max(last.when - archive_window.SKEW, window.from + 1)
+    window.after = last and last.id
+    window.start = math.max(window.start, (last and last.when or 0) - 1)
+    window.left = isDone and 0 or math.max(left, 0)
+    window.readAt = monotonic()
+    readTime = readTime + window.readAt - started
+    return window
+end
+
+--- Whether more entries of these seconds are to be read.
+function archive_window.isUnfinished(window)
+    return window.left > 0
+end
+
+--- Whether an account is reading entries around another time. It needs several steps.
+function archive_window.isInUse(log, from)
+    local window = log.window
+    local isRead = window == nil or not archive_window.isUnfinished(window) or archive_window.windowAt(log, from) ~= nil
+    return not isRead and monotonic() < window.readAt + ABANDONED
+end
+
+--- Adds a new entry of the log to the window if that ends at the newest entry.
+function archive_window.extendWindow(log, entry, stanza)
+    local window = log.window
+    if (window and window.to) == math.huge then
+        addToWindow(log, window, entry, stanza)
+        if window.size > WINDOW_SIZE then
+            log.window = nil
+        end
+    end
+end
+end
+
 -- src/archive/log.ts
 --
 -- Finds the entry of a message that is in the room's log already: another account's copy, or a repetition by the room's
 -- archive.
 local archive_log = {}
 do
-local recordOwn, isAnothers, entryFor, appendsOutOfOrder, newEntry, nameOf, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, windowAround, maySearch, findInWindow, readWindow, addAll, messagesFrom, addToWindow, withoutDelay, WINDOW, WINDOW_SIZE, WINDOW_KEPT, LARGE_WINDOW, LARGE_WINDOW_SIZE, READ_TIME, READ_PERIOD, none, MOST_COMPARED, added, SKEW, AHEAD, periodEnd, readTime
+local recordOwn, isAnothers, entryFor, appendsOutOfOrder, newEntry, isNamed, pastEntry, notPlaced, mustPlace, newestTime, add, isSaidAs, asSaid, findEntry, startOfSearch, windowAround, findInWindow, withoutDelay, none, MOST_COMPARED, added, AHEAD
 local append = archive_entries.append
-local entryOf = archive_entries.entryOf
 local loadTail = archive_entries.loadTail
-local keyOf = archive_entries.keyOf
 local stanzaOf = archive_entries.stanzaOf
-local store = archive_entries.store
 local deliver = archive_delivered.deliver
 local isFor = archive_delivered.isFor
 local closeMissedSoon = archive_delivered.closeMissedSoon
@@ -7941,18 +8281,23 @@ local MUC_USER = namespaces.MUC_USER
 local OCCUPANT_ID = namespaces.OCCUPANT_ID
 local STANZA_ID = namespaces.STANZA_ID
 local options = minimix_options
-local monotonic = state_clock.monotonic
 local wallClock = state_clock.wallClock
 local rangesOf = state_deliveries.rangesOf
-local findMessages = state_messages.findMessages
-local mayHaveMore = state_messages.mayHaveMore
-local messageOf = state_messages.messageOf
 local delayBy = minimix_stanzas.delayBy
 local isDelayBy = minimix_stanzas.isDelayBy
 local isWorthKeeping = minimix_stanzas.isWorthKeeping
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
 local textOf = minimix_text.textOf
 local addMissed = archive_personal.addMissed
+local extendWindow = archive_window.extendWindow
+local isBeforeTail = archive_window.isBeforeTail
+local isInUse = archive_window.isInUse
+local isUnfinished = archive_window.isUnfinished
+local mayRead = archive_window.mayRead
+local nameOf = archive_window.nameOf
+local readWindow = archive_window.readWindow
+local SKEW = archive_window.SKEW
+local windowAt = archive_window.windowAt
 
 function recordOwn(membership, stanza)
     local past = archive_log.pastOf(membership.room, stanza)
@@ -8010,24 +8355,15 @@ function newEntry(log, membership, part, stanza)
     return same or add(log, stanza, wallClock(), privateTo)
 end
 
-function nameOf(log, stanza)
-    local id = stanzaIdBy(stanza, log.room) or stanza.attr.id
-    if id == nil then
-        return nil
-    else
-        return (stanza.attr.from or "") .. "\n" .. id
-    end
-end
-
 function isNamed(log, entry, name)
     if entry.name == nil then
         local stanza = stanzaOf(entry)
-        local entry_12 = entry
-        local temp_11
+        local entry_11 = entry
+        local temp_10
         if stanza ~= nil then
-            temp_11 = nameOf(log, stanza)
+            temp_10 = nameOf(log, stanza)
         end
-        entry_12.name = temp_11 or false
+        entry_11.name = temp_10 or false
     end
     return name ~= nil and entry.name == name
 end
@@ -8046,9 +8382,10 @@ function pastEntry(log, membership, part, stanza, when)
         return not isAnothers(entry, membership) and (entry.text == search.text or isNamed(log, entry, search.name) and (isFor(membership.username, ranges, part.position, entry.number, entry.privateTo) or isSaidAs(entry, search)))
     end
     local entry = findEntry(log.tail, search, matches) or findEntry(log.unwritten or none, search, matches)
+    local isInMemory = entry ~= nil or not canRead or not isBeforeTail(log, when)
     local window
-    if entry == nil and canRead then
-        window = windowAround(log, membership, when)
+    if not isInMemory then
+        window = windowAround(log, membership, startOfSearch(membership, when))
     end
     if window == "failed" and not mustPlace(membership) then
         notPlaced(membership)
@@ -8106,13 +8443,7 @@ function add(log, stanza, when, privateTo)
         if log.unwritten ~= nil then
             entry.name = nameOf(log, stanza) or false
         end
-        local window = log.window
-        if (window and window.to) == math.huge then
-            addToWindow(log, log.window, entry, stanza)
-            if log.window.size > LARGE_WINDOW_SIZE then
-                log.window = nil
-            end
-        end
+        extendWindow(log, entry, stanza)
         if privateTo == nil then
             closeMissedSoon(log)
         end
@@ -8153,32 +8484,21 @@ function findEntry(entries, search, matches)
     return nil
 end
 
-function windowAround(log, membership, when)
-    local oldest = log.tail[1]
-    if oldest == nil or log.isComplete or when > oldest.storedAt + SKEW and when <= wallClock() + SKEW then
-        return nil
-    end
+function startOfSearch(membership, when)
     local catching = membership.catchUp
-    local isResult = (catching and catching.progress.step) == "querying" and not maySearch()
-    local from = isResult and math.max(when, catching.latest) or when
-    local window = log.window
-    if window ~= nil and from >= window.from and from < window.to then
-        return window
-    end
-    if catching == nil and not maySearch() then
-        return nil
-    end
-    log.window = readWindow(log, from)
-    return log.window or "failed"
+    local isResult = (catching and catching.progress.step) == "querying" and not mayRead()
+    return isResult and math.max(when, catching.latest) or when
 end
 
-function maySearch()
-    local now = monotonic()
-    if now > periodEnd then
-        periodEnd = now + READ_PERIOD
-        readTime = 0
+function windowAround(log, membership, from)
+    local window = windowAt(log, from)
+    local isRead = window ~= nil and not isUnfinished(window)
+    local isInSlices = membership.catchUp ~= nil and not mustPlace(membership)
+    if isRead or not (isInSlices or mayRead()) then
+        return window
+    else
+        return readWindow(log, from) or "failed"
     end
-    return readTime < READ_TIME
 end
 
 function findInWindow(window, archiveId, search, matches)
@@ -8190,82 +8510,6 @@ function findInWindow(window, archiveId, search, matches)
         return entry
     end
     return findEntry((archiveId == nil or entry ~= nil) and window.entries or window.others, search, matches)
-end
-
-function readWindow(log, from)
-    local started = monotonic()
-    local until_ = started + WINDOW_KEPT
-    local window = {
-        from = from,
-        to = math.huge,
-        ["until"] = until_,
-        size = 0,
-        entries = {},
-        others = {},
-        ids = {}
-    }
-    local found, last = messagesFrom(log, from, nil, WINDOW, WINDOW_SIZE)
-    local left = LARGE_WINDOW_SIZE - addAll(log, window, found)
-    while last ~= nil and last.when - SKEW <= from and left > 0 do
-        found, last = messagesFrom(log, from, last.id, LARGE_WINDOW, left)
-        left = left - addAll(log, window, found)
-    end
-    if found == nil then
-        return nil
-    end
-    if last ~= nil then
-        window.to = math.max(last.when - SKEW, from + 1)
-    end
-    readTime = readTime + monotonic() - started
-    module:add_timer(WINDOW_KEPT, function()
-        if log.window ~= nil and monotonic() >= log.window["until"] then
-            log.window = nil
-        end
-        return nil
-    end)
-    return window
-end
-
-function addAll(log, window, found)
-    local weight = 0
-    local before
-    for _, entry in ipairs(window.entries) do
-        before = entry.privateTo == nil and entry.number or before
-    end
-    for _, stored in ipairs(found or {}) do
-        local entry = entryOf(stored, before)
-        addToWindow(log, window, entry, messageOf(stored.content))
-        before = entry.privateTo == nil and entry.number or before
-        weight = weight + stored.weight
-    end
-    return weight
-end
-
-function messagesFrom(log, from, after, limit, size)
-    local found = findMessages(store, keyOf(log.room), {start = from - SKEW, after = after, limit = limit}, size)
-    local isPart = found ~= nil and mayHaveMore(found, limit, size)
-    local isPart_33
-    if isPart then
-        isPart_33 = found[#found]
-    end
-    return found, isPart_33
-end
-
-function addToWindow(log, window, entry, stanza)
-    local archiveId
-    if entry.privateTo == nil then
-        archiveId = stanzaIdBy(stanza, log.room)
-    end
-    entry.name = nameOf(log, stanza) or false
-    local entries = window.entries
-    entries[#entries + 1] = entry
-    window.size = window.size + string.len(entry.text)
-    if archiveId == nil then
-        local others = window.others
-        others[#others + 1] = entry
-    else
-        window.ids[archiveId] = entry
-    end
 end
 
 function withoutDelay(log, stanza)
@@ -8281,20 +8525,12 @@ function withoutDelay(log, stanza)
     return content
 end
 
-WINDOW = 50
-WINDOW_SIZE = 131072
-WINDOW_KEPT = 60
-LARGE_WINDOW = 400
-LARGE_WINDOW_SIZE = 393216
-READ_TIME = 0.01
-READ_PERIOD = 0.1
 none = {}
 MOST_COMPARED = 5
 added = {}
 added[MUC_USER] = true
 added[OCCUPANT_ID] = true
 added[STANZA_ID] = true
-SKEW = 10
 AHEAD = 100 * 86400
 
 --- Records a message that an account received. Returns whether it is archived and new to the account. A local room
@@ -8323,8 +8559,25 @@ function archive_log.record(membership, stanza)
     return entry ~= nil and deliver(membership, log, part, entry)
 end
 
-periodEnd = 0
-readTime = 0
+--- Reads some of the entries that a search for a message of the past needs. Returns whether all are read. Then the search
+-- must follow at once, because another account may need other entries.
+function archive_log.readForSearch(membership, stanza)
+    local part = membership.part
+    local log = part and part.log
+    local when
+    if log ~= nil then
+        when = archive_log.pastOf(log.room, stanza)
+    end
+    if log == nil or when == nil or not archive_log.canRecordPast(membership) or not isBeforeTail(log, when) then
+        return true
+    end
+    local from = startOfSearch(membership, when)
+    if isInUse(log, from) then
+        return false
+    end
+    local window = windowAround(log, membership, from)
+    return window == nil or window == "failed" or not isUnfinished(window)
+end
 end
 
 -- src/archive/retention.ts
@@ -8589,6 +8842,7 @@ local weightOf = minimix_weight.weightOf
 local openPart = archive_delivered.openPart
 local writeInSlices = archive_entries.writeInSlices
 local pastOf = archive_log.pastOf
+local readForSearch = archive_log.readForSearch
 local record = archive_log.record
 local isKept = archive_read.isKept
 local newestOf = archive_read.newestOf
@@ -8685,6 +8939,10 @@ function drainInSlices(membership, catching, draining)
     inSlices(function()
         if membership.catchUp ~= catching then
             return true
+        end
+        local buffered = catching.buffer[catching.drained + 1]
+        if buffered ~= nil and not readForSearch(membership, buffered.stanza) then
+            return false
         end
         drainOne(membership, catching, draining, false)
         if draining.failed then
@@ -9450,8 +9708,9 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     end
     local isDuring = isAnswering(membership)
     local offline = view.offline ~= nil and view.offline.count > 0 and view.offline or nil
+    local isTold = hasAttached(membership)
     local before
-    if isDuring or offline ~= nil then
+    if isDuring and isTold or offline ~= nil then
         before = findOccupant(view, nick)
     end
     local interned = intern(stanza)
@@ -9480,7 +9739,7 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
             return
         end
     end
-    if hasAttached(membership) and (not isDuring or not isKnown(before, interned)) then
+    if isTold and (not isDuring or not isKnown(before, interned)) then
         forkOther(membership, stanza, listedSession(membership))
     end
 end
@@ -9594,7 +9853,7 @@ end
 -- Fetches messages that the account missed from the room's archive (XEP-0313), if it has one.
 local archive_catchup = {}
 do
-local isAhead, triesOf, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, handleResult, isSilenced, PAGE, UNNOTICED, FEWEST, LONGEST_ID
+local isAhead, triesOf, requestPage, finish, isUnreached, isUnknownId, pageQuery, lastOfPage, handleNext, archivedIn, PAGE, UNNOTICED, FEWEST, LONGEST_ID
 local wallClock = state_clock.wallClock
 local id = require("util.id")
 local DATAFORM = namespaces.DATAFORM
@@ -9605,7 +9864,6 @@ local RSM = namespaces.RSM
 local options = minimix_options
 local noteDrop = state_counters.noteDrop
 local isCurrent = state_memberships.isCurrent
-local splitOccupant = minimix_stanzas.splitOccupant
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
 local ask = send_ask.ask
 local patience = send_ask.patience
@@ -9613,7 +9871,6 @@ local inSlices = slices.inSlices
 local weightOf = minimix_weight.weightOf
 local blocklistOf = settings_blocklist.blocklistOf
 local readBlocklist = settings_blocklist.readBlocklist
-local silences = settings_blocklist.silences
 local beginAt = archive_buffer.beginAt
 local bufferMessage = archive_buffer.bufferMessage
 local deliverMissed = archive_buffer.deliverMissed
@@ -9625,8 +9882,10 @@ local startBuffering = archive_buffer.startBuffering
 local startOf = archive_buffer.startOf
 local addArchiveId = archive_gate.addArchiveId
 local fromArchive = archive_gate.fromArchive
+local isSilenced = archive_gate.isSilenced
 local canRecordPast = archive_log.canRecordPast
 local pastOf = archive_log.pastOf
+local readForSearch = archive_log.readForSearch
 local isKept = archive_read.isKept
 local newestOf = archive_read.newestOf
 
@@ -9812,15 +10071,27 @@ function lastOfPage(fin)
     end
 end
 
-function handleNext(membership, catching, querying)
+function handleNext(membership, catching, querying, mustLeave)
+    local isWanted = isCurrent(membership) and membership.catchUp == catching and catching.progress == querying
+    local result
+    if isWanted then
+        local opt_33 = querying.pending[1]
+        result = opt_33 and opt_33:get_child("result", MAM)
+    end
+    local archived
+    if result ~= nil then
+        archived = archivedIn(membership, catching, result)
+    end
+    if archived ~= nil and not mustLeave and not readForSearch(membership, archived) then
+        return false
+    end
     local stanza = table.remove(querying.pending, 1)
     querying.weight = querying.weight - (stanza == nil and 0 or weightOf(stanza))
-    if not isCurrent(membership) or membership.catchUp ~= catching or catching.progress ~= querying then
+    if not isWanted then
         return stanza == nil
     end
-    local result = stanza and stanza:get_child("result", MAM)
-    if result ~= nil then
-        handleResult(membership, catching, result)
+    if archived ~= nil then
+        deliverMissed(membership, archived)
     end
     if #querying.pending > 0 then
         return false
@@ -9833,7 +10104,7 @@ function handleNext(membership, catching, querying)
     return true
 end
 
-function handleResult(membership, catching, result)
+function archivedIn(membership, catching, result)
     local forwarded = result:get_child("forwarded", FORWARD)
     local message
     if forwarded ~= nil then
@@ -9854,22 +10125,15 @@ function handleResult(membership, catching, result)
         archived = fromArchive(membership, message)
     end
     if archived == nil or delay == nil or when == nil then
-        return
+        return nil
     end
     addArchiveId(archived, membership.room, result.attr.id)
-    if isBeforeJoin(membership, catching, archived, when) then
-        return
+    if isBeforeJoin(membership, catching, archived, when) or isSilenced(membership, catching, archived) then
+        return nil
     end
-    if not isSilenced(membership, catching, archived) then
-        catching.latest = math.max(catching.latest, math.min(math.floor(when), wallClock()))
-        archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
-        deliverMissed(membership, archived)
-    end
-end
-
-function isSilenced(membership, catching, message)
-    local _, nick = splitOccupant(message.attr.from or "")
-    return catching.blocked ~= nil and nick ~= nil and silences(catching.blocked, membership.room, nick)
+    catching.latest = math.max(catching.latest, math.min(math.floor(when), wallClock()))
+    archived:add_direct_child(st.stanza("delay", {xmlns = DELAY, from = membership.room, stamp = delay.attr.stamp}))
+    return archived
 end
 
 PAGE = 50
@@ -9973,10 +10237,10 @@ function archive_catchup.takeResult(membership, nick, stanza)
     pending[#pending + 1] = stanza
     querying.weight = querying.weight + weightOf(stanza)
     if #querying.pending == 1 then
-        inSlices(function() return handleNext(membership, catching, querying) end)
+        inSlices(function() return handleNext(membership, catching, querying, false) end)
     end
     while querying.weight > PENDING_WEIGHT and #querying.pending > 0 do
-        handleNext(membership, catching, querying)
+        handleNext(membership, catching, querying, true)
     end
 end
 
@@ -17787,11 +18051,12 @@ function onAvailable(membership, nick, stanza)
 end
 
 function onPresenceWhileJoining(membership, nick, stanza)
-    if hasStatus(stanza, "110") then
+    local place = membership.place
+    local isRenamed = place.phase == "joining" and place.renamed == "now" and isRequested(place, nick)
+    if isRenamed or hasStatus(stanza, "110") then
         onSelf(membership, nick, stanza)
         return
     end
-    local place = membership.place
     onOccupant(membership, nick, stanza)
     if place.phase == "joining" and isRequested(place, nick) then
         selfClaimed(membership, place, intern(stanza))
@@ -17839,7 +18104,7 @@ function onUnavailable(membership, nick, stanza)
         return
     end
     if not isOwnNick(membership, nick, stanza) and not isLeaveAnswer(membership, nick, stanza) then
-        noteStillIn(membership.place, stanza)
+        noteStillIn(membership, stanza)
         onOccupantGone(membership, nick, stanza)
         noteBroadcast(membership, nick, stanza)
         if nick == membership.wantedNick and membership.place.phase == "joined" then
@@ -17862,8 +18127,9 @@ function onUnavailable(membership, nick, stanza)
     end
 end
 
-function noteStillIn(place, stanza)
-    if place.phase == "joining" and hasStatus(stanza, "303") and hasStatus(stanza, "110") then
+function noteStillIn(membership, stanza)
+    local place = membership.place
+    if place.phase == "joining" and hasStatus(stanza, "303") and isOfAccount(membership, stanza) then
         place.operation.isDoubtful = true
         if place.renamed == nil then
             place.renamed = "now"
