@@ -12031,7 +12031,7 @@ end
 -- Failed joins, loss and rejoin: the account is not in a room although it should be.
 local occupancy_lost = {}
 do
-local joinForbidden, startOver, ownJoinUnanswered, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT
+local joinForbidden, startOver, ownJoinUnanswered, tryOthers, TRIES_FOR_ARCHIVE, ARCHIVE_TIMEOUT
 local id = require("util.id")
 local catchUp = archive_catchup.catchUp
 local dropQuestion = archive_catchup.dropQuestion
@@ -12071,13 +12071,13 @@ local over = occupancy_leave.over
 local retryLeave = occupancy_leave.retryLeave
 local TRIES_UNTIL_TOLD = occupancy_leave.TRIES_UNTIL_TOLD
 local admittedBy = occupancy_operations.admittedBy
+local dropOwnJoins = occupancy_operations.dropOwnJoins
 local endStay = occupancy_operations.endStay
 local isUnheard = occupancy_operations.isUnheard
 local JOIN_PATIENCE = occupancy_operations.JOIN_PATIENCE
 local joinInFlight = occupancy_operations.joinInFlight
 local ownJoin = occupancy_operations.ownJoin
 local pause = occupancy_operations.pause
-local dropOwnJoins = occupancy_operations.dropOwnJoins
 local recall = occupancy_operations.recall
 local removeJoin = occupancy_operations.removeJoin
 local sendOwnJoin = occupancy_operations.sendOwnJoin
@@ -12280,18 +12280,26 @@ function occupancy_lost.kickOf(bindingPattern0_)
 end
 
 --- A join has failed after a kick, so the account stays out. The room may have admitted it meanwhile, so send a leave.
--- Sessions' other joins go on.
 function occupancy_lost.endKicked(membership, place, kick)
-    forkOwn(membership, kick)
-    noteRefusal(membership)
-    endStay(membership)
     place.mayBeIn = true
-    dropOwnJoins(place.earlier)
-    if tryNext(membership, place) then
-        save(membership.username)
-    else
+    if not tryOthers(membership, place, kick) then
+        noteRefusal(membership)
+        endStay(membership)
         occupancy_lost.giveUp(membership, place)
     end
+end
+
+function tryOthers(membership, place, removal)
+    forkOwn(membership, removal)
+    dropOwnJoins(place.earlier)
+    local hasOther = hasQueuedJoin(membership) or #place.earlier > 0
+    if hasOther then
+        noteRefusal(membership)
+        endStay(membership)
+        tryNext(membership, place)
+        save(membership.username)
+    end
+    return hasOther
 end
 
 --- Ends the attempts. After a timeout the room may still have admitted us, so send a leave.
@@ -12406,8 +12414,7 @@ function occupancy_lost.removedAtOnce(membership, place, stanza)
     refuse(membership, request, stanza)
     if isTechnical(stanza) and (request == nil or shouldRejoin(membership)) then
         occupancy_lost.lost(membership)
-    elseif not tryNext(membership, place) then
-        forkOwn(membership, stanza)
+    elseif not tryOthers(membership, place, stanza) then
         over(membership)
     end
 end

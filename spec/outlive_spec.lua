@@ -671,6 +671,25 @@ describe("P1: a server that restarts", function ()
 		end
 	end
 
+	for name, refusal in pairs { ["is admitted"] = false; ["is refused"] = { "wait", "resource-constraint" } } do
+		it("R2: does not come back after a kick for sessions other than the next one, which "..name, function ()
+			local s, phone = in_room { remote = true };
+			s.room:remove("Alice", "332");
+			local joins = times_of(s, s.room, is_join);
+			function s.room.ignores(_, stanza) return is_join(stanza); end
+			while #joins == 0 do s:wait(1); end
+			local laptop = s:client "laptop";
+			laptop:send(join("Alice", { id = "j2" }));
+			s.room.ignores, s.room.refuse = nil, refusal or nil;
+			s:from("Alice", "<presence type='unavailable'>"..scene.status("110 307", { role = "none" }).."</presence>");
+			s:wait(hour);
+			assert.same({ "presence unavailable room/Alice 110 307" }, seen(phone));
+			assert.equal(2, #joins);
+			assert.same(refusal and {} or { "Alice" }, s:occupants());
+			assert.equal(refusal and 1 or 3, #seen(laptop));
+		end);
+	end
+
 	it("R2: does not come back after a kick while the room is asked about a rejoin that it has not answered", function ()
 		local s, phone = in_room { remote = true };
 		s.room:remove("Alice", "332");

@@ -28,13 +28,13 @@ import { beginJoin, enter, limitJoin, newTimedJoin, onJoinTimeout, tryNext } fro
 import { leave, leaveIfUnused, leaveUnheard, over, retryLeave, TRIES_UNTIL_TOLD } from "./leave";
 import {
     admittedBy,
+    dropOwnJoins,
     endStay,
     isUnheard,
     JOIN_PATIENCE,
     joinInFlight,
     ownJoin,
     pause,
-    dropOwnJoins,
     recall,
     removeJoin,
     sendOwnJoin,
@@ -329,19 +329,12 @@ export function kickOf({ removal }: Joining): Stanza | undefined {
     return removal !== undefined && isExpulsion(removal) && !isTechnical(removal) ? removal : undefined;
 }
 
-/**
- * A join has failed after a kick, so the account stays out. The room may have admitted it meanwhile, so send a leave.
- * Sessions' other joins go on.
- */
+/** A join has failed after a kick, so the account stays out. The room may have admitted it meanwhile, so send a leave. */
 export function endKicked(membership: Membership, place: Joining, kick: Stanza): void {
-    forkOwn(membership, kick);
-    noteRefusal(membership);
-    endStay(membership);
     place.mayBeIn = true;
-    dropOwnJoins(place.earlier);
-    if (tryNext(membership, place)) {
-        save(membership.username);
-    } else {
+    if (!tryOthers(membership, place, kick)) {
+        noteRefusal(membership);
+        endStay(membership);
         giveUp(membership, place);
     }
 }
@@ -352,10 +345,23 @@ export function removedAtOnce(membership: Membership, place: Joining, stanza: St
     refuse(membership, request, stanza);
     if (isTechnical(stanza) && (request === undefined || shouldRejoin(membership))) {
         lost(membership);
-    } else if (!tryNext(membership, place)) {
-        forkOwn(membership, stanza);
+    } else if (!tryOthers(membership, place, stanza)) {
         over(membership);
     }
+}
+
+/** The room has put the account out. Sessions' other joins go on as first ones. Returns whether there is one. */
+function tryOthers(membership: Membership, place: Joining, removal: Stanza): boolean {
+    forkOwn(membership, removal);
+    dropOwnJoins(place.earlier);
+    const hasOther = hasQueuedJoin(membership) || place.earlier.length > 0;
+    if (hasOther) {
+        noteRefusal(membership);
+        endStay(membership);
+        tryNext(membership, place);
+        save(membership.username);
+    }
+    return hasOther;
 }
 
 /** Ends the attempts. After a timeout the room may still have admitted us, so send a leave. */
