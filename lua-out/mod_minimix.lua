@@ -8843,7 +8843,7 @@ function drainOne(membership, catching, draining, mustLeave)
     if draining.failed then
         noteDrop("limit")
     end
-    passOver(catching)
+    passOver(membership, catching)
 end
 
 function place(membership, catching, draining, buffered)
@@ -8870,9 +8870,16 @@ function isRepeated(membership, catching, draining, buffered)
     return (pastOf(membership.room, buffered.stanza) or buffered.when) < math.floor(catching.start)
 end
 
-function passOver(catching)
+function passOver(membership, catching)
     local buffered = catching.buffer[catching.drained + 1]
     if buffered ~= nil then
+        local messageId
+        if buffered.seen then
+            messageId = messageIdOf(membership, buffered.stanza)
+        end
+        if messageId ~= nil then
+            catching.bufferedIds[messageId] = nil
+        end
         local earlier = catching.earlier or 0
         catching.drained = catching.drained + 1
         catching.earlier = earlier > 1 and earlier - 1 or nil
@@ -8950,7 +8957,7 @@ function archive_buffer.bufferMessage(membership, catching, stanza, seen)
     if messageId ~= nil and seen then
         catching.bufferedIds[messageId] = true
     end
-    local weight = weightOf(copy)
+    local weight = weightOf(copy) + string.len(seen and (messageId or "") or "")
     local buffer = catching.buffer
     buffer[#buffer + 1] = {stanza = copy, when = when, seen = seen, weight = weight}
     catching.weight = catching.weight + weight
@@ -9004,7 +9011,7 @@ function archive_buffer.flush(membership)
         end
         if isLate_result_21 then
             noteDrop("limit")
-            passOver(catching)
+            passOver(membership, catching)
         else
             drainOne(membership, catching, catching.progress, true)
         end
