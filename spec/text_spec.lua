@@ -30,12 +30,13 @@ local function fill(element, draw, depth, width)
 	return element;
 end
 
-local function generated(seed)
+local function generated(seed, name)
 	local draw = random.new(seed);
 	local shape = draw(10);
-	local message = st.message { type = "groupchat"; from = "room@rooms.example.org/Bob"; to = "alice@example.org" };
-	message:add_child(fill(st.stanza("x", { xmlns = "urn:x" }), draw, shape == 1 and 60 or shape == 2 and 1 or 3, shape == 1 and 3 or shape == 2 and 200 or 4));
-	return message;
+	local from, to = "room@rooms.example.org/Bob", "alice@example.org";
+	local stanza = st.stanza(name, { type = name == "message" and "groupchat" or nil; from = from; to = to });
+	stanza:add_child(fill(st.stanza("x", { xmlns = "urn:x" }), draw, shape == 1 and 60 or shape == 2 and 1 or 3, shape == 1 and 3 or shape == 2 and 200 or 4));
+	return stanza;
 end
 
 -- Another order of attributes or another namespace prefix means the same after parsing. Elements inherit the namespace.
@@ -62,7 +63,8 @@ it(("B3: %d generated stanzas are serialised as by Prosody"):format(count), func
 	end
 	local seed = tonumber(os.getenv "MINIMIX_SEED" or "") or 1;
 	for i = seed, seed + count - 1 do
-		local stanza = generated(i);
+		-- Parts of presences are cached.
+		local stanza = generated(i, i % 2 == 0 and "presence" or "message");
 		local clone = st.clone(stanza);
 		clone.attr.to = phone.jid;
 		local expected = xml.parse(tostring(clone));
@@ -94,7 +96,7 @@ it(("B3: %d generated messages are the same when they come back from the archive
 	local seed = tonumber(os.getenv "MINIMIX_SEED" or "") or 1;
 	local compared = 0;
 	for i = seed, seed + count // 3 - 1 do
-		local stanza = generated(i);
+		local stanza = generated(i, "message");
 		stanza:text_tag("body", texts[i % #texts + 1].."!");
 		stanza.attr.id = "m"..i;
 		local expected = content(stanza);

@@ -9,7 +9,16 @@ import { DELAY, HINTS, MUC_USER, STANZA_ID, type Status } from "./namespaces";
 /** Whether a presence has a status code of XEP-0045 15.6, in any position. */
 export function hasStatus(stanza: Stanza, code: Status): boolean {
     const x = stanza.get_child("x", MUC_USER);
-    return x?.get_child_with_attr("status", undefined, "code", code) !== undefined;
+    if (x === undefined) {
+        return false;
+    }
+    // get_child_with_attr() would create a function for each call.
+    for (const tag of x.tags) {
+        if (tag.attr.code === code && tag.name === "status" && (tag.attr.xmlns ?? MUC_USER) === MUC_USER) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /** Whether a presence has any status code. */
@@ -17,9 +26,20 @@ export function hasAnyStatus(stanza: Stanza): boolean {
     return stanza.get_child("x", MUC_USER)?.get_child("status") !== undefined;
 }
 
+/** The last nick that others were compared with, and its prepared form: a room's occupants are compared with the account. */
+let rawNick = "";
+let preparedNick = "";
+
 /** Whether two nicks are equal after preparation. Some services change the case or the normalisation of nicks. */
 export function isSameNick(one: string, other: string): boolean {
-    return one === other || prepared(one) === prepared(other);
+    if (one === other) {
+        return true;
+    }
+    if (other !== rawNick) {
+        rawNick = other;
+        preparedNick = prepared(other);
+    }
+    return prepared(one) === preparedNick;
 }
 
 function prepared(nick: string): string {
@@ -98,14 +118,24 @@ function isSameAttributes(one: Stanza["attr"], other: Stanza["attr"], ignored: s
 let splitJid = "";
 let splitRoom = "";
 let splitNick: string | undefined;
+let splitPrefix = "/";
 
-/** Splits an occupant JID into room and nick. Keeps the last result: copies of one message have the same sender. */
+/**
+ * Splits an occupant JID into room and nick. Keeps the last result: copies of one message have the same sender, and a room
+ * sends all its occupants in a row.
+ */
 export function splitOccupant(jid: string): LuaMultiReturn<[room: string, nick: string | undefined]> {
     if (jid !== splitJid) {
-        const [node, host, resource] = jids.split(jid);
+        const length = splitPrefix.length;
+        if (length > 1 && jid.length > length && string.sub(jid, 1, length) === splitPrefix) {
+            splitNick = string.sub(jid, length + 1);
+        } else {
+            const [node, host, resource] = jids.split(jid);
+            splitRoom = node === undefined ? (host ?? "") : `${node}@${host ?? ""}`;
+            splitNick = resource;
+            splitPrefix = `${splitRoom}/`;
+        }
         splitJid = jid;
-        splitRoom = node === undefined ? (host ?? "") : `${node}@${host ?? ""}`;
-        splitNick = resource;
     }
     return $multi(splitRoom, splitNick);
 }

@@ -10,7 +10,7 @@ export function textOf(stanza: Stanza): string {
     if (stanza !== source || stanza.tags.length !== sourceTags) {
         const to = stanza.attr.to;
         stanza.attr.to = undefined;
-        const end = write(stanza, undefined, 1);
+        const end = write(stanza, undefined, 1, stanza.name === "presence" ? writeShort : write);
         stanza.attr.to = to;
         source = stanza;
         sourceTags = stanza.tags.length;
@@ -23,6 +23,19 @@ export function textOf(stanza: Stanza): string {
     return sourceText;
 }
 
+/** Whether a presence's text has at most this number of pieces. Stops writing when the result is known. */
+export function isBrief(presence: Stanza, limit: number): boolean {
+    most = limit;
+    textOf(presence);
+    most = math.huge;
+    if (sourcePieces <= limit) {
+        return true;
+    }
+    // The text may be incomplete.
+    source = undefined;
+    return false;
+}
+
 /**
  * The last stanza and its text: a local room passes the same table for all accounts. The reference prevents another
  * table from getting the same address meanwhile.
@@ -32,7 +45,7 @@ let sourceTags = 0;
 let sourceText = "";
 let sourcePieces = 0;
 
-/** Returns about the number of pieces of a stanza's text, at least three for each element. */
+/** Returns about the number of pieces of a stanza's text, at least two for each element. */
 export function piecesOf(stanza: Stanza): number {
     textOf(stanza);
     return sourcePieces;
@@ -58,8 +71,11 @@ const MOST_PIECES = 4096;
 /** The index after the name of the root. */
 const ROOT = 3;
 
-/** Writes an element into `pieces`, starting at `start`. Returns the index after it. */
-function write(element: Stanza, outerNamespace: string | undefined, start: number): number {
+/** Writes an element into `pieces`, starting at an index. Returns the index after it. */
+type Write = (this: void, element: Stanza, outer: string | undefined, start: number, inner: Write) => number;
+
+/** Writes an element piece by piece, and its children with `inner`. */
+function write(this: void, element: Stanza, outerNamespace: string | undefined, start: number, inner: Write): number {
     const out = pieces;
     const name = element.name;
     const attr = element.attr;
@@ -102,13 +118,138 @@ function write(element: Stanza, outerNamespace: string | undefined, start: numbe
             out.set(at, st.xml_escape(child));
             at = at + 1;
         } else if (child !== undefined) {
-            at = write(child, namespace, at);
+            at = inner(child, namespace, at, inner);
         }
     }
     out.set(at, "</");
     out.set(at + 1, name);
     out.set(at + 2, ">");
     return at + 3;
+}
+
+/** Opening tags without the final bracket, by attributes and their values in the order of `pairs`. */
+type Opening = LuaMap<string, LuaMap<string, Opening>>;
+
+/** The same by names of elements. */
+type Openings = LuaMap<string, Opening>;
+
+/** Openings in elements without a namespace, those in others by its name, and the texts of openings. */
+let outermost: Openings = new LuaMap();
+let openings = new LuaMap<string, Openings>();
+let openingTexts = new LuaMap<Opening, string>();
+let openingCount = 0;
+
+/** Largest number of cached openings, of attributes in one, and of bytes in its text. */
+const MOST_OPENINGS = 1000;
+const MOST_ATTRIBUTES = 8;
+const LONGEST_OPENING = 160;
+
+/** Attributes whose values are rarely repeated. An element with one of them is not cached. */
+const unique = new LuaSet<string>();
+unique.add("id");
+unique.add("jid");
+unique.add("from");
+unique.add("stamp");
+
+/** Number of pieces after which writeShort() writes nothing. */
+let most = math.huge;
+
+/** Writes an element in a presence, with a cached opening tag if possible: most occupants have the same ones. */
+function writeShort(
+    this: void,
+    element: Stanza,
+    outerNamespace: string | undefined,
+    start: number,
+    inner: Write,
+): number {
+    if (start > most) {
+        return start;
+    }
+    const attr = element.attr;
+    const names = outerNamespace === undefined ? outermost : openings.get(outerNamespace);
+    let opening = names?.get(element.name);
+    if (opening !== undefined) {
+        for (const [key, value] of pairs(attr)) {
+            opening = opening.get(key as string)?.get(value);
+            if (opening === undefined) {
+                break;
+            }
+        }
+    }
+    let text = opening === undefined ? undefined : openingTexts.get(opening);
+    if (text === undefined) {
+        text = rememberOpening(element, outerNamespace);
+        if (text === undefined) {
+            return write(element, outerNamespace, start, inner);
+        }
+    }
+    const out = pieces;
+    const children = element as unknown as (Stanza | string)[];
+    const childCount = children.length;
+    out.set(start, text);
+    if (childCount === 0) {
+        out.set(start + 1, "/>");
+        return start + 2;
+    }
+    out.set(start + 1, ">");
+    let at = start + 2;
+    const namespace = attr.xmlns;
+    for (const i of $range(1, childCount)) {
+        const child = children[i - 1];
+        if (typeof child === "string") {
+            out.set(at, st.xml_escape(child));
+            at = at + 1;
+        } else if (child !== undefined) {
+            at = inner(child, namespace, at, inner);
+        }
+    }
+    out.set(at, "</");
+    out.set(at + 1, element.name);
+    out.set(at + 2, ">");
+    return at + 3;
+}
+
+/** Caches the text of an opening tag, if other occupants may have the same. Returns it. */
+function rememberOpening(element: Stanza, outerNamespace: string | undefined): string | undefined {
+    let size = element.name.length + (outerNamespace?.length ?? 0);
+    let count = 0;
+    for (const [key, value] of pairs(element.attr)) {
+        size = size + (key as string).length + value.length;
+        count = count + 1;
+        if (unique.has(key as string) || count > MOST_ATTRIBUTES || size > LONGEST_OPENING) {
+            return undefined;
+        }
+    }
+    if (openingCount >= MOST_OPENINGS) {
+        outermost = new LuaMap();
+        openings = new LuaMap();
+        openingTexts = new LuaMap();
+        openingCount = 0;
+    }
+    const names = outerNamespace === undefined ? outermost : inside(openings, outerNamespace);
+    let opening: Opening = inside(names, element.name);
+    for (const [key, value] of pairs(element.attr)) {
+        opening = inside(inside(opening, key as string), value);
+    }
+    const text = openingText(element, outerNamespace);
+    openingTexts.set(opening, text);
+    openingCount = openingCount + 1;
+    return text;
+}
+
+function inside<T extends object>(outer: LuaMap<string, T>, key: string): T {
+    const inner = outer.get(key) ?? (new LuaMap() as unknown as T);
+    outer.set(key, inner);
+    return inner;
+}
+
+function openingText({ name, attr }: Stanza, outerNamespace: string | undefined): string {
+    const outer = pieces;
+    pieces = new LuaTable();
+    const end = write(st.stanza(name, attr), outerNamespace, 1, write);
+    const text = table.concat(pieces as unknown as string[], "", 1, end - 2);
+    pieces = outer;
+    return text;
 }
 
 /** Writes an attribute without a cached text. */

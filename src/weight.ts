@@ -4,8 +4,8 @@
 const enum Bytes {
     Element = 320,
     Attribute = 64,
-    /** At most, for each piece of XML. An element has three, and may have an attribute without: an inherited namespace. */
-    Piece = 128,
+    /** At most, for each piece of XML (text.ts). An element has two, which may contain eight attributes. */
+    Piece = 416,
 }
 
 /**
@@ -72,7 +72,7 @@ function spendTags(tags: Stanza[], budget: number, depth: number): number {
     return left;
 }
 
-/** Returns the pieces of XML up to which no stanza is heavier. Nesting takes at least six pieces for each level. */
+/** Returns the pieces of XML up to which no stanza is heavier. Nesting takes at least five pieces for each level. */
 export function lightPieces(most: number): number {
-    return Math.min(most / Bytes.Piece, 6 * MAX_DEPTH);
+    return Math.min(most / Bytes.Piece, 5 * MAX_DEPTH);
 }

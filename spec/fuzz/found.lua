@@ -1001,4 +1001,15 @@ return {
 		{ "unload", 426, 809, 402, 621 };
 		{ "time", 861, 26, 245, 613 };
 	};
+	{ about = "a nick change without 110 as the answer to a join, after a start without a record"; seed = 743512017; setting = { resource = true; bosh = false; carbons = false; prosody = true; faults = true; folds = false; crowd = false; omits = 3 };
+		{ "join", 647, 212, 7, 385 };
+		{ "time", 446, 537, 698, 205 };
+		{ "enter", 102, 476, 603, 589 };
+		{ "enter", 34, 766, 400, 384 };
+		{ "fail", 300, 568, 131, 277 };
+		{ "join", 421, 2, 605, 817 };
+		{ "deliver", 700, 530, 661, 232 };
+		{ "kill", 58, 842, 214, 958 };
+		{ "burst", 326, 416, 354, 388 };
+	};
 };

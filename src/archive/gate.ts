@@ -11,11 +11,15 @@ import type { CatchUp } from "../state/catchup";
 import { findMembership, type Membership } from "../state/memberships";
 import { Phase } from "../state/place";
 import { isDelayBy, splitOccupant, stanzaIdBy } from "../stanzas";
-import { isHeavier } from "../weight";
+import { isBrief } from "../text";
+import { isHeavier, lightPieces } from "../weight";
 
 /** Largest weight of messages and presences of rooms, and of IQs, for isHeavier(). */
 const MAX_WEIGHT = 2 * 1024 * 1024;
 const MAX_IQ_WEIGHT = 8 * 1024 * 1024;
+
+/** Pieces of XML that never take more. */
+const LIGHT = lightPieces(MAX_WEIGHT);
 
 /** The last stanza that was weighed: a local room passes the same table for every account (muc.lib.lua, broadcast). */
 let weighed: Stanza | undefined;
@@ -29,7 +33,10 @@ export function fromRoom<O extends Origin>(
         const stanza = event.stanza;
         if (stanza !== weighed) {
             weighed = stanza;
-            isTooBig = isHeavier(stanza, stanza.name === "iq" ? MAX_IQ_WEIGHT : MAX_WEIGHT);
+            // Most presences are serialised anyway, and a short text is proof that they are light.
+            isTooBig =
+                (stanza.name !== "presence" || !isBrief(stanza, LIGHT)) &&
+                isHeavier(stanza, stanza.name === "iq" ? MAX_IQ_WEIGHT : MAX_WEIGHT);
         }
         if (!isTooBig) {
             return handler(event);

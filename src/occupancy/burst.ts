@@ -77,7 +77,8 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
     }
     const isDuring = isAnswering(membership);
     const offline = view.offline !== undefined && view.offline.count > 0 ? view.offline : undefined;
-    const before = isDuring || offline !== undefined ? findOccupant(view, nick) : undefined;
+    const isTold = hasAttached(membership);
+    const before = (isDuring && isTold) || offline !== undefined ? findOccupant(view, nick) : undefined;
     const interned = intern(stanza);
     const isKept = keepOccupant(membership.room, view, nick, interned);
     if (offline !== undefined && !forgetOffline(offline, nick, stanza) && !isDuring && before === undefined) {
@@ -101,7 +102,7 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
             return;
         }
     }
-    if (hasAttached(membership) && (!isDuring || !isKnown(before, interned))) {
+    if (isTold && (!isDuring || !isKnown(before, interned))) {
         forkOther(membership, stanza, listedSession(membership));
     }
 }

@@ -17,7 +17,7 @@ import { counters, noteDrop } from "../state/counters";
 import { findMembership, isCurrent, isOccupantJid, type Membership, now } from "../state/memberships";
 import { intern } from "../state/interned";
 import { findOccupant } from "../state/occupants";
-import { isIn, type Joining, Phase, type Place } from "../state/place";
+import { isIn, type Joining, Phase } from "../state/place";
 import { marksSelf } from "../state/self-status";
 import { noteBroadcast } from "./broadcast";
 import { saveOften } from "../state/store";
@@ -99,14 +99,16 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
 
 /**
  * Handles presence while a join is pending. The room may assign another nick, with 110 (XEP-0045 7.2.2). Later the nick
- * is known, and a 110 on another occupant's presence is ignored. Without 110 the nick alone proves nothing.
+ * is known, and a 110 on another occupant's presence is ignored. Without 110 the nick alone proves nothing, except after
+ * the first presence of a nick change (XEP-0045 7.6).
  */
 function onPresenceWhileJoining(membership: Membership, nick: string, stanza: Stanza): void {
-    if (hasStatus(stanza, Status.Self)) {
+    const place = membership.place;
+    const isRenamed = place.phase === Phase.Joining && place.renamed === "now" && isRequested(place, nick);
+    if (isRenamed || hasStatus(stanza, Status.Self)) {
         onSelf(membership, nick, stanza);
         return;
     }
-    const place = membership.place;
     onOccupant(membership, nick, stanza);
     if (place.phase === Phase.Joining && isRequested(place, nick)) {
         selfClaimed(membership, place, intern(stanza));
@@ -157,7 +159,7 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
         return;
     }
     if (!isOwnNick(membership, nick, stanza) && !isLeaveAnswer(membership, nick, stanza)) {
-        noteStillIn(membership.place, stanza);
+        noteStillIn(membership, stanza);
         onOccupantGone(membership, nick, stanza);
         noteBroadcast(membership, nick, stanza);
         if (nick === membership.wantedNick && membership.place.phase === Phase.Joined) {
@@ -183,8 +185,9 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
  * A room that changes our nick before it answers a join has had the account all the time. It may take the join for that
  * nick change (XEP-0045 7.6), and then sends no occupants and no subject.
  */
-function noteStillIn(place: Place, stanza: Stanza): void {
-    if (place.phase === Phase.Joining && hasStatus(stanza, Status.NickChange) && hasStatus(stanza, Status.Self)) {
+function noteStillIn(membership: Membership, stanza: Stanza): void {
+    const place = membership.place;
+    if (place.phase === Phase.Joining && hasStatus(stanza, Status.NickChange) && isOfAccount(membership, stanza)) {
         place.operation.isDoubtful = true;
         place.renamed ??= "now";
     }

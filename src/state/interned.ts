@@ -48,7 +48,14 @@ export function intern(presence: Stanza): InternedStanza {
     if (presence === source && latest !== undefined) {
         return latest;
     }
-    const told = toldAgain(presence);
+    // An entry never has parts that toldAgain() removes.
+    const found = internedStanzas.get(textOf(presence)) ?? internTold(toldAgain(presence));
+    source = presence;
+    latest = found;
+    return found;
+}
+
+function internTold(told: Stanza): InternedStanza {
     const text = textOf(told);
     let found = internedStanzas.get(text);
     if (found === undefined) {
@@ -56,8 +63,6 @@ export function intern(presence: Stanza): InternedStanza {
         found = isHeavy ? { text, mark: nextMark(), isHeavy } : { text, mark: nextMark() };
         internedStanzas.set(text, found);
     }
-    source = presence;
-    latest = found;
     return found;
 }
 
