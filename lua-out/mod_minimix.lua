@@ -6707,7 +6707,7 @@ end
 -- entry is stored with the time of the entry before it, and its own time is in the label: "1700000001000@1600000000".
 local archive_entries = {}
 do
-local labelOf, write, writeNext, tryStore, storeEntry, readLatest, keep, writeLog, tryLater, dropUntil, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
+local labelOf, write, keepPace, writeNext, tryStore, storeEntry, readLatest, keep, writeLog, tryLater, dropUntil, drop, UNWRITTEN_SIZE, WAITING_SIZE, MOST_FAILURES, unwrittenSize
 local hashes = require("util.hashes")
 local options = minimix_options
 local monotonic = state_clock.monotonic
@@ -6725,6 +6725,7 @@ local mayHaveMore = state_messages.mayHaveMore
 local openMessages = state_messages.openMessages
 local nextNumber = state_numbers.nextNumber
 local beginOutage = state_outage.beginOutage
+local isOutage = state_outage.isOutage
 local onRetry = state_outage.onRetry
 local piecesOf = minimix_text.piecesOf
 local textOf = minimix_text.textOf
@@ -6766,7 +6767,24 @@ function write(log, entry)
         end
         beginOutage()
     end
+    keepPace(log)
     return keep(log, entry)
+end
+
+function keepPace(log)
+    local left = 2
+    while true do
+        local temp_5 = left > 0 and unwrittenSize > WAITING_SIZE
+        if temp_5 then
+            local unwritten = log.unwritten
+            temp_5 = (unwritten and #unwritten or 0) > 2
+        end
+        if not (temp_5 and not isOutage()) then
+            break
+        end
+        writeNext(log)
+        left = left - 1
+    end
 end
 
 function writeNext(log)
@@ -6819,8 +6837,8 @@ function readLatest(log)
         if newest == nil then
             log.latest = nil
         else
-            local opt_5 = newest[1]
-            log.latest = opt_5 and opt_5.when or 0
+            local opt_8 = newest[1]
+            log.latest = opt_8 and opt_8.when or 0
         end
     end
     return log.latest ~= nil
@@ -6848,13 +6866,13 @@ function writeLog(log, deadline)
     if first == nil or newest == nil then
         return "failing"
     end
-    local opt_12 = newest[1]
-    log.latest = opt_12 and opt_12.when or 0
+    local opt_15 = newest[1]
+    log.latest = opt_15 and opt_15.when or 0
     if newest[1] ~= nil and (archive_entries.parseLabel(newest[1].label)) >= first.number then
         drop(log, first)
     end
-    local opt_15 = log.unwritten
-    local entry = opt_15 and opt_15[1]
+    local opt_18 = log.unwritten
+    local entry = opt_18 and opt_18[1]
     while entry ~= nil do
         if monotonic() > deadline then
             return "more"
@@ -6864,8 +6882,8 @@ function writeLog(log, deadline)
         elseif not tryLater(log, deadline) then
             return "failing"
         end
-        local opt_17 = log.unwritten
-        entry = opt_17 and opt_17[1]
+        local opt_20 = log.unwritten
+        entry = opt_20 and opt_20[1]
     end
     return "done"
 end
@@ -6929,6 +6947,7 @@ end
 --- The store with the messages of all rooms.
 archive_entries.store = openMessages("minimix_archive")
 UNWRITTEN_SIZE = 4194304
+WAITING_SIZE = math.max(options.maxGapSize, 262144)
 --- Largest memory of a stored message as a stanza, and the pieces of XML that never take more.
 local HEAVIEST = treeLimit(options.maxKeptSize)
 local LIGHT = lightPieces(HEAVIEST)
@@ -7030,9 +7049,9 @@ onRetry(writeUnwritten)
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
-        local count_23 = count
+        local count_26 = count
         local unwritten = log.unwritten
-        count = count_23 + (unwritten and #unwritten or 0)
+        count = count_26 + (unwritten and #unwritten or 0)
     end
     return count
 end
@@ -7065,10 +7084,10 @@ function archive_entries.loadTail(log)
     if found == nil then
         return false
     end
-    local log_26, latest_27 = log, "latest"
-    if log_26[latest_27] == nil then
-        local opt_24 = found[1]
-        log_26[latest_27] = opt_24 and opt_24.when or 0
+    local log_29, latest_30 = log, "latest"
+    if log_29[latest_30] == nil then
+        local opt_27 = found[1]
+        log_29[latest_30] = opt_27 and opt_27.when or 0
     end
     local first = log.tail[1]
     local entries = {}
