@@ -1088,9 +1088,9 @@ function minimix_weight.isHeavier(stanza, most)
     return spendTags(stanza.tags, left, MAX_DEPTH) < 0
 end
 
---- Returns the pieces of XML up to which no stanza is heavier. Nesting takes at least six pieces for each level.
+--- Returns the pieces of XML up to which no stanza is heavier. Nesting takes at least five pieces for each level.
 function minimix_weight.lightPieces(most)
-    return math.min(most / 128, 6 * MAX_DEPTH)
+    return math.min(most / 416, 5 * MAX_DEPTH)
 end
 end
 
@@ -1135,9 +1135,9 @@ function minimix_stanzas.isSameElement(one, other, ignored)
 end
 
 function removeCodes(presence)
-    local opt_4 = presence:get_child("x", MUC_USER)
-    if opt_4 ~= nil then
-        opt_4:maptags(function(tag)
+    local opt_2 = presence:get_child("x", MUC_USER)
+    if opt_2 ~= nil then
+        opt_2:maptags(function(tag)
             if tag.name == "status" then
                 return nil
             else
@@ -1179,18 +1179,37 @@ end
 --- Whether a presence has a status code of XEP-0045 15.6, in any position.
 function minimix_stanzas.hasStatus(stanza, code)
     local x = stanza:get_child("x", MUC_USER)
-    return (x and x:get_child_with_attr("status", nil, "code", code)) ~= nil
+    if x == nil then
+        return false
+    end
+    for _, tag in ipairs(x.tags) do
+        if tag.attr.code == code and tag.name == "status" and (tag.attr.xmlns or MUC_USER) == MUC_USER then
+            return true
+        end
+    end
+    return false
 end
 
 --- Whether a presence has any status code.
 function minimix_stanzas.hasAnyStatus(stanza)
-    local opt_2 = stanza:get_child("x", MUC_USER)
-    return (opt_2 and opt_2:get_child("status")) ~= nil
+    local opt_0 = stanza:get_child("x", MUC_USER)
+    return (opt_0 and opt_0:get_child("status")) ~= nil
 end
+
+--- The last nick that others were compared with, and its prepared form: a room's occupants are compared with the account.
+local rawNick = ""
+local preparedNick = ""
 
 --- Whether two nicks are equal after preparation. Some services change the case or the normalisation of nicks.
 function minimix_stanzas.isSameNick(one, other)
-    return one == other or prepared(one) == prepared(other)
+    if one == other then
+        return true
+    end
+    if other ~= rawNick then
+        rawNick = other
+        preparedNick = prepared(other)
+    end
+    return prepared(one) == preparedNick
 end
 
 --- Whether two presences of an occupant are equal, in any order of their children. Removes their status codes.
@@ -1211,14 +1230,22 @@ end
 local splitJid = ""
 local splitRoom = ""
 local splitNick
+local splitPrefix = "/"
 
---- Splits an occupant JID into room and nick. Keeps the last result: copies of one message have the same sender.
+--- Splits an occupant JID into room and nick. Keeps the last result: copies of one message have the same sender, and a room
+-- sends all its occupants in a row.
 function minimix_stanzas.splitOccupant(jid)
     if jid ~= splitJid then
-        local node, host, resource = jids.split(jid)
+        local length = #splitPrefix
+        if length > 1 and #jid > length and string.sub(jid, 1, length) == splitPrefix then
+            splitNick = string.sub(jid, length + 1)
+        else
+            local node, host, resource = jids.split(jid)
+            splitRoom = node == nil and (host or "") or node .. "@" .. (host or "")
+            splitNick = resource
+            splitPrefix = splitRoom .. "/"
+        end
         splitJid = jid
-        splitRoom = node == nil and (host or "") or node .. "@" .. (host or "")
-        splitNick = resource
     end
     return splitRoom, splitNick
 end
@@ -1273,9 +1300,9 @@ end
 -- Serialises stanzas, once for all recipients.
 local minimix_text = {}
 do
-local write, writeAttribute, remember, orderOf, sortedTable, lengthen, sortedNames, prefixedAttribute, source, sourceTags, sourceText, sourcePieces, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, MOST_PIECES, ROOT, MOST_ORDERS, LONGEST_ORDER, LONGEST_NAME, shortest, orderCount
+local write, writeShort, rememberOpening, inside, openingText, writeAttribute, remember, orderOf, sortedTable, lengthen, sortedNames, prefixedAttribute, source, sourceTags, sourceText, sourcePieces, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, MOST_PIECES, ROOT, outermost, openings, openingTexts, openingCount, MOST_OPENINGS, MOST_ATTRIBUTES, LONGEST_OPENING, unique, most, MOST_ORDERS, LONGEST_ORDER, LONGEST_NAME, shortest, orderCount
 
-function write(element, outerNamespace, start)
+function write(element, outerNamespace, start, inner)
     local out = pieces
     local name = element.name
     local attr = element.attr
@@ -1319,13 +1346,111 @@ function write(element, outerNamespace, start)
             out[at] = st.xml_escape(child)
             at = at + 1
         elseif child ~= nil then
-            at = write(child, namespace, at)
+            at = inner(child, namespace, at, inner)
         end
     end
     out[at] = "</"
     out[at + 1] = name
     out[at + 2] = ">"
     return at + 3
+end
+
+function writeShort(element, outerNamespace, start, inner)
+    if start > most then
+        return start
+    end
+    local attr = element.attr
+    local names = outerNamespace == nil and outermost or openings[outerNamespace]
+    local opening = names and names[element.name]
+    if opening ~= nil then
+        for key, value in pairs(attr) do
+            local opt_4 = opening[key]
+            opening = opt_4 and opt_4[value]
+            if opening == nil then
+                break
+            end
+        end
+    end
+    local text
+    if opening ~= nil then
+        text = openingTexts[opening]
+    end
+    if text == nil then
+        text = rememberOpening(element, outerNamespace)
+        if text == nil then
+            return write(element, outerNamespace, start, inner)
+        end
+    end
+    local out = pieces
+    local children = element
+    local childCount = #children
+    out[start] = text
+    if childCount == 0 then
+        out[start + 1] = "/>"
+        return start + 2
+    end
+    out[start + 1] = ">"
+    local at = start + 2
+    local namespace = attr.xmlns
+    for i = 1, childCount do
+        local child = children[i]
+        if type(child) == "string" then
+            out[at] = st.xml_escape(child)
+            at = at + 1
+        elseif child ~= nil then
+            at = inner(child, namespace, at, inner)
+        end
+    end
+    out[at] = "</"
+    out[at + 1] = element.name
+    out[at + 2] = ">"
+    return at + 3
+end
+
+function rememberOpening(element, outerNamespace)
+    local size = #element.name + (outerNamespace and outerNamespace.length or 0)
+    local count = 0
+    for key, value in pairs(element.attr) do
+        size = size + #key + #value
+        count = count + 1
+        if unique[key] ~= nil or count > MOST_ATTRIBUTES or size > LONGEST_OPENING then
+            return nil
+        end
+    end
+    if openingCount >= MOST_OPENINGS then
+        outermost = {}
+        openings = {}
+        openingTexts = {}
+        openingCount = 0
+    end
+    local names = outerNamespace == nil and outermost or inside(openings, outerNamespace)
+    local opening = inside(names, element.name)
+    for key, value in pairs(element.attr) do
+        opening = inside(inside(opening, key), value)
+    end
+    local text = openingText(element, outerNamespace)
+    openingTexts[opening] = text
+    openingCount = openingCount + 1
+    return text
+end
+
+function inside(outer, key)
+    local inner = outer[key] or {}
+    outer[key] = inner
+    return inner
+end
+
+function openingText(bindingPattern0_, outerNamespace)
+    local attr
+    local name
+    name = bindingPattern0_.name
+    attr = bindingPattern0_.attr
+    local outer = pieces
+    pieces = {}
+    local end_ = write(st.stanza(name, attr), outerNamespace, 1, write)
+    local text = table.concat(pieces, "", 1, end_ - 2)
+    pieces = outer
+    return text
 end
 
 function writeAttribute(name, value, index, at)
@@ -1413,7 +1538,7 @@ function minimix_text.textOf(stanza)
     if stanza ~= source or #stanza.tags ~= sourceTags then
         local to = stanza.attr.to
         stanza.attr.to = nil
-        local end_ = write(stanza, nil, 1)
+        local end_ = write(stanza, nil, 1, stanza.name == "presence" and writeShort or write)
         stanza.attr.to = to
         source = stanza
         sourceTags = #stanza.tags
@@ -1426,11 +1551,23 @@ function minimix_text.textOf(stanza)
     return sourceText
 end
 
+--- Whether a presence's text has at most this number of pieces. Stops writing when the result is known.
+function minimix_text.isBrief(presence, limit)
+    most = limit
+    minimix_text.textOf(presence)
+    most = math.huge
+    if sourcePieces <= limit then
+        return true
+    end
+    source = nil
+    return false
+end
+
 sourceTags = 0
 sourceText = ""
 sourcePieces = 0
 
---- Returns about the number of pieces of a stanza's text, at least three for each element.
+--- Returns about the number of pieces of a stanza's text, at least two for each element.
 function minimix_text.piecesOf(stanza)
     minimix_text.textOf(stanza)
     return sourcePieces
@@ -1447,6 +1584,20 @@ pieces = {}
 MOST_PIECES = 4096
 --- The index after the name of the root.
 ROOT = 3
+outermost = {}
+openings = {}
+openingTexts = {}
+openingCount = 0
+MOST_OPENINGS = 1000
+MOST_ATTRIBUTES = 8
+LONGEST_OPENING = 160
+unique = {}
+unique.id = true
+unique.jid = true
+unique.from = true
+unique.stamp = true
+--- Number of pieces after which writeShort() writes nothing.
+most = math.huge
 MOST_ORDERS = 1000
 LONGEST_ORDER = 8
 LONGEST_NAME = 40
@@ -1461,6 +1612,7 @@ end
 -- takes a third of the memory.
 local state_interned = {}
 do
+local nextMark, internTold, lastMark, internedStanzas, HEAVIEST, LIGHT
 local MUC_USER = namespaces.MUC_USER
 local options = minimix_options
 local isHeavier = minimix_weight.isHeavier
@@ -1470,6 +1622,22 @@ local weightOf = minimix_weight.weightOf
 local isSameElement = minimix_stanzas.isSameElement
 local piecesOf = minimix_text.piecesOf
 local textOf = minimix_text.textOf
+
+function nextMark()
+    lastMark = lastMark * 48271 % 2147483647
+    return lastMark
+end
+
+function internTold(told)
+    local text = textOf(told)
+    local found = internedStanzas[text]
+    if found == nil then
+        local isHeavy = piecesOf(told) > LIGHT and isHeavier(told, HEAVIEST)
+        found = isHeavy and {text = text, mark = nextMark(), isHeavy = isHeavy} or {text = text, mark = nextMark()}
+        internedStanzas[text] = found
+    end
+    return found
+end
 
 --- Returns a presence without actor and reason, which a room does not repeat to later joins.
 function state_interned.toldAgain(presence)
@@ -1494,22 +1662,13 @@ function state_interned.toldAgain(presence)
     return copy
 end
 
---- The last mark (Lehmer's generator). math.random() is left for numbers that must not be predictable.
-local lastMark = 1
-
-local function nextMark()
-    lastMark = lastMark * 48271 % 2147483647
-    return lastMark
-end
-
---- Presences by text. An entry ends with the last membership that refers to it.
-local internedStanzas = setmetatable({}, {__mode = "v"})
+lastMark = 1
+internedStanzas = setmetatable({}, {__mode = "v"})
 --- The last stanza and its result: a local room passes the same table for all accounts.
 local source
 local latest
---- Largest memory of a stanza that is kept, and the pieces of XML that never take more.
-local HEAVIEST = treeLimit(options.maxCachedSize)
-local LIGHT = lightPieces(HEAVIEST)
+HEAVIEST = treeLimit(options.maxCachedSize)
+LIGHT = lightPieces(HEAVIEST)
 
 --- Whether a stanza may be kept as a table. minimix_max_cached_size limits its XML, and by this its memory.
 function state_interned.mayKeep(stanza)
@@ -1521,14 +1680,7 @@ function state_interned.intern(presence)
     if presence == source and latest ~= nil then
         return latest
     end
-    local told = state_interned.toldAgain(presence)
-    local text = textOf(told)
-    local found = internedStanzas[text]
-    if found == nil then
-        local isHeavy = piecesOf(told) > LIGHT and isHeavier(told, HEAVIEST)
-        found = isHeavy and {text = text, mark = nextMark(), isHeavy = isHeavy} or {text = text, mark = nextMark()}
-        internedStanzas[text] = found
-    end
+    local found = internedStanzas[textOf(presence)] or internTold(state_interned.toldAgain(presence))
     source = presence
     latest = found
     return found
@@ -7122,7 +7274,9 @@ local findMembership = state_memberships.findMembership
 local isDelayBy = minimix_stanzas.isDelayBy
 local splitOccupant = minimix_stanzas.splitOccupant
 local stanzaIdBy = minimix_stanzas.stanzaIdBy
+local isBrief = minimix_text.isBrief
 local isHeavier = minimix_weight.isHeavier
+local lightPieces = minimix_weight.lightPieces
 
 function isOwnId(tag)
     if tag.name ~= "stanza-id" or tag.attr.xmlns ~= STANZA_ID then
@@ -7182,6 +7336,8 @@ end
 --- Largest weight of messages and presences of rooms, and of IQs, for isHeavier().
 local MAX_WEIGHT = 2 * 1024 * 1024
 local MAX_IQ_WEIGHT = 8 * 1024 * 1024
+--- Pieces of XML that never take more.
+local LIGHT = lightPieces(MAX_WEIGHT)
 --- The last stanza that was weighed: a local room passes the same table for every account (muc.lib.lua, broadcast).
 local weighed
 local isTooBig = false
@@ -7192,7 +7348,7 @@ function archive_gate.fromRoom(handler)
         local stanza = event.stanza
         if stanza ~= weighed then
             weighed = stanza
-            isTooBig = isHeavier(stanza, stanza.name == "iq" and MAX_IQ_WEIGHT or MAX_WEIGHT)
+            isTooBig = (stanza.name ~= "presence" or not isBrief(stanza, LIGHT)) and isHeavier(stanza, stanza.name == "iq" and MAX_IQ_WEIGHT or MAX_WEIGHT)
         end
         if not isTooBig then
             return handler(event)
@@ -9538,8 +9694,9 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     end
     local isDuring = isAnswering(membership)
     local offline = view.offline ~= nil and view.offline.count > 0 and view.offline or nil
+    local isTold = hasAttached(membership)
     local before
-    if isDuring or offline ~= nil then
+    if isDuring and isTold or offline ~= nil then
         before = findOccupant(view, nick)
     end
     local interned = intern(stanza)
@@ -9568,7 +9725,7 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
             return
         end
     end
-    if hasAttached(membership) and (not isDuring or not isKnown(before, interned)) then
+    if isTold and (not isDuring or not isKnown(before, interned)) then
         forkOther(membership, stanza, listedSession(membership))
     end
 end
@@ -17867,11 +18024,12 @@ function onAvailable(membership, nick, stanza)
 end
 
 function onPresenceWhileJoining(membership, nick, stanza)
-    if hasStatus(stanza, "110") then
+    local place = membership.place
+    local isRenamed = place.phase == "joining" and place.renamed == "now" and isRequested(place, nick)
+    if isRenamed or hasStatus(stanza, "110") then
         onSelf(membership, nick, stanza)
         return
     end
-    local place = membership.place
     onOccupant(membership, nick, stanza)
     if place.phase == "joining" and isRequested(place, nick) then
         selfClaimed(membership, place, intern(stanza))
@@ -17919,7 +18077,7 @@ function onUnavailable(membership, nick, stanza)
         return
     end
     if not isOwnNick(membership, nick, stanza) and not isLeaveAnswer(membership, nick, stanza) then
-        noteStillIn(membership.place, stanza)
+        noteStillIn(membership, stanza)
         onOccupantGone(membership, nick, stanza)
         noteBroadcast(membership, nick, stanza)
         if nick == membership.wantedNick and membership.place.phase == "joined" then
@@ -17942,8 +18100,9 @@ function onUnavailable(membership, nick, stanza)
     end
 end
 
-function noteStillIn(place, stanza)
-    if place.phase == "joining" and hasStatus(stanza, "303") and hasStatus(stanza, "110") then
+function noteStillIn(membership, stanza)
+    local place = membership.place
+    if place.phase == "joining" and hasStatus(stanza, "303") and isOfAccount(membership, stanza) then
         place.operation.isDoubtful = true
         if place.renamed == nil then
             place.renamed = "now"
