@@ -457,6 +457,36 @@ function state_bookmarks.mayFollowNick(membership)
 end
 end
 
+-- src/fifo.ts
+--
+-- Queues, first in first out. Taking the first item of a list would move all others.
+local minimix_fifo = {}
+do
+--- Creates an empty queue.
+function minimix_fifo.newFifo()
+    return {items = {}, first = 1, count = 0}
+end
+
+--- Adds an item as the newest one.
+function minimix_fifo.put(fifo, item)
+    fifo.items[fifo.first + fifo.count] = item
+    fifo.count = fifo.count + 1
+end
+
+--- Removes and returns the oldest item.
+function minimix_fifo.take(fifo)
+    if fifo.count == 0 then
+        return nil
+    end
+    local first = fifo.first
+    local item = fifo.items[first]
+    fifo.items[first] = nil
+    fifo.count = fifo.count - 1
+    fifo.first = fifo.count == 0 and 1 or first + 1
+    return item
+end
+end
+
 -- src/turn.ts
 --
 -- Turns. Each hook and each timer of the module runs to its end before anything is sent to a room. A local room answers
@@ -464,16 +494,19 @@ end
 local minimix_turn = {}
 do
 local drain, send, route, logError, outbox, running, draining
+local newFifo = minimix_fifo.newFifo
+local put = minimix_fifo.put
+local take = minimix_fifo.take
 
 function drain()
-    if #outbox == 0 or running or draining then
+    if outbox.count == 0 or running or draining then
         return
     end
     draining = true
-    local stanza = table.remove(outbox, 1)
+    local stanza = take(outbox)
     while stanza ~= nil do
         route(stanza)
-        stanza = table.remove(outbox, 1)
+        stanza = take(outbox)
     end
     draining = false
 end
@@ -499,13 +532,13 @@ function logError(problem)
     module:log("error", "Internal error: %s", problem)
 end
 
-outbox = {}
+outbox = newFifo()
 running = false
 draining = false
 
 --- Sends a stanza to a room at the end of the current turn. Outside of a turn it is sent at once.
 function minimix_turn.post(stanza)
-    outbox[#outbox + 1] = stanza
+    put(outbox, stanza)
     drain()
 end
 
@@ -545,7 +578,7 @@ function minimix_turn.turn(handler)
         if not ok then
             logError(result)
         end
-        if #outbox > 0 then
+        if outbox.count > 0 then
             drain()
         end
         if ok then
@@ -576,11 +609,14 @@ local slices = {}
 do
 local slice, schedule, takeStep, SLICE, LONG_SLICE, work, scheduled, slicing, spent, ended
 local time = require("util.time")
+local newFifo = minimix_fifo.newFifo
+local put = minimix_fifo.put
+local take = minimix_fifo.take
 local inTurn = minimix_turn.inTurn
 
 --- Starts some work after the current event.
 function slices.inLaterSlices(step)
-    work[#work + 1] = step
+    put(work, step)
     if not scheduled and not slicing then
         schedule(0)
     end
@@ -589,11 +625,11 @@ end
 function slice()
     local started = time.monotonic() - spent
     slicing = true
-    local step = table.remove(work, 1)
+    local step = take(work)
     while step ~= nil do
         takeStep(step)
         if time.monotonic() - started < SLICE then
-            step = table.remove(work, 1)
+            step = take(work)
         else
             step = nil
         end
@@ -601,7 +637,7 @@ function slice()
     slicing = false
     ended = time.monotonic()
     spent = ended - started
-    if #work > 0 then
+    if work.count > 0 then
         schedule(math.max(spent - LONG_SLICE, 0))
     end
 end
@@ -622,13 +658,13 @@ function takeStep(step)
         outcome.done = step()
     end)
     if not outcome.done then
-        work[#work + 1] = step
+        put(work, step)
     end
 end
 
 SLICE = 0.005
 LONG_SLICE = 0.01
-work = {}
+work = newFifo()
 scheduled = false
 slicing = false
 spent = 0
@@ -642,7 +678,7 @@ function slices.inSlices(step)
     if scheduled or slicing or spent >= SLICE then
         slices.inLaterSlices(step)
     else
-        work[#work + 1] = step
+        put(work, step)
         slice()
     end
 end
@@ -653,10 +689,10 @@ local FINISH = 5
 --- Finishes all work before the module is unloaded or the server stops. What takes too long is dropped.
 function slices.finishSlices()
     local deadline = time.monotonic() + FINISH
-    local step = table.remove(work, 1)
+    local step = take(work)
     while step ~= nil and time.monotonic() < deadline do
         takeStep(step)
-        step = table.remove(work, 1)
+        step = take(work)
     end
 end
 
@@ -684,20 +720,21 @@ function slices.newQueues()
         add = function(key, step)
             local queue = queues[key]
             if queue ~= nil then
-                queue[#queue + 1] = step
+                put(queue, step)
                 return
             end
-            local added = {step}
+            local added = newFifo()
+            put(added, step)
             queues[key] = added
             slices.inSlices(function()
-                local first = added[1]
+                local first = added.items[added.first]
                 if queues[key] ~= added or first == nil then
                     return true
                 end
                 if first() then
-                    table.remove(added, 1)
+                    take(added)
                 end
-                if added[1] ~= nil then
+                if added.count > 0 then
                     return false
                 end
                 queues[key] = nil
@@ -4273,10 +4310,10 @@ local id = require("util.id")
 local inTurn = minimix_turn.inTurn
 local post = minimix_turn.post
 local PING = namespaces.PING
-local allFormerOccupants = state_former.allFormerOccupants
 local dropFormerOccupant = state_former.dropFormerOccupant
 local findFormerOccupant = state_former.findFormerOccupant
 local formerOccupantsOf = state_former.formerOccupantsOf
+local hasFormerOccupants = state_former.hasFormerOccupants
 local saveSoon = state_store.saveSoon
 local ask = send_ask.ask
 
@@ -4321,7 +4358,7 @@ function send_former.confirmLeft(former)
     dropFormerOccupant(former)
     saveSoon(former.username)
     module:log("info", "%s has left %s as %s", former.username, former.room, former.occupant)
-    if #allFormerOccupants() == 0 then
+    if not hasFormerOccupants() then
         module:log("info", "Left all rooms under former addresses")
     end
 end
@@ -5238,7 +5275,7 @@ function send_outlet.sendInSlices(fullJid, step)
         local done = step()
         sending = nil
         local queue = pending[fullJid]
-        if done and (queue == nil or #queue <= 1) then
+        if done and (queue == nil or queue.count <= 1) then
             waiting[fullJid] = nil
         end
         return done
@@ -7166,6 +7203,9 @@ local function writeUnwritten(deadline)
     local result = "done"
     for _, log in pairs(logs) do
         if log.unwritten ~= nil then
+            if monotonic() > deadline then
+                return "more"
+            end
             local progress = writeLog(log, deadline)
             if progress ~= "done" then
                 result = progress
@@ -11042,18 +11082,26 @@ end
 -- IQs that rooms have not answered, and the sessions that sent them.
 local state_pending = {}
 do
-local forgetIq, iqsOfSession
+local noteOfSession, forgetIq, iqsOfSession
 local monotonic = state_clock.monotonic
 local id = require("util.id")
 local options = minimix_options
 
+function noteOfSession(session, key)
+    local iqs = iqsOfSession[session] or {keys = {}, count = 0}
+    iqs.keys[key] = true
+    iqs.count = iqs.count + 1
+    iqsOfSession[session] = iqs
+end
+
 function forgetIq(key, pending)
     state_pending.pendingIqs[key] = nil
-    local open = (iqsOfSession[pending.session] or 1) - 1
-    if open > 0 then
-        iqsOfSession[pending.session] = open
-    else
+    local iqs = iqsOfSession[pending.session]
+    if iqs == nil or iqs.count == 1 then
         iqsOfSession[pending.session] = nil
+    else
+        iqs.keys[key] = nil
+        iqs.count = iqs.count - 1
     end
 end
 
@@ -11063,12 +11111,12 @@ iqsOfSession = {}
 
 --- Records an IQ before it is sent, and returns its new id. Undefined if the session has too many pending IQs.
 function state_pending.expectIqAnswer(session, room, request)
-    local open = iqsOfSession[session] or 0
-    if open >= options.maxPendingIqs then
+    local opt_0 = iqsOfSession[session]
+    if (opt_0 and opt_0.count or 0) >= options.maxPendingIqs then
         return nil
     end
-    iqsOfSession[session] = open + 1
     local key = "mm-" .. id.medium()
+    noteOfSession(session, key)
     state_pending.pendingIqs[key] = {
         session = session,
         room = room,
@@ -11102,18 +11150,18 @@ end
 
 --- Removes the IQs of a session that has ended. Late answers are dropped.
 function state_pending.forgetIqsOf(session)
-    for key, pending in pairs(state_pending.pendingIqs) do
-        if pending.session == session then
-            forgetIq(key, pending)
-        end
+    local opt_4 = iqsOfSession[session]
+    for key in pairs(opt_4 and opt_4.keys or {}) do
+        state_pending.pendingIqs[key] = nil
     end
+    iqsOfSession[session] = nil
 end
 
 --- Takes over the pending IQs of the previous instance of the module.
 function state_pending.restorePendingIqs(saved)
     for key, pending in pairs(saved) do
         state_pending.pendingIqs[key] = pending
-        iqsOfSession[pending.session] = (iqsOfSession[pending.session] or 0) + 1
+        noteOfSession(pending.session, key)
     end
 end
 end
@@ -13399,7 +13447,7 @@ end
 -- Watches rooms: self-pings (XEP-0410) to quiet rooms, and to rooms behind a broken link.
 local occupancy_watch = {}
 do
-local checkRoom, forgetLiveness, checked, unreachable, noteHosts, lookSoon, lookAfterLinks, checkAll, goBack, hasten, serviceOf, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, looking, MAX_UNANSWERED, unanswered, queue
+local checkRoom, forgetLiveness, checked, unreachable, hasBroken, noteHosts, lookSoon, lookAfterLinks, checkAll, goBack, hasten, serviceOf, mayComeBack, isOnItsWay, noteOnItsWay, comeBack, SOON, SPREAD, PATIENT, broken, mended, reopened, looking, MAX_UNANSWERED, unanswered, queue
 local options = minimix_options
 local isUnheard = occupancy_operations.isUnheard
 local pause = occupancy_operations.pause
@@ -13510,7 +13558,12 @@ end
 
 --- Whether a link to the room's server has just broken, so that stanzas may be lost.
 function occupancy_watch.isInDoubt(membership)
-    return looking and membership.place.phase == "joined" and broken[jids.host(membership.room)] ~= nil
+    local place = membership.place
+    return looking and place.phase == "joined" and hasBroken(place, jids.host(membership.room))
+end
+
+function hasBroken(place, host)
+    return broken[host] ~= nil or place.since <= (reopened[host] or -1)
 end
 
 function noteHosts(links, session)
@@ -13545,8 +13598,9 @@ function lookAfterLinks()
     local doubtful = {}
     for _, membership in ipairs(allMemberships()) do
         local host = jids.host(membership.room)
-        local isDoubtful = broken[host] ~= nil or mended[host] ~= nil and membership.catchUp ~= nil
-        if isDoubtful and membership.place.phase == "joined" and unansweredOf(membership) == 0 then
+        local place = membership.place
+        local isDoubtful = place.phase == "joined" and (hasBroken(place, host) or mended[host] ~= nil and membership.catchUp ~= nil)
+        if isDoubtful and unansweredOf(membership) == 0 then
             startBuffering(membership)
             doubtful[#doubtful + 1] = membership
         elseif mended[host] ~= nil then
@@ -13555,6 +13609,7 @@ function lookAfterLinks()
     end
     broken = {}
     mended = {}
+    reopened = {}
     checkAll(doubtful)
 end
 
@@ -13690,6 +13745,8 @@ PATIENT = 5
 --- Servers with a link that has broken, or returned, since the last check.
 broken = {}
 mended = {}
+--- Servers that have opened a new link since the last check, and when.
+reopened = {}
 looking = false
 
 --- `s2sin-destroyed` and `s2sout-destroyed`: the remote server may have stopped and lost the account.
@@ -13702,12 +13759,8 @@ end
 function occupancy_watch.onLinkUp(event)
     local session = event.session
     noteHosts(mended, session)
-    if session.direction == "incoming" then
-        for _, membership in ipairs(allMemberships()) do
-            if membership.place.phase == "joined" and jids.host(membership.room) == session.from_host then
-                startBuffering(membership)
-            end
-        end
+    if session.direction == "incoming" and session.from_host ~= nil then
+        reopened[session.from_host] = now()
     end
 end
 
@@ -15257,7 +15310,7 @@ function archive_query.onQuery(event)
         return true
     end
     local opt_0 = queries.pending[session.full_jid]
-    if (opt_0 and #opt_0 or 0) >= options.maxPendingIqs then
+    if (opt_0 and opt_0.count or 0) >= options.maxPendingIqs then
         noteOver("minimix_max_pending_iqs", session.username, "its archive", "iq_limit")
         session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"))
         return true

@@ -1,6 +1,7 @@
 // Runs long work in slices of some milliseconds, so that the server handles other events in between.
 
 import * as time from "util.time";
+import { type Fifo, newFifo, put, take } from "./fifo";
 import { inTurn } from "./turn";
 
 /** Does a part of some work, at most a millisecond or two. Returns true when the work is done. */
@@ -16,7 +17,7 @@ const SLICE = 0.005;
 const LONG_SLICE = 0.01;
 
 /** Unfinished work, in the order of the next steps. */
-const work: Step[] = [];
+const work = newFifo<Step>();
 
 let scheduled = false;
 let slicing = false;
@@ -33,14 +34,14 @@ export function inSlices(step: Step): void {
     if (scheduled || slicing || spent >= SLICE) {
         inLaterSlices(step);
     } else {
-        work.push(step);
+        put(work, step);
         slice();
     }
 }
 
 /** Starts some work after the current event. */
 export function inLaterSlices(step: Step): void {
-    work.push(step);
+    put(work, step);
     if (!scheduled && !slicing) {
         schedule(0);
     }
@@ -52,25 +53,25 @@ const FINISH = 5;
 /** Finishes all work before the module is unloaded or the server stops. What takes too long is dropped. */
 export function finishSlices(): undefined {
     const deadline = time.monotonic() + FINISH;
-    let step = table.remove<Step>(work, 1);
+    let step = take(work);
     while (step !== undefined && time.monotonic() < deadline) {
         takeStep(step);
-        step = table.remove<Step>(work, 1);
+        step = take(work);
     }
 }
 
 function slice(): void {
     const started = time.monotonic() - spent;
     slicing = true;
-    let step = table.remove<Step>(work, 1);
+    let step = take(work);
     while (step !== undefined) {
         takeStep(step);
-        step = time.monotonic() - started < SLICE ? table.remove<Step>(work, 1) : undefined;
+        step = time.monotonic() - started < SLICE ? take(work) : undefined;
     }
     slicing = false;
     ended = time.monotonic();
     spent = ended - started;
-    if (work.length > 0) {
+    if (work.count > 0) {
         schedule(Math.max(spent - LONG_SLICE, 0));
     }
 }
@@ -92,7 +93,7 @@ function takeStep(step: Step): void {
         outcome.done = step();
     });
     if (!outcome.done) {
-        work.push(step);
+        put(work, step);
     }
 }
 
@@ -116,32 +117,33 @@ export interface Queues {
     /** Adds work to a queue. It starts when all earlier work with this key is done. */
     add(this: void, key: string, step: Step): void;
     /** Unfinished work by key. */
-    readonly pending: LuaMap<string, Step[]>;
+    readonly pending: LuaMap<string, Fifo<Step>>;
     /** Drops the work with this key. */
     drop(this: void, key: string): void;
 }
 
 export function newQueues(): Queues {
-    const queues = new LuaMap<string, Step[]>();
+    const queues = new LuaMap<string, Fifo<Step>>();
     return {
         pending: queues,
         add: (key, step) => {
             const queue = queues.get(key);
             if (queue !== undefined) {
-                queue.push(step);
+                put(queue, step);
                 return;
             }
-            const added = [step];
+            const added = newFifo<Step>();
+            put(added, step);
             queues.set(key, added);
             inSlices(() => {
-                const first = added[0];
+                const first = added.items.get(added.first);
                 if (queues.get(key) !== added || first === undefined) {
                     return true;
                 }
                 if (first()) {
-                    table.remove(added, 1);
+                    take(added);
                 }
-                if (added[0] !== undefined) {
+                if (added.count > 0) {
                     return false;
                 }
                 queues.delete(key);

@@ -1,28 +1,30 @@
 // Turns. Each hook and each timer of the module runs to its end before anything is sent to a room. A local room answers
 // inside module:send(), and its answer must not arrive in the middle of a state change.
 
+import { newFifo, put, take } from "./fifo";
+
 /** Stanzas for rooms, oldest first. They are sent when the turn ends. */
-const outbox: Stanza[] = [];
+const outbox = newFifo<Stanza>();
 
 let running = false;
 let draining = false;
 
 /** Sends a stanza to a room at the end of the current turn. Outside of a turn it is sent at once. */
 export function post(stanza: Stanza): void {
-    outbox.push(stanza);
+    put(outbox, stanza);
     drain();
 }
 
 /** Sends the queued stanzas, including those that a room's answer adds meanwhile. */
 function drain(): void {
-    if (outbox.length === 0 || running || draining) {
+    if (outbox.count === 0 || running || draining) {
         return;
     }
     draining = true;
-    let stanza = table.remove<Stanza>(outbox, 1);
+    let stanza = take(outbox);
     while (stanza !== undefined) {
         route(stanza);
-        stanza = table.remove<Stanza>(outbox, 1);
+        stanza = take(outbox);
     }
     draining = false;
 }
@@ -81,7 +83,7 @@ export function turn<E>(handler: (this: void, event: E) => Handled): (this: void
         if (!ok) {
             logError(result);
         }
-        if (outbox.length > 0) {
+        if (outbox.count > 0) {
             drain();
         }
         return ok ? result : true;

@@ -186,6 +186,9 @@ function writeUnwritten(deadline: number): Progress {
     let result: Progress = "done";
     for (const [, log] of logs) {
         if (log.unwritten !== undefined) {
+            if (monotonic() > deadline) {
+                return "more";
+            }
             const progress = writeLog(log, deadline);
             if (progress !== "done") {
                 result = progress;

@@ -72,7 +72,7 @@ export function onQuery(event: StanzaEvent<ClientSession>): Handled {
         session.send(st.error_reply(stanza, "modify", refusal));
         return true;
     }
-    if ((queries.pending.get(session.full_jid)?.length ?? 0) >= options.maxPendingIqs) {
+    if ((queries.pending.get(session.full_jid)?.count ?? 0) >= options.maxPendingIqs) {
         noteOver("minimix_max_pending_iqs", session.username, "its archive", "iq_limit");
         session.send(st.error_reply(stanza, "wait", "resource-constraint", "Too many requests are unanswered"));
         return true;

@@ -125,7 +125,13 @@ const SPREAD = 5;
 
 /** Whether a link to the room's server has just broken, so that stanzas may be lost. */
 export function isInDoubt(membership: Membership): boolean {
-    return looking && membership.place.phase === Phase.Joined && broken.has(jids.host(membership.room));
+    const place = membership.place;
+    return looking && place.phase === Phase.Joined && hasBroken(place, jids.host(membership.room));
+}
+
+/** Whether a link to a server has broken, or was replaced, while the account was in a room there. */
+function hasBroken(place: Joined, host: string): boolean {
+    return broken.has(host) || place.since <= (reopened.get(host) ?? -1);
 }
 
 /** Largest retry counter when a link returns, which gives a back-off of about 16 s. */
@@ -134,6 +140,10 @@ const PATIENT = 5;
 /** Servers with a link that has broken, or returned, since the last check. */
 let broken = new LuaSet<string>();
 let mended = new LuaSet<string>();
+
+/** Servers that have opened a new link since the last check, and when. */
+let reopened = new LuaMap<string, number>();
+
 let looking = false;
 
 /** `s2sin-destroyed` and `s2sout-destroyed`: the remote server may have stopped and lost the account. */
@@ -148,12 +158,8 @@ export function onLinkGone(event: { readonly session: S2sSession }): undefined {
 export function onLinkUp(event: { readonly session: S2sSession }): undefined {
     const session = event.session;
     noteHosts(mended, session);
-    if (session.direction === "incoming") {
-        for (const membership of allMemberships()) {
-            if (membership.place.phase === Phase.Joined && jids.host(membership.room) === session.from_host) {
-                startBuffering(membership);
-            }
-        }
+    if (session.direction === "incoming" && session.from_host !== undefined) {
+        reopened.set(session.from_host, now());
     }
 }
 
@@ -185,8 +191,11 @@ function lookAfterLinks(): void {
     const doubtful: Membership[] = [];
     for (const membership of allMemberships()) {
         const host = jids.host(membership.room);
-        const isDoubtful = broken.has(host) || (mended.has(host) && membership.catchUp !== undefined);
-        if (isDoubtful && membership.place.phase === Phase.Joined && unansweredOf(membership) === 0) {
+        const place = membership.place;
+        const isDoubtful =
+            place.phase === Phase.Joined &&
+            (hasBroken(place, host) || (mended.has(host) && membership.catchUp !== undefined));
+        if (isDoubtful && unansweredOf(membership) === 0) {
             startBuffering(membership);
             doubtful.push(membership);
         } else if (mended.has(host)) {
@@ -195,6 +204,7 @@ function lookAfterLinks(): void {
     }
     broken = new LuaSet();
     mended = new LuaSet();
+    reopened = new LuaMap();
     checkAll(doubtful);
 }
 

@@ -5,11 +5,11 @@ import * as st from "util.stanza";
 import { inTurn, post } from "../turn";
 import { PING } from "../namespaces";
 import {
-    allFormerOccupants,
     dropFormerOccupant,
     findFormerOccupant,
     type FormerOccupant,
     formerOccupantsOf,
+    hasFormerOccupants,
 } from "../state/former";
 import { saveSoon } from "../state/store";
 import { ask } from "./ask";
@@ -69,7 +69,7 @@ export function confirmLeft(former: FormerOccupant): void {
     dropFormerOccupant(former);
     saveSoon(former.username);
     module.log("info", "%s has left %s as %s", former.username, former.room, former.occupant);
-    if (allFormerOccupants().length === 0) {
+    if (!hasFormerOccupants()) {
         module.log("info", "Left all rooms under former addresses");
     }
 }

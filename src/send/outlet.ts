@@ -40,7 +40,7 @@ export function sendInSlices(fullJid: string, step: Step): void {
         const done = step();
         sending = undefined;
         const queue = pending.get(fullJid);
-        if (done && (queue === undefined || queue.length <= 1)) {
+        if (done && (queue === undefined || queue.count <= 1)) {
             waiting.delete(fullJid);
         }
         return done;

@@ -17,18 +17,31 @@ export type PendingIqs = LuaMap<string, PendingIq>;
 
 /** Pending IQs by the id that the module gave them. */
 export const pendingIqs: PendingIqs = new LuaMap();
-const iqsOfSession = new LuaMap<string, number>();
+
+/** The ids of a session's pending IQs. */
+interface SessionIqs {
+    readonly keys: LuaSet<string>;
+    count: number;
+}
+
+const iqsOfSession = new LuaMap<string, SessionIqs>();
 
 /** Records an IQ before it is sent, and returns its new id. Undefined if the session has too many pending IQs. */
 export function expectIqAnswer(session: string, room: string, request: Stanza): string | undefined {
-    const open = iqsOfSession.get(session) ?? 0;
-    if (open >= options.maxPendingIqs) {
+    if ((iqsOfSession.get(session)?.count ?? 0) >= options.maxPendingIqs) {
         return undefined;
     }
-    iqsOfSession.set(session, open + 1);
     const key = `mm-${id.medium()}`;
+    noteOfSession(session, key);
     pendingIqs.set(key, { session, room, expires: monotonic() + options.iqTimeout, request: st.clone(request, true) });
     return key;
+}
+
+function noteOfSession(session: string, key: string): void {
+    const iqs = iqsOfSession.get(session) ?? { keys: new LuaSet(), count: 0 };
+    iqs.keys.add(key);
+    iqs.count = iqs.count + 1;
+    iqsOfSession.set(session, iqs);
 }
 
 /** Returns the pending IQ that a room's answer belongs to, and removes it. */
@@ -43,11 +56,12 @@ export function takeIq(key: string, room: string): PendingIq | undefined {
 
 function forgetIq(key: string, pending: PendingIq): void {
     pendingIqs.delete(key);
-    const open = (iqsOfSession.get(pending.session) ?? 1) - 1;
-    if (open > 0) {
-        iqsOfSession.set(pending.session, open);
-    } else {
+    const iqs = iqsOfSession.get(pending.session);
+    if (iqs === undefined || iqs.count === 1) {
         iqsOfSession.delete(pending.session);
+    } else {
+        iqs.keys.delete(key);
+        iqs.count = iqs.count - 1;
     }
 }
 
@@ -65,17 +79,16 @@ export function takeExpiredIqs(now: number): PendingIq[] {
 
 /** Removes the IQs of a session that has ended. Late answers are dropped. */
 export function forgetIqsOf(session: string): void {
-    for (const [key, pending] of pendingIqs) {
-        if (pending.session === session) {
-            forgetIq(key, pending);
-        }
+    for (const key of iqsOfSession.get(session)?.keys ?? new LuaSet<string>()) {
+        pendingIqs.delete(key);
     }
+    iqsOfSession.delete(session);
 }
 
 /** Takes over the pending IQs of the previous instance of the module. */
 export function restorePendingIqs(saved: PendingIqs): void {
     for (const [key, pending] of saved) {
         pendingIqs.set(key, pending);
-        iqsOfSession.set(pending.session, (iqsOfSession.get(pending.session) ?? 0) + 1);
+        noteOfSession(pending.session, key);
     }
 }
