@@ -1012,4 +1012,18 @@ return {
 		{ "kill", 58, 842, 214, 958 };
 		{ "burst", 326, 416, 354, 388 };
 	};
+	{ about = "a nick change without 110 while the account's own join waits, and the end of the room"; seed = 977110544; setting = { resource = true; bosh = true; carbons = false; prosody = false; faults = true; folds = true; crowd = false; omits = 3 };
+		{ "stall", 29, 735, 597, 728 };
+		{ "burst", 151, 892, 706, 753 };
+		{ "time", 975, 934, 601, 333 };
+		{ "fail", 376, 366, 411, 645 };
+		{ "unload", 920, 927, 875, 486 };
+		{ "fail", 7, 238, 328, 712 };
+		{ "fail", 837, 398, 584, 184 };
+		{ "time", 335, 390, 303, 301 };
+		{ "join", 757, 532, 504, 195 };
+		{ "time", 725, 420, 154, 54 };
+		{ "deliver", 860, 574, 581, 871 };
+		{ "destroy", 752, 275, 220, 597 };
+	};
 };
