@@ -264,6 +264,32 @@ it("B4: large messages are searched for an archive's results in slices #once", f
 	assert_well(s, phone);
 end);
 
+it("B1: messages that arrive while others wait to be written do not fill the queue #once", function ()
+	local s = in_gap { wrap_store = function (store, name)
+		if name ~= "minimix_archive" then return store; end
+		return setmetatable({ append = function (_, ...)
+			clock.elapse(0.006);
+			return store:append(...);
+		end }, { __index = store });
+	end };
+	local desk = s:client("desk", "anna");
+	s:enter(desk, "Anna");
+	flood(s, 40);
+	s.host:run(function ()
+		s.room:remove("Alice", "307");
+		assert(s.host:metric "storage_waiting" > 30);
+		for i = 1, 200 do s.room:say("Bob", i..("x"):rep(10000)); end
+		assert(s.host:metric "storage_waiting" < 60, s.host:metric "storage_waiting");
+	end);
+	s:wait(10);
+	assert.equal(0, s.host:metric "storage_waiting");
+	desk:take();
+	local bodies = mam.page_through(desk, { with = s.room.jid; max = 50 });
+	assert.equal("before", table.remove(bodies, 1));
+	assert.equal(200, #bodies);
+	for i, body in ipairs(bodies) do assert.equal(tostring(i), (body:gsub("x", ""))); end
+end);
+
 it("B4: a presence with many attributes is handled quickly #once", function ()
 	local s, phone = scene.in_room();
 	local presence = st.presence { from = s.room.jid.."/Eve"; to = s:occupant_jid() };

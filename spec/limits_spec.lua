@@ -537,6 +537,20 @@ describe("memory", function ()
 		assert.same({ "Alice" }, other:occupants());
 	end);
 
+	it("B1: ids of messages buffered during a gap count for minimix_max_gap_size #once", function ()
+		local s, phone = asks_archive(function () return true; end, { minimix_max_kept_size = 1000 });
+		s:wait(10);
+		phone:take();
+		s.room.received = {};
+		local before, most = used(), 0;
+		for i = 1, 400 do
+			s:from("Bob", ("<message type='groupchat' id='%d%s'><body>hi</body></message>"):format(i, ("x"):rep(6000)));
+			phone:take();
+			if i % 20 == 0 then most = math.max(most, used() - before); end
+		end
+		assert(most < 524288 * 1.1 / 1024 + 60, most);
+	end);
+
 	it("P2, B1: the account rejoins although its buffer was full before the archive answered", function ()
 		local s, phone = in_room(nil, { remote = true });
 		s.room:say("Bob", "first");

@@ -2,11 +2,18 @@
 
 local jid = require "util.jid";
 
--- CPU time between two calls that wait for sockets. Other load of the machine does not count.
+-- CPU time between two calls that wait for sockets, and of it in handlers of presence to full JIDs. Other load of the
+-- machine does not count.
 local longest, last;
+local longest_own, own;
 
 local function count_from_here(...)
-	last = os.clock();
+	last, own = os.clock(), 0;
+	return ...;
+end
+
+local function count_own(began, ...)
+	own = own + os.clock() - began;
 	return ...;
 end
 
@@ -14,15 +21,22 @@ end
 function module.environment.watch_loop()
 	local poller = getmetatable(require "util.poll".new()).__index;
 	local wait = poller.wait;
-	longest, last = 0, os.clock();
+	local events = prosody.hosts[module.host].events;
+	local fire = events.fire_event;
+	longest, longest_own = 0, 0;
+	count_from_here();
 	function poller.wait(...)
-		longest = math.max(longest, os.clock() - last);
+		longest, longest_own = math.max(longest, os.clock() - last), math.max(longest_own, own);
 		return count_from_here(wait(...));
+	end
+	function events.fire_event(name, data)
+		if name ~= "presence/full" then return fire(name, data); end
+		return count_own(os.clock(), fire(name, data));
 	end
 end
 
 function module.environment.longest_block()
-	return longest;
+	return { longest, longest_own };
 end
 
 -- Available presences, by room and account.

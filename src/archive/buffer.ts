@@ -165,7 +165,7 @@ export function bufferMessage(membership: Membership, catching: CatchUp, stanza:
     if (messageId !== undefined && seen) {
         catching.bufferedIds.add(messageId);
     }
-    const weight = weightOf(copy);
+    const weight = weightOf(copy) + string.len(seen ? (messageId ?? "") : "");
     catching.buffer.push({ stanza: copy, when, seen, weight });
     catching.weight = catching.weight + weight;
     const isOver =
@@ -246,7 +246,7 @@ export function flush(membership: Membership): void {
     while (catching !== undefined && membership.catchUp === catching && catching.progress.step === "draining") {
         if (isLate(membership, deadline) && catching.buffer[catching.drained]?.seen === false) {
             noteDrop("limit");
-            passOver(catching);
+            passOver(membership, catching);
         } else {
             drainOne(membership, catching, catching.progress, true);
         }
@@ -333,7 +333,7 @@ function drainOne(membership: Membership, catching: CatchUp, draining: Draining,
     if (draining.failed) {
         noteDrop("limit");
     }
-    passOver(catching);
+    passOver(membership, catching);
 }
 
 function place(membership: Membership, catching: CatchUp, draining: Draining, buffered: Buffered): void {
@@ -365,9 +365,13 @@ function isRepeated(membership: Membership, catching: CatchUp, draining: Drainin
 }
 
 /** Takes the next message out of the buffer. */
-function passOver(catching: CatchUp): Buffered | undefined {
+function passOver(membership: Membership, catching: CatchUp): Buffered | undefined {
     const buffered = catching.buffer[catching.drained];
     if (buffered !== undefined) {
+        const messageId = buffered.seen ? messageIdOf(membership, buffered.stanza) : undefined;
+        if (messageId !== undefined) {
+            catching.bufferedIds.delete(messageId);
+        }
         const earlier = catching.earlier ?? 0;
         catching.drained = catching.drained + 1;
         catching.earlier = earlier > 1 ? earlier - 1 : undefined;

@@ -15,7 +15,7 @@ import type { Membership } from "../state/memberships";
 import { inLaterSlices } from "../slices";
 import { appendText, findMessages, mayHaveMore, openMessages, type Stored } from "../state/messages";
 import { nextNumber } from "../state/numbers";
-import { beginOutage, onRetry, type Progress } from "../state/outage";
+import { beginOutage, isOutage, onRetry, type Progress } from "../state/outage";
 import { piecesOf, textOf } from "../text";
 import { isHeavier, lightPieces, treeLimit } from "../weight";
 
@@ -24,6 +24,9 @@ export const store = openMessages("minimix_archive");
 
 /** Bytes of messages, as XML, to keep in memory while they cannot be stored. */
 const UNWRITTEN_SIZE = 4194304;
+
+/** Bytes of messages that may wait to be written in slices. The buffer of an account may get there at once. */
+const WAITING_SIZE = Math.max(options.maxGapSize, 262144);
 
 /** Largest memory of a stored message as a stanza, and the pieces of XML that never take more. */
 const HEAVIEST = treeLimit(options.maxKeptSize);
@@ -94,7 +97,20 @@ function write(log: RoomLog, entry: Entry): boolean {
         }
         beginOutage();
     }
+    keepPace(log);
     return keep(log, entry);
+}
+
+/**
+ * Writes two queued entries at once if many wait to be written in slices. Otherwise a room that is faster than the storage
+ * would fill the queue.
+ */
+function keepPace(log: RoomLog): void {
+    let left = 2;
+    while (left > 0 && unwrittenSize > WAITING_SIZE && (log.unwritten?.length ?? 0) > 2 && !isOutage()) {
+        writeNext(log);
+        left = left - 1;
+    }
 }
 
 /** Number of logs with entries that are written in slices. */
