@@ -6896,7 +6896,7 @@ end
 -- entry is stored with the time of the entry before it, and its own time is in the label: "1700000001000@1600000000".
 local archive_entries = {}
 do
-local labelOf, write, writeNext, tryStore, storeEntry, readLatest, keep, writeLog, tryLater, dropUntil, drop, UNWRITTEN_SIZE, MOST_FAILURES, unwrittenSize
+local labelOf, write, keepPace, writeNext, tryStore, storeEntry, readLatest, keep, writeLog, tryLater, dropUntil, drop, UNWRITTEN_SIZE, WAITING_SIZE, MOST_FAILURES, unwrittenSize
 local hashes = require("util.hashes")
 local options = minimix_options
 local monotonic = state_clock.monotonic
@@ -6914,6 +6914,7 @@ local mayHaveMore = state_messages.mayHaveMore
 local openMessages = state_messages.openMessages
 local nextNumber = state_numbers.nextNumber
 local beginOutage = state_outage.beginOutage
+local isOutage = state_outage.isOutage
 local onRetry = state_outage.onRetry
 local piecesOf = minimix_text.piecesOf
 local textOf = minimix_text.textOf
@@ -6955,7 +6956,24 @@ function write(log, entry)
         end
         beginOutage()
     end
+    keepPace(log)
     return keep(log, entry)
+end
+
+function keepPace(log)
+    local left = 2
+    while true do
+        local temp_5 = left > 0 and unwrittenSize > WAITING_SIZE
+        if temp_5 then
+            local unwritten = log.unwritten
+            temp_5 = (unwritten and #unwritten or 0) > 2
+        end
+        if not (temp_5 and not isOutage()) then
+            break
+        end
+        writeNext(log)
+        left = left - 1
+    end
 end
 
 function writeNext(log)
@@ -7008,8 +7026,8 @@ function readLatest(log)
         if newest == nil then
             log.latest = nil
         else
-            local opt_5 = newest[1]
-            log.latest = opt_5 and opt_5.when or 0
+            local opt_8 = newest[1]
+            log.latest = opt_8 and opt_8.when or 0
         end
     end
     return log.latest ~= nil
@@ -7037,13 +7055,13 @@ function writeLog(log, deadline)
     if first == nil or newest == nil then
         return "failing"
     end
-    local opt_12 = newest[1]
-    log.latest = opt_12 and opt_12.when or 0
+    local opt_15 = newest[1]
+    log.latest = opt_15 and opt_15.when or 0
     if newest[1] ~= nil and (archive_entries.parseLabel(newest[1].label)) >= first.number then
         drop(log, first)
     end
-    local opt_15 = log.unwritten
-    local entry = opt_15 and opt_15[1]
+    local opt_18 = log.unwritten
+    local entry = opt_18 and opt_18[1]
     while entry ~= nil do
         if monotonic() > deadline then
             return "more"
@@ -7053,8 +7071,8 @@ function writeLog(log, deadline)
         elseif not tryLater(log, deadline) then
             return "failing"
         end
-        local opt_17 = log.unwritten
-        entry = opt_17 and opt_17[1]
+        local opt_20 = log.unwritten
+        entry = opt_20 and opt_20[1]
     end
     return "done"
 end
@@ -7118,6 +7136,7 @@ end
 --- The store with the messages of all rooms.
 archive_entries.store = openMessages("minimix_archive")
 UNWRITTEN_SIZE = 4194304
+WAITING_SIZE = math.max(options.maxGapSize, 262144)
 --- Largest memory of a stored message as a stanza, and the pieces of XML that never take more.
 local HEAVIEST = treeLimit(options.maxKeptSize)
 local LIGHT = lightPieces(HEAVIEST)
@@ -7222,9 +7241,9 @@ onRetry(writeUnwritten)
 function archive_entries.countUnwritten()
     local count = 0
     for _, log in pairs(logs) do
-        local count_23 = count
+        local count_26 = count
         local unwritten = log.unwritten
-        count = count_23 + (unwritten and #unwritten or 0)
+        count = count_26 + (unwritten and #unwritten or 0)
     end
     return count
 end
@@ -7257,10 +7276,10 @@ function archive_entries.loadTail(log)
     if found == nil then
         return false
     end
-    local log_26, latest_27 = log, "latest"
-    if log_26[latest_27] == nil then
-        local opt_24 = found[1]
-        log_26[latest_27] = opt_24 and opt_24.when or 0
+    local log_29, latest_30 = log, "latest"
+    if log_29[latest_30] == nil then
+        local opt_27 = found[1]
+        log_29[latest_30] = opt_27 and opt_27.when or 0
     end
     local first = log.tail[1]
     local entries = {}
@@ -9039,7 +9058,7 @@ function drainOne(membership, catching, draining, mustLeave)
     if draining.failed then
         noteDrop("limit")
     end
-    passOver(catching)
+    passOver(membership, catching)
 end
 
 function place(membership, catching, draining, buffered)
@@ -9066,9 +9085,16 @@ function isRepeated(membership, catching, draining, buffered)
     return (pastOf(membership.room, buffered.stanza) or buffered.when) < math.floor(catching.start)
 end
 
-function passOver(catching)
+function passOver(membership, catching)
     local buffered = catching.buffer[catching.drained + 1]
     if buffered ~= nil then
+        local messageId
+        if buffered.seen then
+            messageId = messageIdOf(membership, buffered.stanza)
+        end
+        if messageId ~= nil then
+            catching.bufferedIds[messageId] = nil
+        end
         local earlier = catching.earlier or 0
         catching.drained = catching.drained + 1
         catching.earlier = earlier > 1 and earlier - 1 or nil
@@ -9146,7 +9172,7 @@ function archive_buffer.bufferMessage(membership, catching, stanza, seen)
     if messageId ~= nil and seen then
         catching.bufferedIds[messageId] = true
     end
-    local weight = weightOf(copy)
+    local weight = weightOf(copy) + string.len(seen and (messageId or "") or "")
     local buffer = catching.buffer
     buffer[#buffer + 1] = {stanza = copy, when = when, seen = seen, weight = weight}
     catching.weight = catching.weight + weight
@@ -9200,7 +9226,7 @@ function archive_buffer.flush(membership)
         end
         if isLate_result_21 then
             noteDrop("limit")
-            passOver(catching)
+            passOver(membership, catching)
         else
             drainOne(membership, catching, catching.progress, true)
         end
