@@ -14120,6 +14120,10 @@ end
 
 --- The room has given the account another nick (XEP-0045 7.6). Valid in every phase.
 function occupancy_phases.onRenamed(membership, nick, stanza)
+    local place = membership.place
+    if place.phase == "joined" then
+        place.told = nil
+    end
     membership.nick = nick
     membership.wantedNick = nick
     forgetOccupant(membership.view, nick)

@@ -1026,4 +1026,14 @@ return {
 		{ "deliver", 860, 574, 581, 871 };
 		{ "destroy", 752, 275, 220, 597 };
 	};
+	{ about = "a forced nick change that crosses a presence update, and a join between"; seed = 331967762; setting = { resource = true; bosh = true; carbons = false; prosody = false; faults = true; folds = false; crowd = true; omits = 1 };
+		{ "join", 238, 602, 285, 421 };
+		{ "mistake", 50, 337, 480, 145 };
+		{ "lock", 110, 148, 939, 998 };
+		{ "restart", 373, 386, 238, 590 };
+		{ "time", 615, 54, 278, 538 };
+		{ "force", 38, 591, 249, 395 };
+		{ "deliver", 409, 428, 105, 406 };
+		{ "join", 611, 882, 169, 962 };
+	};
 };

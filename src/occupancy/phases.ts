@@ -143,6 +143,11 @@ export function onRequest(membership: Membership, request: SessionRequest): void
 
 /** The room has given the account another nick (XEP-0045 7.6). Valid in every phase. */
 export function onRenamed(membership: Membership, nick: string, stanza: Stanza): void {
+    const place = membership.place;
+    if (place.phase === Phase.Joined) {
+        // Each session needs the second presence of the nick change.
+        place.told = undefined;
+    }
     membership.nick = nick;
     membership.wantedNick = nick;
     forgetOccupant(membership.view, nick);
