@@ -242,6 +242,19 @@ describe("a presence to the room", function ()
 end);
 
 describe("a nick change", function ()
+	it("C2, J2: by the room that crosses a presence update reaches a session that joins meanwhile", function ()
+		local s = scene.new { remote = true };
+		local phone, laptop = s:client "phone", s:client "laptop";
+		s:enter(phone);
+		phone:send(presence("Alice", { content = show "away" }));
+		s.room:rename("Alice", "Al");
+		laptop:send(join "Al");
+		assert.same({ "presence - room/Al 110"; "message groupchat room subject:" }, seen(laptop));
+		s:wait(60);
+		-- The room takes the update for a nick change.
+		assert.same({ "presence unavailable room/Al 110 303"; "presence - room/Alice 110 away" }, { table.unpack(seen(laptop), 1, 2) });
+	end);
+
 	it("C2: may be requested with <x/>, like a join", function ()
 		local s, phone, laptop = in_room();
 		phone:send(join("Alicia", { id = "n1" }));
