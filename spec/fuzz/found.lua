@@ -1036,4 +1036,11 @@ return {
 		{ "deliver", 409, 428, 105, 406 };
 		{ "join", 611, 882, 169, 962 };
 	};
+	{ about = "an own presence without 110 under the nick of an earlier join, from before the module was unloaded"; seed = 128167809; setting = { resource = true; bosh = false; carbons = false; prosody = false; faults = nil; folds = false; crowd = false; omits = 3 };
+		{ "silent", 846, 707, 868, 355 };
+		{ "join", 94, 362, 881, 695 };
+		{ "burst", 277, 332, 61, 876 };
+		{ "unload", 669, 293, 833, 850 };
+		{ "join", 636, 592, 734, 609 };
+	};
 };

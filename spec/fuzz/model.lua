@@ -22,6 +22,7 @@ local function codes_of(stanza)
 	for _, tag in ipairs(x and x.tags or {}) do
 		if tag.name == "status" and tag.attr.code then codes[tag.attr.code] = true; end
 	end
+	codes.omitted = codes[code_own] and not codes["110"];
 	codes["110"] = codes["110"] or codes[code_own];
 	if stanza:get_child("mistake", xmlns_mistake) then codes["110"] = nil; end
 	return codes, x and x:get_child("item");
@@ -240,8 +241,19 @@ local function may_be_echo(session, place, room, nick, id)
 	return true;
 end
 
+-- Without 110 a client knows its own presence by the nick that it has asked for, or by the id. Another one answers an
+-- earlier join of the account.
+local function is_of_other_join(place, nick, id, codes)
+	if not codes.omitted or place.state ~= "asking" then return false; end
+	for _, asked in ipairs(place.asked) do
+		if not asked.nick or asked.nick:lower() == nick:lower() or id ~= nil and asked.id == id then return false; end
+	end
+	return true;
+end
+
 local function on_available(session, place, room, nick, stanza, codes)
 	place.view[nick] = stanza;
+	if is_of_other_join(place, nick, stanza.attr.id, codes) then return; end
 	if not codes["110"] then return note_without_110(place, nick, stanza.attr.id); end
 	place.nick = nick;
 	-- A room answers in order. Until it has answered the leave, this may answer what the session sent before.
@@ -261,7 +273,7 @@ end
 local function on_unavailable(session, place, room, nick, stanza)
 	local codes, item = codes_of(stanza);
 	place.view[nick] = nil;
-	if not codes["110"] then return; end
+	if not codes["110"] or is_of_other_join(place, nick, stanza.attr.id, codes) then return; end
 	if codes["303"] then
 		place.nick = item and item.attr.nick;
 		return;
