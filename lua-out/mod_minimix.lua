@@ -11498,7 +11498,7 @@ function occupancy_refuse.refuseAll(membership)
     occupancy_refuse.refuseQueue(membership)
 end
 
---- Returns the queued stanzas of a session that has left before its join was sent.
+--- Returns the queued stanzas of a session whose join was not sent, or that is out before they are.
 function occupancy_refuse.bounceAll(membership, session, stanzas)
     for _, stanza in ipairs(stanzas) do
         occupancy_refuse.bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE)
@@ -12492,6 +12492,7 @@ local startResync = occupancy_operations.startResync
 local sendStanza = occupancy_outgoing.sendStanza
 local sendProbe = occupancy_probe.sendProbe
 local bounce = occupancy_refuse.bounce
+local bounceAll = occupancy_refuse.bounceAll
 local replay = occupancy_replay.replay
 local selfPresence = occupancy_replay.selfPresence
 local sendOccupants = occupancy_replay.sendOccupants
@@ -12785,19 +12786,21 @@ function occupancy_joined.subjectCame(membership, place)
     end
 end
 
---- Serves the request of a nick change whose 303 was lost, and those that waited for it. A lost account rejoins first.
+--- Serves the request of a nick change whose 303 was lost, and those that waited for it. A lost account rejoins first. If
+-- the room has put the account out under the new nick, the stanzas that waited for the request fail.
 function occupancy_joined.proceedAfter(membership, request)
     local place = membership.place
-    if place.phase == "lost" and request ~= nil then
-        requeue(membership, {request})
-    end
-    if place.phase ~= "joined" or not isCurrent(membership) then
-        return
-    end
-    if request ~= nil and place.operation == nil and not isSuperseded(membership, request) then
+    local isHere = place.phase == "joined" and isCurrent(membership)
+    if request ~= nil and isHere and place.operation == nil and not isSuperseded(membership, request) then
         serve(membership, place, request)
+    elseif request ~= nil and (isHere or place.phase == "lost") then
+        requeue(membership, {request})
+    elseif request ~= nil then
+        bounceAll(membership, request.sender, request.queued)
     end
-    occupancy_joined.proceed(membership)
+    if isHere then
+        occupancy_joined.proceed(membership)
+    end
 end
 
 --- Our own presence has arrived.

@@ -954,6 +954,23 @@ describe("stanzas that a session sends while its join is pending", function ()
 		assert.is_nil(seen:error "message m2");
 	end);
 
+	it("J8, J10: get an error when the room kicks the account under the newer nick, and the nick change was lost", function ()
+		local s, phone, seen = joining();
+		phone:send(message("one", { id = "m1" }));
+		phone:send(join("Alicia", { id = "j2" }));
+		local release, lose = scene.hold_back(s.room);
+		s:deliver();
+		release(3);
+		s:deliver();
+		assert.same({ "Alicia" }, s:occupants());
+		lose();
+		s.room:remove("Alicia", "307");
+		s:wait(5);
+		assert.is_false(was_said(s, "one"));
+		assert.equal("not-acceptable", seen:now():error "message m1");
+		assert.is_true(s:is_forgotten());
+	end);
+
 	it("J10: are sent although the session ends meanwhile", function ()
 		local s, phone = joining();
 		phone:send(message("gone in a second", { id = "m1" }));

@@ -22,7 +22,7 @@ import { areAllShown, forgetOthers, isRenamed, keepSelf } from "./burst";
 import { endOperation, JOIN_PATIENCE, RESYNC_TIMEOUT, startRename, startResync } from "./operations";
 import { sendStanza } from "./outgoing";
 import { sendProbe } from "./probe";
-import { bounce } from "./refuse";
+import { bounce, bounceAll } from "./refuse";
 import { replay, selfPresence, sendOccupants, sendSubject } from "./replay";
 import { isAnswerTo, isInView, isRename, isServedAtOnce, notePassword } from "./requests";
 import { joinToShow, presenceToShow, selfToBe, showBest, updatePresence } from "./shown";
@@ -295,19 +295,23 @@ function renameUnanswered(membership: Membership, place: Joined, operation: Rena
     proceed(membership);
 }
 
-/** Serves the request of a nick change whose 303 was lost, and those that waited for it. A lost account rejoins first. */
+/**
+ * Serves the request of a nick change whose 303 was lost, and those that waited for it. A lost account rejoins first. If
+ * the room has put the account out under the new nick, the stanzas that waited for the request fail.
+ */
 export function proceedAfter(membership: Membership, request: SessionRequest | undefined): void {
     const place = membership.place;
-    if (place.phase === Phase.Lost && request !== undefined) {
-        requeue(membership, [request]);
-    }
-    if (place.phase !== Phase.Joined || !isCurrent(membership)) {
-        return;
-    }
-    if (request !== undefined && place.operation === undefined && !isSuperseded(membership, request)) {
+    const isHere = place.phase === Phase.Joined && isCurrent(membership);
+    if (request !== undefined && isHere && place.operation === undefined && !isSuperseded(membership, request)) {
         serve(membership, place, request);
+    } else if (request !== undefined && (isHere || place.phase === Phase.Lost)) {
+        requeue(membership, [request]);
+    } else if (request !== undefined) {
+        bounceAll(membership, request.sender, request.queued);
     }
-    proceed(membership);
+    if (isHere) {
+        proceed(membership);
+    }
 }
 
 /** Our own presence has arrived. */

@@ -64,8 +64,8 @@ export function refuseAll(membership: Membership): void {
     refuseQueue(membership);
 }
 
-/** Returns the queued stanzas of a session that has left before its join was sent. */
-export function bounceAll(membership: Membership, session: string, stanzas: Stanza[]): void {
+/** Returns the queued stanzas of a session whose join was not sent, or that is out before they are. */
+export function bounceAll(membership: Membership, session: string | undefined, stanzas: Stanza[]): void {
     for (const stanza of stanzas) {
         bounce(membership, session, stanza, "modify", NOT_ACCEPTABLE);
     }
