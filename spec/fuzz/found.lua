@@ -1043,4 +1043,11 @@ return {
 		{ "unload", 669, 293, 833, 850 };
 		{ "join", 636, 592, 734, 609 };
 	};
+	{ about = "a join that storage refuses after a leave and a newer join"; seed = 380516575; setting = { resource = true; bosh = true; carbons = true; prosody = false; faults = true; folds = false; crowd = false; omits = nil };
+		{ "silent", 321, 101, 846, 943 };
+		{ "fail", 340, 141, 218, 474 };
+		{ "restart", 769, 567, 716, 937 };
+		{ "burst", 111, 595, 592, 763 };
+		{ "leave", 405, 420, 686, 652 };
+	};
 };

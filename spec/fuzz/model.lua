@@ -210,7 +210,7 @@ local function on_error(session, place, room, stanza)
 	if not is_asked(session, "presence", room, stanza.attr.id) then
 		return "an error for a presence it never sent";
 	end
-	if place.state == "leaving" and is_one_of(place.withdrawn, stanza.attr.id) then
+	if place.awaits_leave and is_one_of(place.withdrawn, stanza.attr.id) and not is_one_of(place.asked, stanza.attr.id) then
 		-- The join was refused before the leave arrived. A room says nothing to the leave of a session that is not in it.
 		place.untold = true;
 	end
