@@ -13290,16 +13290,18 @@ function occupancy_joining.refused(membership, place, nick, error_)
     return true
 end
 
---- The room removed the account before admitting it. If the account was in before, the removal may belong to the earlier
--- stay. Then the answer to the join follows, before the answer to a ping.
+--- The room removed the account before admitting it. If the account was in before, or has another nick there, the removal
+-- may belong to an earlier stay. Then the answer to the join follows, before the answer to a ping.
 function occupancy_joining.removed(membership, place, stanza)
     place.claimed = nil
     place.shown = {}
     if not hasAttached(membership) then
         forgetRoom(membership)
     end
-    if isExpulsion(stanza) and place.operation.isFirst then
-        local join = answeredJoin(place, jids.resource(stanza.attr.from or "") or "", stanza.attr.id)
+    local nick = jids.resource(stanza.attr.from or "") or ""
+    local join = answeredJoin(place, nick, stanza.attr.id)
+    local isAnswer = join.id == stanza.attr.id or isSameNick(join.nick, nick)
+    if isExpulsion(stanza) and place.operation.isFirst and isAnswer then
         if join == place.operation then
             removedAtOnce(membership, place, stanza)
         else
@@ -18025,7 +18027,7 @@ end
 -- Handles presence from a room to the account: other occupants, and the account itself admitted, renamed or removed.
 local room_presence = {}
 do
-local onStray, onAvailable, onPresenceWhileJoining, isRequested, isRenamedUnheard, renameLate, onUnavailable, noteStillIn, isLeaveAnswer, isLeft, onOwnUnavailable, newNickIn
+local onStray, onAvailable, onPresenceWhileJoining, isRequested, isRenamedUnheard, renameLate, onUnavailable, noteStillIn, isLeaveAnswer, isLeft, onOwnUnavailable, isOfOther, newNickIn
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local isOwnNick = occupancy_burst.isOwnNick
 local onOccupant = occupancy_burst.onOccupant
@@ -18040,6 +18042,7 @@ local onRemoved = occupancy_phases.onRemoved
 local onRenamed = occupancy_phases.onRenamed
 local onSelf = occupancy_phases.onSelf
 local answerProbe = occupancy_probe.answerProbe
+local check = occupancy_watch.check
 local isExpulsion = occupancy_refusal.isExpulsion
 local isTechnical = occupancy_refusal.isTechnical
 local itemOf = occupancy_replay.itemOf
@@ -18192,10 +18195,20 @@ end
 
 function onOwnUnavailable(membership, nick, stanza)
     local place = membership.place
+    if place.phase == "joined" and isOfOther(membership, stanza) then
+        check(membership)
+        return
+    end
     local isRefusal = place.phase == "joining" and isExpulsion(stanza) and not marksSelf(membership.room)
     if isIn(place) or isRefusal or isLeaveAnswer(membership, nick, stanza) or hasStatus(stanza, "110") then
         onRemoved(membership, stanza)
     end
+end
+
+function isOfOther(membership, stanza)
+    local jid = itemOf(stanza).jid
+    local isOther = jid ~= nil and jids.bare(jid) ~= jids.bare(membership.occupant)
+    return isOther and marksSelf(membership.room) and not hasStatus(stanza, "110")
 end
 
 function newNickIn(membership, stanza)

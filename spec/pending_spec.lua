@@ -954,6 +954,15 @@ describe("stanzas that a session sends while its join is pending", function ()
 		assert.is_nil(seen:error "message m2");
 	end);
 
+	it("J4, R2: are sent although a kick of an earlier stay under another nick arrives first", function ()
+		local s, phone, seen = joining();
+		phone:send(message("one", { id = "m1" }));
+		s:from("Anna", "<presence type='unavailable'>"..status("307 110", { role = "none" }).."</presence>");
+		s:wait(5);
+		assert.is_true(was_said(s, "one"));
+		assert_in(s, seen, "Alice");
+	end);
+
 	it("J8, J10: get an error when the room kicks the account under the newer nick, and the nick change was lost", function ()
 		local s, phone, seen = joining();
 		phone:send(message("one", { id = "m1" }));

@@ -612,6 +612,20 @@ describe("a nick change", function ()
 		end);
 	end);
 
+	it("R2, C2: is found out when another occupant with the old nick leaves", function ()
+		local s = scene.new { remote = true };
+		local phone = s:fill();
+		local lose = select(2, scene.hold_back(s.room));
+		s.room:rename("Alice", "Alicia");
+		lose();
+		s:from("Alice", "<presence type='unavailable'>"..scene.status(nil, { role = "none", jid = "carol@example.org/x" }).."</presence>");
+		s:wait(60);
+		assert.same({ "Alice" }, s:occupants());
+		phone:take();
+		s.room:say("Bob", "still there?");
+		assert.equal(1, #scene.bodies(scene.take(phone)));
+	end);
+
 	it("C2: is not lost while the account's join is in flight", function ()
 		local s = scene.new { remote = true };
 		local phone = s:client "phone";

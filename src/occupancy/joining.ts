@@ -353,8 +353,8 @@ function rejoinRefused(membership: Membership, { operation: join, removal }: Joi
 }
 
 /**
- * The room removed the account before admitting it. If the account was in before, the removal may belong to the earlier
- * stay. Then the answer to the join follows, before the answer to a ping.
+ * The room removed the account before admitting it. If the account was in before, or has another nick there, the removal
+ * may belong to an earlier stay. Then the answer to the join follows, before the answer to a ping.
  */
 export function removed(membership: Membership, place: Joining, stanza: Stanza): void {
     place.claimed = undefined;
@@ -362,8 +362,10 @@ export function removed(membership: Membership, place: Joining, stanza: Stanza):
     if (!hasAttached(membership)) {
         forgetRoom(membership);
     }
-    if (isExpulsion(stanza) && place.operation.isFirst) {
-        const join = answeredJoin(place, jids.resource(stanza.attr.from ?? "") ?? "", stanza.attr.id);
+    const nick = jids.resource(stanza.attr.from ?? "") ?? "";
+    const join = answeredJoin(place, nick, stanza.attr.id);
+    const isAnswer = join.id === stanza.attr.id || isSameNick(join.nick, nick);
+    if (isExpulsion(stanza) && place.operation.isFirst && isAnswer) {
         if (join === place.operation) {
             removedAtOnce(membership, place, stanza);
         } else {

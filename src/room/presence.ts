@@ -8,6 +8,7 @@ import { regainNick } from "../occupancy/nick";
 import { selfClaimed } from "../occupancy/joining";
 import { isOfAccount, onRefused, onRemoved, onRenamed, onSelf } from "../occupancy/phases";
 import { answerProbe } from "../occupancy/probe";
+import { check } from "../occupancy/watch";
 import { isExpulsion, isTechnical } from "../occupancy/refusal";
 import { itemOf } from "../occupancy/replay";
 import { isLateNick, renamedUnheard } from "../occupancy/requests";
@@ -217,10 +218,22 @@ function isLeft(membership: Membership, place: Joining, nick: string): boolean {
  */
 function onOwnUnavailable(membership: Membership, nick: string, stanza: Stanza): void {
     const place = membership.place;
+    if (place.phase === Phase.Joined && isOfOther(membership, stanza)) {
+        // The room has given the nick to another occupant, and our nick change is lost.
+        check(membership);
+        return;
+    }
     const isRefusal = place.phase === Phase.Joining && isExpulsion(stanza) && !marksSelf(membership.room);
     if (isIn(place) || isRefusal || isLeaveAnswer(membership, nick, stanza) || hasStatus(stanza, Status.Self)) {
         onRemoved(membership, stanza);
     }
+}
+
+/** Whether a presence without 110 has the JID of another account, in a room that sends 110. */
+function isOfOther(membership: Membership, stanza: Stanza): boolean {
+    const jid = itemOf(stanza).jid;
+    const isOther = jid !== undefined && jids.bare(jid) !== jids.bare(membership.occupant);
+    return isOther && marksSelf(membership.room) && !hasStatus(stanza, Status.Self);
 }
 
 /** Returns the new nick of a nick change. Undefined if it is invalid (RFC 7622 3.4). */
