@@ -643,7 +643,7 @@ describe("the last session that leaves", function ()
 			s:wait(3600);
 			assert.same({ "Alice" }, s:occupants());
 			s.room.ignores = nil;
-			s:wait(1000);
+			s:wait(2000);
 			assert.same({}, s:occupants());
 			assert.is_true(s:is_forgotten());
 		end);
@@ -662,7 +662,7 @@ describe("the last session that leaves", function ()
 		s:restart { killed = true };
 		s:wait(600);
 		s.room.silent = false;
-		s:wait(1000);
+		s:wait(2000);
 		assert.same({}, s:occupants());
 		assert.is_true(s:is_forgotten());
 	end);
@@ -679,9 +679,9 @@ describe("the last session that leaves", function ()
 		phone:send(leave "Alice");
 		s.host:drop();
 		s.room.silent = true;
-		s:wait(1000);
+		s:wait(2000);
 		s.room.silent = false;
-		s:wait(1000);
+		s:wait(2000);
 		assert.same({}, s:occupants());
 		assert.is_true(s:is_forgotten());
 	end);
