@@ -12434,10 +12434,14 @@ end
 
 onJoinTimeout(joinUnanswered)
 
---- The room has answered the last join by a removal.
-function occupancy_lost.removedAtOnce(membership, place, stanza)
+--- The room has put the account out before it admitted it. `isAnswer`: that was its answer to the last join.
+function occupancy_lost.removedAtOnce(membership, place, stanza, isAnswer)
     local request = place.operation.request
-    refuse(membership, request, stanza)
+    if isAnswer then
+        refuse(membership, request, stanza)
+    else
+        refuseUnanswered(membership, request)
+    end
     if isTechnical(stanza) and (request == nil or shouldRejoin(membership)) then
         occupancy_lost.lost(membership)
     elseif not tryOthers(membership, place, stanza) then
@@ -13300,10 +13304,11 @@ function occupancy_joining.removed(membership, place, stanza)
     end
     local nick = jids.resource(stanza.attr.from or "") or ""
     local join = answeredJoin(place, nick, stanza.attr.id)
+    local isLast = join == place.operation
     local isAnswer = join.id == stanza.attr.id or isSameNick(join.nick, nick)
     if isExpulsion(stanza) and place.operation.isFirst and isAnswer then
-        if join == place.operation then
-            removedAtOnce(membership, place, stanza)
+        if isLast then
+            removedAtOnce(membership, place, stanza, true)
         else
             failEarlier(membership, place, join, stanza)
         end
@@ -13312,7 +13317,7 @@ function occupancy_joining.removed(membership, place, stanza)
         selfPing(membership, function(condition)
             local isOut = condition ~= nil and not saysJoined(condition) and not saysNothing(condition)
             if isOut and membership.place == place and isCurrent(membership) then
-                removedAtOnce(membership, place, stanza)
+                removedAtOnce(membership, place, stanza, isLast and isAnswer)
             end
         end)
     end

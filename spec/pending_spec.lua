@@ -313,6 +313,18 @@ describe("a join that the room leaves unanswered", function ()
 		assert_in(s, seen, "Ally");
 	end);
 
+	for name, codes in pairs { leave = "110"; kick = "307 110"; shutdown = "332 110" } do
+		it(("J1, R2: gets an error of its own after the %s of an earlier stay under another nick"):format(name), function ()
+			local s, _, seen = joining();
+			ignore(s, "Alice");
+			s:deliver();
+			s:from("Anna", "<presence type='unavailable'>"..status(codes, { role = "none" }).."</presence>");
+			s:wait(5);
+			assert.equal("remote-server-timeout", seen:now():error "presence j1");
+			assert_out(s, seen);
+		end);
+	end
+
 	it("J9: does not delay a later request for more than 5 seconds", function ()
 		local s = joining();
 		ignore(s, "Alice");

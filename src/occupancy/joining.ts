@@ -364,10 +364,11 @@ export function removed(membership: Membership, place: Joining, stanza: Stanza):
     }
     const nick = jids.resource(stanza.attr.from ?? "") ?? "";
     const join = answeredJoin(place, nick, stanza.attr.id);
+    const isLast = join === place.operation;
     const isAnswer = join.id === stanza.attr.id || isSameNick(join.nick, nick);
     if (isExpulsion(stanza) && place.operation.isFirst && isAnswer) {
-        if (join === place.operation) {
-            removedAtOnce(membership, place, stanza);
+        if (isLast) {
+            removedAtOnce(membership, place, stanza, true);
         } else {
             failEarlier(membership, place, join, stanza);
         }
@@ -376,7 +377,7 @@ export function removed(membership: Membership, place: Joining, stanza: Stanza):
         selfPing(membership, (condition) => {
             const isOut = condition !== undefined && !saysJoined(condition) && !saysNothing(condition);
             if (isOut && membership.place === place && isCurrent(membership)) {
-                removedAtOnce(membership, place, stanza);
+                removedAtOnce(membership, place, stanza, isLast && isAnswer);
             }
         });
     }

@@ -339,10 +339,14 @@ export function endKicked(membership: Membership, place: Joining, kick: Stanza):
     }
 }
 
-/** The room has answered the last join by a removal. */
-export function removedAtOnce(membership: Membership, place: Joining, stanza: Stanza): void {
+/** The room has put the account out before it admitted it. `isAnswer`: that was its answer to the last join. */
+export function removedAtOnce(membership: Membership, place: Joining, stanza: Stanza, isAnswer: boolean): void {
     const request = place.operation.request;
-    refuse(membership, request, stanza);
+    if (isAnswer) {
+        refuse(membership, request, stanza);
+    } else {
+        refuseUnanswered(membership, request);
+    }
     if (isTechnical(stanza) && (request === undefined || shouldRejoin(membership))) {
         lost(membership);
     } else if (!tryOthers(membership, place, stanza)) {
