@@ -270,6 +270,14 @@ local function on_available(session, place, room, nick, stanza, codes)
 	end
 end
 
+-- A removal without an id may be the answer to joins without an id under its nick. The account knows from a self-ping.
+local function note_removal(place, nick)
+	for _, asked in ipairs(place.asked) do
+		local is_its_nick = asked.nick ~= nil and asked.nick:lower() == nick:lower();
+		asked.doubtful = asked.doubtful or asked.id == nil and is_its_nick;
+	end
+end
+
 local function on_unavailable(session, place, room, nick, stanza)
 	local codes, item = codes_of(stanza);
 	place.view[nick] = nil;
@@ -282,6 +290,8 @@ local function on_unavailable(session, place, room, nick, stanza)
 	if stanza.attr.id and not place.awaits_leave then
 		-- A room may remove the account instead of admitting it. This answers the join with the same id.
 		answers_join(place, stanza.attr.id);
+	elseif not place.awaits_leave then
+		note_removal(place, nick);
 	end
 	place.thrown_out = not place.awaits_leave;
 	goes_out(place);
