@@ -11721,6 +11721,9 @@ function enterNext(membership, place, request)
     local earlier = place.earlier
     earlier[#earlier + 1] = place.operation
     occupancy_enter.enter(membership, request, place.earlier)
+    if membership.place.phase == "joining" then
+        membership.place.removal = place.removal
+    end
 end
 
 function askFirst(membership, place)

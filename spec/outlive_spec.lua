@@ -704,6 +704,31 @@ describe("P1: a server that restarts", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
+	for _, is_refused in ipairs { false, true } do
+		it("R2: does not come back after a kick if the next session's join is "..(is_refused and "refused" or "not answered"), function ()
+			local s, phone = in_room { remote = true };
+			s.room:remove("Alice", "332");
+			local joins = times_of(s, s.room, is_join);
+			s.room.silent = true;
+			while #joins == 0 do s:wait(1); end
+			local laptop = s:client "laptop";
+			laptop:send(join("Alicia", { id = "j2" }));
+			s:from("Alice", "<presence type='unavailable'>"..scene.status("110 307", { role = "none" }).."</presence>");
+			while #joins == 1 do s:wait(1); end
+			if is_refused then
+				s:from("Alicia", "<presence type='error'>"..scene.error("wait", "resource-constraint").."</presence>");
+			end
+			s:wait(hour);
+			s.room.silent = false;
+			s:wait(hour);
+			assert.equal(2, #joins);
+			assert.same({ "presence unavailable room/Alice 110 307" }, seen(phone));
+			assert.equal("presence error room/Alicia wait "..(is_refused and "resource-constraint" or "remote-server-timeout"), seen(laptop)[1]);
+			assert.same({}, s:occupants());
+			assert.is_true(s:is_forgotten());
+		end);
+	end
+
 	it("P2: lets a session's join go first if the answer to the account's own join is lost", function ()
 		local s, joins, go_on = unanswered { lost = true };
 		go_on();

@@ -128,6 +128,9 @@ function enterNext(membership: Membership, place: Joining, request: SessionReque
     place.mayBeIn = true;
     place.earlier.push(place.operation);
     enter(membership, request, place.earlier);
+    if (membership.place.phase === Phase.Joining) {
+        membership.place.removal = place.removal;
+    }
 }
 
 /**
