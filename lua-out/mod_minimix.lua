@@ -13887,7 +13887,7 @@ end
 -- replaced as a whole. Timers and answers to self-pings are inputs too. The functions that set them handle them.
 local occupancy_phases = {}
 do
-local ignore, isNoAnswer, stillIn, admittedLate, putOut, askIfOut, joinAfterLeave, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local ignore, isNoAnswer, stillIn, admittedLate, removedWhileLost, putOut, askIfOut, joinAfterLeave, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
 local options = minimix_options
 local isBlocked = settings_blocklist.isBlocked
 local forkOwn = send_own.forkOwn
@@ -13945,6 +13945,13 @@ function occupancy_phases.isOfAccount(account, stanza)
     local key = stanza.attr.id
     local isAnswer = key ~= nil and wasSent(account, key)
     return isAnswer or hasStatus(stanza, "110") or itemOf(stanza).jid == account.occupant
+end
+
+function removedWhileLost(membership, _, stanza)
+    if isExpulsion(stanza) and not isTechnical(stanza) and occupancy_phases.isOfAccount(membership, stanza) then
+        forkOwn(membership, stanza)
+        over(membership)
+    end
 end
 
 function putOut(membership, place, stanza)
@@ -14055,7 +14062,7 @@ end
 
 local lostRules = {
     self = stillIn,
-    removed = ignore,
+    removed = removedWhileLost,
     refused = isNoAnswer,
     subject = ignore,
     request = rejoinFor
@@ -18190,7 +18197,10 @@ end
 
 function isLeaveAnswer(membership, nick, stanza)
     local place = membership.place
-    if hasStatus(stanza, "303") or place.phase ~= "leaving" and place.phase ~= "joining" then
+    if hasStatus(stanza, "303") or place.phase == "joined" then
+        return false
+    end
+    if place.phase == "entering" and (place.later == nil or not isSameNick(place.later.nick, nick)) then
         return false
     end
     return hasStatus(stanza, "110") or place.phase == "joining" and isLeft(membership, place, nick)

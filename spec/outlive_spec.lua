@@ -729,6 +729,48 @@ describe("P1: a server that restarts", function ()
 		end);
 	end
 
+	for name, codes in pairs { kick = "307"; ban = "301"; ["loss of membership"] = "321" } do
+		for _, nick in ipairs { "Alice", "Alicia" } do
+			it(("R2: does not come back after a %s that follows a late answer, as %s"):format(name, nick), function ()
+				local s, phone = in_room { remote = true };
+				s.room:remove("Alice", "332");
+				local joins = times_of(s, s.room, is_join);
+				s.room.silent = true;
+				while #joins == 0 do s:wait(1); end
+				local laptop = s:client "laptop";
+				if nick == "Alicia" then laptop:send(join("Alicia", { id = "j2" })); end
+				s:wait(70);
+				local sent = #joins;
+				s:from(nick, "<presence>"..scene.status("110").."</presence>");
+				s:from(nick, "<presence type='unavailable'>"..scene.status("110 "..codes, { role = "none" }).."</presence>");
+				s.room.silent = false;
+				s:wait(2 * hour);
+				assert.equal(sent, #joins);
+				local lines = seen(phone);
+				assert.equal("presence unavailable room/"..nick.." 110 "..codes, lines[#lines]);
+				assert.is_true(s:is_forgotten());
+				laptop:take();
+			end);
+		end
+	end
+
+	it("R2, R3: comes back after a leave that the room confirms while the account is lost, and hides it", function ()
+		local s, phone = in_room { remote = true };
+		s.room:remove("Alice", "332");
+		local joins = times_of(s, s.room, is_join);
+		s.room.silent = true;
+		while #joins == 0 do s:wait(1); end
+		local laptop = s:client "laptop";
+		laptop:send(join("Alicia", { id = "j2" }));
+		s:wait(70);
+		s:from("Alicia", "<presence type='unavailable'>"..scene.status("110", { role = "none" }).."</presence>");
+		s.room.silent = false;
+		s:wait(hour);
+		for _, line in ipairs(seen(phone)) do assert.is_nil(line:find "unavailable room/Alicia"); end
+		assert.same({ "Alice" }, s:occupants());
+		laptop:take();
+	end);
+
 	it("P2: lets a session's join go first if the answer to the account's own join is lost", function ()
 		local s, joins, go_on = unanswered { lost = true };
 		go_on();

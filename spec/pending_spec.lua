@@ -632,6 +632,21 @@ describe("a join that the room leaves unanswered", function ()
 		end);
 	end
 
+	it("J9, R2: is answered, and a kick under the nick of the next request follows before the subject", function ()
+		local s, phone = joining { room = { silent = true } };
+		local laptop = s:client "laptop";
+		laptop:send(join("Alicia", { id = "j2" }));
+		s:wait(6);
+		s:from("Alice", "<presence id='j1'>"..status("110").."</presence>");
+		s:from("Alicia", "<presence type='unavailable'>"..status("110 307", { role = "none" }).."</presence>");
+		s.room.silent = false;
+		s:wait(6);
+		assert.same({ "presence - room/Alice 110"; "presence unavailable room/Alicia 110 307" }, scene.seen(phone));
+		assert.same({ "presence unavailable room/Alicia 110 307" }, scene.seen(laptop));
+		assert.is_true(s:is_forgotten());
+		assert.same({}, s:occupants());
+	end);
+
 	it("J5, J9: times out for each request if the room answers none", function ()
 		local s, _, seen = joining { room = { silent = true } };
 		local laptop, laptop_seen = with_laptop(s);

@@ -54,7 +54,7 @@ interface Rules<P extends Place> {
 
 const lostRules: Rules<Lost> = {
     self: stillIn,
-    removed: ignore,
+    removed: removedWhileLost,
     refused: isNoAnswer,
     subject: ignore,
     request: rejoinFor,
@@ -218,6 +218,14 @@ export function isOfAccount(account: Pick<Membership, "occupant" | "room">, stan
     const key = stanza.attr.id;
     const isAnswer = key !== undefined && wasSent(account, key);
     return isAnswer || hasStatus(stanza, Status.Self) || itemOf(stanza).jid === account.occupant;
+}
+
+/** The account was in the room after all, as after a late answer to a join. Only a kick or ban keeps it out. */
+function removedWhileLost(this: void, membership: Membership, _: Place, stanza: Stanza): void {
+    if (isExpulsion(stanza) && !isTechnical(stanza) && isOfAccount(membership, stanza)) {
+        forkOwn(membership, stanza);
+        over(membership);
+    }
 }
 
 function putOut(this: void, membership: Membership, place: Entering | Joined, stanza: Stanza): void {

@@ -195,12 +195,15 @@ function noteStillIn(membership: Membership, stanza: Stanza): void {
 }
 
 /**
- * Whether the room confirms a leave, also under an earlier nick, or a nick that the account does not know. Without 110 the
- * nick of the leave decides.
+ * Whether the room confirms a leave, or removes an account that is not known to be in it: also under an earlier nick, or a
+ * nick that the account does not know. Without 110 the nick of the leave decides.
  */
 function isLeaveAnswer(membership: Membership, nick: string, stanza: Stanza): boolean {
     const place = membership.place;
-    if (hasStatus(stanza, Status.NickChange) || (place.phase !== Phase.Leaving && place.phase !== Phase.Joining)) {
+    if (hasStatus(stanza, Status.NickChange) || place.phase === Phase.Joined) {
+        return false;
+    }
+    if (place.phase === Phase.Entering && (place.later === undefined || !isSameNick(place.later.nick, nick))) {
         return false;
     }
     return hasStatus(stanza, Status.Self) || (place.phase === Phase.Joining && isLeft(membership, place, nick));
