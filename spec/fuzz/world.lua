@@ -1157,7 +1157,7 @@ end
 
 -- Whether the account's nick belongs to another occupant.
 local function is_mistaken(room, membership, occupant)
-	local other = room:occupant(membership.nick);
+	local other = holder_of(room, membership.nick);
 	return other ~= nil and other ~= occupant;
 end
 
