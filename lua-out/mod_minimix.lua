@@ -1332,166 +1332,15 @@ kept["urn:xmpp:jingle-message:0"] = true
 kept["urn:xmpp:jingle-message:1"] = true
 end
 
--- src/text.ts
+-- src/element-text.ts
 --
--- Serialises stanzas, once for all recipients.
-local minimix_text = {}
+-- Writes elements as text, piece by piece.
+local element_text = {}
 do
-local write, writeShort, rememberOpening, inside, openingText, writeAttribute, remember, orderOf, sortedTable, lengthen, sortedNames, prefixedAttribute, source, sourceTags, sourceText, sourcePieces, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, MOST_PIECES, ROOT, outermost, openings, openingTexts, openingCount, MOST_OPENINGS, MOST_ATTRIBUTES, LONGEST_OPENING, unique, most, MOST_ORDERS, LONGEST_ORDER, LONGEST_NAME, shortest, orderCount
+local remember, orderOf, sortedTable, lengthen, prefixedAttribute, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, MOST_ORDERS, LONGEST_ORDER, LONGEST_NAME, shortest, orderCount
 
-function write(element, outerNamespace, start, inner)
-    local out = pieces
-    local name = element.name
-    local attr = element.attr
-    local children = element
-    local childCount = #children
-    out[start] = "<"
-    out[start + 1] = name
-    local at = start + 2
-    local order = shortest
-    for key in pairs(attr) do
-        order = order.longer[key] or lengthen(order, key)
-        if order == nil then
-            break
-        end
-    end
-    local names = order == nil and sortedNames(attr) or order.sorted
-    for i = 1, #names do
-        local key = names[i]
-        local value = attr[key]
-        if value ~= outerNamespace or key ~= "xmlns" then
-            local opt_0 = memo[key]
-            local text = opt_0 and opt_0[value]
-            if text == nil then
-                at = writeAttribute(key, value, i, at)
-            else
-                out[at] = text
-                at = at + 1
-            end
-        end
-    end
-    if childCount == 0 then
-        out[at] = "/>"
-        return at + 1
-    end
-    out[at] = ">"
-    at = at + 1
-    local namespace = attr.xmlns
-    for i = 1, childCount do
-        local child = children[i]
-        if type(child) == "string" then
-            out[at] = st.xml_escape(child)
-            at = at + 1
-        elseif child ~= nil then
-            at = inner(child, namespace, at, inner)
-        end
-    end
-    out[at] = "</"
-    out[at + 1] = name
-    out[at + 2] = ">"
-    return at + 3
-end
-
-function writeShort(element, outerNamespace, start, inner)
-    if start > most then
-        return start
-    end
-    local attr = element.attr
-    local names = outerNamespace == nil and outermost or openings[outerNamespace]
-    local opening = names and names[element.name]
-    if opening ~= nil then
-        for key, value in pairs(attr) do
-            local opt_4 = opening[key]
-            opening = opt_4 and opt_4[value]
-            if opening == nil then
-                break
-            end
-        end
-    end
-    local text
-    if opening ~= nil then
-        text = openingTexts[opening]
-    end
-    if text == nil then
-        text = rememberOpening(element, outerNamespace)
-        if text == nil then
-            return write(element, outerNamespace, start, inner)
-        end
-    end
-    local out = pieces
-    local children = element
-    local childCount = #children
-    out[start] = text
-    if childCount == 0 then
-        out[start + 1] = "/>"
-        return start + 2
-    end
-    out[start + 1] = ">"
-    local at = start + 2
-    local namespace = attr.xmlns
-    for i = 1, childCount do
-        local child = children[i]
-        if type(child) == "string" then
-            out[at] = st.xml_escape(child)
-            at = at + 1
-        elseif child ~= nil then
-            at = inner(child, namespace, at, inner)
-        end
-    end
-    out[at] = "</"
-    out[at + 1] = element.name
-    out[at + 2] = ">"
-    return at + 3
-end
-
-function rememberOpening(element, outerNamespace)
-    local size = #element.name + (outerNamespace and outerNamespace.length or 0)
-    local count = 0
-    for key, value in pairs(element.attr) do
-        size = size + #key + #value
-        count = count + 1
-        if unique[key] ~= nil or count > MOST_ATTRIBUTES or size > LONGEST_OPENING then
-            return nil
-        end
-    end
-    if openingCount >= MOST_OPENINGS then
-        outermost = {}
-        openings = {}
-        openingTexts = {}
-        openingCount = 0
-    end
-    local names = outerNamespace == nil and outermost or inside(openings, outerNamespace)
-    local opening = inside(names, element.name)
-    for key, value in pairs(element.attr) do
-        opening = inside(inside(opening, key), value)
-    end
-    local text = openingText(element, outerNamespace)
-    openingTexts[opening] = text
-    openingCount = openingCount + 1
-    return text
-end
-
-function inside(outer, key)
-    local inner = outer[key] or {}
-    outer[key] = inner
-    return inner
-end
-
-function openingText(bindingPattern0_, outerNamespace)
-    local attr
-    local name
-    name = bindingPattern0_.name
-    attr = bindingPattern0_.attr
-    local outer = pieces
-    pieces = {}
-    local end_ = write(st.stanza(name, attr), outerNamespace, 1, write)
-    local text = table.concat(pieces, "", 1, end_ - 2)
-    pieces = outer
-    return text
-end
-
-function writeAttribute(name, value, index, at)
-    local out = pieces
+--- Writes an attribute without a cached text.
+function element_text.writeAttribute(out, name, value, index, at)
     if name ~= "id" then
         local separator = (string.find(name, SEPARATOR, 1, true))
         if separator ~= nil then
@@ -1555,7 +1404,8 @@ function lengthen(order, name)
     return longer
 end
 
-function sortedNames(attr)
+--- Returns the names of attributes, sorted.
+function element_text.sortedNames(attr)
     local names = {}
     for name in pairs(attr) do
         names[#names + 1] = name
@@ -1569,13 +1419,268 @@ function prefixedAttribute(name, value, number)
     return " xmlns:" .. prefix .. "='" .. st.xml_escape(namespace or "") .. "' " .. prefix .. ":" .. (local_ or "") .. "='" .. st.xml_escape(value) .. "'"
 end
 
+SEPARATOR = string.char(1)
+memo = {}
+memoSize = 0
+MEMO_SIZE = 1000
+MEMO_LENGTH = 40
+
+--- Writes an element piece by piece, and its children with `inner`.
+function element_text.write(out, element, outerNamespace, start, inner)
+    local name = element.name
+    local attr = element.attr
+    local children = element
+    local childCount = #children
+    out[start] = "<"
+    out[start + 1] = name
+    local at = start + 2
+    local order = shortest
+    for key in pairs(attr) do
+        order = order.longer[key] or lengthen(order, key)
+        if order == nil then
+            break
+        end
+    end
+    local names = order == nil and element_text.sortedNames(attr) or order.sorted
+    for i = 1, #names do
+        local key = names[i]
+        local value = attr[key]
+        if value ~= outerNamespace or key ~= "xmlns" then
+            local opt_0 = memo[key]
+            local text = opt_0 and opt_0[value]
+            if text == nil then
+                at = element_text.writeAttribute(out, key, value, i, at)
+            else
+                out[at] = text
+                at = at + 1
+            end
+        end
+    end
+    if childCount == 0 then
+        out[at] = "/>"
+        return at + 1
+    end
+    out[at] = ">"
+    at = at + 1
+    local namespace = attr.xmlns
+    for i = 1, childCount do
+        local child = children[i]
+        if type(child) == "string" then
+            out[at] = st.xml_escape(child)
+            at = at + 1
+        elseif child ~= nil then
+            at = inner(out, child, namespace, at, inner)
+        end
+    end
+    out[at] = "</"
+    out[at + 1] = name
+    out[at + 2] = ">"
+    return at + 3
+end
+
+MOST_ORDERS = 1000
+LONGEST_ORDER = 8
+LONGEST_NAME = 40
+shortest = orderOf({})
+orderCount = 0
+end
+
+-- src/text.ts
+--
+-- Serialises stanzas, once for all recipients.
+local minimix_text = {}
+do
+local writePresence, newOpenings, writeShort, rememberOpening, inside, behindAny, openingText, joined, source, sourceTags, sourceText, sourcePieces, pieces, MOST_PIECES, ROOT, UNKNOWN, toUnknown, outermost, openings, openingTexts, openingCount, MOST_OPENINGS, MOST_ATTRIBUTES, LONGEST_OPENING, uniques, most
+local sortedNames = element_text.sortedNames
+local write = element_text.write
+local writeAttribute = element_text.writeAttribute
+
+function writePresence(out, presence)
+    local attr = presence.attr
+    local tags = presence.tags
+    local others = 0
+    for _ in pairs(attr) do
+        others = others + 1
+    end
+    local from = attr.from
+    local id = attr.id
+    local lang = attr["xml:lang"]
+    local at = ROOT
+    if from ~= nil then
+        out[at] = " from='"
+        out[at + 1] = st.xml_escape(from)
+        out[at + 2] = "'"
+        at = at + 3
+        others = others - 1
+    end
+    if id ~= nil then
+        out[at] = " id='"
+        out[at + 1] = st.xml_escape(id)
+        out[at + 2] = "'"
+        at = at + 3
+        others = others - 1
+    end
+    if lang ~= nil then
+        out[at] = " xml:lang='"
+        out[at + 1] = st.xml_escape(lang)
+        out[at + 2] = "'"
+        at = at + 3
+        others = others - 1
+    end
+    local count = #tags
+    if others ~= 0 or count == 0 or count ~= #presence then
+        return write(out, presence, nil, 1, writeShort)
+    end
+    out[at] = ">"
+    at = at + 1
+    for _, tag in ipairs(tags) do
+        at = writeShort(out, tag, nil, at)
+    end
+    out[at] = "</presence>"
+    return at + 1
+end
+
+function newOpenings()
+    return setmetatable({}, toUnknown)
+end
+
+function writeShort(out, element, outerNamespace, start)
+    if start > most then
+        return start
+    end
+    local attr = element.attr
+    local opening = (outerNamespace == nil and outermost or openings[outerNamespace])[element.name]
+    for key, value in pairs(attr) do
+        opening = opening[key][value]
+    end
+    local text = openingTexts[opening]
+    if text == nil then
+        text = rememberOpening(element, outerNamespace)
+        if text == nil then
+            return write(out, element, outerNamespace, start, writeShort)
+        end
+    end
+    local children = element
+    local childCount = #children
+    local unique = text.unique
+    local at = start + 1
+    out[start] = text.text
+    if unique ~= nil then
+        out[at] = st.xml_escape(attr[unique.name] or "")
+        out[start + 2] = unique.rest
+        at = start + 3
+    end
+    if childCount == 0 then
+        out[at] = "/>"
+        return at + 1
+    end
+    out[at] = ">"
+    at = at + 1
+    local namespace = attr.xmlns
+    for i = 1, childCount do
+        local child = children[i]
+        if type(child) == "string" then
+            out[at] = st.xml_escape(child)
+            at = at + 1
+        elseif child ~= nil then
+            at = writeShort(out, child, namespace, at)
+        end
+    end
+    out[at] = "</"
+    out[at + 1] = element.name
+    out[at + 2] = ">"
+    return at + 3
+end
+
+function rememberOpening(element, outerNamespace)
+    local size = #element.name + #(outerNamespace or "")
+    local count = 0
+    local unique
+    for key, value in pairs(element.attr) do
+        count = count + 1
+        if uniques[key] == nil then
+            size = size + #key + #value
+        elseif unique == nil then
+            unique = key
+        else
+            return nil
+        end
+        if count > MOST_ATTRIBUTES or size > LONGEST_OPENING then
+            return nil
+        end
+    end
+    if openingCount >= MOST_OPENINGS then
+        outermost = newOpenings()
+        openings = newOpenings()
+        openingTexts = {}
+        openingCount = 0
+    end
+    local opening = inside(
+        outerNamespace == nil and outermost or inside(openings, outerNamespace),
+        element.name
+    )
+    for key, value in pairs(element.attr) do
+        opening = key == unique and behindAny(opening, key) or inside(inside(opening, key), value)
+    end
+    local text = openingText(element, outerNamespace, unique)
+    openingTexts[opening] = text
+    openingCount = openingCount + 1
+    return text
+end
+
+function inside(outer, key)
+    local inner = outer[key]
+    if inner == UNKNOWN then
+        inner = newOpenings()
+        outer[key] = inner
+    end
+    return inner
+end
+
+function behindAny(outer, name)
+    if outer[name] == UNKNOWN then
+        local behind = newOpenings()
+        local toBehind = {__index = function() return behind end}
+        outer[name] = setmetatable({}, toBehind)
+    end
+    return outer[name][""]
+end
+
+function openingText(bindingPattern0_, outerNamespace, unique)
+    local attr
+    local name
+    name = bindingPattern0_.name
+    attr = bindingPattern0_.attr
+    local out = {}
+    local names = sortedNames(attr)
+    local text = "<" .. name
+    local at = 1
+    for i = 1, #names do
+        local key = names[i]
+        local value = attr[key] or ""
+        if key == unique then
+            text = text .. joined(out, at) .. " " .. key .. "='"
+            at = 1
+        elseif value ~= outerNamespace or key ~= "xmlns" then
+            at = writeAttribute(out, key, value, i, at)
+        end
+    end
+    local rest = joined(out, at)
+    return unique == nil and {text = text .. rest} or {text = text, unique = {name = unique, rest = "'" .. rest}}
+end
+
+function joined(parts, end_)
+    return table.concat(parts, "", 1, end_ - 1)
+end
+
 --- Returns the XML of a stanza after the name, without `to`. Equal content gives equal text, because attributes are
 -- sorted. `tostring` writes them in the order of a hash, which differs between copies (util/stanza.lua, _dostring).
 function minimix_text.textOf(stanza)
     if stanza ~= source or #stanza.tags ~= sourceTags then
         local to = stanza.attr.to
         stanza.attr.to = nil
-        local end_ = write(stanza, nil, 1, stanza.name == "presence" and writeShort or write)
+        local isPresence = stanza.name == "presence"
+        local end_ = isPresence and writePresence(pieces, stanza) or write(pieces, stanza, nil, 1, write)
         stanza.attr.to = to
         source = stanza
         sourceTags = #stanza.tags
@@ -1610,36 +1715,29 @@ function minimix_text.piecesOf(stanza)
     return sourcePieces
 end
 
-SEPARATOR = string.char(1)
-memo = {}
-memoSize = 0
-MEMO_SIZE = 1000
-MEMO_LENGTH = 40
 --- The pieces of the text. A reused table, to avoid garbage.
 pieces = {}
 --- Largest number of pieces for which the table is kept, so that a large stanza does not hold its memory.
 MOST_PIECES = 4096
 --- The index after the name of the root.
 ROOT = 3
-outermost = {}
-openings = {}
+UNKNOWN = {}
+toUnknown = {__index = function() return UNKNOWN end}
+setmetatable(UNKNOWN, toUnknown)
+outermost = newOpenings()
+openings = newOpenings()
 openingTexts = {}
 openingCount = 0
 MOST_OPENINGS = 1000
 MOST_ATTRIBUTES = 8
 LONGEST_OPENING = 160
-unique = {}
-unique.id = true
-unique.jid = true
-unique.from = true
-unique.stamp = true
+uniques = {}
+uniques.id = true
+uniques.jid = true
+uniques.from = true
+uniques.stamp = true
 --- Number of pieces after which writeShort() writes nothing.
 most = math.huge
-MOST_ORDERS = 1000
-LONGEST_ORDER = 8
-LONGEST_NAME = 40
-shortest = orderOf({})
-orderCount = 0
 end
 
 -- src/state/interned.ts
