@@ -2036,6 +2036,20 @@ function state_occupant_list.totalsOf(reader)
     return total - countOf(own), size - state_occupant_list.sizeOf(own)
 end
 
+--- Adds an entry for a nick without one, if the list stays within the limits. Returns whether it does.
+function state_occupant_list.add(list, nick, interned)
+    local number = list.count + 1
+    local size = list.size + #interned.text
+    if number > options.maxOccupants or size > options.maxRoomSize then
+        return false
+    end
+    list.occupants[nick] = interned
+    list.count = number
+    list.size = size
+    list.sum = list.sum + interned.mark
+    return true
+end
+
 --- Replaces an entry. Readers that have not seen the last change would miss it.
 function state_occupant_list.replace(list, nick, before, after)
     if after == nil then
@@ -2112,6 +2126,7 @@ do
 local keepAlone, hasSpace, passChange, skipOwn, moveOn, noteUpToDate, settleIfDone, change, splitOff, enter, leave, merge, moveReaders, moveReader, MAX_BEHIND, MAX_COMPARED
 local options = minimix_options
 local restoreInterned = state_interned.restoreInterned
+local add = state_occupant_list.add
 local append = state_occupant_list.append
 local changeAfter = state_occupant_list.changeAfter
 local contentAt = state_occupant_list.contentAt
@@ -2137,13 +2152,19 @@ function keepAlone(reader, nick, interned)
         return false
     end
     local before = list.occupants[nick]
-    local isLarge = interned.isHeavy == true or #interned.text > options.maxCachedSize
-    if isLarge or not fits(list, before, interned) then
+    if before == interned then
+        return true
+    end
+    if interned.isHeavy == true or #interned.text > options.maxCachedSize then
         return false
     end
-    if before ~= interned then
-        replace(list, nick, before, interned)
+    if before == nil then
+        return add(list, nick, interned)
     end
+    if not fits(list, before, interned) then
+        return false
+    end
+    replace(list, nick, before, interned)
     return true
 end
 
@@ -2632,7 +2653,7 @@ function includes(timers, wanted)
 end
 
 function state_memberships.hasAttached(membership)
-    return not isEmpty(membership.attached)
+    return membership.attached ~= state_memberships.NO_SESSIONS and not isEmpty(membership.attached)
 end
 
 function hasRequest(requests, except)
@@ -9710,9 +9731,9 @@ function onOffline(membership, key, stanza, wasThere)
     local before = view.offline.presences[key]
     local interned = intern(stanza)
     local isKept = keepMember(view.offline, key, interned)
-    local opt_9 = shownSince(membership)
-    if opt_9 ~= nil then
-        opt_9[key] = true
+    local opt_11 = shownSince(membership)
+    if opt_11 ~= nil then
+        opt_11[key] = true
     end
     if not isKept then
         view.stale = "incomplete"
@@ -9756,9 +9777,9 @@ function areShown(presences, shown)
 end
 
 function reducedSelf(stanza)
-    local itemOf_result_13 = itemOf(stanza)
-    local affiliation = itemOf_result_13.affiliation
-    local role = itemOf_result_13.role
+    local itemOf_result_15 = itemOf(stanza)
+    local affiliation = itemOf_result_15.affiliation
+    local role = itemOf_result_15.role
     return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = shortened(affiliation), role = shortened(role)}):reset()
 end
 
@@ -9827,10 +9848,12 @@ end
 --- Another occupant has entered or changed.
 function occupancy_burst.onOccupant(membership, nick, stanza)
     local view = membership.view
-    if nick ~= membership.nick and nick == selfNickOf(view) then
+    local isOldNick = nick == view.own or nick == view.selfNick
+    if isOldNick and nick ~= membership.nick and nick == selfNickOf(view) then
         occupancy_burst.announceIfRenamed(membership, membership.nick)
     end
-    local isDuring = isAnswering(membership)
+    local place = membership.place
+    local isDuring = place.phase == "joining" or isAnswering(membership)
     local offline = view.offline ~= nil and view.offline.count > 0 and view.offline or nil
     local isTold = hasAttached(membership)
     local before
@@ -9842,14 +9865,16 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     if offline ~= nil and not forgetOffline(offline, nick, stanza) and not isDuring and before == nil then
         outdate(view)
     end
-    local shown = shownSince(membership)
-    if shown ~= nil then
-        shown[nick] = true
-    end
-    if membership.place.phase == "joining" then
-        membership.place.shownAt = membership.heardAt
-        if membership.place.renamed == "now" then
-            membership.place.renamed = nil
+    if place.phase == "joining" then
+        place.shown[nick] = true
+        place.shownAt = membership.heardAt
+        if place.renamed == "now" then
+            place.renamed = nil
+        end
+    else
+        local opt_6 = shownSince(membership)
+        if opt_6 ~= nil then
+            opt_6[nick] = true
         end
     end
     if not isKept then
@@ -9871,8 +9896,8 @@ end
 --- Another occupant has left, or a room that answers a join shows it as offline.
 function occupancy_burst.onOccupantGone(membership, nick, stanza)
     local view = membership.view
-    local opt_7 = shownSince(membership)
-    local isShown = (opt_7 and opt_7[nick] ~= nil) == true
+    local opt_9 = shownSince(membership)
+    local isShown = (opt_9 and opt_9[nick] ~= nil) == true
     local isOffline = isAnswering(membership) and not isShown and isOfMember(stanza)
     local wasThere = isOffline and findOccupant(view, nick) ~= nil
     forgetOccupant(view, nick)
@@ -17994,7 +18019,7 @@ end
 -- all accounts (muc.lib.lua, publicise_occupant_status). A remote room sends a copy to each.
 local room_broadcast = {}
 do
-local broadcastLike, passOn, remember, noteCopy, broadcasts, broadcastCount, sender, MOST, copied, content, EXPECTED
+local likeCopied, passOn, remember, noteCopy, broadcasts, broadcastCount, sender, MOST, copied, content, EXPECTED
 local hasAnyStatus = minimix_stanzas.hasAnyStatus
 local isSameElement = minimix_stanzas.isSameElement
 local isSameNick = minimix_stanzas.isSameNick
@@ -18004,13 +18029,9 @@ local findMembership = state_memberships.findMembership
 local now = state_memberships.now
 local changeAfter = state_occupant_list.changeAfter
 
-function broadcastLike(stanza)
-    local isCopy = copied ~= nil and copied.from == stanza.attr.from and isSameElement(content, stanza, "to")
-    if isCopy then
-        return copied
-    else
-        return nil
-    end
+function likeCopied(broadcast, stanza)
+    local isCopy = broadcast.from == stanza.attr.from and isSameElement(content, stanza, "to")
+    return isCopy and broadcast or nil
 end
 
 function passOn(broadcast, stanza)
@@ -18076,7 +18097,14 @@ EXPECTED = 2
 function room_broadcast.passing(handler)
     return function(event)
         local stanza = event.stanza
-        local broadcast = broadcasts[stanza] or broadcastLike(stanza)
+        local broadcast = broadcasts[stanza]
+        if broadcast == nil then
+            if copied == nil then
+                broadcast = nil
+            else
+                broadcast = likeCopied(copied, stanza)
+            end
+        end
         if broadcast ~= nil and passOn(broadcast, stanza) then
             return true
         else
@@ -18332,14 +18360,15 @@ subscriptions.unsubscribed = true
 --- `presence/bare` or `presence/full`, depending on the form of the occupant JID.
 function room_presence.onPresence(event)
     local stanza = event.stanza
-    local from = stanza.attr.from
-    local to = stanza.attr.to
+    local attr = stanza.attr
+    local from = attr.from
+    local to = attr.to
+    local type_ = attr.type
     if from == nil or to == nil then
         return nil
     end
     local room, nick = splitOccupant(from)
     local membership = findMembership(to, room)
-    local type_ = stanza.attr.type
     if membership == nil then
         if nick == nil or not isOccupantJid(to) then
             return nil
@@ -18360,7 +18389,7 @@ function room_presence.onPresence(event)
             return true
         end
     end
-    if nick ~= nil and answerProbe(membership, nick, stanza) then
+    if nick ~= nil and membership.place.phase == "joined" and answerProbe(membership, nick, stanza) then
         return true
     end
     if nick == nil then
