@@ -1332,166 +1332,15 @@ kept["urn:xmpp:jingle-message:0"] = true
 kept["urn:xmpp:jingle-message:1"] = true
 end
 
--- src/text.ts
+-- src/element-text.ts
 --
--- Serialises stanzas, once for all recipients.
-local minimix_text = {}
+-- Writes elements as text, piece by piece.
+local element_text = {}
 do
-local write, writeShort, rememberOpening, inside, openingText, writeAttribute, remember, orderOf, sortedTable, lengthen, sortedNames, prefixedAttribute, source, sourceTags, sourceText, sourcePieces, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, pieces, MOST_PIECES, ROOT, outermost, openings, openingTexts, openingCount, MOST_OPENINGS, MOST_ATTRIBUTES, LONGEST_OPENING, unique, most, MOST_ORDERS, LONGEST_ORDER, LONGEST_NAME, shortest, orderCount
+local remember, orderOf, sortedTable, lengthen, prefixedAttribute, SEPARATOR, memo, memoSize, MEMO_SIZE, MEMO_LENGTH, MOST_ORDERS, LONGEST_ORDER, LONGEST_NAME, shortest, orderCount
 
-function write(element, outerNamespace, start, inner)
-    local out = pieces
-    local name = element.name
-    local attr = element.attr
-    local children = element
-    local childCount = #children
-    out[start] = "<"
-    out[start + 1] = name
-    local at = start + 2
-    local order = shortest
-    for key in pairs(attr) do
-        order = order.longer[key] or lengthen(order, key)
-        if order == nil then
-            break
-        end
-    end
-    local names = order == nil and sortedNames(attr) or order.sorted
-    for i = 1, #names do
-        local key = names[i]
-        local value = attr[key]
-        if value ~= outerNamespace or key ~= "xmlns" then
-            local opt_0 = memo[key]
-            local text = opt_0 and opt_0[value]
-            if text == nil then
-                at = writeAttribute(key, value, i, at)
-            else
-                out[at] = text
-                at = at + 1
-            end
-        end
-    end
-    if childCount == 0 then
-        out[at] = "/>"
-        return at + 1
-    end
-    out[at] = ">"
-    at = at + 1
-    local namespace = attr.xmlns
-    for i = 1, childCount do
-        local child = children[i]
-        if type(child) == "string" then
-            out[at] = st.xml_escape(child)
-            at = at + 1
-        elseif child ~= nil then
-            at = inner(child, namespace, at, inner)
-        end
-    end
-    out[at] = "</"
-    out[at + 1] = name
-    out[at + 2] = ">"
-    return at + 3
-end
-
-function writeShort(element, outerNamespace, start, inner)
-    if start > most then
-        return start
-    end
-    local attr = element.attr
-    local names = outerNamespace == nil and outermost or openings[outerNamespace]
-    local opening = names and names[element.name]
-    if opening ~= nil then
-        for key, value in pairs(attr) do
-            local opt_4 = opening[key]
-            opening = opt_4 and opt_4[value]
-            if opening == nil then
-                break
-            end
-        end
-    end
-    local text
-    if opening ~= nil then
-        text = openingTexts[opening]
-    end
-    if text == nil then
-        text = rememberOpening(element, outerNamespace)
-        if text == nil then
-            return write(element, outerNamespace, start, inner)
-        end
-    end
-    local out = pieces
-    local children = element
-    local childCount = #children
-    out[start] = text
-    if childCount == 0 then
-        out[start + 1] = "/>"
-        return start + 2
-    end
-    out[start + 1] = ">"
-    local at = start + 2
-    local namespace = attr.xmlns
-    for i = 1, childCount do
-        local child = children[i]
-        if type(child) == "string" then
-            out[at] = st.xml_escape(child)
-            at = at + 1
-        elseif child ~= nil then
-            at = inner(child, namespace, at, inner)
-        end
-    end
-    out[at] = "</"
-    out[at + 1] = element.name
-    out[at + 2] = ">"
-    return at + 3
-end
-
-function rememberOpening(element, outerNamespace)
-    local size = #element.name + (outerNamespace and outerNamespace.length or 0)
-    local count = 0
-    for key, value in pairs(element.attr) do
-        size = size + #key + #value
-        count = count + 1
-        if unique[key] ~= nil or count > MOST_ATTRIBUTES or size > LONGEST_OPENING then
-            return nil
-        end
-    end
-    if openingCount >= MOST_OPENINGS then
-        outermost = {}
-        openings = {}
-        openingTexts = {}
-        openingCount = 0
-    end
-    local names = outerNamespace == nil and outermost or inside(openings, outerNamespace)
-    local opening = inside(names, element.name)
-    for key, value in pairs(element.attr) do
-        opening = inside(inside(opening, key), value)
-    end
-    local text = openingText(element, outerNamespace)
-    openingTexts[opening] = text
-    openingCount = openingCount + 1
-    return text
-end
-
-function inside(outer, key)
-    local inner = outer[key] or {}
-    outer[key] = inner
-    return inner
-end
-
-function openingText(bindingPattern0_, outerNamespace)
-    local attr
-    local name
-    name = bindingPattern0_.name
-    attr = bindingPattern0_.attr
-    local outer = pieces
-    pieces = {}
-    local end_ = write(st.stanza(name, attr), outerNamespace, 1, write)
-    local text = table.concat(pieces, "", 1, end_ - 2)
-    pieces = outer
-    return text
-end
-
-function writeAttribute(name, value, index, at)
-    local out = pieces
+--- Writes an attribute without a cached text.
+function element_text.writeAttribute(out, name, value, index, at)
     if name ~= "id" then
         local separator = (string.find(name, SEPARATOR, 1, true))
         if separator ~= nil then
@@ -1555,7 +1404,8 @@ function lengthen(order, name)
     return longer
 end
 
-function sortedNames(attr)
+--- Returns the names of attributes, sorted.
+function element_text.sortedNames(attr)
     local names = {}
     for name in pairs(attr) do
         names[#names + 1] = name
@@ -1569,13 +1419,268 @@ function prefixedAttribute(name, value, number)
     return " xmlns:" .. prefix .. "='" .. st.xml_escape(namespace or "") .. "' " .. prefix .. ":" .. (local_ or "") .. "='" .. st.xml_escape(value) .. "'"
 end
 
+SEPARATOR = string.char(1)
+memo = {}
+memoSize = 0
+MEMO_SIZE = 1000
+MEMO_LENGTH = 40
+
+--- Writes an element piece by piece, and its children with `inner`.
+function element_text.write(out, element, outerNamespace, start, inner)
+    local name = element.name
+    local attr = element.attr
+    local children = element
+    local childCount = #children
+    out[start] = "<"
+    out[start + 1] = name
+    local at = start + 2
+    local order = shortest
+    for key in pairs(attr) do
+        order = order.longer[key] or lengthen(order, key)
+        if order == nil then
+            break
+        end
+    end
+    local names = order == nil and element_text.sortedNames(attr) or order.sorted
+    for i = 1, #names do
+        local key = names[i]
+        local value = attr[key]
+        if value ~= outerNamespace or key ~= "xmlns" then
+            local opt_0 = memo[key]
+            local text = opt_0 and opt_0[value]
+            if text == nil then
+                at = element_text.writeAttribute(out, key, value, i, at)
+            else
+                out[at] = text
+                at = at + 1
+            end
+        end
+    end
+    if childCount == 0 then
+        out[at] = "/>"
+        return at + 1
+    end
+    out[at] = ">"
+    at = at + 1
+    local namespace = attr.xmlns
+    for i = 1, childCount do
+        local child = children[i]
+        if type(child) == "string" then
+            out[at] = st.xml_escape(child)
+            at = at + 1
+        elseif child ~= nil then
+            at = inner(out, child, namespace, at, inner)
+        end
+    end
+    out[at] = "</"
+    out[at + 1] = name
+    out[at + 2] = ">"
+    return at + 3
+end
+
+MOST_ORDERS = 1000
+LONGEST_ORDER = 8
+LONGEST_NAME = 40
+shortest = orderOf({})
+orderCount = 0
+end
+
+-- src/text.ts
+--
+-- Serialises stanzas, once for all recipients.
+local minimix_text = {}
+do
+local writePresence, newOpenings, writeShort, rememberOpening, inside, behindAny, openingText, joined, source, sourceTags, sourceText, sourcePieces, pieces, MOST_PIECES, ROOT, UNKNOWN, toUnknown, outermost, openings, openingTexts, openingCount, MOST_OPENINGS, MOST_ATTRIBUTES, LONGEST_OPENING, uniques, most
+local sortedNames = element_text.sortedNames
+local write = element_text.write
+local writeAttribute = element_text.writeAttribute
+
+function writePresence(out, presence)
+    local attr = presence.attr
+    local tags = presence.tags
+    local others = 0
+    for _ in pairs(attr) do
+        others = others + 1
+    end
+    local from = attr.from
+    local id = attr.id
+    local lang = attr["xml:lang"]
+    local at = ROOT
+    if from ~= nil then
+        out[at] = " from='"
+        out[at + 1] = st.xml_escape(from)
+        out[at + 2] = "'"
+        at = at + 3
+        others = others - 1
+    end
+    if id ~= nil then
+        out[at] = " id='"
+        out[at + 1] = st.xml_escape(id)
+        out[at + 2] = "'"
+        at = at + 3
+        others = others - 1
+    end
+    if lang ~= nil then
+        out[at] = " xml:lang='"
+        out[at + 1] = st.xml_escape(lang)
+        out[at + 2] = "'"
+        at = at + 3
+        others = others - 1
+    end
+    local count = #tags
+    if others ~= 0 or count == 0 or count ~= #presence then
+        return write(out, presence, nil, 1, writeShort)
+    end
+    out[at] = ">"
+    at = at + 1
+    for _, tag in ipairs(tags) do
+        at = writeShort(out, tag, nil, at)
+    end
+    out[at] = "</presence>"
+    return at + 1
+end
+
+function newOpenings()
+    return setmetatable({}, toUnknown)
+end
+
+function writeShort(out, element, outerNamespace, start)
+    if start > most then
+        return start
+    end
+    local attr = element.attr
+    local opening = (outerNamespace == nil and outermost or openings[outerNamespace])[element.name]
+    for key, value in pairs(attr) do
+        opening = opening[key][value]
+    end
+    local text = openingTexts[opening]
+    if text == nil then
+        text = rememberOpening(element, outerNamespace)
+        if text == nil then
+            return write(out, element, outerNamespace, start, writeShort)
+        end
+    end
+    local children = element
+    local childCount = #children
+    local unique = text.unique
+    local at = start + 1
+    out[start] = text.text
+    if unique ~= nil then
+        out[at] = st.xml_escape(attr[unique.name] or "")
+        out[start + 2] = unique.rest
+        at = start + 3
+    end
+    if childCount == 0 then
+        out[at] = "/>"
+        return at + 1
+    end
+    out[at] = ">"
+    at = at + 1
+    local namespace = attr.xmlns
+    for i = 1, childCount do
+        local child = children[i]
+        if type(child) == "string" then
+            out[at] = st.xml_escape(child)
+            at = at + 1
+        elseif child ~= nil then
+            at = writeShort(out, child, namespace, at)
+        end
+    end
+    out[at] = "</"
+    out[at + 1] = element.name
+    out[at + 2] = ">"
+    return at + 3
+end
+
+function rememberOpening(element, outerNamespace)
+    local size = #element.name + #(outerNamespace or "")
+    local count = 0
+    local unique
+    for key, value in pairs(element.attr) do
+        count = count + 1
+        if uniques[key] == nil then
+            size = size + #key + #value
+        elseif unique == nil then
+            unique = key
+        else
+            return nil
+        end
+        if count > MOST_ATTRIBUTES or size > LONGEST_OPENING then
+            return nil
+        end
+    end
+    if openingCount >= MOST_OPENINGS then
+        outermost = newOpenings()
+        openings = newOpenings()
+        openingTexts = {}
+        openingCount = 0
+    end
+    local opening = inside(
+        outerNamespace == nil and outermost or inside(openings, outerNamespace),
+        element.name
+    )
+    for key, value in pairs(element.attr) do
+        opening = key == unique and behindAny(opening, key) or inside(inside(opening, key), value)
+    end
+    local text = openingText(element, outerNamespace, unique)
+    openingTexts[opening] = text
+    openingCount = openingCount + 1
+    return text
+end
+
+function inside(outer, key)
+    local inner = outer[key]
+    if inner == UNKNOWN then
+        inner = newOpenings()
+        outer[key] = inner
+    end
+    return inner
+end
+
+function behindAny(outer, name)
+    if outer[name] == UNKNOWN then
+        local behind = newOpenings()
+        local toBehind = {__index = function() return behind end}
+        outer[name] = setmetatable({}, toBehind)
+    end
+    return outer[name][""]
+end
+
+function openingText(bindingPattern0_, outerNamespace, unique)
+    local attr
+    local name
+    name = bindingPattern0_.name
+    attr = bindingPattern0_.attr
+    local out = {}
+    local names = sortedNames(attr)
+    local text = "<" .. name
+    local at = 1
+    for i = 1, #names do
+        local key = names[i]
+        local value = attr[key] or ""
+        if key == unique then
+            text = text .. joined(out, at) .. " " .. key .. "='"
+            at = 1
+        elseif value ~= outerNamespace or key ~= "xmlns" then
+            at = writeAttribute(out, key, value, i, at)
+        end
+    end
+    local rest = joined(out, at)
+    return unique == nil and {text = text .. rest} or {text = text, unique = {name = unique, rest = "'" .. rest}}
+end
+
+function joined(parts, end_)
+    return table.concat(parts, "", 1, end_ - 1)
+end
+
 --- Returns the XML of a stanza after the name, without `to`. Equal content gives equal text, because attributes are
 -- sorted. `tostring` writes them in the order of a hash, which differs between copies (util/stanza.lua, _dostring).
 function minimix_text.textOf(stanza)
     if stanza ~= source or #stanza.tags ~= sourceTags then
         local to = stanza.attr.to
         stanza.attr.to = nil
-        local end_ = write(stanza, nil, 1, stanza.name == "presence" and writeShort or write)
+        local isPresence = stanza.name == "presence"
+        local end_ = isPresence and writePresence(pieces, stanza) or write(pieces, stanza, nil, 1, write)
         stanza.attr.to = to
         source = stanza
         sourceTags = #stanza.tags
@@ -1610,36 +1715,29 @@ function minimix_text.piecesOf(stanza)
     return sourcePieces
 end
 
-SEPARATOR = string.char(1)
-memo = {}
-memoSize = 0
-MEMO_SIZE = 1000
-MEMO_LENGTH = 40
 --- The pieces of the text. A reused table, to avoid garbage.
 pieces = {}
 --- Largest number of pieces for which the table is kept, so that a large stanza does not hold its memory.
 MOST_PIECES = 4096
 --- The index after the name of the root.
 ROOT = 3
-outermost = {}
-openings = {}
+UNKNOWN = {}
+toUnknown = {__index = function() return UNKNOWN end}
+setmetatable(UNKNOWN, toUnknown)
+outermost = newOpenings()
+openings = newOpenings()
 openingTexts = {}
 openingCount = 0
 MOST_OPENINGS = 1000
 MOST_ATTRIBUTES = 8
 LONGEST_OPENING = 160
-unique = {}
-unique.id = true
-unique.jid = true
-unique.from = true
-unique.stamp = true
+uniques = {}
+uniques.id = true
+uniques.jid = true
+uniques.from = true
+uniques.stamp = true
 --- Number of pieces after which writeShort() writes nothing.
 most = math.huge
-MOST_ORDERS = 1000
-LONGEST_ORDER = 8
-LONGEST_NAME = 40
-shortest = orderOf({})
-orderCount = 0
 end
 
 -- src/state/interned.ts
@@ -1938,6 +2036,20 @@ function state_occupant_list.totalsOf(reader)
     return total - countOf(own), size - state_occupant_list.sizeOf(own)
 end
 
+--- Adds an entry for a nick without one, if the list stays within the limits. Returns whether it does.
+function state_occupant_list.add(list, nick, interned)
+    local number = list.count + 1
+    local size = list.size + #interned.text
+    if number > options.maxOccupants or size > options.maxRoomSize then
+        return false
+    end
+    list.occupants[nick] = interned
+    list.count = number
+    list.size = size
+    list.sum = list.sum + interned.mark
+    return true
+end
+
 --- Replaces an entry. Readers that have not seen the last change would miss it.
 function state_occupant_list.replace(list, nick, before, after)
     if after == nil then
@@ -2014,6 +2126,7 @@ do
 local keepAlone, hasSpace, passChange, skipOwn, moveOn, noteUpToDate, settleIfDone, change, splitOff, enter, leave, merge, moveReaders, moveReader, MAX_BEHIND, MAX_COMPARED
 local options = minimix_options
 local restoreInterned = state_interned.restoreInterned
+local add = state_occupant_list.add
 local append = state_occupant_list.append
 local changeAfter = state_occupant_list.changeAfter
 local contentAt = state_occupant_list.contentAt
@@ -2039,13 +2152,19 @@ function keepAlone(reader, nick, interned)
         return false
     end
     local before = list.occupants[nick]
-    local isLarge = interned.isHeavy == true or #interned.text > options.maxCachedSize
-    if isLarge or not fits(list, before, interned) then
+    if before == interned then
+        return true
+    end
+    if interned.isHeavy == true or #interned.text > options.maxCachedSize then
         return false
     end
-    if before ~= interned then
-        replace(list, nick, before, interned)
+    if before == nil then
+        return add(list, nick, interned)
     end
+    if not fits(list, before, interned) then
+        return false
+    end
+    replace(list, nick, before, interned)
     return true
 end
 
@@ -2534,7 +2653,7 @@ function includes(timers, wanted)
 end
 
 function state_memberships.hasAttached(membership)
-    return not isEmpty(membership.attached)
+    return membership.attached ~= state_memberships.NO_SESSIONS and not isEmpty(membership.attached)
 end
 
 function hasRequest(requests, except)
@@ -9612,9 +9731,9 @@ function onOffline(membership, key, stanza, wasThere)
     local before = view.offline.presences[key]
     local interned = intern(stanza)
     local isKept = keepMember(view.offline, key, interned)
-    local opt_9 = shownSince(membership)
-    if opt_9 ~= nil then
-        opt_9[key] = true
+    local opt_11 = shownSince(membership)
+    if opt_11 ~= nil then
+        opt_11[key] = true
     end
     if not isKept then
         view.stale = "incomplete"
@@ -9658,9 +9777,9 @@ function areShown(presences, shown)
 end
 
 function reducedSelf(stanza)
-    local itemOf_result_13 = itemOf(stanza)
-    local affiliation = itemOf_result_13.affiliation
-    local role = itemOf_result_13.role
+    local itemOf_result_15 = itemOf(stanza)
+    local affiliation = itemOf_result_15.affiliation
+    local role = itemOf_result_15.role
     return st.presence({from = stanza.attr.from}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = shortened(affiliation), role = shortened(role)}):reset()
 end
 
@@ -9729,10 +9848,12 @@ end
 --- Another occupant has entered or changed.
 function occupancy_burst.onOccupant(membership, nick, stanza)
     local view = membership.view
-    if nick ~= membership.nick and nick == selfNickOf(view) then
+    local isOldNick = nick == view.own or nick == view.selfNick
+    if isOldNick and nick ~= membership.nick and nick == selfNickOf(view) then
         occupancy_burst.announceIfRenamed(membership, membership.nick)
     end
-    local isDuring = isAnswering(membership)
+    local place = membership.place
+    local isDuring = place.phase == "joining" or isAnswering(membership)
     local offline = view.offline ~= nil and view.offline.count > 0 and view.offline or nil
     local isTold = hasAttached(membership)
     local before
@@ -9744,14 +9865,16 @@ function occupancy_burst.onOccupant(membership, nick, stanza)
     if offline ~= nil and not forgetOffline(offline, nick, stanza) and not isDuring and before == nil then
         outdate(view)
     end
-    local shown = shownSince(membership)
-    if shown ~= nil then
-        shown[nick] = true
-    end
-    if membership.place.phase == "joining" then
-        membership.place.shownAt = membership.heardAt
-        if membership.place.renamed == "now" then
-            membership.place.renamed = nil
+    if place.phase == "joining" then
+        place.shown[nick] = true
+        place.shownAt = membership.heardAt
+        if place.renamed == "now" then
+            place.renamed = nil
+        end
+    else
+        local opt_6 = shownSince(membership)
+        if opt_6 ~= nil then
+            opt_6[nick] = true
         end
     end
     if not isKept then
@@ -9773,8 +9896,8 @@ end
 --- Another occupant has left, or a room that answers a join shows it as offline.
 function occupancy_burst.onOccupantGone(membership, nick, stanza)
     local view = membership.view
-    local opt_7 = shownSince(membership)
-    local isShown = (opt_7 and opt_7[nick] ~= nil) == true
+    local opt_9 = shownSince(membership)
+    local isShown = (opt_9 and opt_9[nick] ~= nil) == true
     local isOffline = isAnswering(membership) and not isShown and isOfMember(stanza)
     local wasThere = isOffline and findOccupant(view, nick) ~= nil
     forgetOccupant(view, nick)
@@ -17911,7 +18034,7 @@ end
 -- all accounts (muc.lib.lua, publicise_occupant_status). A remote room sends a copy to each.
 local room_broadcast = {}
 do
-local broadcastLike, passOn, remember, noteCopy, broadcasts, broadcastCount, sender, MOST, copied, content, EXPECTED
+local likeCopied, passOn, remember, noteCopy, broadcasts, broadcastCount, sender, MOST, copied, content, EXPECTED
 local hasAnyStatus = minimix_stanzas.hasAnyStatus
 local isSameElement = minimix_stanzas.isSameElement
 local isSameNick = minimix_stanzas.isSameNick
@@ -17921,13 +18044,9 @@ local findMembership = state_memberships.findMembership
 local now = state_memberships.now
 local changeAfter = state_occupant_list.changeAfter
 
-function broadcastLike(stanza)
-    local isCopy = copied ~= nil and copied.from == stanza.attr.from and isSameElement(content, stanza, "to")
-    if isCopy then
-        return copied
-    else
-        return nil
-    end
+function likeCopied(broadcast, stanza)
+    local isCopy = broadcast.from == stanza.attr.from and isSameElement(content, stanza, "to")
+    return isCopy and broadcast or nil
 end
 
 function passOn(broadcast, stanza)
@@ -17993,7 +18112,14 @@ EXPECTED = 2
 function room_broadcast.passing(handler)
     return function(event)
         local stanza = event.stanza
-        local broadcast = broadcasts[stanza] or broadcastLike(stanza)
+        local broadcast = broadcasts[stanza]
+        if broadcast == nil then
+            if copied == nil then
+                broadcast = nil
+            else
+                broadcast = likeCopied(copied, stanza)
+            end
+        end
         if broadcast ~= nil and passOn(broadcast, stanza) then
             return true
         else
@@ -18252,14 +18378,15 @@ subscriptions.unsubscribed = true
 --- `presence/bare` or `presence/full`, depending on the form of the occupant JID.
 function room_presence.onPresence(event)
     local stanza = event.stanza
-    local from = stanza.attr.from
-    local to = stanza.attr.to
+    local attr = stanza.attr
+    local from = attr.from
+    local to = attr.to
+    local type_ = attr.type
     if from == nil or to == nil then
         return nil
     end
     local room, nick = splitOccupant(from)
     local membership = findMembership(to, room)
-    local type_ = stanza.attr.type
     if membership == nil then
         if nick == nil or not isOccupantJid(to) then
             return nil
@@ -18280,7 +18407,7 @@ function room_presence.onPresence(event)
             return true
         end
     end
-    if nick ~= nil and answerProbe(membership, nick, stanza) then
+    if nick ~= nil and membership.place.phase == "joined" and answerProbe(membership, nick, stanza) then
         return true
     end
     if nick == nil then

@@ -35,6 +35,12 @@ local function generated(seed, name)
 	local shape = draw(10);
 	local from, to = "room@rooms.example.org/Bob", "alice@example.org";
 	local stanza = st.stanza(name, { type = name == "message" and "groupchat" or nil; from = from; to = to });
+	if name == "presence" then
+		stanza.attr.id, stanza.attr["xml:lang"] = draw(2) == 1 and texts[draw(#texts)] or nil, draw(2) == 1 and texts[draw(#texts)] or nil;
+		stanza.attr[draw(4) == 1 and attributes[draw(#attributes)] or "id"] = texts[draw(#texts)];
+		stanza.attr.type = nil;
+		stanza:tag("item", { xmlns = "urn:x"; id = texts[draw(#texts)]; jid = draw(3) == 1 and texts[draw(#texts)] or nil; a = texts[draw(3)] }):up();
+	end
 	stanza:add_child(fill(st.stanza("x", { xmlns = "urn:x" }), draw, shape == 1 and 60 or shape == 2 and 1 or 3, shape == 1 and 3 or shape == 2 and 200 or 4));
 	return stanza;
 end

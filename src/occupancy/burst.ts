@@ -71,11 +71,13 @@ export function onRoomPresence(membership: Membership, stanza: Stanza): void {
 /** Another occupant has entered or changed. */
 export function onOccupant(membership: Membership, nick: string, stanza: Stanza): void {
     const view = membership.view;
-    if (nick !== membership.nick && nick === selfNickOf(view)) {
+    const isOldNick = nick === view.own || nick === view.selfNick;
+    if (isOldNick && nick !== membership.nick && nick === selfNickOf(view)) {
         // Another occupant took the nick while the account was lost. Sessions must not mistake it for the account.
         announceIfRenamed(membership, membership.nick);
     }
-    const isDuring = isAnswering(membership);
+    const place = membership.place;
+    const isDuring = place.phase === Phase.Joining || isAnswering(membership);
     const offline = view.offline !== undefined && view.offline.count > 0 ? view.offline : undefined;
     const isTold = hasAttached(membership);
     const before = (isDuring && isTold) || offline !== undefined ? findOccupant(view, nick) : undefined;
@@ -84,15 +86,14 @@ export function onOccupant(membership: Membership, nick: string, stanza: Stanza)
     if (offline !== undefined && !forgetOffline(offline, nick, stanza) && !isDuring && before === undefined) {
         outdate(view);
     }
-    const shown = shownSince(membership);
-    if (shown !== undefined) {
-        shown.add(nick);
-    }
-    if (membership.place.phase === Phase.Joining) {
-        membership.place.shownAt = membership.heardAt;
-        if (membership.place.renamed === "now") {
-            membership.place.renamed = undefined;
+    if (place.phase === Phase.Joining) {
+        place.shown.add(nick);
+        place.shownAt = membership.heardAt;
+        if (place.renamed === "now") {
+            place.renamed = undefined;
         }
+    } else {
+        shownSince(membership)?.add(nick);
     }
     if (!isKept) {
         noteOver("minimix_max_occupants, _max_cached_size or _max_room_size", membership.username, membership.room);

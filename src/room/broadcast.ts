@@ -48,14 +48,15 @@ export function passing(
 ): (this: void, event: StanzaEvent<Origin>) => Handled {
     return (event) => {
         const stanza = event.stanza;
-        const broadcast = broadcasts.get(stanza) ?? broadcastLike(stanza);
+        const broadcast = broadcasts.get(stanza) ?? (copied === undefined ? undefined : likeCopied(copied, stanza));
         return broadcast !== undefined && passOn(broadcast, stanza) ? true : handler(event);
     };
 }
 
-function broadcastLike(stanza: Stanza): Broadcast | undefined {
-    const isCopy = copied !== undefined && copied.from === stanza.attr.from && isSameElement(content, stanza, "to");
-    return isCopy ? copied : undefined;
+/** Returns the broadcast in copies if a presence is one. */
+function likeCopied(broadcast: Broadcast, stanza: Stanza): Broadcast | undefined {
+    const isCopy = broadcast.from === stanza.attr.from && isSameElement(content, stanza, "to");
+    return isCopy ? broadcast : undefined;
 }
 
 /**

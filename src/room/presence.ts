@@ -34,14 +34,12 @@ subscriptions.add("unsubscribed");
 /** `presence/bare` or `presence/full`, depending on the form of the occupant JID. */
 export function onPresence(event: StanzaEvent<Origin>): Handled {
     const stanza = event.stanza;
-    const from = stanza.attr.from;
-    const to = stanza.attr.to;
+    const { from, to, type } = stanza.attr;
     if (from === undefined || to === undefined) {
         return undefined;
     }
     const [room, nick] = splitOccupant(from);
     const membership = findMembership(to, room);
-    const type = stanza.attr.type;
     if (membership === undefined) {
         return nick === undefined || !isOccupantJid(to) ? undefined : onStray(stanza, room, to);
     }
@@ -55,7 +53,7 @@ export function onPresence(event: StanzaEvent<Origin>): Handled {
         // mod_presence answers unknown types with errors, and services remove occupants for that.
         return subscriptions.has(type) ? undefined : true;
     }
-    if (nick !== undefined && answerProbe(membership, nick, stanza)) {
+    if (nick !== undefined && membership.place.phase === Phase.Joined && answerProbe(membership, nick, stanza)) {
         return true;
     }
     if (nick === undefined) {

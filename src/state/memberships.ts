@@ -304,7 +304,7 @@ export function isAttached(membership: Membership, session: string | undefined):
 }
 
 export function hasAttached(membership: Membership): boolean {
-    return !isEmpty(membership.attached);
+    return membership.attached !== NO_SESSIONS && !isEmpty(membership.attached);
 }
 
 /** Whether a session is attached, or has a pending join or queued stanzas. Sessions except `except` count. */

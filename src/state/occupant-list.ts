@@ -173,6 +173,20 @@ export function totalsOf(reader: OccupantReader): LuaMultiReturn<[number, number
     return $multi(total - countOf(own), size - sizeOf(own));
 }
 
+/** Adds an entry for a nick without one, if the list stays within the limits. Returns whether it does. */
+export function add(list: OccupantList, nick: string, interned: InternedStanza): boolean {
+    const number = list.count + 1;
+    const size = list.size + interned.text.length;
+    if (number > options.maxOccupants || size > options.maxRoomSize) {
+        return false;
+    }
+    list.occupants.set(nick, interned);
+    list.count = number;
+    list.size = size;
+    list.sum = list.sum + interned.mark;
+    return true;
+}
+
 /** Replaces an entry. Readers that have not seen the last change would miss it. */
 export function replace(
     list: OccupantList,

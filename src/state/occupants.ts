@@ -6,6 +6,7 @@
 import * as options from "../options";
 import { type InternedStanza, restoreInterned } from "./interned";
 import {
+    add,
     append,
     changeAfter,
     contentAt,
@@ -101,13 +102,19 @@ function keepAlone(reader: OccupantReader, nick: string, interned: InternedStanz
         return false;
     }
     const before = list.occupants.get(nick);
-    const isLarge = interned.isHeavy === true || interned.text.length > options.maxCachedSize;
-    if (isLarge || !fits(list, before, interned)) {
+    if (before === interned) {
+        return true;
+    }
+    if (interned.isHeavy === true || interned.text.length > options.maxCachedSize) {
         return false;
     }
-    if (before !== interned) {
-        replace(list, nick, before, interned);
+    if (before === undefined) {
+        return add(list, nick, interned);
     }
+    if (!fits(list, before, interned)) {
+        return false;
+    }
+    replace(list, nick, before, interned);
     return true;
 }
 
