@@ -112,11 +112,12 @@ end
 
 function model.joins(session, room, id, nick)
 	local place = model.place(session, room);
-	if not nick and place.state ~= "in" then
+	if not nick and place.state ~= "in" and place.state ~= "asking" then
 		-- Not a join: the room decides.
 		return model.asks(session, "presence", room, id);
 	end
-	table.insert(place.asked, { id = id; nick = nick });
+	-- Without a nick it is a join if the account is in when its turn comes.
+	table.insert(place.asked, { id = id; nick = nick; doubtful = not nick and place.state == "asking" });
 	if place.state == "out" then
 		place.view, place.subject, place.nick = {}, nil, nil;
 	end
