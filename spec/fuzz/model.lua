@@ -117,7 +117,8 @@ function model.joins(session, room, id, nick)
 		return model.asks(session, "presence", room, id);
 	end
 	-- Without a nick it is a join if the account is in when its turn comes.
-	table.insert(place.asked, { id = id; nick = nick; doubtful = not nick and place.state == "asking" });
+	local is_unclear = not nick and place.state == "asking";
+	table.insert(place.asked, { id = id; nick = nick; doubtful = is_unclear; without_nick = is_unclear });
 	if place.state == "out" then
 		place.view, place.subject, place.nick = {}, nil, nil;
 	end
@@ -159,7 +160,7 @@ end
 -- Stanzas to the session
 
 -- The answer to a join also answers earlier joins.
-local function answers_join(place, id)
+local function answers_join(place, id, is_error)
 	local first, last;
 	for i, asked in ipairs(place.asked) do
 		if asked.id == id then
@@ -169,6 +170,11 @@ local function answers_join(place, id)
 	if not first then return false; end
 	-- Requests that look the same cannot be told apart by their answer.
 	for i = first + 1, last do place.asked[i].doubtful = true; end
+	if is_error and place.asked[first].without_nick then
+		-- The room has refused it as something else, and may not have got the joins before it.
+		table.remove(place.asked, first);
+		return true;
+	end
 	place.asked = table.move(place.asked, first + 1, #place.asked, 1, {});
 	return true;
 end
@@ -216,7 +222,7 @@ local function on_error(session, place, room, stanza)
 		place.untold = true;
 	end
 	local left = not place.awaits_leave or place.untold;
-	if answers_join(place, stanza.attr.id) and place.state == "asking" and place.asked[1] == nil and left then
+	if answers_join(place, stanza.attr.id, true) and place.state == "asking" and place.asked[1] == nil and left then
 		goes_out(place);
 	end
 end
