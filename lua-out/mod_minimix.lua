@@ -11962,7 +11962,7 @@ end
 -- Leaves rooms, and repeats the leave until the room confirms it. The timeout is set before anything is sent.
 local occupancy_leave = {}
 do
-local PING_TIMEOUT
+local mayStillEnter, PING_TIMEOUT
 local openPart = archive_delivered.openPart
 local options = minimix_options
 local patience = send_ask.patience
@@ -12063,8 +12063,12 @@ function occupancy_leave.retryLeave(membership, tries, isMissing)
     selfPing(membership, answered, patience(membership))
 end
 
---- The account is out. A waiting session starts a new join. Without one the membership is dropped, unless the room may
--- still admit the account: the session of a join in flight has ended.
+function mayStillEnter(place)
+    return joinInFlight(place) ~= nil or place.phase == "lost" and place.tries > 0
+end
+
+--- The account is out. A waiting session starts a new join. Without one the membership is dropped, or left if the room may
+-- still admit the account.
 function occupancy_leave.over(membership)
     local place = membership.place
     if place.phase ~= "leaving" then
@@ -12078,7 +12082,7 @@ function occupancy_leave.over(membership)
         return
     end
     bounceQueue(membership)
-    if joinInFlight(place) ~= nil then
+    if mayStillEnter(place) then
         occupancy_leave.retryLeave(membership, 1)
     else
         dropMembership(membership)

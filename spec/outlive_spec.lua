@@ -754,6 +754,30 @@ describe("P1: a server that restarts", function ()
 		end
 	end
 
+	it("R2, P1: leaves a room that kicks the account, and then gets a join that has timed out", function ()
+		local s = in_room { remote = true };
+		s.room:remove("Alice", "332");
+		local late;
+		function s.room.ignores(_, stanza)
+			if is_join(stanza) then late = late or stanza; end
+			return late ~= nil;
+		end
+		s:wait(100);
+		s:from("Alice", "<presence type='unavailable'>"..scene.status("110 307", { role = "none" }).."</presence>");
+		s.room.ignores = nil;
+		local joins = times_of(s, s.room, is_join);
+		local _, lose = scene.hold_back(s.room);
+		s.room:receive(late);
+		assert.same({ "Alice" }, s:occupants());
+		lose();
+		s.host.wire = {};
+		s:restart();
+		s:wait(hour);
+		assert.same({}, s:occupants());
+		assert.equal(1, #joins);
+		assert.is_true(s:is_forgotten());
+	end);
+
 	it("R2, R3: comes back after a leave that the room confirms while the account is lost, and hides it", function ()
 		local s, phone = in_room { remote = true };
 		s.room:remove("Alice", "332");

@@ -9,7 +9,7 @@ import { saysOut, selfPing } from "../send/ping";
 import { sendPresence } from "../send/upstream";
 import { noteRefusal } from "../state/bookmarks";
 import { detachAll, dropMembership, isCurrent, isUsed, type Membership, setPlace, triesOf } from "../state/memberships";
-import { isIn, Phase } from "../state/place";
+import { isIn, Phase, type Place } from "../state/place";
 import { hasQueuedJoin, takeJoin } from "../state/queue";
 import { save } from "../state/store";
 import { after } from "../turn";
@@ -119,9 +119,14 @@ export function retryLeave(membership: Membership, tries = triesOf(membership) +
     selfPing(membership, answered, patience(membership));
 }
 
+/** Whether the room may still admit the account: by a join in flight without a session, or by one that has timed out. */
+function mayStillEnter(place: Place): boolean {
+    return joinInFlight(place) !== undefined || (place.phase === Phase.Lost && place.tries > 0);
+}
+
 /**
- * The account is out. A waiting session starts a new join. Without one the membership is dropped, unless the room may
- * still admit the account: the session of a join in flight has ended.
+ * The account is out. A waiting session starts a new join. Without one the membership is dropped, or left if the room may
+ * still admit the account.
  */
 export function over(membership: Membership): void {
     const place = membership.place;
@@ -136,7 +141,7 @@ export function over(membership: Membership): void {
         return;
     }
     bounceQueue(membership);
-    if (joinInFlight(place) !== undefined) {
+    if (mayStillEnter(place)) {
         retryLeave(membership, 1);
     } else {
         dropMembership(membership);
