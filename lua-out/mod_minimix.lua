@@ -12018,6 +12018,11 @@ function occupancy_leave.leaveUnanswered(membership)
         answerId = leaving.answerId
     end
     fork(membership, ownUnavailable(membership, answerId))
+    occupancy_leave.leaveAgain(membership)
+end
+
+--- The sessions know that they are out, but the account may be in. A waiting session's join follows after a leave.
+function occupancy_leave.leaveAgain(membership)
     detachAll(membership)
     local request = takeJoin(membership)
     if request ~= nil then
@@ -14019,6 +14024,7 @@ local options = minimix_options
 local isBlocked = settings_blocklist.isBlocked
 local forkOwn = send_own.forkOwn
 local wasSent = state_sent_presences.wasSent
+local wasSentBeforeLeave = state_sent_presences.wasSentBeforeLeave
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local noteDrop = state_counters.noteDrop
@@ -14039,6 +14045,7 @@ local lateRename = occupancy_requests.lateRename
 local enter = occupancy_enter.enter
 local waitForTurn = occupancy_enter.waitForTurn
 local hastenLeave = occupancy_leave.hastenLeave
+local leaveAgain = occupancy_leave.leaveAgain
 local leaveUnanswered = occupancy_leave.leaveUnanswered
 local over = occupancy_leave.over
 local leftBefore = occupancy_lost.leftBefore
@@ -14117,13 +14124,18 @@ end
 
 function leaveConfirmed(membership, place, stanza)
     local leave = place.operation
+    local key = stanza.attr.id
     local answer = stanza
-    if leave ~= nil and stanza.attr.id == leave.id and leave.answerId ~= leave.id then
+    if leave ~= nil and key == leave.id and leave.answerId ~= leave.id then
         answer = st.clone(stanza)
         answer.attr.id = leave.answerId
     end
     forkOwn(membership, answer)
-    over(membership)
+    if key ~= nil and wasSentBeforeLeave(membership, key) then
+        leaveAgain(membership)
+    else
+        over(membership)
+    end
 end
 
 function leaveRefused(membership, place)

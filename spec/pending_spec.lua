@@ -191,6 +191,27 @@ describe("a session that leaves before the room has answered", function ()
 		assert_out(s, seen);
 	end);
 
+	it("L5, J8: is out after a restart although the room has confirmed only the leave ahead of its join", function ()
+		local s, phone = scene.in_room { remote = true };
+		s.room.silent = true;
+		phone:send(leave("Alice", { id = "l1" }));
+		s:wait(70);
+		s.host.wire = {};
+		phone:send(join("Alicia", { id = "j2" }));
+		phone:send(leave("Alicia", { id = "l2" }));
+		local sent = s.host.wire;
+		assert.same({ "unavailable"; nil; "unavailable" }, { sent[1].attr.type; sent[2].attr.type; sent[3].attr.type });
+		s.host.wire, s.room.silent = {}, false;
+		s.room:receive(sent[1]);
+		s.room:receive(sent[2]);
+		assert.same({ "Alicia" }, s:occupants());
+		s.host.wire = {};
+		s:restart { killed = true };
+		s:wait(600);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
 	it("J8: is told that it is out after all stanzas of the room", function ()
 		local s, phone, seen = joining { room = { silent = true } };
 		s:deliver();

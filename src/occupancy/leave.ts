@@ -76,6 +76,11 @@ export function leaveUnanswered(membership: Membership): void {
     const place = membership.place;
     const leaving = place.phase === Phase.Leaving ? place.operation : undefined;
     fork(membership, ownUnavailable(membership, leaving === undefined ? undefined : leaving.answerId));
+    leaveAgain(membership);
+}
+
+/** The sessions know that they are out, but the account may be in. A waiting session's join follows after a leave. */
+export function leaveAgain(membership: Membership): void {
     detachAll(membership);
     const request = takeJoin(membership);
     if (request !== undefined) {

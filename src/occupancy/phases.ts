@@ -11,7 +11,7 @@ import * as st from "util.stanza";
 import * as options from "../options";
 import { isBlocked } from "../settings/blocklist";
 import { forkOwn } from "../send/own";
-import { wasSent } from "../state/sent-presences";
+import { wasSent, wasSentBeforeLeave } from "../state/sent-presences";
 import { hasStatus, isSameNick } from "../stanzas";
 import { Status } from "../namespaces";
 import { noteDrop } from "../state/counters";
@@ -29,7 +29,7 @@ import { isExpulsion, isTechnical } from "./refusal";
 import { itemOf } from "./replay";
 import { lateRename } from "./requests";
 import { enter, waitForTurn } from "./enter";
-import { hastenLeave, leaveUnanswered, over } from "./leave";
+import { hastenLeave, leaveAgain, leaveUnanswered, over } from "./leave";
 import { leftBefore, lost, putOutBefore, rejoin } from "./lost";
 import { check } from "./watch";
 
@@ -260,15 +260,21 @@ function joinAfterLeave(place: Entering | Joined): Join | undefined {
     return isRecent ? place.afterLeave : undefined;
 }
 
+/** The account is out. After an earlier leave of its own the room may get a join that was sent before the last leave. */
 function leaveConfirmed(this: void, membership: Membership, place: Leaving, stanza: Stanza): void {
     const leave = place.operation;
+    const key = stanza.attr.id;
     let answer = stanza;
-    if (leave !== undefined && stanza.attr.id === leave.id && leave.answerId !== leave.id) {
+    if (leave !== undefined && key === leave.id && leave.answerId !== leave.id) {
         answer = st.clone(stanza);
         answer.attr.id = leave.answerId;
     }
     forkOwn(membership, answer);
-    over(membership);
+    if (key !== undefined && wasSentBeforeLeave(membership, key)) {
+        leaveAgain(membership);
+    } else {
+        over(membership);
+    }
 }
 
 /** An error does not prove that the account is out. The self-ping after the next leave may. */
