@@ -18321,6 +18321,7 @@ function onUnavailable(membership, nick, stanza)
         newNick = newNickIn(membership, stanza)
     end
     if newNick ~= nil then
+        noteStillIn(membership, stanza)
         onRenamed(membership, newNick, stanza)
     else
         onOwnUnavailable(membership, nick, stanza)

@@ -668,6 +668,21 @@ describe("a join that the room leaves unanswered", function ()
 		assert.same({}, s:occupants());
 	end);
 
+	it("J6, J9: shows all occupants of a room that has the account under the nick of the next request", function ()
+		local s = scene.new { remote = true };
+		s.room:enter "Bob";
+		s.room:enter("Al", { jid = s:occupant_jid "alice" }).inbox = nil;
+		local phone, laptop = s:client "phone", s:client "laptop";
+		local seen, laptop_seen = view.of(phone), view.of(laptop);
+		s.host.wire = {};
+		phone:send(join("Eve", { id = "j1" }));
+		laptop:send(join("Al", { id = "j2" }));
+		s.host:tick(6);
+		s:wait(60);
+		assert_in(s, seen, "Al");
+		assert_in(s, laptop_seen, "Al");
+	end);
+
 	it("J5, J9: times out for each request if the room answers none", function ()
 		local s, _, seen = joining { room = { silent = true } };
 		local laptop, laptop_seen = with_laptop(s);

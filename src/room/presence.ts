@@ -174,6 +174,7 @@ function onUnavailable(membership: Membership, nick: string, stanza: Stanza): vo
     }
     const newNick = hasStatus(stanza, Status.NickChange) ? newNickIn(membership, stanza) : undefined;
     if (newNick !== undefined) {
+        noteStillIn(membership, stanza);
         onRenamed(membership, newNick, stanza);
     } else {
         onOwnUnavailable(membership, nick, stanza);
