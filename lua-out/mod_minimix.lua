@@ -17346,6 +17346,7 @@ function resumeJoined(membership, before)
         phase = "joined",
         tries = 0,
         since = before.since,
+        afterLeave = before.afterLeave,
         operation = operation,
         late = before.late
     }

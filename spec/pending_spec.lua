@@ -212,6 +212,24 @@ describe("a session that leaves before the room has answered", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
+	it("L5, J6: is in after a reload before the room confirms the leave ahead of its next join", function ()
+		local s, phone = scene.in_room { remote = true };
+		s.room.silent = true;
+		phone:send(leave("Alice", { id = "l1" }));
+		s:wait(70);
+		s.host.wire = {};
+		phone:send(join("Alicia", { id = "j2" }));
+		s:from("Alice", "<presence>"..status("110").."</presence>");
+		s:from(nil, "<message type='groupchat'><subject/></message>");
+		s.host:reload();
+		s.room.silent = false;
+		s:wait(120);
+		phone:take();
+		assert.same({ "Alicia" }, s:occupants());
+		s.room:say("Bob", "still there?");
+		assert.same({ "still there?" }, scene.bodies(scene.take(phone)));
+	end);
+
 	it("J8: is told that it is out after all stanzas of the room", function ()
 		local s, phone, seen = joining { room = { silent = true } };
 		s:deliver();

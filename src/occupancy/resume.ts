@@ -60,6 +60,7 @@ function resumeJoined(membership: Membership, before: Joined): void {
         phase: Phase.Joined,
         tries: 0,
         since: before.since,
+        afterLeave: before.afterLeave,
         operation,
         late: before.late,
     };
