@@ -633,6 +633,16 @@ describe("P1: a server that restarts", function ()
 		end);
 	end
 
+	-- Returns a scene with the account's rejoin in flight to a room that answers nothing, and the times of joins.
+	local function rejoining()
+		local s, phone = in_room { remote = true };
+		s.room:remove("Alice", "332");
+		local joins = times_of(s, s.room, is_join);
+		s.room.silent = true;
+		while #joins == 0 do s:wait(1); end
+		return s, phone, joins;
+	end
+
 	for name, condition in pairs {
 		["answers nothing"] = false; ["answers nothing, and the module is reloaded"] = "reload"; ["is out of reach"] = "remote-server-timeout"; ["is locked"] = "item-not-found";
 		["has another occupant with the nick"] = "conflict";
@@ -640,11 +650,7 @@ describe("P1: a server that restarts", function ()
 		for _, by_session in ipairs { false, true } do
 			it(("R2: does not come back after a kick if the room then %s%s"):format(
 				name, by_session and ", and a session has sent a join" or ""), function ()
-				local s, phone = in_room { remote = true };
-				s.room:remove("Alice", "332");
-				local joins = times_of(s, s.room, is_join);
-				s.room.silent = true;
-				while #joins == 0 do s:wait(1); end
+				local s, phone, joins = rejoining();
 				local laptop = s:client "laptop";
 				if by_session then
 					laptop:send(join("Alicia", { id = "j2" }));
@@ -706,11 +712,7 @@ describe("P1: a server that restarts", function ()
 
 	for _, is_refused in ipairs { false, true } do
 		it("R2: does not come back after a kick if the next session's join is "..(is_refused and "refused" or "not answered"), function ()
-			local s, phone = in_room { remote = true };
-			s.room:remove("Alice", "332");
-			local joins = times_of(s, s.room, is_join);
-			s.room.silent = true;
-			while #joins == 0 do s:wait(1); end
+			local s, phone, joins = rejoining();
 			local laptop = s:client "laptop";
 			laptop:send(join("Alicia", { id = "j2" }));
 			s:from("Alice", "<presence type='unavailable'>"..scene.status("110 307", { role = "none" }).."</presence>");
@@ -732,11 +734,7 @@ describe("P1: a server that restarts", function ()
 	for name, codes in pairs { kick = "307"; ban = "301"; ["loss of membership"] = "321" } do
 		for _, nick in ipairs { "Alice", "Alicia" } do
 			it(("R2: does not come back after a %s that follows a late answer, as %s"):format(name, nick), function ()
-				local s, phone = in_room { remote = true };
-				s.room:remove("Alice", "332");
-				local joins = times_of(s, s.room, is_join);
-				s.room.silent = true;
-				while #joins == 0 do s:wait(1); end
+				local s, phone, joins = rejoining();
 				local laptop = s:client "laptop";
 				if nick == "Alicia" then laptop:send(join("Alicia", { id = "j2" })); end
 				s:wait(70);
@@ -779,11 +777,7 @@ describe("P1: a server that restarts", function ()
 	end);
 
 	it("R2, R3: comes back after a leave that the room confirms while the account is lost, and hides it", function ()
-		local s, phone = in_room { remote = true };
-		s.room:remove("Alice", "332");
-		local joins = times_of(s, s.room, is_join);
-		s.room.silent = true;
-		while #joins == 0 do s:wait(1); end
+		local s, phone = rejoining();
 		local laptop = s:client "laptop";
 		laptop:send(join("Alicia", { id = "j2" }));
 		s:wait(70);

@@ -163,6 +163,17 @@ describe("a session that joins again before the room has answered", function ()
 end);
 
 describe("a session that leaves before the room has answered", function ()
+	-- Returns a scene with a join in flight behind the repetition of a leave that the room has not confirmed.
+	local function joining_after_leave()
+		local s, phone = scene.in_room { remote = true };
+		s.room.silent = true;
+		phone:send(leave("Alice", { id = "l1" }));
+		s:wait(70);
+		s.host.wire = {};
+		phone:send(join("Alicia", { id = "j2" }));
+		return s, phone;
+	end
+
 	it("J8: withdraws its join, and is told once", function ()
 		local s, phone, seen = joining();
 		phone:send(leave("Alice", { id = "l1" }));
@@ -192,12 +203,7 @@ describe("a session that leaves before the room has answered", function ()
 	end);
 
 	it("L5, J8: is out after a restart although the room has confirmed only the leave ahead of its join", function ()
-		local s, phone = scene.in_room { remote = true };
-		s.room.silent = true;
-		phone:send(leave("Alice", { id = "l1" }));
-		s:wait(70);
-		s.host.wire = {};
-		phone:send(join("Alicia", { id = "j2" }));
+		local s, phone = joining_after_leave();
 		phone:send(leave("Alicia", { id = "l2" }));
 		local sent = s.host.wire;
 		assert.same({ "unavailable"; nil; "unavailable" }, { sent[1].attr.type; sent[2].attr.type; sent[3].attr.type });
@@ -213,12 +219,7 @@ describe("a session that leaves before the room has answered", function ()
 	end);
 
 	it("L5, J6: is in after a reload before the room confirms the leave ahead of its next join", function ()
-		local s, phone = scene.in_room { remote = true };
-		s.room.silent = true;
-		phone:send(leave("Alice", { id = "l1" }));
-		s:wait(70);
-		s.host.wire = {};
-		phone:send(join("Alicia", { id = "j2" }));
+		local s, phone = joining_after_leave();
 		s:from("Alice", "<presence>"..status("110").."</presence>");
 		s:from(nil, "<message type='groupchat'><subject/></message>");
 		s.host:reload();
