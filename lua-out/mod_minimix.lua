@@ -18222,6 +18222,7 @@ local isIn = state_place.isIn
 local marksSelf = state_self_status.marksSelf
 local noteBroadcast = room_broadcast.noteBroadcast
 local saveOften = state_store.saveOften
+local selfOf = state_view.selfOf
 local after = minimix_turn.after
 local post = minimix_turn.post
 
@@ -18241,7 +18242,11 @@ function onAvailable(membership, nick, stanza)
     if place.phase == "joining" then
         onPresenceWhileJoining(membership, nick, stanza)
     elseif isOwnNick(membership, nick, stanza) then
-        onSelf(membership, nick, stanza)
+        if isOfOther(membership, stanza) then
+            check(membership)
+        else
+            onSelf(membership, nick, stanza)
+        end
     elseif isRenamedUnheard(membership, nick, stanza) then
         renameLate(membership, nick)
         onSelf(membership, nick, stanza)
@@ -18357,7 +18362,7 @@ end
 
 function onOwnUnavailable(membership, nick, stanza)
     local place = membership.place
-    if place.phase == "joined" and isOfOther(membership, stanza) then
+    if place.phase ~= "joining" and isOfOther(membership, stanza) then
         check(membership)
         return
     end
@@ -18369,8 +18374,11 @@ end
 
 function isOfOther(membership, stanza)
     local jid = itemOf(stanza).jid
-    local isOther = jid ~= nil and jids.bare(jid) ~= jids.bare(membership.occupant)
-    return isOther and marksSelf(membership.room) and not hasStatus(stanza, "110")
+    if jid == nil or jids.bare(jid) == jids.bare(membership.occupant) or hasStatus(stanza, "110") then
+        return false
+    end
+    local self_ = selfOf(membership)
+    return self_ ~= nil and itemOf(self_).jid == membership.occupant
 end
 
 function newNickIn(membership, stanza)

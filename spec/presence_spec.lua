@@ -612,18 +612,67 @@ describe("a nick change", function ()
 		end);
 	end);
 
-	it("R2, C2: is found out when another occupant with the old nick leaves", function ()
+	for form, omits in pairs { ["a room"] = false; ["a room that omits 110"] = true } do
+		-- Returns a scene in which the 303 of "Alice" is lost, and the room has given her nick to "carol".
+		local function renamed_unheard()
+			local s = scene.new { remote = true };
+			local send = s.room.send;
+			function s.room.send(stanza)
+				local x = stanza:get_child("x", "http://jabber.org/protocol/muc#user");
+				if x and omits then x:maptags(function (tag) if tag.attr.code ~= "110" then return tag; end end); end
+				send(stanza);
+			end
+			local phone = s:fill();
+			local lose = select(2, scene.hold_back(s.room));
+			s.room:rename("Alice", "Alicia");
+			lose();
+			phone:take();
+			return s, phone, function (type)
+				local item = { role = type and "none"; jid = "carol@example.org/x" };
+				s:from("Alice", "<presence"..(type and " type='"..type.."'" or "").." id='c1'>"..scene.status(nil, item).."</presence>");
+			end;
+		end
+
+		local function assert_in(s, phone)
+			s:wait(60);
+			phone:take();
+			s.room:say("Bob", "still there?");
+			assert.equal(1, #scene.bodies(scene.take(phone)));
+		end
+
+		it("R2, C2: is found out when another occupant with the old nick leaves "..form, function ()
+			local s, phone, by_carol = renamed_unheard();
+			by_carol "unavailable";
+			assert_in(s, phone);
+			assert.same({ "Alice" }, s:occupants());
+		end);
+
+		it("R2, C2: is found out when another occupant enters "..form.." with the old nick, and leaves", function ()
+			local s, phone, by_carol = renamed_unheard();
+			by_carol();
+			assert.same({}, seen(phone));
+			by_carol "unavailable";
+			assert_in(s, phone);
+			assert.same({ "Alice" }, s:occupants());
+		end);
+	end
+
+	it("R2, R7: does not hide a removal by a gateway, which shows the account under another JID, without 110", function ()
 		local s = scene.new { remote = true };
+		local send = s.room.send;
+		function s.room.send(stanza)
+			local x = stanza:get_child("x", "http://jabber.org/protocol/muc#user");
+			if x then
+				x:maptags(function (tag) if tag.attr.code ~= "110" then return tag; end end);
+				x:get_child("item").attr.jid = "alice!user@host.example";
+			end
+			send(stanza);
+		end
 		local phone = s:fill();
-		local lose = select(2, scene.hold_back(s.room));
-		s.room:rename("Alice", "Alicia");
-		lose();
-		s:from("Alice", "<presence type='unavailable'>"..scene.status(nil, { role = "none", jid = "carol@example.org/x" }).."</presence>");
-		s:wait(60);
-		assert.same({ "Alice" }, s:occupants());
 		phone:take();
-		s.room:say("Bob", "still there?");
-		assert.equal(1, #scene.bodies(scene.take(phone)));
+		s.room:remove("Alice", "307");
+		assert.same({ "presence unavailable room/Alice 307" }, seen(phone));
+		assert.is_true(s:is_forgotten());
 	end);
 
 	it("C2: is not lost while the account's join is in flight", function ()

@@ -1144,4 +1144,15 @@ return {
 		{ "open", 619, 990, 524, 870 };
 		{ "reload", 167, 490, 372, 158 };
 	};
+	{ about = "another occupant takes and leaves the nick that was changed unheard, in a room that omits 110"; seed = 907467010; setting = { resource = true; bosh = true; carbons = false; prosody = false; faults = nil; folds = false; crowd = true; omits = 3 };
+		{ "join", 391, 512, 838, 988 };
+		{ "join", 7, 172, 801, 614 };
+		{ "deliver", 769, 30, 270, 371 };
+		{ "lie", 483, 54, 123, 533 };
+		{ "lie", 747, 689, 128, 265 };
+		{ "join", 513, 367, 369, 895 };
+		{ "deliver", 942, 438, 987, 666 };
+		{ "deliver", 3, 94, 125, 56 };
+		{ "drop", 637, 221, 56, 308 };
+	};
 };

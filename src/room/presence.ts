@@ -22,6 +22,7 @@ import { isIn, type Joining, Phase } from "../state/place";
 import { marksSelf } from "../state/self-status";
 import { noteBroadcast } from "./broadcast";
 import { saveOften } from "../state/store";
+import { selfOf } from "../state/view";
 import { after, post } from "../turn";
 
 /** Types for contacts. A gateway may be a contact. */
@@ -86,7 +87,11 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
     if (place.phase === Phase.Joining) {
         onPresenceWhileJoining(membership, nick, stanza);
     } else if (isOwnNick(membership, nick, stanza)) {
-        onSelf(membership, nick, stanza);
+        if (isOfOther(membership, stanza)) {
+            check(membership);
+        } else {
+            onSelf(membership, nick, stanza);
+        }
     } else if (isRenamedUnheard(membership, nick, stanza)) {
         renameLate(membership, nick);
         onSelf(membership, nick, stanza);
@@ -220,8 +225,7 @@ function isLeft(membership: Membership, place: Joining, nick: string): boolean {
  */
 function onOwnUnavailable(membership: Membership, nick: string, stanza: Stanza): void {
     const place = membership.place;
-    if (place.phase === Phase.Joined && isOfOther(membership, stanza)) {
-        // The room has given the nick to another occupant, and our nick change is lost.
+    if (place.phase !== Phase.Joining && isOfOther(membership, stanza)) {
         check(membership);
         return;
     }
@@ -231,11 +235,17 @@ function onOwnUnavailable(membership: Membership, nick: string, stanza: Stanza):
     }
 }
 
-/** Whether a presence without 110 has the JID of another account, in a room that sends 110. */
+/**
+ * Whether the room has given our nick to another occupant, and our nick change is lost. The presence has another account's
+ * JID, and the room has shown us under our own. A gateway may show us under another one.
+ */
 function isOfOther(membership: Membership, stanza: Stanza): boolean {
     const jid = itemOf(stanza).jid;
-    const isOther = jid !== undefined && jids.bare(jid) !== jids.bare(membership.occupant);
-    return isOther && marksSelf(membership.room) && !hasStatus(stanza, Status.Self);
+    if (jid === undefined || jids.bare(jid) === jids.bare(membership.occupant) || hasStatus(stanza, Status.Self)) {
+        return false;
+    }
+    const self = selfOf(membership);
+    return self !== undefined && itemOf(self).jid === membership.occupant;
 }
 
 /** Returns the new nick of a nick change. Undefined if it is invalid (RFC 7622 3.4). */
