@@ -12069,7 +12069,7 @@ function occupancy_leave.retryLeave(membership, tries, isMissing)
 end
 
 function mayStillEnter(place)
-    return joinInFlight(place) ~= nil or place.phase == "lost" and place.tries > 0
+    return joinInFlight(place) ~= nil or place.phase == "lost"
 end
 
 --- The account is out. A waiting session starts a new join. Without one the membership is dropped, or left if the room may
@@ -14034,6 +14034,7 @@ local takeJoin = state_queue.takeJoin
 local save = state_store.save
 local saveOften = state_store.saveOften
 local forgetOccupant = state_occupants.forgetOccupant
+local announceIfRenamed = occupancy_burst.announceIfRenamed
 local keepSelf = occupancy_burst.keepSelf
 local joined = occupancy_joined
 local joining = occupancy_joining
@@ -14062,6 +14063,7 @@ function isNoAnswer()
 end
 
 function stillIn(membership, _, nick, stanza)
+    announceIfRenamed(membership, nick)
     keepSelf(membership, nick, stanza)
     forkOwn(membership, stanza)
 end
@@ -18280,14 +18282,18 @@ end
 
 function isRenamedUnheard(membership, nick, stanza)
     local place = membership.place
-    if place.phase ~= "joined" then
+    if not isIn(place) then
         return false
     end
-    local isLate = isLateNick(place, nick)
+    local isLate = place.phase == "joined" and isLateNick(place, nick)
     if not isLate and stanza.attr.type == nil or findOccupant(membership.view, nick) ~= nil then
         return false
     end
-    return hasStatus(stanza, "110") and (isLate or isExpulsion(stanza) or isTechnical(stanza))
+    local hasOurJid = itemOf(stanza).jid == membership.occupant
+    if hasStatus(stanza, "303") then
+        return hasOurJid
+    end
+    return (hasOurJid or hasStatus(stanza, "110")) and (isLate or isExpulsion(stanza) or isTechnical(stanza))
 end
 
 function renameLate(membership, nick)

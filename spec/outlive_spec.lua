@@ -776,6 +776,22 @@ describe("P1: a server that restarts", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
+	it("R2, P1: leaves a room that kicks the account, and then gets a join from before the restart", function ()
+		local s = in_room { remote = true };
+		s:restart { killed = true };
+		s.room:forget "Alice";
+		s:from("Alice", "<presence type='unavailable'>"..scene.status("110 307", { role = "none" }).."</presence>");
+		local _, lose = scene.hold_back(s.room);
+		s.room:receive(st.presence({ from = s:occupant_jid(); to = s.room.jid.."/Alice"; id = "j2" })
+			:tag("x", { xmlns = "http://jabber.org/protocol/muc" }));
+		assert.same({ "Alice" }, s:occupants());
+		lose();
+		s:restart();
+		s:wait(hour);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
 	it("R2, R3: comes back after a leave that the room confirms while the account is lost, and hides it", function ()
 		local s, phone = rejoining();
 		local laptop = s:client "laptop";

@@ -231,6 +231,19 @@ describe("a session that leaves before the room has answered", function ()
 		assert.same({ "still there?" }, scene.bodies(scene.take(phone)));
 	end);
 
+	it("J6, C2: is told of its nick after a reload that follows the confirmation of the leave ahead of its join", function ()
+		local s, phone = joining_after_leave();
+		s:from("Alice", "<presence>"..status("110").."</presence>");
+		s:from(nil, "<message type='groupchat'><subject/></message>");
+		s:from("Alice", "<presence type='unavailable'>"..status("110", { role = "none" }).."</presence>");
+		phone:take();
+		s.host:reload();
+		s:from("Alicia", "<presence id='j2'>"..status("110").."</presence>");
+		local lines = scene.seen(phone);
+		assert.equal("presence unavailable room/Alice 110 303", lines[1]);
+		assert.equal("presence - room/Alicia 110", lines[2]);
+	end);
+
 	it("J8: is told that it is out after all stanzas of the room", function ()
 		local s, phone, seen = joining { room = { silent = true } };
 		s:deliver();
@@ -681,7 +694,10 @@ describe("a join that the room leaves unanswered", function ()
 		s:from("Alicia", "<presence type='unavailable'>"..status("110 307", { role = "none" }).."</presence>");
 		s.room.silent = false;
 		s:wait(6);
-		assert.same({ "presence - room/Alice 110"; "presence unavailable room/Alicia 110 307" }, scene.seen(phone));
+		assert.same({
+			"presence - room/Alice 110";
+			"presence unavailable room/Alice 110 303"; "presence - room/Alicia 110"; "presence unavailable room/Alicia 110 307";
+		}, scene.seen(phone));
 		assert.same({ "presence unavailable room/Alicia 110 307" }, scene.seen(laptop));
 		assert.is_true(s:is_forgotten());
 		assert.same({}, s:occupants());

@@ -429,6 +429,54 @@ describe("the account removed from the room", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
+	it("R2: a removal with the account's JID, without 110, under a nick that the room gave unheard ends the membership", function ()
+		local s, phone = in_room();
+		s:from("Eve", "<presence type='unavailable'>"..status("307", { role = "none"; jid = s:occupant_jid() }).."</presence>");
+		assert.same({
+			"presence unavailable room/Alice 110 303"; "presence - room/Eve 110"; "presence unavailable room/Eve 307";
+		}, seen(phone));
+		assert.is_true(s:is_forgotten());
+	end);
+
+	it("R2: a removal before the subject, under a nick that the room gave unheard, ends the membership", function ()
+		local s = scene.new { remote = true };
+		local phone = s:client "phone";
+		local release, discard = scene.hold_back(s.room);
+		phone:send(join "Alice");
+		s:deliver();
+		release(1);
+		discard();
+		phone:take();
+		s:from("Eve", "<presence type='unavailable'>"..status("110 307", { role = "none" }).."</presence>");
+		assert.same({
+			"presence unavailable room/Alice 110 303"; "presence - room/Eve 110"; "presence unavailable room/Eve 110 307";
+		}, seen(phone));
+		assert.is_true(s:is_forgotten());
+		s:wait(60);
+		assert.same({}, seen(phone));
+	end);
+
+	for form, codes in pairs { ["with 110"] = "110 303"; ["without 110"] = "303" } do
+		it("C2: a nick change with the account's JID from a nick that the room gave unheard is the account's, "..form, function ()
+			local s, phone = in_room { remote = true };
+			local send, lose = s.room.send, select(2, scene.hold_back(s.room));
+			s.room:rename("Alice", "Eve");
+			lose();
+			function s.room.send(stanza)
+				local x = stanza:get_child("x", "http://jabber.org/protocol/muc#user");
+				if codes == "303" then x:maptags(function (tag) if tag.attr.code ~= "110" then return tag; end end); end
+				send(stanza);
+			end
+			s.room:rename("Eve", "Anna");
+			assert.same({
+				"presence unavailable room/Alice 110 303"; "presence - room/Eve 110";
+				"presence unavailable room/Eve "..codes; "presence - room/Anna"..(codes == "303" and "" or " 110");
+			}, seen(phone));
+			s.room:kick "Anna";
+			assert.is_true(s:is_forgotten());
+		end);
+	end
+
 	for _, codes in ipairs { "110 332"; "110 333"; "110 307 333" } do
 		it("R3: a technical removal under a nick that the room gave unheard makes the account rejoin: "..codes, function ()
 			local s, phone = in_room { remote = true };

@@ -124,9 +124,12 @@ export function retryLeave(membership: Membership, tries = triesOf(membership) +
     selfPing(membership, answered, patience(membership));
 }
 
-/** Whether the room may still admit the account: by a join in flight without a session, or by one that has timed out. */
+/**
+ * Whether the room may still admit the account: by a join in flight without a session, or by one that has timed out, also
+ * before a restart.
+ */
 function mayStillEnter(place: Place): boolean {
-    return joinInFlight(place) !== undefined || (place.phase === Phase.Lost && place.tries > 0);
+    return joinInFlight(place) !== undefined || place.phase === Phase.Lost;
 }
 
 /**

@@ -21,7 +21,7 @@ import { Phase, type Place, type SessionRequest } from "../state/place";
 import { enqueue, takeJoin } from "../state/queue";
 import { save, saveOften } from "../state/store";
 import { forgetOccupant } from "../state/occupants";
-import { keepSelf } from "./burst";
+import { announceIfRenamed, keepSelf } from "./burst";
 import * as joined from "./joined";
 import * as joining from "./joining";
 import { answerProbe } from "./probe";
@@ -200,6 +200,7 @@ function isNoAnswer(this: void): boolean {
 }
 
 function stillIn(this: void, membership: Membership, _: Place, nick: string, stanza: Stanza): void {
+    announceIfRenamed(membership, nick);
     keepSelf(membership, nick, stanza);
     forkOwn(membership, stanza);
 }

@@ -131,19 +131,23 @@ function isRequested(place: Joining, nick: string): boolean {
 
 /**
  * Whether the room already uses another nick for the account, and the 303 was lost. No other occupant has it, and it is
- * a requested nick, or the room removes its occupant.
+ * a requested nick, or the room removes or renames its occupant.
  */
 function isRenamedUnheard(membership: Membership, nick: string, stanza: Stanza): boolean {
     const place = membership.place;
-    if (place.phase !== Phase.Joined) {
+    if (!isIn(place)) {
         return false;
     }
     // Most presences end here.
-    const isLate = isLateNick(place, nick);
+    const isLate = place.phase === Phase.Joined && isLateNick(place, nick);
     if ((!isLate && stanza.attr.type === undefined) || findOccupant(membership.view, nick) !== undefined) {
         return false;
     }
-    return hasStatus(stanza, Status.Self) && (isLate || isExpulsion(stanza) || isTechnical(stanza));
+    const hasOurJid = itemOf(stanza).jid === membership.occupant;
+    if (hasStatus(stanza, Status.NickChange)) {
+        return hasOurJid;
+    }
+    return (hasOurJid || hasStatus(stanza, Status.Self)) && (isLate || isExpulsion(stanza) || isTechnical(stanza));
 }
 
 function renameLate(membership: Membership, nick: string): void {
