@@ -14029,6 +14029,7 @@ local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
 local noteDrop = state_counters.noteDrop
 local now = state_memberships.now
+local isIn = state_place.isIn
 local enqueue = state_queue.enqueue
 local takeJoin = state_queue.takeJoin
 local save = state_store.save
@@ -14063,7 +14064,9 @@ function isNoAnswer()
 end
 
 function stillIn(membership, _, nick, stanza)
-    announceIfRenamed(membership, nick)
+    if not isIn(membership.place) then
+        announceIfRenamed(membership, nick)
+    end
     keepSelf(membership, nick, stanza)
     forkOwn(membership, stanza)
 end
@@ -14133,7 +14136,15 @@ function leaveConfirmed(membership, place, stanza)
         answer.attr.id = leave.answerId
     end
     forkOwn(membership, answer)
-    if key ~= nil and wasSentBeforeLeave(membership, key) then
+    local isForeign = key == nil or not wasSent(membership, key)
+    local isWithdrawn = place.tries == 0 and place.wasIn ~= true
+    local isForeign_4
+    if isForeign then
+        isForeign_4 = isWithdrawn
+    else
+        isForeign_4 = wasSentBeforeLeave(membership, key)
+    end
+    if isForeign_4 then
         leaveAgain(membership)
     else
         over(membership)

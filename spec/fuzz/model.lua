@@ -248,10 +248,12 @@ local function may_be_echo(session, place, room, nick, id)
 	return true;
 end
 
--- Without 110 a client knows its own presence by the nick that it has asked for, or by the id. Another one answers an
--- earlier join of the account.
+-- Without 110 a client knows its own presence by its nick. While it joins, that is the nick that it has asked for, and the
+-- id tells too. Another one answers an earlier join of the account.
 local function is_of_other_join(place, nick, id, codes)
-	if not codes.omitted or place.state ~= "asking" then return false; end
+	if not codes.omitted then return false; end
+	if place.state == "in" then return place.nick ~= nil and place.nick:lower() ~= nick:lower(); end
+	if place.state ~= "asking" then return false; end
 	for _, asked in ipairs(place.asked) do
 		if not asked.nick or asked.nick:lower() == nick:lower() or id ~= nil and asked.id == id then return false; end
 	end

@@ -17,7 +17,7 @@ import { Status } from "../namespaces";
 import { noteDrop } from "../state/counters";
 import { type Membership, now } from "../state/memberships";
 import { type Entering, type Join, type Joined, type Joining, type Leaving, type Lost } from "../state/place";
-import { Phase, type Place, type SessionRequest } from "../state/place";
+import { isIn, Phase, type Place, type SessionRequest } from "../state/place";
 import { enqueue, takeJoin } from "../state/queue";
 import { save, saveOften } from "../state/store";
 import { forgetOccupant } from "../state/occupants";
@@ -200,7 +200,10 @@ function isNoAnswer(this: void): boolean {
 }
 
 function stillIn(this: void, membership: Membership, _: Place, nick: string, stanza: Stanza): void {
-    announceIfRenamed(membership, nick);
+    if (!isIn(membership.place)) {
+        // Otherwise the 303 has told the sessions.
+        announceIfRenamed(membership, nick);
+    }
     keepSelf(membership, nick, stanza);
     forkOwn(membership, stanza);
 }
@@ -271,7 +274,10 @@ function leaveConfirmed(this: void, membership: Membership, place: Leaving, stan
         answer.attr.id = leave.answerId;
     }
     forkOwn(membership, answer);
-    if (key !== undefined && wasSentBeforeLeave(membership, key)) {
+    const isForeign = key === undefined || !wasSent(membership, key);
+    // Without an id of ours it may confirm a leave that was sent ahead of the withdrawn join.
+    const isWithdrawn = place.tries === 0 && place.wasIn !== true;
+    if (isForeign ? isWithdrawn : wasSentBeforeLeave(membership, key)) {
         leaveAgain(membership);
     } else {
         over(membership);
