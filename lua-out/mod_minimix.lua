@@ -1227,6 +1227,23 @@ function minimix_stanzas.hasStatus(stanza, code)
     return false
 end
 
+--- Whether a presence is the account's own: it has status 110, or the account's JID. Older services omit 110.
+function minimix_stanzas.isSelf(stanza, jid)
+    local x = stanza:get_child("x", MUC_USER)
+    if x == nil then
+        return false
+    end
+    for _, value_ in ipairs(x.tags) do
+        local attr = value_.attr
+        local name = value_.name
+        local isMark = attr.code == "110" and name == "status" or attr.jid == jid and name == "item"
+        if isMark and (attr.xmlns or MUC_USER) == MUC_USER then
+            return true
+        end
+    end
+    return false
+end
+
 --- Whether a presence has any status code.
 function minimix_stanzas.hasAnyStatus(stanza)
     local opt_0 = stanza:get_child("x", MUC_USER)
@@ -9648,6 +9665,7 @@ local forkOwn = send_own.forkOwn
 local hasAnyStatus = minimix_stanzas.hasAnyStatus
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
+local isSelf = minimix_stanzas.isSelf
 local intern = state_interned.intern
 local isSamePresence = state_interned.isSamePresence
 local mayKeep = state_interned.mayKeep
@@ -9993,7 +10011,7 @@ function occupancy_burst.isOwnNick(membership, nick, stanza)
     end
     local key = stanza.attr.id
     local isAnswer = key ~= nil and wasSent(membership, key)
-    return selfNickOf(view) ~= membership.nick or isAnswer or hasStatus(stanza, "110")
+    return selfNickOf(view) ~= membership.nick or isAnswer or isSelf(stanza, membership.occupant)
 end
 end
 
@@ -14025,8 +14043,8 @@ local isBlocked = settings_blocklist.isBlocked
 local forkOwn = send_own.forkOwn
 local wasSent = state_sent_presences.wasSent
 local wasSentBeforeLeave = state_sent_presences.wasSentBeforeLeave
-local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
+local isSelf = minimix_stanzas.isSelf
 local noteDrop = state_counters.noteDrop
 local now = state_memberships.now
 local isIn = state_place.isIn
@@ -14042,7 +14060,6 @@ local joining = occupancy_joining
 local answerProbe = occupancy_probe.answerProbe
 local isExpulsion = occupancy_refusal.isExpulsion
 local isTechnical = occupancy_refusal.isTechnical
-local itemOf = occupancy_replay.itemOf
 local lateRename = occupancy_requests.lateRename
 local enter = occupancy_enter.enter
 local waitForTurn = occupancy_enter.waitForTurn
@@ -14083,7 +14100,7 @@ end
 function occupancy_phases.isOfAccount(account, stanza)
     local key = stanza.attr.id
     local isAnswer = key ~= nil and wasSent(account, key)
-    return isAnswer or hasStatus(stanza, "110") or itemOf(stanza).jid == account.occupant
+    return isAnswer or isSelf(stanza, account.occupant)
 end
 
 function removedWhileLost(membership, _, stanza)
@@ -18222,6 +18239,7 @@ local renamedUnheard = occupancy_requests.renamedUnheard
 local MUC_USER = namespaces.MUC_USER
 local hasStatus = minimix_stanzas.hasStatus
 local isSameNick = minimix_stanzas.isSameNick
+local isSelf = minimix_stanzas.isSelf
 local splitOccupant = minimix_stanzas.splitOccupant
 local counters = state_counters.counters
 local noteDrop = state_counters.noteDrop
@@ -18272,7 +18290,7 @@ end
 function onPresenceWhileJoining(membership, nick, stanza)
     local place = membership.place
     local isRenamed = place.phase == "joining" and place.renamed == "now" and isRequested(place, nick)
-    if isRenamed or hasStatus(stanza, "110") then
+    if isRenamed or isSelf(stanza, membership.occupant) then
         onSelf(membership, nick, stanza)
         return
     end
@@ -18300,11 +18318,10 @@ function isRenamedUnheard(membership, nick, stanza)
     if not isLate and stanza.attr.type == nil or findOccupant(membership.view, nick) ~= nil then
         return false
     end
-    local hasOurJid = itemOf(stanza).jid == membership.occupant
     if hasStatus(stanza, "303") then
-        return hasOurJid
+        return itemOf(stanza).jid == membership.occupant
     end
-    return (hasOurJid or hasStatus(stanza, "110")) and (isLate or isExpulsion(stanza) or isTechnical(stanza))
+    return isSelf(stanza, membership.occupant) and (isLate or isExpulsion(stanza) or isTechnical(stanza))
 end
 
 function renameLate(membership, nick)
@@ -18369,7 +18386,8 @@ function isLeaveAnswer(membership, nick, stanza)
     if place.phase == "entering" and (place.later == nil or not isSameNick(place.later.nick, nick)) then
         return false
     end
-    return hasStatus(stanza, "110") or place.phase == "joining" and isLeft(membership, place, nick)
+    local isMarked = isSelf(stanza, membership.occupant)
+    return isMarked or place.phase == "joining" and isLeft(membership, place, nick)
 end
 
 function isLeft(membership, place, nick)
@@ -18384,7 +18402,8 @@ function onOwnUnavailable(membership, nick, stanza)
         return
     end
     local isRefusal = place.phase == "joining" and isExpulsion(stanza) and not marksSelf(membership.room)
-    if isIn(place) or isRefusal or isLeaveAnswer(membership, nick, stanza) or hasStatus(stanza, "110") then
+    local isOurs = isIn(place) or isRefusal or isLeaveAnswer(membership, nick, stanza)
+    if isOurs or isSelf(stanza, membership.occupant) then
         onRemoved(membership, stanza)
     end
 end

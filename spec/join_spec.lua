@@ -805,6 +805,17 @@ describe("a join that the room does not answer", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
+	it("J6, R7: is answered by the presence with the account's JID, without 110, not by another occupant's", function ()
+		local s, phone = joining { room = { silent = true } };
+		s:deliver();
+		phone:take();
+		s:from("Alice", "<presence>"..status(nil).."</presence>");
+		assert.same({}, seen(phone));
+		s:from("Alice2", "<presence>"..status(nil, { jid = s:occupant_jid() }).."</presence>");
+		local lines = seen(phone);
+		assert.same({ "presence - room/Alice"; "presence - room/Alice2" }, lines);
+	end);
+
 	for form, change in pairs {
 		["as it should be"] = function () end;
 		["without 110"] = function (x) x:maptags(function (tag) if tag.name ~= "status" then return tag; end end); end;

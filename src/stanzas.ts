@@ -4,7 +4,7 @@ import * as datetime from "util.datetime";
 import * as encodings from "util.encodings";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
-import { DELAY, HINTS, MUC_USER, STANZA_ID, type Status } from "./namespaces";
+import { DELAY, HINTS, MUC_USER, STANZA_ID, Status } from "./namespaces";
 
 /** Whether a presence has a status code of XEP-0045 15.6, in any position. */
 export function hasStatus(stanza: Stanza, code: Status): boolean {
@@ -15,6 +15,21 @@ export function hasStatus(stanza: Stanza, code: Status): boolean {
     // get_child_with_attr() would create a function for each call.
     for (const tag of x.tags) {
         if (tag.attr.code === code && tag.name === "status" && (tag.attr.xmlns ?? MUC_USER) === MUC_USER) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** Whether a presence is the account's own: it has status 110, or the account's JID. Older services omit 110. */
+export function isSelf(stanza: Stanza, jid: string): boolean {
+    const x = stanza.get_child("x", MUC_USER);
+    if (x === undefined) {
+        return false;
+    }
+    for (const { attr, name } of x.tags) {
+        const isMark = (attr.code === Status.Self && name === "status") || (attr.jid === jid && name === "item");
+        if (isMark && (attr.xmlns ?? MUC_USER) === MUC_USER) {
             return true;
         }
     }

@@ -1227,4 +1227,14 @@ return {
 		{ "join", 636, 592, 734, 609 };
 		{ "join", 636, 592, 734, 609 };
 	};
+	{ about = "a late answer without 110 that has the JID of the account, and a nick that another occupant has"; seed = 947333768; setting = { resource = true; bosh = true; carbons = false; prosody = false; faults = nil; folds = true; crowd = false; omits = 3 };
+		{ "join", 363, 707, 663, 305 };
+		{ "deliver", 947, 846, 457, 214 };
+		{ "say", 909, 161, 567, 551 };
+		{ "join", 804, 962, 892, 354 };
+		{ "unload", 884, 503, 451, 582 };
+		{ "join", 494, 87, 663, 19 };
+		{ "deliver", 58, 441, 455, 689 };
+		{ "join", 853, 477, 50, 855 };
+	};
 };

@@ -7,7 +7,7 @@ import { itemOf, nickChange, occupantGone, ownPresence } from "./replay";
 import { MUC_USER, Status } from "../namespaces";
 import { fork, sendTo } from "../send/fork";
 import { forkOther, forkOwn } from "../send/own";
-import { hasAnyStatus, hasStatus, isSameNick } from "../stanzas";
+import { hasAnyStatus, hasStatus, isSameNick, isSelf } from "../stanzas";
 import { type InternedStanza, intern, isSamePresence, mayKeep, toldAgain } from "../state/interned";
 import { noteOver } from "../state/limits";
 import { hasAttached, requestingSession, type Membership } from "../state/memberships";
@@ -320,5 +320,5 @@ export function isOwnNick(membership: Membership, nick: string, stanza: Stanza):
     }
     const key = stanza.attr.id;
     const isAnswer = key !== undefined && wasSent(membership, key);
-    return selfNickOf(view) !== membership.nick || isAnswer || hasStatus(stanza, Status.Self);
+    return selfNickOf(view) !== membership.nick || isAnswer || isSelf(stanza, membership.occupant);
 }

@@ -12,8 +12,7 @@ import * as options from "../options";
 import { isBlocked } from "../settings/blocklist";
 import { forkOwn } from "../send/own";
 import { wasSent, wasSentBeforeLeave } from "../state/sent-presences";
-import { hasStatus, isSameNick } from "../stanzas";
-import { Status } from "../namespaces";
+import { isSameNick, isSelf } from "../stanzas";
 import { noteDrop } from "../state/counters";
 import { type Membership, now } from "../state/memberships";
 import { type Entering, type Join, type Joined, type Joining, type Leaving, type Lost } from "../state/place";
@@ -26,7 +25,6 @@ import * as joined from "./joined";
 import * as joining from "./joining";
 import { answerProbe } from "./probe";
 import { isExpulsion, isTechnical } from "./refusal";
-import { itemOf } from "./replay";
 import { lateRename } from "./requests";
 import { enter, waitForTurn } from "./enter";
 import { hastenLeave, leaveAgain, leaveUnanswered, over } from "./leave";
@@ -221,7 +219,7 @@ function admittedLate(this: void, membership: Membership, place: Place, nick: st
 export function isOfAccount(account: Pick<Membership, "occupant" | "room">, stanza: Stanza): boolean {
     const key = stanza.attr.id;
     const isAnswer = key !== undefined && wasSent(account, key);
-    return isAnswer || hasStatus(stanza, Status.Self) || itemOf(stanza).jid === account.occupant;
+    return isAnswer || isSelf(stanza, account.occupant);
 }
 
 /** The account was in the room after all, as after a late answer to a join. Only a kick or ban keeps it out. */

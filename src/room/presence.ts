@@ -13,7 +13,7 @@ import { isExpulsion, isTechnical } from "../occupancy/refusal";
 import { itemOf } from "../occupancy/replay";
 import { isLateNick, renamedUnheard } from "../occupancy/requests";
 import { MUC_USER, Status } from "../namespaces";
-import { hasStatus, isSameNick, splitOccupant } from "../stanzas";
+import { hasStatus, isSameNick, isSelf, splitOccupant } from "../stanzas";
 import { counters, noteDrop } from "../state/counters";
 import { findMembership, isCurrent, isOccupantJid, type Membership, now } from "../state/memberships";
 import { intern } from "../state/interned";
@@ -109,7 +109,7 @@ function onAvailable(membership: Membership, nick: string, stanza: Stanza): void
 function onPresenceWhileJoining(membership: Membership, nick: string, stanza: Stanza): void {
     const place = membership.place;
     const isRenamed = place.phase === Phase.Joining && place.renamed === "now" && isRequested(place, nick);
-    if (isRenamed || hasStatus(stanza, Status.Self)) {
+    if (isRenamed || isSelf(stanza, membership.occupant)) {
         onSelf(membership, nick, stanza);
         return;
     }
@@ -143,11 +143,10 @@ function isRenamedUnheard(membership: Membership, nick: string, stanza: Stanza):
     if ((!isLate && stanza.attr.type === undefined) || findOccupant(membership.view, nick) !== undefined) {
         return false;
     }
-    const hasOurJid = itemOf(stanza).jid === membership.occupant;
     if (hasStatus(stanza, Status.NickChange)) {
-        return hasOurJid;
+        return itemOf(stanza).jid === membership.occupant;
     }
-    return (hasOurJid || hasStatus(stanza, Status.Self)) && (isLate || isExpulsion(stanza) || isTechnical(stanza));
+    return isSelf(stanza, membership.occupant) && (isLate || isExpulsion(stanza) || isTechnical(stanza));
 }
 
 function renameLate(membership: Membership, nick: string): void {
@@ -214,7 +213,8 @@ function isLeaveAnswer(membership: Membership, nick: string, stanza: Stanza): bo
     if (place.phase === Phase.Entering && (place.later === undefined || !isSameNick(place.later.nick, nick))) {
         return false;
     }
-    return hasStatus(stanza, Status.Self) || (place.phase === Phase.Joining && isLeft(membership, place, nick));
+    const isMarked = isSelf(stanza, membership.occupant);
+    return isMarked || (place.phase === Phase.Joining && isLeft(membership, place, nick));
 }
 
 /** Whether a join in flight follows a leave under this nick, in a room that omits 110. */
@@ -234,7 +234,8 @@ function onOwnUnavailable(membership: Membership, nick: string, stanza: Stanza):
         return;
     }
     const isRefusal = place.phase === Phase.Joining && isExpulsion(stanza) && !marksSelf(membership.room);
-    if (isIn(place) || isRefusal || isLeaveAnswer(membership, nick, stanza) || hasStatus(stanza, Status.Self)) {
+    const isOurs = isIn(place) || isRefusal || isLeaveAnswer(membership, nick, stanza);
+    if (isOurs || isSelf(stanza, membership.occupant)) {
         onRemoved(membership, stanza);
     }
 }
