@@ -9494,6 +9494,8 @@ local knownNick = state_memberships.knownNick
 local eachOccupant = state_occupants.eachOccupant
 local eachMember = state_offline.eachMember
 local selfOf = state_view.selfOf
+local hasStatus = minimix_stanzas.hasStatus
+local isSameNick = minimix_stanzas.isSameNick
 local sendInterned = send_fork.sendInterned
 local sendTo = send_fork.sendTo
 local sendOwn = send_own.sendOwn
@@ -9603,6 +9605,22 @@ function occupancy_replay.replay(membership, request, shown)
     if not membership.view.isRoomFirst then
         sendRoom(membership, request.session)
     end
+end
+
+--- Returns the room's answer to a join for its session: with the id of the join, and with 110 if the session asked for
+-- another nick and could not know its own presence.
+function occupancy_replay.answerTo(request, nick, stanza)
+    local isKnown = isSameNick(request.nick, nick) or hasStatus(stanza, "110")
+    if isKnown and stanza.attr.id == request.id then
+        return stanza
+    end
+    local answer = st.clone(stanza)
+    answer.attr.id = request.id
+    local x = answer:get_child("x", MUC_USER)
+    if not isKnown and x ~= nil then
+        addStatus(x, "110")
+    end
+    return answer
 end
 
 --- Returns our own presence under a nick, with code 110. `self` is our own presence without codes.
@@ -12235,6 +12253,7 @@ local isAlive = state_queue.isAlive
 local isSuperseded = state_queue.isSuperseded
 local takeJoin = state_queue.takeJoin
 local save = state_store.save
+local isSameNick = minimix_stanzas.isSameNick
 local after = minimix_turn.after
 local keepNewNick = occupancy_burst.keepNewNick
 local beginJoin = occupancy_enter.beginJoin
@@ -12420,6 +12439,19 @@ function startOver(membership, session)
     sendOwnJoin(membership, join)
 end
 
+--- Returns the nick of the leave ahead of a join, unless the room has confirmed it with this removal.
+function occupancy_lost.unconfirmedLeave(bindingPattern0_, removal)
+    local left
+    left = bindingPattern0_.left
+    local removed = jids.resource(removal and removal.attr.from or "")
+    local isConfirmed = left ~= nil and removed ~= nil and isSameNick(removed, left)
+    if isConfirmed then
+        return nil
+    else
+        return left
+    end
+end
+
 function ownJoinUnanswered(membership, place)
     limitJoin(membership, place.operation, math.min(timeLeft(place), JOIN_PATIENCE))
     local function pinged(condition)
@@ -12497,23 +12529,22 @@ ARCHIVE_TIMEOUT = 600
 
 --- The room confirms a leave that was sent ahead of a join. So our own presence before it has answered an earlier join, and
 -- the answer to this one follows.
-function occupancy_lost.leftBefore(membership, bindingPattern0_)
-    local nick
-    local key
-    key = bindingPattern0_.id
-    nick = bindingPattern0_.nick
+function occupancy_lost.leftBefore(membership, sent, removal)
     recall(membership)
     keepNewNick(membership)
-    membership.wantedNick = nick
-    local join = newTimedJoin(membership, {
-        id = key,
-        nick = nick,
-        request = nil,
-        isReturn = true,
-        isDoubtful = false,
-        isFirst = false,
-        left = nil
-    })
+    membership.wantedNick = sent.nick
+    local join = newTimedJoin(
+        membership,
+        {
+            id = sent.id,
+            nick = sent.nick,
+            request = nil,
+            isReturn = true,
+            isDoubtful = false,
+            isFirst = false,
+            left = occupancy_lost.unconfirmedLeave(sent, removal)
+        }
+    )
     beginJoin(membership, join, {})
 end
 
@@ -12587,8 +12618,12 @@ end
 
 onJoinTimeout(joinUnanswered)
 
---- The room has put the account out before it admitted it. `isAnswer`: that was its answer to the last join.
-function occupancy_lost.removedAtOnce(membership, place, stanza, isAnswer)
+--- The room has put the account out before it admitted it. `isAnswer`: that was its answer to the last join. `mayBeIn`: the
+-- room may have admitted it since.
+function occupancy_lost.removedAtOnce(membership, place, stanza, isAnswer, mayBeIn)
+    if mayBeIn == nil then
+        mayBeIn = false
+    end
     local request = place.operation.request
     if isAnswer then
         refuse(membership, request, stanza)
@@ -12597,6 +12632,8 @@ function occupancy_lost.removedAtOnce(membership, place, stanza, isAnswer)
     end
     if isTechnical(stanza) and (request == nil or shouldRejoin(membership)) then
         occupancy_lost.lost(membership)
+    elseif mayBeIn then
+        occupancy_lost.endKicked(membership, place, stanza)
     elseif not tryOthers(membership, place, stanza) then
         over(membership)
     end
@@ -13125,6 +13162,7 @@ local isTemporary = occupancy_refusal.isTemporary
 local isUnreached = occupancy_refusal.isUnreached
 local removeJoin = occupancy_operations.removeJoin
 local refuse = occupancy_refuse.refuse
+local answerTo = occupancy_replay.answerTo
 local sendOccupants = occupancy_replay.sendOccupants
 local sendSubject = occupancy_replay.sendSubject
 local technicalRemoval = occupancy_replay.technicalRemoval
@@ -13140,6 +13178,7 @@ local lost = occupancy_lost.lost
 local makeSure = occupancy_lost.makeSure
 local onlyRenamed = occupancy_lost.onlyRenamed
 local removedAtOnce = occupancy_lost.removedAtOnce
+local unconfirmedLeave = occupancy_lost.unconfirmedLeave
 local unreached = occupancy_lost.unreached
 
 --- The room has gone on, so the presence without 110 was our own, unless it is known to be of another occupant.
@@ -13232,7 +13271,7 @@ function enterRoom(membership, place, join, key)
     if join ~= place.operation then
         later = place.operation
     end
-    local isInDoubt = join.left ~= nil and place.removal == nil and key ~= join.id
+    local isInDoubt = unconfirmedLeave(place.operation, place.removal) ~= nil and key ~= join.id
     setPlace(
         membership,
         {
@@ -13282,13 +13321,7 @@ end
 
 function showRoom(membership, request, stanza)
     sendOccupants(membership, request.session)
-    if stanza.attr.id == request.id then
-        sendOwn(membership, request.session, stanza)
-    else
-        local answer = st.clone(stanza)
-        answer.attr.id = request.id
-        sendOwn(membership, request.session, answer)
-    end
+    sendOwn(membership, request.session, answerTo(request, membership.nick, stanza))
 end
 
 function subjectMissing(membership, place)
@@ -13470,7 +13503,8 @@ function occupancy_joining.removed(membership, place, stanza)
         selfPing(membership, function(condition)
             local isOut = condition ~= nil and not saysJoined(condition) and not saysNothing(condition)
             if isOut and membership.place == place and isCurrent(membership) then
-                removedAtOnce(membership, place, stanza, isLast and isAnswer)
+                local mayBeIn = condition == "item-not-found"
+                removedAtOnce(membership, place, stanza, isLast and isAnswer, mayBeIn)
             end
         end)
     end
@@ -14115,7 +14149,7 @@ function putOut(membership, place, stanza)
     if isTechnical(stanza) then
         lost(membership)
     elseif join ~= nil then
-        leftBefore(membership, join)
+        leftBefore(membership, join, stanza)
         if isExpulsion(stanza) then
             askIfOut(membership, stanza)
         end
@@ -18224,6 +18258,7 @@ local onRoomPresence = occupancy_burst.onRoomPresence
 local proceedAfter = occupancy_joined.proceedAfter
 local regainNick = occupancy_nick.regainNick
 local selfClaimed = occupancy_joining.selfClaimed
+local unconfirmedLeave = occupancy_lost.unconfirmedLeave
 local isOfAccount = occupancy_phases.isOfAccount
 local onRefused = occupancy_phases.onRefused
 local onRemoved = occupancy_phases.onRemoved
@@ -18311,7 +18346,7 @@ end
 
 function isRenamedUnheard(membership, nick, stanza)
     local place = membership.place
-    if not isIn(place) then
+    if place.phase ~= "joined" and place.phase ~= "entering" then
         return false
     end
     local isLate = place.phase == "joined" and isLateNick(place, nick)
@@ -18391,8 +18426,8 @@ function isLeaveAnswer(membership, nick, stanza)
 end
 
 function isLeft(membership, place, nick)
-    local left = place.operation.left
-    return left ~= nil and place.removal == nil and isSameNick(nick, left) and not marksSelf(membership.room)
+    local left = unconfirmedLeave(place.operation, place.removal)
+    return left ~= nil and isSameNick(nick, left) and not marksSelf(membership.room)
 end
 
 function onOwnUnavailable(membership, nick, stanza)

@@ -813,7 +813,7 @@ describe("a join that the room does not answer", function ()
 		assert.same({}, seen(phone));
 		s:from("Alice2", "<presence>"..status(nil, { jid = s:occupant_jid() }).."</presence>");
 		local lines = seen(phone);
-		assert.same({ "presence - room/Alice"; "presence - room/Alice2" }, lines);
+		assert.same({ "presence - room/Alice"; "presence - room/Alice2 110" }, lines);
 	end);
 
 	for form, change in pairs {

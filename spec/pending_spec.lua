@@ -238,6 +238,19 @@ describe("a session that leaves before the room has answered", function ()
 		assert.same({ "still there?" }, scene.bodies(scene.take(phone)));
 	end);
 
+	it("L5, J6: is in although the room confirms an earlier leave under another nick first", function ()
+		local s, phone = joining_after_leave();
+		s:from("Eve", "<presence type='unavailable'>"..status("110", { role = "none" }).."</presence>");
+		s:from("Alice", "<presence id='other'>"..status("110").."</presence>");
+		s:from(nil, "<message type='groupchat'><subject/></message>");
+		s:from("Alice", "<presence type='unavailable' id='other'>"..status("110", { role = "none" }).."</presence>");
+		s:from("Alicia", "<presence id='j2'>"..status("110").."</presence>");
+		s:from(nil, "<message type='groupchat'><subject/></message>");
+		phone:take();
+		s:from("Bob", "<message type='groupchat'><body>still there?</body></message>");
+		assert.same({ "still there?" }, scene.bodies(scene.take(phone)));
+	end);
+
 	it("J6, C2: is told of its nick after a reload that follows the confirmation of the leave ahead of its join", function ()
 		local s, phone = joining_after_leave();
 		s:from("Alice", "<presence>"..status("110").."</presence>");
@@ -708,6 +721,24 @@ describe("a join that the room leaves unanswered", function ()
 		assert.same({ "presence unavailable room/Alicia 110 307" }, scene.seen(laptop));
 		assert.is_true(s:is_forgotten());
 		assert.same({}, s:occupants());
+	end);
+
+	it("J4, R2: is answered with a kick before it, and the room is left if it then admits the account under another nick", function ()
+		local s, phone = scene.in_room { remote = true };
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2"; muc = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>" }));
+		local release, lose = scene.hold_back(s.room);
+		s.room:kick "Alice";
+		release(1);
+		phone:take();
+		s.room:receive(table.remove(s.host.wire, 1));
+		s.room:rename("Alice", "Eve");
+		lose();
+		assert.same({ "Eve" }, s:occupants());
+		s:wait(600);
+		assert.same({ "presence unavailable room/Alice 110 307" }, scene.seen(laptop));
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
 	end);
 
 	it("J6, J9: shows all occupants of a room that has the account under the nick of the next request", function ()

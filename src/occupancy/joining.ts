@@ -3,7 +3,6 @@
 import { wallClock } from "../state/clock";
 import { newestNumber } from "../state/numbers";
 import * as jids from "util.jid";
-import * as st from "util.stanza";
 import { bookmarkJoined } from "../settings/bookmark-write";
 import { endCatchUp } from "../archive/buffer";
 import { closeGap, outcomeOf } from "../archive/catchup";
@@ -40,7 +39,7 @@ import { regainNick } from "./nick";
 import { isExpulsion, isTemporary, isUnreached } from "./refusal";
 import { removeJoin } from "./operations";
 import { refuse } from "./refuse";
-import { sendOccupants, sendSubject, technicalRemoval } from "./replay";
+import { answerTo, sendOccupants, sendSubject, technicalRemoval } from "./replay";
 import { enter, tryNext } from "./enter";
 import { over } from "./leave";
 import {
@@ -53,6 +52,7 @@ import {
     makeSure,
     onlyRenamed,
     removedAtOnce,
+    unconfirmedLeave,
     unreached,
 } from "./lost";
 
@@ -164,7 +164,7 @@ function enterRoom(membership: Membership, place: Joining, join: Join, key: stri
     }
     requeue(membership, passed);
     const later = join === place.operation ? undefined : place.operation;
-    const isInDoubt = join.left !== undefined && place.removal === undefined && key !== join.id;
+    const isInDoubt = unconfirmedLeave(place.operation, place.removal) !== undefined && key !== join.id;
     setPlace(membership, {
         phase: Phase.Entering,
         tries: place.tries,
@@ -213,13 +213,7 @@ function noteAdmitted(membership: Membership, request: SessionRequest | undefine
 /** Sends the cached occupants to the session that asked, and the room's own presence at its place. */
 function showRoom(membership: Membership, request: SessionRequest, stanza: Stanza): void {
     sendOccupants(membership, request.session);
-    if (stanza.attr.id === request.id) {
-        sendOwn(membership, request.session, stanza);
-    } else {
-        const answer = st.clone(stanza);
-        answer.attr.id = request.id;
-        sendOwn(membership, request.session, answer);
-    }
+    sendOwn(membership, request.session, answerTo(request, membership.nick, stanza));
 }
 
 function subjectMissing(membership: Membership, place: Entering): void {
@@ -377,7 +371,9 @@ export function removed(membership: Membership, place: Joining, stanza: Stanza):
         selfPing(membership, (condition) => {
             const isOut = condition !== undefined && !saysJoined(condition) && !saysNothing(condition);
             if (isOut && membership.place === place && isCurrent(membership)) {
-                removedAtOnce(membership, place, stanza, isLast && isAnswer);
+                // The room may have admitted it, and changed its nick unheard.
+                const mayBeIn = condition === "item-not-found";
+                removedAtOnce(membership, place, stanza, isLast && isAnswer, mayBeIn);
             }
         });
     }

@@ -1,6 +1,7 @@
 // Failed joins, loss and rejoin: the account is not in a room although it should be.
 
 import * as id from "util.id";
+import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { catchUp, dropQuestion } from "../archive/catchup";
 import { fork } from "../send/fork";
@@ -22,6 +23,7 @@ import {
 import { type Join, type Joining, Phase } from "../state/place";
 import { hasQueuedJoin, isAlive, isSuperseded, takeJoin } from "../state/queue";
 import { save } from "../state/store";
+import { isSameNick } from "../stanzas";
 import { after } from "../turn";
 import { keepNewNick } from "./burst";
 import { beginJoin, enter, limitJoin, newTimedJoin, onJoinTimeout, tryNext } from "./enter";
@@ -200,20 +202,27 @@ function startOver(membership: Membership, session: string | undefined): void {
  * The room confirms a leave that was sent ahead of a join. So our own presence before it has answered an earlier join, and
  * the answer to this one follows.
  */
-export function leftBefore(membership: Membership, { id: key, nick }: Join): void {
+export function leftBefore(membership: Membership, sent: Join, removal: Stanza): void {
     recall(membership);
     keepNewNick(membership);
-    membership.wantedNick = nick;
+    membership.wantedNick = sent.nick;
     const join = newTimedJoin(membership, {
-        id: key,
-        nick,
+        id: sent.id,
+        nick: sent.nick,
         request: undefined,
         isReturn: true,
         isDoubtful: false,
         isFirst: false,
-        left: undefined,
+        left: unconfirmedLeave(sent, removal),
     });
     beginJoin(membership, join, []);
+}
+
+/** Returns the nick of the leave ahead of a join, unless the room has confirmed it with this removal. */
+export function unconfirmedLeave({ left }: Join, removal: Stanza | undefined): string | undefined {
+    const removed = jids.resource(removal?.attr.from ?? "");
+    const isConfirmed = left !== undefined && removed !== undefined && isSameNick(removed, left);
+    return isConfirmed ? undefined : left;
 }
 
 /**
@@ -339,8 +348,17 @@ export function endKicked(membership: Membership, place: Joining, kick: Stanza):
     }
 }
 
-/** The room has put the account out before it admitted it. `isAnswer`: that was its answer to the last join. */
-export function removedAtOnce(membership: Membership, place: Joining, stanza: Stanza, isAnswer: boolean): void {
+/**
+ * The room has put the account out before it admitted it. `isAnswer`: that was its answer to the last join. `mayBeIn`: the
+ * room may have admitted it since.
+ */
+export function removedAtOnce(
+    membership: Membership,
+    place: Joining,
+    stanza: Stanza,
+    isAnswer: boolean,
+    mayBeIn = false,
+): void {
     const request = place.operation.request;
     if (isAnswer) {
         refuse(membership, request, stanza);
@@ -349,6 +367,8 @@ export function removedAtOnce(membership: Membership, place: Joining, stanza: St
     }
     if (isTechnical(stanza) && (request === undefined || shouldRejoin(membership))) {
         lost(membership);
+    } else if (mayBeIn) {
+        endKicked(membership, place, stanza);
     } else if (!tryOthers(membership, place, stanza)) {
         over(membership);
     }

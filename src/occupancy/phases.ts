@@ -235,7 +235,7 @@ function putOut(this: void, membership: Membership, place: Entering | Joined, st
     if (isTechnical(stanza)) {
         lost(membership);
     } else if (join !== undefined) {
-        leftBefore(membership, join);
+        leftBefore(membership, join, stanza);
         if (isExpulsion(stanza)) {
             askIfOut(membership, stanza);
         }

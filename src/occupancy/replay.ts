@@ -9,6 +9,7 @@ import { knownNick, type Membership } from "../state/memberships";
 import { eachOccupant } from "../state/occupants";
 import { eachMember } from "../state/offline";
 import { selfOf } from "../state/view";
+import { hasStatus, isSameNick } from "../stanzas";
 import type { SessionRequest } from "../state/place";
 import { sendInterned, sendTo } from "../send/fork";
 import { sendOwn } from "../send/own";
@@ -85,6 +86,24 @@ export function selfPresence(
         addStatus(x, Status.NickAssigned);
     }
     return self;
+}
+
+/**
+ * Returns the room's answer to a join for its session: with the id of the join, and with 110 if the session asked for
+ * another nick and could not know its own presence.
+ */
+export function answerTo(request: SessionRequest, nick: string, stanza: Stanza): Stanza {
+    const isKnown = isSameNick(request.nick, nick) || hasStatus(stanza, Status.Self);
+    if (isKnown && stanza.attr.id === request.id) {
+        return stanza;
+    }
+    const answer = st.clone(stanza);
+    answer.attr.id = request.id;
+    const x = answer.get_child("x", MUC_USER);
+    if (!isKnown && x !== undefined) {
+        addStatus(x, Status.Self);
+    }
+    return answer;
 }
 
 /** Returns our own presence under a nick, with code 110. `self` is our own presence without codes. */

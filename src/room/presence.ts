@@ -6,6 +6,7 @@ import { announceIfRenamed, isOwnNick, onOccupant, onOccupantGone, onRoomPresenc
 import { proceedAfter } from "../occupancy/joined";
 import { regainNick } from "../occupancy/nick";
 import { selfClaimed } from "../occupancy/joining";
+import { unconfirmedLeave } from "../occupancy/lost";
 import { isOfAccount, onRefused, onRemoved, onRenamed, onSelf } from "../occupancy/phases";
 import { answerProbe } from "../occupancy/probe";
 import { check } from "../occupancy/watch";
@@ -135,7 +136,7 @@ function isRequested(place: Joining, nick: string): boolean {
  */
 function isRenamedUnheard(membership: Membership, nick: string, stanza: Stanza): boolean {
     const place = membership.place;
-    if (!isIn(place)) {
+    if (place.phase !== Phase.Joined && place.phase !== Phase.Entering) {
         return false;
     }
     // Most presences end here.
@@ -219,8 +220,8 @@ function isLeaveAnswer(membership: Membership, nick: string, stanza: Stanza): bo
 
 /** Whether a join in flight follows a leave under this nick, in a room that omits 110. */
 function isLeft(membership: Membership, place: Joining, nick: string): boolean {
-    const left = place.operation.left;
-    return left !== undefined && place.removal === undefined && isSameNick(nick, left) && !marksSelf(membership.room);
+    const left = unconfirmedLeave(place.operation, place.removal);
+    return left !== undefined && isSameNick(nick, left) && !marksSelf(membership.room);
 }
 
 /**
