@@ -30,6 +30,10 @@ describe("random events", function ()
 	it("break no rule while storage fails and the clock jumps", function ()
 		search { seed = seed; count = count // 2; faults = true };
 	end);
+
+	it("break no rule in variations of the kept lists", function ()
+		search { seed = seed; count = count // 10; lists = found };
+	end);
 end);
 
 -- The search has found them in the module itself, on any version.

@@ -47,6 +47,20 @@ local function pick(from, draw)
 	end
 end
 
+local function draw_event(events, draw)
+	return { pick(events, draw), draw(1000), draw(1000), draw(1000), draw(1000) };
+end
+
+-- Returns a random event. faults: whether storage fails and the clock jumps
+local function new_event(draw, faults)
+	return draw_event(faults and with_faults or ordinary, draw);
+end
+
+-- Whether only lists with faults of the server have an event.
+local function is_fault(name)
+	return fault_weights[name] ~= nil and weights[name] == nil;
+end
+
 -- The parts of the world that differ between runs.
 local function setting(draw)
 	return {
@@ -68,7 +82,7 @@ local function generate(seed, count, faults, lies)
 	list.setting.omits = seed // 4 % 4 == 0 and seed // 16 % 3 + 1 or nil; -- the number of a room that omits 110
 	list[1] = list.setting.crowd and { "gather", 0, 0, 0, 0 } or nil;
 	for i = #list + 1, count do
-		list[i] = { pick(events, draw), draw(1000), draw(1000), draw(1000), draw(1000) };
+		list[i] = draw_event(events, draw);
 	end
 	return list;
 end
@@ -85,4 +99,4 @@ local function written(list)
 	return ("\t{ seed = %d; setting = %s;\n%s\n\t};"):format(list.seed, setting_written, table.concat(lines, "\n"));
 end
 
-return { generate = generate; written = written };
+return { generate = generate; event = new_event; is_fault = is_fault; written = written };

@@ -2,6 +2,7 @@
 
 local generate = require "fuzz.generate";
 local shrink = require "fuzz.shrink";
+local vary = require "fuzz.vary";
 local world = require "fuzz.world";
 
 local length = 300;
@@ -25,18 +26,19 @@ end
 
 -- Returns nil and the number of events played, or the fault and the list that shows it. fields: seed, count (of
 -- events), seconds (instead, or as well), plant(host): changes the module, faults and lies: see
--- fuzz.generate
+-- fuzz.generate, lists: to be varied, in place of random ones
 function run.search(fields)
 	local played, started = 0, os.clock();
 	local seed = fields.seed;
 	while played < (fields.count or math.huge) and os.clock() - started < (fields.seconds or math.huge) do
-		local list = generate.generate(seed, length, fields.faults, fields.lies);
+		local list = fields.lists and vary(fields.lists, seed) or generate.generate(seed, length, fields.faults, fields.lies);
+		local count = #list;
 		local problem, position = world.play(list, fields.plant);
 		if problem then
 			for i = #list, position + 1, -1 do list[i] = nil; end
 			return problem, list;
 		end
-		played = played + length;
+		played = played + count;
 		seed = seed + 1;
 	end
 	return nil, played;
