@@ -12618,8 +12618,7 @@ end
 
 onJoinTimeout(joinUnanswered)
 
---- The room has put the account out before it admitted it. `isAnswer`: that was its answer to the last join. `mayBeIn`: the
--- room may have admitted it since.
+--- The room has removed the account first. `isAnswer`: as its answer to the last join. `mayBeIn`: it may be in by now.
 function occupancy_lost.removedAtOnce(membership, place, stanza, isAnswer, mayBeIn)
     if mayBeIn == nil then
         mayBeIn = false

@@ -348,10 +348,7 @@ export function endKicked(membership: Membership, place: Joining, kick: Stanza):
     }
 }
 
-/**
- * The room has put the account out before it admitted it. `isAnswer`: that was its answer to the last join. `mayBeIn`: the
- * room may have admitted it since.
- */
+/** The room has removed the account first. `isAnswer`: as its answer to the last join. `mayBeIn`: it may be in by now. */
 export function removedAtOnce(
     membership: Membership,
     place: Joining,
