@@ -12124,7 +12124,8 @@ function occupancy_leave.over(membership)
     end
     bounceQueue(membership)
     if mayStillEnter(place) then
-        occupancy_leave.retryLeave(membership, 1)
+        local operation = newLeave(membership, 0, occupancy_leave.retryLeave)
+        setPlace(membership, {phase = "leaving", tries = 0, operation = operation})
     else
         dropMembership(membership)
     end

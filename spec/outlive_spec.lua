@@ -776,6 +776,18 @@ describe("P1: a server that restarts", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
+	it("R2, P1: leaves a local room that kicks the account after the room has told all occupants", function ()
+		local s = in_room();
+		s.room:enter "Dave";
+		s:restart { killed = true };
+		s.host:run(function () s.room:kick "Alice"; end);
+		s:wait(60);
+		local nicks = {};
+		for i, occupant in ipairs(s.room.occupants) do nicks[i] = occupant.nick; end
+		assert.same({ "Bob"; "Dave" }, nicks);
+		assert.is_true(s:is_forgotten());
+	end);
+
 	it("R2, P1: leaves a room that kicks the account, and then gets a join from before the restart", function ()
 		local s = in_room { remote = true };
 		s:restart { killed = true };

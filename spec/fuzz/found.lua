@@ -1288,4 +1288,12 @@ return {
 		{ "time", 52, 470, 463, 598 };
 		{ "destroy", 752, 275, 220, 597 };
 	};
+	{ about = "a ban by a local room while the account is lost after a kill"; seed = 69599366; setting = { resource = true; bosh = false; carbons = false; prosody = false; faults = true; folds = false; crowd = true; omits = nil };
+		{ "gather", 0, 0, 0, 0 };
+		{ "enter", 861, 257, 403, 565 };
+		{ "kill", 240, 721, 704, 567 };
+		{ "join", 125, 605, 380, 821 };
+		{ "ban", 186, 194, 466, 112 };
+		{ "enter", 954, 469, 637, 568 };
+	};
 };

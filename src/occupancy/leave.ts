@@ -150,7 +150,9 @@ export function over(membership: Membership): void {
     }
     bounceQueue(membership);
     if (mayStillEnter(place)) {
-        retryLeave(membership, 1);
+        // Wait: a local room is still sending the removal to its occupants, and does not expect a leave meanwhile.
+        const operation = newLeave(membership, 0, retryLeave);
+        setPlace(membership, { phase: Phase.Leaving, tries: 0, operation });
     } else {
         dropMembership(membership);
     }
