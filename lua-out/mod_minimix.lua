@@ -12108,8 +12108,8 @@ function mayStillEnter(place)
     return joinInFlight(place) ~= nil or place.phase == "lost"
 end
 
---- The account is out. A waiting session starts a new join. Without one the membership is dropped, or left if the room may
--- still admit the account.
+--- The account is out. A waiting session starts a new join. Without one the membership is dropped. If the room may still
+-- admit the account, a leave comes first.
 function occupancy_leave.over(membership)
     local place = membership.place
     if place.phase ~= "leaving" then
@@ -12117,19 +12117,22 @@ function occupancy_leave.over(membership)
     end
     recall(membership)
     endStay(membership)
-    local request = takeJoin(membership)
-    if request ~= nil then
-        enter(membership, request)
+    if not hasQueuedJoin(membership) then
+        bounceQueue(membership)
+    end
+    if mayStillEnter(place) then
+        local operation = newLeave(membership, 0, occupancy_leave.leaveAgain)
+        setPlace(membership, {phase = "leaving", tries = 0, operation = operation})
+        save(membership.username)
         return
     end
-    bounceQueue(membership)
-    if mayStillEnter(place) then
-        local operation = newLeave(membership, 0, occupancy_leave.retryLeave)
-        setPlace(membership, {phase = "leaving", tries = 0, operation = operation})
-    else
+    local request = takeJoin(membership)
+    if request == nil then
         dropMembership(membership)
+        save(membership.username)
+    else
+        enter(membership, request)
     end
-    save(membership.username)
 end
 
 --- Attempts after which sessions are told that the account is out: about four minutes.

@@ -788,6 +788,21 @@ describe("P1: a server that restarts", function ()
 		assert.is_true(s:is_forgotten());
 	end);
 
+	it("R2, J4: joins a local room that kicks the account after the room has told all occupants", function ()
+		local s = in_room();
+		s.room:enter "Dave";
+		-- The archive does not answer, so the account waits.
+		function s.room.on_iq(_, stanza) return stanza:get_child("query", "urn:xmpp:mam:2") and true or nil; end
+		s:restart { killed = true };
+		local phone = s:client "phone";
+		phone:send(join "Alice");
+		s.host:run(function () s.room:kick "Alice"; end);
+		s:wait(60);
+		local nicks = {};
+		for i, occupant in ipairs(s.room.occupants) do nicks[i] = occupant.nick; end
+		assert.same({ "Bob"; "Dave"; "Alice" }, nicks);
+	end);
+
 	it("R2, P1: leaves a room that kicks the account, and then gets a join from before the restart", function ()
 		local s = in_room { remote = true };
 		s:restart { killed = true };

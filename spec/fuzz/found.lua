@@ -1296,4 +1296,12 @@ return {
 		{ "ban", 186, 194, 466, 112 };
 		{ "enter", 954, 469, 637, 568 };
 	};
+	{ about = "a ban by a local room while a session waits for the rejoin of the account"; seed = 798103011; setting = { resource = true; bosh = true; carbons = true; prosody = true; faults = nil; folds = false; crowd = false; omits = 1 };
+		{ "burst", 517, 912, 194, 714 };
+		{ "stall", 436, 844, 537, 625 };
+		{ "restart", 121, 403, 561, 404 };
+		{ "burst", 637, 48, 184, 473 };
+		{ "join", 387, 366, 167, 598 };
+		{ "ban", 612, 718, 617, 883 };
+	};
 };

@@ -133,8 +133,8 @@ function mayStillEnter(place: Place): boolean {
 }
 
 /**
- * The account is out. A waiting session starts a new join. Without one the membership is dropped, or left if the room may
- * still admit the account.
+ * The account is out. A waiting session starts a new join. Without one the membership is dropped. If the room may still
+ * admit the account, a leave comes first.
  */
 export function over(membership: Membership): void {
     const place = membership.place;
@@ -143,18 +143,21 @@ export function over(membership: Membership): void {
     }
     recall(membership);
     endStay(membership);
-    const request = takeJoin(membership);
-    if (request !== undefined) {
-        enter(membership, request);
+    if (!hasQueuedJoin(membership)) {
+        bounceQueue(membership);
+    }
+    if (mayStillEnter(place)) {
+        // Wait: a local room is still sending the removal to its occupants, and expects no presence meanwhile.
+        const operation = newLeave(membership, 0, leaveAgain);
+        setPlace(membership, { phase: Phase.Leaving, tries: 0, operation });
+        save(membership.username);
         return;
     }
-    bounceQueue(membership);
-    if (mayStillEnter(place)) {
-        // Wait: a local room is still sending the removal to its occupants, and does not expect a leave meanwhile.
-        const operation = newLeave(membership, 0, retryLeave);
-        setPlace(membership, { phase: Phase.Leaving, tries: 0, operation });
-    } else {
+    const request = takeJoin(membership);
+    if (request === undefined) {
         dropMembership(membership);
+        save(membership.username);
+    } else {
+        enter(membership, request);
     }
-    save(membership.username);
 }
