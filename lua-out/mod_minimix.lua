@@ -6,7 +6,6 @@ local cache = require("util.cache")
 local datetime = require("util.datetime")
 local jids = require("util.jid")
 local st = require("util.stanza")
-local xml = require("util.xml")
 
 -- src/admin/place.ts
 --
@@ -607,7 +606,7 @@ end
 -- Runs long work in slices of some milliseconds, so that the server handles other events in between.
 local slices = {}
 do
-local slice, schedule, takeStep, SLICE, LONG_SLICE, work, scheduled, slicing, spent, ended
+local slice, schedule, takeStep, endsWith, SLICE, LONG_SLICE, work, scheduled, slicing, spent, ended
 local time = require("util.time")
 local newFifo = minimix_fifo.newFifo
 local put = minimix_fifo.put
@@ -653,13 +652,17 @@ function schedule(seconds)
 end
 
 function takeStep(step)
+    if not endsWith(step) then
+        put(work, step)
+    end
+end
+
+function endsWith(step)
     local outcome = {done = true}
     inTurn(function()
         outcome.done = step()
     end)
-    if not outcome.done then
-        put(work, step)
-    end
+    return outcome.done
 end
 
 SLICE = 0.005
@@ -715,8 +718,10 @@ end
 
 function slices.newQueues()
     local queues = {}
+    local running
     return {
         pending = queues,
+        isRunning = function(key) return running == key end,
         add = function(key, step)
             local queue = queues[key]
             if queue ~= nil then
@@ -731,7 +736,10 @@ function slices.newQueues()
                 if queues[key] ~= added or first == nil then
                     return true
                 end
-                if first() then
+                running = key
+                local isDone = endsWith(first)
+                running = nil
+                if isDone then
                     take(added)
                 end
                 if added.count > 0 then
@@ -1058,6 +1066,57 @@ function state_sessions.restoreJoined(saved)
     for session, rooms in pairs(saved) do
         state_sessions.joined[session] = rooms
     end
+end
+end
+
+-- src/parse.ts
+--
+-- Parses elements that the module has stored as text.
+local minimix_parse = {}
+do
+local xmppstream = require("util.xmppstream")
+--- The last element, in its wrapper. The attributes of the wrapper are the parser's.
+local wrapper
+--- State that the parser expects of a connection.
+local source = {}
+--- One parser for all texts. util.xml would create a parser for each, which takes three times as long.
+local parser = xmppstream.new(
+    source,
+    {
+        stream_ns = "",
+        default_ns = "",
+        streamopened = function()
+            source.notopen = nil
+        end,
+        handlestanza = function(_, stanza)
+            wrapper = stanza
+        end,
+        error = function()
+            wrapper = nil
+        end
+    }
+)
+
+--- Starts to parse.
+local function open()
+    source.notopen = true
+    parser:feed("<stream>")
+end
+
+open()
+
+--- Returns an element of this name. `rest` is its XML after the name. Undefined for invalid XML.
+function minimix_parse.parse(name, rest)
+    wrapper = nil
+    local fed = parser:feed("<x><" .. name .. rest .. "</x>")
+    local found = wrapper
+    wrapper = nil
+    if fed ~= nil and found ~= nil then
+        return found.tags[1]
+    end
+    parser.reset()
+    open()
+    return nil
 end
 end
 
@@ -1767,6 +1826,7 @@ do
 local nextMark, internTold, lastMark, internedStanzas, HEAVIEST, LIGHT
 local MUC_USER = namespaces.MUC_USER
 local options = minimix_options
+local parse = minimix_parse.parse
 local isHeavier = minimix_weight.isHeavier
 local lightPieces = minimix_weight.lightPieces
 local treeLimit = minimix_weight.treeLimit
@@ -1850,12 +1910,12 @@ end
 --- Returns a presence as a stanza without `to`. Undefined for invalid XML. Parsed each time, because a table takes much
 -- more memory than text.
 function state_interned.stanzaOf(presence)
-    return xml.parse("<presence" .. presence.text)
+    return parse("presence", presence.text)
 end
 
 --- Returns a message, likewise.
 function state_interned.messageOf(message)
-    return xml.parse("<message" .. message.text)
+    return parse("message", message.text)
 end
 
 --- Whether two presences are equal, apart from the `id`.
@@ -3776,6 +3836,7 @@ end
 local state_account_record = {}
 do
 local formerRecords, shownText, stateOf, leaveFormerAddress, idleSince, isWellFormed, isOptional, isOptionalInteger, loadRoom, mayComeBack
+local xml = require("util.xml")
 local intern = state_interned.intern
 local options = minimix_options
 local shouldRejoin = state_bookmarks.shouldRejoin
@@ -5385,8 +5446,6 @@ local outlets = newQueues()
 local pending = outlets.pending
 --- Bytes of memory of waiting stanzas, by session.
 local waiting = {}
---- The session that receives a slice right now.
-local sending
 
 --- Whether a session receives stanzas in slices.
 function send_outlet.isBusy(fullJid)
@@ -5395,7 +5454,7 @@ end
 
 --- Whether a stanza to a session must wait now.
 function send_outlet.mustWait(fullJid)
-    return pending[fullJid] ~= nil and sending ~= fullJid
+    return pending[fullJid] ~= nil and not outlets.isRunning(fullJid)
 end
 
 --- Whether too many stanzas wait for a session, so that further ones of the room are dropped.
@@ -5407,9 +5466,7 @@ end
 --- Sends stanzas to a session step by step.
 function send_outlet.sendInSlices(fullJid, step)
     outlets.add(fullJid, function()
-        sending = fullJid
         local done = step()
-        sending = nil
         local queue = pending[fullJid]
         if done and (queue == nil or queue.count <= 1) then
             waiting[fullJid] = nil
@@ -5446,7 +5503,7 @@ end
 -- once, and each session gets it with its own `to`.
 local send_fork = {}
 do
-local sendNow, sendTable, writeBatch, passInterned, isFiltered, findSession, addressOf, isPlainStream, passesFilters, BATCH, addresses, plainSends
+local sendNow, sendTable, writeBatch, passBatch, isFiltered, findSession, addressOf, isPlainStream, passesFilters, BATCH, PARSED, addresses, plainSends
 local options = minimix_options
 local counters = state_counters.counters
 local noteDrop = state_counters.noteDrop
@@ -5475,19 +5532,21 @@ function send_fork.sendTo(fullJid, stanza)
     end
 end
 
-function sendNow(fullJid, stanza)
+function sendNow(fullJid, stanza, stored)
     local session = prosody.full_sessions[fullJid]
     if session == nil then
         return
     end
     counters.copiesOut = counters.copiesOut + 1
+    local tagCount = #stanza.tags
     if not isPlainStream(session) then
         sendTable(session, stanza)
     elseif not isFiltered(session) or passesFilters(session, stanza) then
         local name = stanza.name
         local address = addressOf(session)
         session.log("debug", "Sending[%s]: <%s%s>", session.type, name, address)
-        session.rawsend("<" .. name .. address .. textOf(stanza))
+        local text = stored ~= nil and #stanza.tags == tagCount and stored or textOf(stanza)
+        session.rawsend("<" .. name .. address .. text)
     end
 end
 
@@ -5518,14 +5577,20 @@ function writeBatch(session, list, from)
     return at
 end
 
-function passInterned(session, interned)
-    local stanza
-    if interned ~= nil then
-        stanza = stanzaOf(interned)
+function passBatch(fullJid, list, from)
+    local size = 0
+    local at = from
+    local interned = list[at + 1]
+    while interned ~= nil and size < PARSED do
+        local stanza = stanzaOf(interned)
+        if stanza ~= nil then
+            sendNow(fullJid, stanza, interned.text)
+        end
+        size = size + string.len(interned.text)
+        at = at + 1
+        interned = list[at + 1]
     end
-    if stanza ~= nil then
-        sendNow(session.full_jid, stanza)
-    end
+    return at
 end
 
 --- Whether a session has a plain stream without filters, so that stanzas can be written as text.
@@ -5608,6 +5673,7 @@ function send_fork.fork(membership, stanza, except)
 end
 
 BATCH = 65536
+PARSED = 8192
 
 --- Sends presences that are stored as text to a session. A plain stream gets many in one write.
 function send_fork.sendInterned(fullJid, presences)
@@ -5627,13 +5693,7 @@ function send_fork.sendInterned(fullJid, presences)
         if session == nil then
             return true
         end
-        if send_fork.takesText(fullJid) then
-            sent = writeBatch(session, list, sent)
-        else
-            local interned = list[sent + 1]
-            sent = sent + 1
-            passInterned(session, interned)
-        end
+        sent = send_fork.takesText(fullJid) and writeBatch(session, list, sent) or passBatch(fullJid, list, sent)
         return sent >= #list
     end)
 end
@@ -6792,6 +6852,7 @@ local TRIAL = state_driver.TRIAL
 local writeFailed = state_driver.writeFailed
 local storagemanager = require("core.storagemanager")
 local datamanager = require("util.datamanager")
+local parse = minimix_parse.parse
 local weightOf = minimix_weight.weightOf
 local listKeys = state_records.listKeys
 
@@ -6970,7 +7031,7 @@ end
 
 --- Returns the message. Malformed text gives an empty one, because one item less could end a walk.
 function state_messages.messageOf(content)
-    return type(content) == "string" and (xml.parse("<message" .. content) or st.message()) or content
+    return type(content) == "string" and (parse("message", content) or st.message()) or content
 end
 
 --- Returns the messages of a query. Undefined if the driver failed. Stops after `most` bytes of memory: most drivers build
@@ -7052,6 +7113,7 @@ local nextNumber = state_numbers.nextNumber
 local beginOutage = state_outage.beginOutage
 local isOutage = state_outage.isOutage
 local onRetry = state_outage.onRetry
+local parse = minimix_parse.parse
 local piecesOf = minimix_text.piecesOf
 local textOf = minimix_text.textOf
 local isHeavier = minimix_weight.isHeavier
@@ -7281,7 +7343,7 @@ unwrittenSize = 0
 
 --- Returns an entry's message.
 function archive_entries.stanzaOf(entry)
-    return xml.parse("<message" .. entry.text)
+    return parse("message", entry.text)
 end
 
 --- Adds a message to the log. Returns undefined if it cannot be kept.
@@ -10592,6 +10654,7 @@ end
 local occupancy_underway = {}
 do
 local takeFirst, isTold
+local parse = minimix_parse.parse
 local wasSent = state_sent_presences.wasSent
 local hasSameContent = minimix_stanzas.hasSameContent
 local selfOf = state_view.selfOf
@@ -10612,7 +10675,7 @@ function takeFirst(place, list, count)
 end
 
 function isTold(told, self_)
-    local stanza = xml.parse("<presence" .. told.text)
+    local stanza = parse("presence", told.text)
     return stanza ~= nil and self_ ~= nil and hasSameContent(stanza, self_)
 end
 

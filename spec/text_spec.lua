@@ -120,3 +120,48 @@ it(("B3: %d generated messages are the same when they come back from the archive
 	end
 	assert(compared > count // 6, compared.." came back");
 end);
+
+-- Returns the presence that a session gets from Bob when it joins.
+local function replayed(client)
+	client:take();
+	client:send(scene.join "Alice");
+	for _, stanza in ipairs(client:take()) do
+		if stanza.name == "presence" and stanza.attr.type == nil and stanza.attr.from == "room@rooms.example.org/Bob" then return xml.parse(tostring(stanza)); end
+	end
+end
+
+it(("B3: %d generated presences are replayed to a session that takes tables as the room has sent them"):format(count // 3), function ()
+	local seed = tonumber(os.getenv "MINIMIX_SEED" or "") or 1;
+	local compared = 0;
+	for i = seed, seed + count // 3 - 1 do
+		local s = scene.new();
+		local browser = s:client("browser", nil, { bosh = true });
+		s:enter(browser);
+		local stanza = generated(i, "presence");
+		stanza.attr.to = browser.jid;
+		local expected = xml.parse(tostring(stanza));
+		stanza.attr.to = s:occupant_jid();
+		s.host:from_room(stanza);
+		local found = replayed(browser);
+		if expected and found then
+			compared = compared + 1;
+			if not is_same(expected, found, "jabber:client", "jabber:client") then error(("seed %d:\n%s\n%s"):format(i, tostring(expected), tostring(found))); end
+		end
+	end
+	assert(compared > count // 6, compared.." came");
+end);
+
+it("B3: presence that is no XML does not affect others in a replay", function ()
+	local s = scene.new();
+	s.room:enter "Bob";
+	local browser = s:client("browser", nil, { bosh = true });
+	s:enter(browser);
+	for _, status in ipairs { "\0", "\1", "\195", "\u{FFFF}", "</presence>" } do
+		local broken = st.presence { from = s.room.jid.."/Carol"; to = s:occupant_jid() };
+		broken:tag("status");
+		table.insert(broken.tags[1], status);
+		s.host:from_room(broken);
+		assert(replayed(browser), "Bob was not shown");
+		assert(s:history(browser), "the join was not answered");
+	end
+end);

@@ -256,6 +256,31 @@ describe("messages and presence of a room", function ()
 		assert.is_nil(got[1]:get_child "changed");
 	end);
 
+	it("R1: a stanza filter may add to a stanza that is replayed", function ()
+		local s = in_room();
+		local laptop = s:client "laptop";
+		add_filter(laptop.session, "stanzas/out", function (stanza) return stanza:text_tag("added", "yes"); end);
+		laptop:send(join "Alice");
+		s:deliver();
+		for _, stanza in ipairs(scene.take(laptop)) do assert.equal("yes", stanza:get_child_text "added"); end
+	end);
+
+	it("R1: a stanza filter that fails during a replay does not stop later stanzas", function ()
+		local s = in_room();
+		local laptop = s:client "laptop";
+		add_filter(laptop.session, "stanzas/out", function (stanza)
+			assert(stanza.attr.from ~= s.room.jid.."/Bob" or stanza.name ~= "presence", "the filter fails");
+			return stanza;
+		end);
+		laptop:send(join "Alice");
+		s:deliver();
+		s.host:expect_error "the filter fails";
+		s:enter(s:client "tablet");
+		seen(laptop);
+		s.room:say("Bob", "hi");
+		assert.same({ "message groupchat room/Bob hi" }, seen(laptop));
+	end);
+
 	it("R1: a session that breaks during a fork does not affect the other sessions", function ()
 		local s, phone = in_room();
 		local laptop, tablet = s:enter_laptop(), s:client "tablet";

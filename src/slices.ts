@@ -88,13 +88,18 @@ function schedule(seconds: number): void {
 
 /** Runs a step. If it fails, only its own work ends. */
 function takeStep(step: Step): void {
+    if (!endsWith(step)) {
+        put(work, step);
+    }
+}
+
+/** Runs a step as a turn. Returns whether the work has ended, also if the step fails. */
+function endsWith(step: Step): boolean {
     const outcome = { done: true };
     inTurn(() => {
         outcome.done = step();
     });
-    if (!outcome.done) {
-        put(work, step);
-    }
+    return outcome.done;
 }
 
 /** Runs a task for each item of a list, one step per item, and then `done`. */
@@ -118,14 +123,18 @@ export interface Queues {
     add(this: void, key: string, step: Step): void;
     /** Unfinished work by key. */
     readonly pending: LuaMap<string, Fifo<Step>>;
+    /** Whether a step with this key runs right now. */
+    isRunning(this: void, key: string): boolean;
     /** Drops the work with this key. */
     drop(this: void, key: string): void;
 }
 
 export function newQueues(): Queues {
     const queues = new LuaMap<string, Fifo<Step>>();
+    let running: string | undefined;
     return {
         pending: queues,
+        isRunning: (key) => running === key,
         add: (key, step) => {
             const queue = queues.get(key);
             if (queue !== undefined) {
@@ -140,7 +149,10 @@ export function newQueues(): Queues {
                 if (queues.get(key) !== added || first === undefined) {
                     return true;
                 }
-                if (first()) {
+                running = key;
+                const isDone = endsWith(first);
+                running = undefined;
+                if (isDone) {
                     take(added);
                 }
                 if (added.count > 0) {

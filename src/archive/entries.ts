@@ -6,7 +6,6 @@
 // entry is stored with the time of the entry before it, and its own time is in the label: "1700000001000@1600000000".
 
 import * as hashes from "util.hashes";
-import * as xml from "util.xml";
 import * as options from "../options";
 import { monotonic } from "../state/clock";
 import { counters } from "../state/counters";
@@ -16,6 +15,7 @@ import { inLaterSlices } from "../slices";
 import { appendText, findMessages, mayHaveMore, openMessages, type Stored } from "../state/messages";
 import { nextNumber } from "../state/numbers";
 import { beginOutage, isOutage, onRetry, type Progress } from "../state/outage";
+import { parse } from "../parse";
 import { piecesOf, textOf } from "../text";
 import { isHeavier, lightPieces, treeLimit } from "../weight";
 
@@ -61,7 +61,7 @@ function labelOf(entry: Entry, stored: number): string {
 
 /** Returns an entry's message. */
 export function stanzaOf(entry: Entry): Stanza | undefined {
-    return xml.parse(`<message${entry.text}`);
+    return parse("message", entry.text);
 }
 
 /** Adds a message to the log. Returns undefined if it cannot be kept. */

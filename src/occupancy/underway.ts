@@ -2,7 +2,7 @@
 // gets our own presence as the last of them will show it. It does not get the echoes of these presences again.
 
 import * as st from "util.stanza";
-import * as xml from "util.xml";
+import { parse } from "../parse";
 import { wasSent } from "../state/sent-presences";
 import { hasSameContent } from "../stanzas";
 import type { InternedStanza } from "../state/interned";
@@ -133,6 +133,6 @@ export function takeTold(membership: Membership, place: Joined, isEcho: boolean)
 
 /** Some services change the order of the children. */
 function isTold(told: Told, self: Stanza | undefined): boolean {
-    const stanza = xml.parse(`<presence${told.text}`);
+    const stanza = parse("presence", told.text);
     return stanza !== undefined && self !== undefined && hasSameContent(stanza, self);
 }

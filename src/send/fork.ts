@@ -52,19 +52,22 @@ export function sendTo(fullJid: string | undefined, stanza: Stanza): void {
     }
 }
 
-function sendNow(fullJid: string, stanza: Stanza): void {
+/** Sends a stanza. `stored` is its text, if known. A filter that adds an element to the stanza makes it outdated. */
+function sendNow(fullJid: string, stanza: Stanza, stored?: string): void {
     const session = prosody.full_sessions.get(fullJid);
     if (session === undefined) {
         return;
     }
     counters.copiesOut = counters.copiesOut + 1;
+    const tagCount = stanza.tags.length;
     if (!isPlainStream(session)) {
         sendTable(session, stanza);
     } else if (!isFiltered(session) || passesFilters(session, stanza)) {
         const name = stanza.name;
         const address = addressOf(session);
         session.log("debug", "Sending[%s]: <%s%s>", session.type, name, address);
-        session.rawsend(`<${name}${address}${textOf(stanza)}`);
+        const text = stored !== undefined && stanza.tags.length === tagCount ? stored : textOf(stanza);
+        session.rawsend(`<${name}${address}${text}`);
     }
 }
 
@@ -77,8 +80,9 @@ function sendTable(session: ClientSession, stanza: Stanza): void {
     attr.to = to;
 }
 
-/** Bytes of presence to write to a stream at once. */
+/** Bytes of presence to write to a stream at once, and to parse at once. */
 const BATCH = 65536;
+const PARSED = 8192;
 
 /** Sends presences that are stored as text to a session. A plain stream gets many in one write. */
 export function sendInterned(
@@ -101,13 +105,7 @@ export function sendInterned(
         if (session === undefined) {
             return true;
         }
-        if (takesText(fullJid)) {
-            sent = writeBatch(session as StreamSession, list, sent);
-        } else {
-            const interned = list[sent];
-            sent = sent + 1;
-            passInterned(session, interned);
-        }
+        sent = takesText(fullJid) ? writeBatch(session as StreamSession, list, sent) : passBatch(fullJid, list, sent);
         return sent >= list.length;
     });
 }
@@ -132,12 +130,24 @@ function writeBatch(session: StreamSession, list: InternedStanza[], from: number
     return at;
 }
 
-/** Sends a presence to a session with filters, or without a plain stream. */
-function passInterned(session: ClientSession, interned: InternedStanza | undefined): void {
-    const stanza = interned === undefined ? undefined : stanzaOf(interned);
-    if (stanza !== undefined) {
-        sendNow(session.full_jid, stanza);
+/**
+ * Sends some presences to a session with filters, or without a plain stream, starting at `from`. Returns the index after
+ * the last one.
+ */
+function passBatch(fullJid: string, list: InternedStanza[], from: number): number {
+    let size = 0;
+    let at = from;
+    let interned = list[at];
+    while (interned !== undefined && size < PARSED) {
+        const stanza = stanzaOf(interned);
+        if (stanza !== undefined) {
+            sendNow(fullJid, stanza, interned.text);
+        }
+        size = size + string.len(interned.text);
+        at = at + 1;
+        interned = list[at];
     }
+    return at;
 }
 
 /** Whether a session has a plain stream without filters, so that stanzas can be written as text. */

@@ -14,9 +14,6 @@ const pending = outlets.pending;
 /** Bytes of memory of waiting stanzas, by session. */
 const waiting = new LuaMap<string, number>();
 
-/** The session that receives a slice right now. */
-let sending: string | undefined;
-
 /** Whether a session receives stanzas in slices. */
 export function isBusy(fullJid: string): boolean {
     return pending.has(fullJid);
@@ -24,7 +21,7 @@ export function isBusy(fullJid: string): boolean {
 
 /** Whether a stanza to a session must wait now. */
 export function mustWait(fullJid: string): boolean {
-    return pending.has(fullJid) && sending !== fullJid;
+    return pending.has(fullJid) && !outlets.isRunning(fullJid);
 }
 
 /** Whether too many stanzas wait for a session, so that further ones of the room are dropped. */
@@ -36,9 +33,7 @@ export function isFull(fullJid: string): boolean {
 /** Sends stanzas to a session step by step. */
 export function sendInSlices(fullJid: string, step: Step): void {
     outlets.add(fullJid, () => {
-        sending = fullJid;
         const done = step();
-        sending = undefined;
         const queue = pending.get(fullJid);
         if (done && (queue === undefined || queue.count <= 1)) {
             waiting.delete(fullJid);

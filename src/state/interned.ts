@@ -3,9 +3,9 @@
 // takes a third of the memory.
 
 import * as st from "util.stanza";
-import * as xml from "util.xml";
 import { MUC_USER } from "../namespaces";
 import * as options from "../options";
+import { parse } from "../parse";
 import { isHeavier, lightPieces, treeLimit, weightOf } from "../weight";
 import { isSameElement } from "../stanzas";
 import { piecesOf, textOf } from "../text";
@@ -78,12 +78,12 @@ export function restoreInterned(presence: InternedStanza): void {
  * more memory than text.
  */
 export function stanzaOf(presence: InternedStanza): Stanza | undefined {
-    return xml.parse(`<presence${presence.text}`);
+    return parse("presence", presence.text);
 }
 
 /** Returns a message, likewise. */
 export function messageOf(message: InternedStanza): Stanza | undefined {
-    return xml.parse(`<message${message.text}`);
+    return parse("message", message.text);
 }
 
 /** Whether two presences are equal, apart from the `id`. */

@@ -4,7 +4,7 @@ import { handleOf, isAnswer, isUnreadable, newStore, readFailed, type Store, TRI
 import * as st from "util.stanza";
 import * as storagemanager from "core.storagemanager";
 import * as datamanager from "util.datamanager";
-import * as xml from "util.xml";
+import { parse } from "../parse";
 import { weightOf } from "../weight";
 import { listKeys } from "./records";
 
@@ -95,7 +95,7 @@ export function appendText(messages: Messages, key: string, text: string, when: 
 
 /** Returns the message. Malformed text gives an empty one, because one item less could end a walk. */
 export function messageOf(content: Content): Stanza {
-    return typeof content === "string" ? (xml.parse(`<message${content}`) ?? st.message()) : content;
+    return typeof content === "string" ? (parse("message", content) ?? st.message()) : content;
 }
 
 function storedAs(id: string, stanza: Stanza, when: unknown, label: unknown): Stored {

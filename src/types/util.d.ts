@@ -45,6 +45,30 @@ declare module "util.xml" {
     function parse(text: string): import("util.stanza").Stanza | undefined;
 }
 
+declare module "util.xmppstream" {
+    /** A connection, or what stands for one. */
+    interface Source {
+        /** Whether the stream's header has not come. */
+        notopen?: true | undefined;
+    }
+    interface Callbacks {
+        /** The namespace of the stream's own element, and that of stanzas. */
+        readonly stream_ns: string;
+        readonly default_ns: string;
+        streamopened(this: void, source: Source): void;
+        handlestanza(this: void, source: Source, stanza: import("util.stanza").Stanza): void;
+        error(this: void, source: Source, problem: string): void;
+    }
+    interface Parser {
+        /** Returns undefined, and the problem, for invalid XML. */
+        feed(text: string): LuaMultiReturn<[unknown, string?]>;
+        /** Forgets everything, so that another stream can follow. */
+        reset(this: void): void;
+    }
+    function _new(this: void, source: Source, callbacks: Callbacks): Parser;
+    export { _new as new, type Source };
+}
+
 declare module "util.jid" {
     function split(jid: string): LuaMultiReturn<[string | undefined, string | undefined, string | undefined]>;
     function bare(jid: string): string;
