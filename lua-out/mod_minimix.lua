@@ -1096,27 +1096,42 @@ local parser = xmppstream.new(
         end
     }
 )
+--- Largest number of bytes for which a parser is used. It keeps the name of each element that it has met.
+local MOST_BYTES = 16384
+--- Bytes that the parser has met.
+local fed = 0
 
---- Starts to parse.
+--- Starts a stream.
 local function open()
     source.notopen = true
     parser:feed("<stream>")
+    fed = 0
+end
+
+local function reopen()
+    parser.reset()
+    open()
 end
 
 open()
 
 --- Returns an element of this name. `rest` is its XML after the name. Undefined for invalid XML.
 function minimix_parse.parse(name, rest)
-    wrapper = nil
-    local fed = parser:feed("<x><" .. name .. rest .. "</x>")
-    local found = wrapper
-    wrapper = nil
-    if fed ~= nil and found ~= nil then
-        return found.tags[1]
+    if fed > MOST_BYTES then
+        reopen()
     end
-    parser.reset()
-    open()
-    return nil
+    fed = fed + string.len(rest)
+    local isValid = parser:feed("<x><" .. name .. rest .. "</x>")
+    local element = wrapper and wrapper.tags[1]
+    wrapper = nil
+    if isValid == nil or element == nil then
+        reopen()
+    end
+    if isValid == nil then
+        return nil
+    else
+        return element
+    end
 end
 end
 

@@ -165,3 +165,38 @@ it("B3: presence that is no XML does not affect others in a replay", function ()
 		assert(s:history(browser), "the join was not answered");
 	end
 end);
+
+-- Resident memory of this process in kilobytes.
+local function resident()
+	collectgarbage();
+	collectgarbage();
+	local status = assert(io.open "/proc/self/status");
+	local kilobytes = status:read "a":match "VmRSS:%s*(%d+)";
+	status:close();
+	return tonumber(kilobytes);
+end
+
+it("B1: element names that a room makes up do not stay in memory after a replay", function ()
+	local s = scene.new();
+	s.room:enter "Bob";
+	local browser = s:client("browser", nil, { bosh = true });
+	s:enter(browser);
+	local number = 0;
+	local function show(times)
+		for _ = 1, times do
+			local presence = st.presence { from = s.room.jid.."/Bob"; to = s:occupant_jid() };
+			for _ = 1, 200 do
+				number = number + 1;
+				presence:tag(("n%040d"):format(number)):up();
+			end
+			s.host:from_room(presence);
+			assert(replayed(browser), "Bob was not shown");
+		end
+		s.host.wire, browser.inbox = {}, {};
+	end
+	show(50);
+	local before = resident();
+	show(400);
+	local stayed = resident() - before;
+	assert(stayed < 1500, stayed.." kB stay");
+end);

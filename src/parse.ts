@@ -23,24 +23,37 @@ const parser = xmppstream.new(source, {
     },
 });
 
-/** Starts to parse. */
+/** Largest number of bytes for which a parser is used. It keeps the name of each element that it has met. */
+const MOST_BYTES = 16384;
+
+/** Bytes that the parser has met. */
+let fed = 0;
+
+/** Starts a stream. */
 function open(): void {
     source.notopen = true;
     parser.feed("<stream>");
+    fed = 0;
+}
+
+function reopen(): void {
+    parser.reset();
+    open();
 }
 
 open();
 
 /** Returns an element of this name. `rest` is its XML after the name. Undefined for invalid XML. */
 export function parse(name: string, rest: string): Stanza | undefined {
-    wrapper = undefined;
-    const [fed] = parser.feed(`<x><${name}${rest}</x>`);
-    const found = wrapper as Stanza | undefined;
-    wrapper = undefined;
-    if (fed !== undefined && found !== undefined) {
-        return found.tags[0];
+    if (fed > MOST_BYTES) {
+        reopen();
     }
-    parser.reset();
-    open();
-    return undefined;
+    fed = fed + string.len(rest);
+    const [isValid] = parser.feed(`<x><${name}${rest}</x>`);
+    const element = wrapper?.tags[0];
+    wrapper = undefined;
+    if (isValid === undefined || element === undefined) {
+        reopen();
+    }
+    return isValid === undefined ? undefined : element;
 }
