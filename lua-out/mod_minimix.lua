@@ -10837,6 +10837,7 @@ local isRestored = state_restored.isRestored
 local takeOverdue = state_restored.takeOverdue
 local presenceIdFor = send_upstream.presenceIdFor
 local sendPresence = send_upstream.sendPresence
+local forEachInSlices = slices.forEachInSlices
 local firstUnderway = occupancy_underway.firstUnderway
 local noteUnderway = occupancy_underway.noteUnderway
 
@@ -10991,11 +10992,11 @@ end
 
 --- Shows the presence of the present sessions where the wait for those of before the start is over.
 function occupancy_shown.endOverdue()
-    for _, membership in ipairs(takeOverdue()) do
+    forEachInSlices(takeOverdue(), function(membership)
         if isCurrent(membership) then
             occupancy_shown.showBest(membership)
         end
-    end
+    end)
 end
 
 --- Returns our own presence as the room will show it, when the session of a join is attached.
@@ -16242,7 +16243,7 @@ end
 -- Accounts without sessions, deleted accounts, and rooms without an attached session.
 local follow_accounts = {}
 do
-local withdraw, isUnwritten, leaveAll, PART
+local withdraw, isUnwritten, leaveAll, isDueToShow, PART
 local monotonic = state_clock.monotonic
 local endOverdue = occupancy_shown.endOverdue
 local showDetached = occupancy_shown.showDetached
@@ -16310,6 +16311,11 @@ function leaveAll(account)
     end
 end
 
+function isDueToShow(membership)
+    local isDetached = isDetachedFor(membership, options.detachedAfter) and not membership.shownDetached
+    return isDetached and membership.place.phase == "joined"
+end
+
 --- A session has ended. After the last one the account's idle time starts. On an anonymous host the account ends.
 function follow_accounts.sessionEnded(username)
     local account = findAccount(username)
@@ -16357,12 +16363,17 @@ end
 --- Shows the rooms that no session is attached, after a delay. After a start, shows them the attached ones.
 function follow_accounts.showAllDetached()
     endOverdue()
+    local due = {}
     for _, membership in ipairs(allMemberships()) do
-        local isDue = isDetachedFor(membership, options.detachedAfter) and not membership.shownDetached
-        if isDue and membership.place.phase == "joined" then
-            showDetached(membership)
+        if isDueToShow(membership) then
+            due[#due + 1] = membership
         end
     end
+    forEachInSlices(due, function(membership)
+        if isDueToShow(membership) then
+            showDetached(membership)
+        end
+    end)
 end
 
 --- The module is unloaded. Leaves the rooms, because stanzas to the accounts would not be answered any more. Tells the

@@ -300,3 +300,29 @@ it("B4: a presence with many attributes is handled quickly #once", function ()
 	assert_short("many attributes", function () s.host:from_room(presence); end);
 	assert_well(s, phone);
 end);
+
+it("B4: rooms are told in slices that no session is attached", function ()
+	local s = scene.new();
+	local phone = s:client "phone";
+	for i = 1, 20 do
+		s:add_room("r"..i);
+		s:enter(phone, "Alice", { room = "r"..i });
+	end
+	phone:unavailable();
+	s:wait(1);
+	s:sent();
+	local told, most = 0, 0;
+	local around = clock.around;
+	function clock.around(...)
+		local again = around(...);
+		local now = 0;
+		for _, line in ipairs(s:sent()) do now = now + (line:find "xa" and 1 or 0); end
+		told, most = told + now, math.max(most, now);
+		return again;
+	end
+	clock.pace = 0.006;
+	s:wait(400);
+	clock.around = around;
+	assert.equal(20, told);
+	assert(most <= 2, most.." in one go");
+end);

@@ -116,12 +116,22 @@ function leaveAll(account: Account): void {
 /** Shows the rooms that no session is attached, after a delay. After a start, shows them the attached ones. */
 export function showAllDetached(): void {
     endOverdue();
+    const due: Membership[] = [];
     for (const membership of allMemberships()) {
-        const isDue = isDetachedFor(membership, options.detachedAfter) && !membership.shownDetached;
-        if (isDue && membership.place.phase === Phase.Joined) {
-            showDetached(membership);
+        if (isDueToShow(membership)) {
+            due.push(membership);
         }
     }
+    forEachInSlices(due, (membership) => {
+        if (isDueToShow(membership)) {
+            showDetached(membership);
+        }
+    });
+}
+
+function isDueToShow(membership: Membership): boolean {
+    const isDetached = isDetachedFor(membership, options.detachedAfter) && !membership.shownDetached;
+    return isDetached && membership.place.phase === Phase.Joined;
 }
 
 /**

@@ -13,6 +13,7 @@ import { attachSession, isCurrent, isDetachedFor, knownNick, type Membership } f
 import { type Attachment, type Joined, Phase, type Place, type SessionRequest } from "../state/place";
 import { endRestored, isRestored, takeOverdue } from "../state/restored";
 import { presenceIdFor, sendPresence } from "../send/upstream";
+import { forEachInSlices } from "../slices";
 import { firstUnderway, noteUnderway } from "./underway";
 
 let isFixed = false;
@@ -89,11 +90,11 @@ function isDetachedPresence(presence: Stanza): boolean {
 
 /** Shows the presence of the present sessions where the wait for those of before the start is over. */
 export function endOverdue(): void {
-    for (const membership of takeOverdue()) {
+    forEachInSlices(takeOverdue(), (membership) => {
         if (isCurrent(membership)) {
             showBest(membership);
         }
-    }
+    });
 }
 
 function candidateOf(request: SessionRequest): Candidate | undefined {
