@@ -1304,4 +1304,12 @@ return {
 		{ "join", 387, 366, 167, 598 };
 		{ "ban", 612, 718, 617, 883 };
 	};
+	{ about = "a forced nick change while a join without an id is underway, and the room's end"; seed = 483817880; setting = { resource = true; bosh = true; carbons = false; prosody = true; faults = nil; folds = nil; crowd = nil; omits = 3 };
+		{ "join", 509, 758, 681, 960 };
+		{ "deliver", 521, 72, 660, 619 };
+		{ "force", 746, 913, 844, 283 };
+		{ "drop", 789, 28, 769, 854 };
+		{ "destroy", 142, 739, 398, 917 };
+		{ "join", 593, 68, 748, 455 };
+	};
 };

@@ -248,6 +248,19 @@ local function may_be_echo(session, place, room, nick, id)
 	return true;
 end
 
+-- Whether the own presence may show a nick change that the room has made, and not answer a join without an id. Marks
+-- these joins.
+local function may_be_forced(place, nick, id)
+	if place.state ~= "in" or id then return false; end
+	local waiting = {};
+	for _, asked in ipairs(place.asked) do
+		if asked.nick and asked.nick:lower() == nick:lower() then return false; end
+		if asked.nick and not asked.id then table.insert(waiting, asked); end
+	end
+	for _, asked in ipairs(waiting) do asked.doubtful = true; end
+	return waiting[1] ~= nil;
+end
+
 -- Without 110 a client knows its own presence by its nick. While it joins, that is the nick that it has asked for, and the
 -- id tells too. Another one answers an earlier join of the account.
 local function is_of_other_join(place, nick, id, codes)
@@ -267,7 +280,7 @@ local function on_available(session, place, room, nick, stanza, codes)
 	place.nick = nick;
 	-- A room answers in order. Until it has answered the leave, this may answer what the session sent before.
 	if place.awaits_leave and not place.untold and place.sent_before_leave[stanza.attr.id or ""] then return; end
-	if may_be_echo(session, place, room, nick, stanza.attr.id) then return; end
+	if may_be_echo(session, place, room, nick, stanza.attr.id) or may_be_forced(place, nick, stanza.attr.id) then return; end
 	if answers_join(place, stanza.attr.id) then
 		place.awaits_leave = nil;
 	elseif place.state == "asking" and not place.awaits_leave then
