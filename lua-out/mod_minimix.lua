@@ -16245,6 +16245,7 @@ local follow_accounts = {}
 do
 local withdraw, isUnwritten, leaveAll, isDueToShow, PART
 local monotonic = state_clock.monotonic
+local id = require("util.id")
 local endOverdue = occupancy_shown.endOverdue
 local showDetached = occupancy_shown.showDetached
 local options = minimix_options
@@ -16269,7 +16270,7 @@ local setPlace = state_memberships.setPlace
 local forEachInSlices = slices.forEachInSlices
 local inSharedQueue = state_place.inSharedQueue
 local forgetAsFormer = send_former.forgetAsFormer
-local sendUpstream = send_upstream.sendUpstream
+local sendPresence = send_upstream.sendPresence
 local closePart = archive_delivered.closePart
 local deleteOwn = archive_expire.deleteOwn
 local close = state_store.close
@@ -16287,10 +16288,7 @@ function follow_accounts.forgetAccount(username)
 end
 
 function withdraw(membership)
-    sendUpstream(
-        membership,
-        st.presence({type = "unavailable", to = membership.room .. "/" .. membership.nick})
-    )
+    sendPresence(membership, st.presence({type = "unavailable"}), membership.nick, id.medium())
 end
 
 function isUnwritten(account)
@@ -18342,6 +18340,7 @@ end
 local room_presence = {}
 do
 local onStray, onAvailable, onPresenceWhileJoining, isRequested, isRenamedUnheard, renameLate, onUnavailable, noteStillIn, isLeaveAnswer, isLeft, onOwnUnavailable, isOfOther, newNickIn
+local id = require("util.id")
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local isOwnNick = occupancy_burst.isOwnNick
 local onOccupant = occupancy_burst.onOccupant
@@ -18389,7 +18388,7 @@ function onStray(stanza, room, to)
         return nil
     end
     if stanza.attr.type == nil and isOfAccount({occupant = to, room = room}, stanza) then
-        post(st.presence({type = "unavailable", from = to, to = stanza.attr.from}))
+        post(st.presence({type = "unavailable", id = id.medium(), from = to, to = stanza.attr.from}))
     end
     noteDrop("stray")
     return true

@@ -181,8 +181,22 @@ local function is_of_service(self, stanza)
 	return self.rooms[recipient] or self.rooms[jid.host(recipient)];
 end
 
+local correlated = { available = true; unavailable = true; probe = true };
+
+-- R7: every presence and IQ of an account to a room has an id.
+local function check_id(self, stanza)
+	local resource = jid.resource(stanza.attr.from);
+	local is_of_account = resource == nil or resource == "minimix";
+	local is_to_nick = stanza.name == "presence" and jid.resource(stanza.attr.to) ~= nil;
+	local needs_id = stanza.name == "iq" or is_to_nick and correlated[stanza.attr.type or "available"];
+	if is_of_account and needs_id and not stanza.attr.id and is_of_service(self, stanza) then
+		table.insert(self.log, { level = "error"; source = "spec"; message = "no id: "..tostring(stanza) });
+	end
+end
+
 -- A room of this server gets the sender's own table, and answers before module:send returns.
 function host:on_service(stanza)
+	check_id(self, stanza);
 	if self.records then table.insert(self.outbox, st.clone(stanza)); end
 	local receive = is_of_service(self, stanza);
 	if receive then receive(stanza); end
@@ -190,6 +204,7 @@ end
 
 -- A remote room gets the stanza as it arrives over the stream, when deliver() is called.
 function host:on_remote(stanza)
+	check_id(self, stanza);
 	local sent = xml.over_the_wire(stanza);
 	if self.records then table.insert(self.outbox, st.clone(sent)); end
 	if is_of_service(self, sent) then

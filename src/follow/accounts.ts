@@ -1,6 +1,7 @@
 // Accounts without sessions, deleted accounts, and rooms without an attached session.
 
 import { monotonic } from "../state/clock";
+import * as id from "util.id";
 import * as st from "util.stanza";
 import { endOverdue, showDetached } from "../occupancy/shown";
 import * as options from "../options";
@@ -29,7 +30,7 @@ import {
 import { forEachInSlices } from "../slices";
 import { inSharedQueue, Phase } from "../state/place";
 import { forgetAsFormer } from "../send/former";
-import { sendUpstream } from "../send/upstream";
+import { sendPresence } from "../send/upstream";
 import { closePart } from "../archive/delivered";
 import { deleteOwn } from "../archive/expire";
 import { close, save } from "../state/store";
@@ -62,7 +63,7 @@ export function forgetAccount(username: string): void {
 }
 
 function withdraw(membership: Membership): void {
-    sendUpstream(membership, st.presence({ type: "unavailable", to: `${membership.room}/${membership.nick}` }));
+    sendPresence(membership, st.presence({ type: "unavailable" }), membership.nick, id.medium());
 }
 
 /** `user-disabled` and `user-deleted`. Everything about the account is deleted, its archive of rooms too. */

@@ -1,5 +1,6 @@
 // Handles presence from a room to the account: other occupants, and the account itself admitted, renamed or removed.
 
+import * as id from "util.id";
 import * as jids from "util.jid";
 import * as st from "util.stanza";
 import { announceIfRenamed, isOwnNick, onOccupant, onOccupantGone, onRoomPresence } from "../occupancy/burst";
@@ -77,7 +78,7 @@ function onStray(stanza: Stanza, room: string, to: string): Handled {
         return undefined;
     }
     if (stanza.attr.type === undefined && isOfAccount({ occupant: to, room }, stanza)) {
-        post(st.presence({ type: "unavailable", from: to, to: stanza.attr.from }));
+        post(st.presence({ type: "unavailable", id: id.medium(), from: to, to: stanza.attr.from }));
     }
     noteDrop("stray");
     return true;
