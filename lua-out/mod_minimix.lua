@@ -14153,7 +14153,7 @@ end
 -- replaced as a whole. Timers and answers to self-pings are inputs too. The functions that set them handle them.
 local occupancy_phases = {}
 do
-local ignore, isNoAnswer, stillIn, admittedLate, removedWhileLost, putOut, askIfOut, joinAfterLeave, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
+local mayStillBeIn, ignore, isNoAnswer, stillIn, admittedLate, removedWhileLost, putOut, askIfOut, leaveConfirmed, leaveRefused, renameRefused, queue, queueUntilTurn, rejoinFor, enterAfterLeave
 local options = minimix_options
 local isBlocked = settings_blocklist.isBlocked
 local forkOwn = send_own.forkOwn
@@ -14187,7 +14187,16 @@ local leftBefore = occupancy_lost.leftBefore
 local lost = occupancy_lost.lost
 local putOutBefore = occupancy_lost.putOutBefore
 local rejoin = occupancy_lost.rejoin
+local unconfirmedLeave = occupancy_lost.unconfirmedLeave
 local check = occupancy_watch.check
+
+function mayStillBeIn(bindingPattern0_)
+    local removal
+    local operation
+    operation = bindingPattern0_.operation
+    removal = bindingPattern0_.removal
+    return operation.isDoubtful or unconfirmedLeave(operation, removal) ~= nil
+end
 
 function ignore()
 end
@@ -14227,7 +14236,7 @@ function removedWhileLost(membership, _, stanza)
 end
 
 function putOut(membership, place, stanza)
-    local join = joinAfterLeave(place)
+    local join = occupancy_phases.joinAfterLeave(place)
     if isTechnical(stanza) then
         lost(membership)
     elseif join ~= nil then
@@ -14251,7 +14260,8 @@ function askIfOut(membership, stanza)
     end
 end
 
-function joinAfterLeave(place)
+--- Returns the join, if an own unavailable presence may confirm a leave that was sent ahead of it.
+function occupancy_phases.joinAfterLeave(place)
     local isRecent = place.phase == "entering" or now() - place.since < options.answerTimeout
     if isRecent then
         return place.afterLeave
@@ -14447,7 +14457,7 @@ function occupancy_phases.audienceOf(membership, isSubject, isPast)
         return "all"
     end
     local isAnswer = isSubject or isPast
-    if place.phase == "joining" and place.claimed ~= nil and (isAnswer or not place.operation.isDoubtful) then
+    if place.phase == "joining" and place.claimed ~= nil and (isAnswer or not mayStillBeIn(place)) then
         joining.admitClaimed(membership, place)
         place = membership.place
     end
@@ -18339,7 +18349,7 @@ end
 -- Handles presence from a room to the account: other occupants, and the account itself admitted, renamed or removed.
 local room_presence = {}
 do
-local onStray, onAvailable, onPresenceWhileJoining, isRequested, isRenamedUnheard, renameLate, onUnavailable, noteStillIn, isLeaveAnswer, isLeft, onOwnUnavailable, isOfOther, newNickIn
+local onStray, onAvailable, onPresenceWhileJoining, isRequested, isRenamedUnheard, renameLate, onUnavailable, noteStillIn, isLeaveAnswer, nickInDoubt, isLeft, onOwnUnavailable, isOfOther, newNickIn
 local id = require("util.id")
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local isOwnNick = occupancy_burst.isOwnNick
@@ -18351,6 +18361,7 @@ local regainNick = occupancy_nick.regainNick
 local selfClaimed = occupancy_joining.selfClaimed
 local unconfirmedLeave = occupancy_lost.unconfirmedLeave
 local isOfAccount = occupancy_phases.isOfAccount
+local joinAfterLeave = occupancy_phases.joinAfterLeave
 local onRefused = occupancy_phases.onRefused
 local onRemoved = occupancy_phases.onRemoved
 local onRenamed = occupancy_phases.onRenamed
@@ -18506,14 +18517,30 @@ end
 
 function isLeaveAnswer(membership, nick, stanza)
     local place = membership.place
-    if hasStatus(stanza, "303") or place.phase == "joined" then
+    if hasStatus(stanza, "303") then
         return false
     end
-    if place.phase == "entering" and (place.later == nil or not isSameNick(place.later.nick, nick)) then
-        return false
+    if place.phase == "entering" or place.phase == "joined" then
+        local other = nickInDoubt(place)
+        if other == nil or not isSameNick(other, nick) then
+            return false
+        end
     end
     local isMarked = isSelf(stanza, membership.occupant)
     return isMarked or place.phase == "joining" and isLeft(membership, place, nick)
+end
+
+function nickInDoubt(place)
+    local later
+    if place.phase == "entering" then
+        later = place.later
+    end
+    if later == nil then
+        local opt_6 = joinAfterLeave(place)
+        return opt_6 and opt_6.left
+    else
+        return later.nick
+    end
 end
 
 function isLeft(membership, place, nick)

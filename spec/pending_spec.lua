@@ -264,6 +264,31 @@ describe("a session that leaves before the room has answered", function ()
 		assert.equal("presence - room/Alicia 110", lines[2]);
 	end);
 
+	-- The room gets a leave and a join for a nick that another occupant took before. It has shown no presence with 110.
+	for _, form in ipairs {
+		{ "a message"; function (s) s:from("Eve", "<message type='groupchat'><body>hi</body></message>"); end };
+		{ "a new subject"; function (s) s:from("Eve", "<message type='groupchat'><subject>Tea</subject></message>"); end };
+		{ "nothing for 15 s"; function (s) s:wait(15); end };
+	} do
+		it("J8, R2: is not in under the nick of another occupant, after "..form[1], function ()
+			local s, phone = joining { room = { silent = true } };
+			phone:send(leave("Alice", { id = "l1" }));
+			phone:send(join("Eve", { id = "j2" }));
+			s:wait(10);
+			local sent = s:arrived();
+			local leave_id = sent[#sent - 1].attr.id;
+			phone:take();
+			s:from("Eve", "<presence>"..status("", { jid = "eve@elsewhere.example/client" }).."</presence>");
+			form[2](s);
+			local left = { role = "none"; jid = s:occupant_jid "alice" };
+			s:from("Alice", "<presence type='unavailable' id='"..leave_id.."'>"..status("110", left).."</presence>");
+			s:from("Eve", "<presence type='error' id='j2'>"..scene.error("cancel", "conflict").."</presence>");
+			for _, line in ipairs(scene.seen(phone)) do
+				assert.is_nil(line:find "^presence unavailable room/Alice");
+			end
+		end);
+	end
+
 	it("J8: is told that it is out after all stanzas of the room", function ()
 		local s, phone, seen = joining { room = { silent = true } };
 		s:deliver();

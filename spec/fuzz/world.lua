@@ -504,6 +504,11 @@ function world:iq_to_bot(room, stanza)
 	end
 end
 
+-- A room ignores the joins of an account that it lists and the server has lost. Nothing tells the account its nick there.
+local function note_lost_in(room)
+	room.lossy = room.lossy or room.silent;
+end
+
 -- Events of clients
 
 local events = {};
@@ -870,6 +875,7 @@ function events:silent(n)
 	local room = self:honest_room(n);
 	self.causes:trouble(room);
 	room.silent = not room.silent;
+	if self.has_lost then note_lost_in(room); end
 end
 
 function events:limit(n)
@@ -985,6 +991,7 @@ function world:lose_unwritten()
 	for _, room in ipairs(self.honest) do
 		self.causes:trouble(room);
 		for _, account in ipairs(self.accounts) do self.causes:may_go(room, account); end
+		note_lost_in(room);
 	end
 	self.has_lost = true;
 end

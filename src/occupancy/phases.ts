@@ -28,7 +28,7 @@ import { isExpulsion, isTechnical } from "./refusal";
 import { lateRename } from "./requests";
 import { enter, waitForTurn } from "./enter";
 import { hastenLeave, leaveAgain, leaveUnanswered, over } from "./leave";
-import { leftBefore, lost, putOutBefore, rejoin } from "./lost";
+import { leftBefore, lost, putOutBefore, rejoin, unconfirmedLeave } from "./lost";
 import { check } from "./watch";
 
 interface Rules<P extends Place> {
@@ -172,7 +172,7 @@ export function audienceOf(membership: Membership, isSubject: boolean, isPast: b
         return "all";
     }
     const isAnswer = isSubject || isPast;
-    if (place.phase === Phase.Joining && place.claimed !== undefined && (isAnswer || !place.operation.isDoubtful)) {
+    if (place.phase === Phase.Joining && place.claimed !== undefined && (isAnswer || !mayStillBeIn(place))) {
         joining.admitClaimed(membership, place);
         place = membership.place;
     }
@@ -187,6 +187,11 @@ export function audienceOf(membership: Membership, isSubject: boolean, isPast: b
         joined.answeredAsJoin(membership, operation);
     }
     return isAnswer && operation.stage === "history" ? "requester" : "all";
+}
+
+/** Whether the room may still have the account from before the join. */
+function mayStillBeIn({ operation, removal }: Joining): boolean {
+    return operation.isDoubtful || unconfirmedLeave(operation, removal) !== undefined;
 }
 
 function ignore(this: void): void {
@@ -257,7 +262,7 @@ function askIfOut(membership: Membership, stanza: Stanza): void {
 }
 
 /** Returns the join, if an own unavailable presence may confirm a leave that was sent ahead of it. */
-function joinAfterLeave(place: Entering | Joined): Join | undefined {
+export function joinAfterLeave(place: Entering | Joined): Join | undefined {
     const isRecent = place.phase === Phase.Entering || now() - place.since < options.answerTimeout;
     return isRecent ? place.afterLeave : undefined;
 }

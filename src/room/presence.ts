@@ -8,7 +8,7 @@ import { proceedAfter } from "../occupancy/joined";
 import { regainNick } from "../occupancy/nick";
 import { selfClaimed } from "../occupancy/joining";
 import { unconfirmedLeave } from "../occupancy/lost";
-import { isOfAccount, onRefused, onRemoved, onRenamed, onSelf } from "../occupancy/phases";
+import { isOfAccount, joinAfterLeave, onRefused, onRemoved, onRenamed, onSelf } from "../occupancy/phases";
 import { answerProbe } from "../occupancy/probe";
 import { check } from "../occupancy/watch";
 import { isExpulsion, isTechnical } from "../occupancy/refusal";
@@ -20,7 +20,7 @@ import { counters, noteDrop } from "../state/counters";
 import { findMembership, isCurrent, isOccupantJid, type Membership, now } from "../state/memberships";
 import { intern } from "../state/interned";
 import { findOccupant } from "../state/occupants";
-import { isIn, type Joining, Phase } from "../state/place";
+import { type Entering, isIn, type Joined, type Joining, Phase } from "../state/place";
 import { marksSelf } from "../state/self-status";
 import { noteBroadcast } from "./broadcast";
 import { saveOften } from "../state/store";
@@ -209,14 +209,23 @@ function noteStillIn(membership: Membership, stanza: Stanza): void {
  */
 function isLeaveAnswer(membership: Membership, nick: string, stanza: Stanza): boolean {
     const place = membership.place;
-    if (hasStatus(stanza, Status.NickChange) || place.phase === Phase.Joined) {
+    if (hasStatus(stanza, Status.NickChange)) {
         return false;
     }
-    if (place.phase === Phase.Entering && (place.later === undefined || !isSameNick(place.later.nick, nick))) {
-        return false;
+    if (place.phase === Phase.Entering || place.phase === Phase.Joined) {
+        const other = nickInDoubt(place);
+        if (other === undefined || !isSameNick(other, nick)) {
+            return false;
+        }
     }
     const isMarked = isSelf(stanza, membership.occupant);
     return isMarked || (place.phase === Phase.Joining && isLeft(membership, place, nick));
+}
+
+/** Returns the nick that the account may have instead: of a join or a leave that the room has not answered. */
+function nickInDoubt(place: Entering | Joined): string | undefined {
+    const later = place.phase === Phase.Entering ? place.later : undefined;
+    return later === undefined ? joinAfterLeave(place)?.left : later.nick;
 }
 
 /** Whether a join in flight follows a leave under this nick, in a room that omits 110. */
