@@ -787,7 +787,7 @@ end
 --- Whether the account is in the room under its nick, or was when it began to leave.
 function state_place.isIn(place)
     local isAdmitted = place.phase == "joined" or place.phase == "entering"
-    return isAdmitted or place.phase == "leaving" and place.wasIn == true
+    return isAdmitted or place.phase == "leaving" and place.wasIn ~= nil
 end
 
 --- Returns a place in the shared queue: the account is lost, or will leave.
@@ -12077,7 +12077,7 @@ end
 -- Leaves rooms, and repeats the leave until the room confirms it. The timeout is set before anything is sent.
 local occupancy_leave = {}
 do
-local mayStillEnter, PING_TIMEOUT
+local stayIn, mayStillEnter, PING_TIMEOUT
 local openPart = archive_delivered.openPart
 local options = minimix_options
 local patience = send_ask.patience
@@ -12108,6 +12108,16 @@ local recall = occupancy_operations.recall
 local bounceQueue = occupancy_refuse.bounceQueue
 local refuseAll = occupancy_refuse.refuseAll
 local ownUnavailable = occupancy_replay.ownUnavailable
+
+function stayIn(place)
+    if place.phase == "leaving" then
+        return place.wasIn
+    end
+    if not isIn(place) then
+        return nil
+    end
+    return joinInFlight(place) == nil and "settled" or "joining"
+end
 
 --- Shortens the wait for a leave that the room may never confirm, because a session waits.
 function occupancy_leave.hastenLeave(membership)
@@ -12157,7 +12167,7 @@ function occupancy_leave.retryLeave(membership, tries, isMissing)
         isMissing = false
     end
     local operation = newLeave(membership, PING_TIMEOUT, occupancy_leave.retryLeave)
-    local wasIn = isIn(membership.place)
+    local wasIn = stayIn(membership.place)
     setPlace(membership, {phase = "leaving", tries = tries, operation = operation, wasIn = wasIn})
     local place = membership.place
     if membership.established then
@@ -12229,7 +12239,7 @@ function occupancy_leave.leave(membership, unavailable)
     local operation = newLeave(membership, options.answerTimeout, occupancy_leave.leaveUnanswered, unavailable.attr.id)
     setPlace(
         membership,
-        {phase = "leaving", tries = 0, operation = operation, wasIn = isIn(before)}
+        {phase = "leaving", tries = 0, operation = operation, wasIn = stayIn(before)}
     )
     occupancy_leave.hastenLeave(membership)
     save(membership.username)
@@ -14280,10 +14290,10 @@ function leaveConfirmed(membership, place, stanza)
     end
     forkOwn(membership, answer)
     local isForeign = key == nil or not wasSent(membership, key)
-    local isWithdrawn = place.tries == 0 and place.wasIn ~= true
+    local isBeforeJoin = place.tries == 0 and place.wasIn ~= "settled"
     local isForeign_4
     if isForeign then
-        isForeign_4 = isWithdrawn
+        isForeign_4 = isBeforeJoin
     else
         isForeign_4 = wasSentBeforeLeave(membership, key)
     end

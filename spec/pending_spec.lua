@@ -225,6 +225,24 @@ describe("a session that leaves before the room has answered", function ()
 		end);
 	end
 
+	it("L5, J8: is out after a restart although the room has removed it between a session's join and its leave", function ()
+		local s, phone = scene.in_room { remote = true };
+		local laptop = s:client "laptop";
+		laptop:send(join("Alice", { id = "j2"; muc = "<mav xmlns='urn:xmpp:muc:affiliations:1'/>" }));
+		laptop:close();
+		phone:send(leave("Alice", { id = "l1" }));
+		local sent = s.host.wire;
+		s.host.wire = {};
+		s.room:kick "Alice";
+		s.room:receive(sent[1]);
+		assert.same({ "Alice" }, s:occupants());
+		s.host.wire = {};
+		s:restart { killed = true };
+		s:wait(600);
+		assert.same({}, s:occupants());
+		assert.is_true(s:is_forgotten());
+	end);
+
 	it("L5, J6: is in after a reload before the room confirms the leave ahead of its next join", function ()
 		local s, phone = joining_after_leave();
 		s:from("Alice", "<presence>"..status("110").."</presence>");

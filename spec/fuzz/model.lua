@@ -237,13 +237,10 @@ local function note_without_110(place, nick, id)
 end
 
 -- Whether the own presence may be the echo of another presence with the id of a join. Marks that join.
-local function may_be_echo(session, place, room, nick, id)
+local function may_be_echo(session, place, room, id)
 	if place.state ~= "in" or not is_ambiguous(session, place, room, id) then return false; end
 	for _, asked in ipairs(place.asked) do
-		if asked.id == id then
-			if asked.nick and asked.nick:lower() == nick:lower() then return false; end
-			asked.doubtful = true;
-		end
+		asked.doubtful = asked.doubtful or asked.id == id;
 	end
 	return true;
 end
@@ -280,7 +277,7 @@ local function on_available(session, place, room, nick, stanza, codes)
 	place.nick = nick;
 	-- A room answers in order. Until it has answered the leave, this may answer what the session sent before.
 	if place.awaits_leave and not place.untold and place.sent_before_leave[stanza.attr.id or ""] then return; end
-	if may_be_echo(session, place, room, nick, stanza.attr.id) or may_be_forced(place, nick, stanza.attr.id) then return; end
+	if may_be_echo(session, place, room, stanza.attr.id) or may_be_forced(place, nick, stanza.attr.id) then return; end
 	if answers_join(place, stanza.attr.id) then
 		place.awaits_leave = nil;
 	elseif place.state == "asking" and not place.awaits_leave then

@@ -506,7 +506,7 @@ end
 
 -- A room ignores the joins of an account that it lists and the server has lost. Nothing tells the account its nick there.
 local function note_lost_in(room)
-	room.lossy = room.lossy or room.silent;
+	room.has_lost = room.has_lost or room.silent;
 end
 
 -- Events of clients
@@ -1206,6 +1206,7 @@ local function check_membership(self, account, room, membership)
 	elseif not occupant and self.causes:should_be_in(room, account) then
 		violation(self, account, "is out of", room.jid, "without a cause");
 	end
+	if room.has_lost then return; end
 	for _, session in pairs(self.sessions) do
 		if session.account == account then check_place(self, session, room, membership, occupant); end
 	end

@@ -9,7 +9,7 @@ import { saysOut, selfPing } from "../send/ping";
 import { sendPresence } from "../send/upstream";
 import { noteRefusal } from "../state/bookmarks";
 import { detachAll, dropMembership, isCurrent, isUsed, type Membership, setPlace, triesOf } from "../state/memberships";
-import { isIn, Phase, type Place } from "../state/place";
+import { isIn, type Leaving, Phase, type Place } from "../state/place";
 import { hasQueuedJoin, takeJoin } from "../state/queue";
 import { save } from "../state/store";
 import { after } from "../turn";
@@ -34,10 +34,21 @@ export function leave(membership: Membership, unavailable: Stanza): void {
         membership.established = true;
     }
     const operation = newLeave(membership, options.answerTimeout, leaveUnanswered, unavailable.attr.id);
-    setPlace(membership, { phase: Phase.Leaving, tries: 0, operation, wasIn: isIn(before) });
+    setPlace(membership, { phase: Phase.Leaving, tries: 0, operation, wasIn: stayIn(before) });
     hastenLeave(membership);
     save(membership.username);
     sendPresence(membership, unavailable, membership.nick, operation.id);
+}
+
+/** Returns how the account is in the room, or was when it began to leave. */
+function stayIn(place: Place): Leaving["wasIn"] {
+    if (place.phase === Phase.Leaving) {
+        return place.wasIn;
+    }
+    if (!isIn(place)) {
+        return undefined;
+    }
+    return joinInFlight(place) === undefined ? "settled" : "joining";
 }
 
 /** Shortens the wait for a leave that the room may never confirm, because a session waits. */
@@ -96,7 +107,7 @@ export function leaveAgain(membership: Membership): void {
  */
 export function retryLeave(membership: Membership, tries = triesOf(membership) + 1, isMissing = false): void {
     const operation = newLeave(membership, PING_TIMEOUT, retryLeave);
-    const wasIn = isIn(membership.place);
+    const wasIn = stayIn(membership.place);
     setPlace(membership, { phase: Phase.Leaving, tries, operation, wasIn });
     const place = membership.place;
     if (membership.established) {

@@ -278,9 +278,9 @@ function leaveConfirmed(this: void, membership: Membership, place: Leaving, stan
     }
     forkOwn(membership, answer);
     const isForeign = key === undefined || !wasSent(membership, key);
-    // Without an id of ours it may confirm a leave that was sent ahead of the withdrawn join.
-    const isWithdrawn = place.tries === 0 && place.wasIn !== true;
-    if (isForeign ? isWithdrawn : wasSentBeforeLeave(membership, key)) {
+    // Without an id of ours it may be from before a join in flight: a removal, or the answer to a leave ahead of the join.
+    const isBeforeJoin = place.tries === 0 && place.wasIn !== "settled";
+    if (isForeign ? isBeforeJoin : wasSentBeforeLeave(membership, key)) {
         leaveAgain(membership);
     } else {
         over(membership);

@@ -212,8 +212,11 @@ export interface Leaving {
     readonly tries: number;
     /** Undefined: after a start of the server, in the shared queue. */
     readonly operation: Leave | undefined;
-    /** The account was in the room under its nick. Otherwise the nick may belong to another occupant. */
-    readonly wasIn?: boolean | undefined;
+    /**
+     * The account was in the room under its nick: with a session's join in flight, or settled. Otherwise the nick may
+     * belong to another occupant.
+     */
+    readonly wasIn?: "joining" | "settled" | undefined;
 }
 
 /** Replaced as a whole, so that data of a phase ends with it. */
@@ -241,7 +244,7 @@ export function joiningBy(
 /** Whether the account is in the room under its nick, or was when it began to leave. */
 export function isIn(place: Place): boolean {
     const isAdmitted = place.phase === Phase.Joined || place.phase === Phase.Entering;
-    return isAdmitted || (place.phase === Phase.Leaving && place.wasIn === true);
+    return isAdmitted || (place.phase === Phase.Leaving && place.wasIn !== undefined);
 }
 
 /** Returns a place in the shared queue: the account is lost, or will leave. */
