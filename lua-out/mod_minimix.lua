@@ -4229,8 +4229,9 @@ end
 -- written.
 local state_store = {}
 do
-local loadUntil, readUnread, loadAccount, records, closed, late, isListed, unread, onLoaded
+local loadUntil, readUnread, readBrokenAfter, loadAccount, records, closed, late, isListed, unread, ended, onLoaded, FIRST_PAUSE, LONGEST_PAUSE, isReadDue
 local options = minimix_options
+local forEachInSlices = slices.forEachInSlices
 local hasFormerAddress = state_account_record.hasFormerAddress
 local loadRooms = state_account_record.loadRooms
 local recordOf = state_account_record.recordOf
@@ -4289,6 +4290,11 @@ function loadUntil(deadline)
             unread[username] = true
         end
         isListed = true
+        for _, username in ipairs(membersOf(ended)) do
+            if state_store.isKnown(username) then
+                ended[username] = nil
+            end
+        end
     end
     return readUnread(deadline, onLoaded)
 end
@@ -4312,7 +4318,37 @@ function readUnread(deadline, loaded)
         end
     end
     loaded(done)
+    if result == "done" then
+        readBrokenAfter(FIRST_PAUSE)
+    end
     return result
+end
+
+function readBrokenAfter(seconds)
+    if isReadDue or state_store.isAllKnown() then
+        return
+    end
+    isReadDue = true
+    module:add_timer(seconds, function()
+        isReadDue = false
+        forEachInSlices(membersOf(unread), state_store.isKnownNow, function()
+            readBrokenAfter(math.min(seconds * 2, LONGEST_PAUSE))
+        end)
+        return nil
+    end)
+end
+
+--- Whether an account's rooms are known, after another attempt to read a broken record.
+function state_store.isKnownNow(username)
+    if not state_store.isKnown(username) and isListed and onLoaded ~= nil then
+        local isRead, record = readRecord(records, username)
+        if isRead then
+            unread[username] = nil
+            loadAccount(username, record)
+            onLoaded({username})
+        end
+    end
+    return state_store.isKnown(username)
 end
 
 function loadAccount(username, record)
@@ -4381,6 +4417,7 @@ end
 
 isListed = options.anonymous
 unread = {}
+ended = {}
 
 --- Whether an address belongs to an account with unknown rooms. Stanzas of rooms to it must be dropped.
 function state_store.isTooEarly(jid)
@@ -4400,7 +4437,7 @@ function state_store.load(loaded)
 end
 
 function state_store.loading()
-    return {isListed = isListed, unread = unread}
+    return {isListed = isListed, unread = unread, ended = ended}
 end
 
 --- Continues the loading of the previous instance.
@@ -4414,24 +4451,37 @@ function state_store.restoreLoading(saved, loaded)
     for username in pairs(saved and saved.unread or {}) do
         unread[username] = true
     end
+    for username in pairs(saved and saved.ended or {}) do
+        ended[username] = true
+    end
     if loadUntil(0) ~= "done" then
         beginOutage()
     end
 end
 
+--- First and longest pause in seconds before records are read again that are broken although others are not.
+FIRST_PAUSE = 10
+LONGEST_PAUSE = 900
+isReadDue = false
 onRetry(loadUntil)
 
---- Whether an account's rooms are known, after another attempt to read a broken record.
-function state_store.isKnownNow(username)
-    if not state_store.isKnown(username) and isListed and onLoaded ~= nil then
-        local isRead, record = readRecord(records, username)
-        if isRead then
-            unread[username] = nil
-            loadAccount(username, record)
-            onLoaded({username})
+--- Notes that an account has ended. If its rooms are unknown, takeEnded() returns it once they are.
+function state_store.noteEnded(username)
+    if not state_store.isKnownNow(username) then
+        ended[username] = true
+    end
+end
+
+--- Returns those of the accounts that have ended before their rooms were known, once.
+function state_store.takeEnded(usernames)
+    local gone = {}
+    for _, username in ipairs(usernames) do
+        if ended[username] ~= nil then
+            ended[username] = nil
+            gone[#gone + 1] = username
         end
     end
-    return state_store.isKnown(username)
+    return gone
 end
 end
 
@@ -16294,7 +16344,9 @@ local sendPresence = send_upstream.sendPresence
 local closePart = archive_delivered.closePart
 local deleteOwn = archive_expire.deleteOwn
 local close = state_store.close
+local noteEnded = state_store.noteEnded
 local save = state_store.save
+local takeEnded = state_store.takeEnded
 
 --- Leaves every room and deletes everything about the account. Leaves are sent once and not retried.
 function follow_accounts.forgetAccount(username)
@@ -16356,8 +16408,16 @@ function follow_accounts.onAccountEnded(event)
         forgetRefusals(event.username)
         forgetMarks(event.username)
         forgetEdits(event.username)
+        noteEnded(event.username)
         follow_accounts.forgetAccount(event.username)
         deleteOwn(event.username)
+    end
+end
+
+--- Leaves the rooms of accounts that have ended before these were known.
+function follow_accounts.forgetEnded(usernames)
+    for _, username in ipairs(takeEnded(usernames)) do
+        follow_accounts.forgetAccount(username)
     end
 end
 
@@ -19138,6 +19198,7 @@ end
 local function comeBack(usernames)
     hookFormerAddresses()
     onceStarted(function()
+        follow_accounts.forgetEnded(usernames)
         for _, username in ipairs(usernames) do
             occupancy_former.leaveFormerAddresses(state_former.formerOccupantsOf(username))
         end

@@ -407,6 +407,72 @@ describe("a record that cannot be read", function ()
 		assert.same({ "Alice", "Carol" }, occupants);
 	end);
 
+	for _, form in ipairs {
+		{ "a restart"; function (s) s:restart { killed = true }; end };
+		{ "a restart and a reload before it is read"; function (s)
+			s:restart { killed = true };
+			s.host:reload();
+		end };
+		{ "an outage"; function (s, faults)
+			faults:fail("nil", "reads", { "minimix" });
+			s:restart { killed = true };
+			faults:fail("nil", "reads", { "minimix" }, "alice");
+		end };
+	} do
+		it("S4: is read again after "..form[1].." although no session asks for it", function ()
+			local s, faults = in_room();
+			s:enter(s:client("desk", "carol"), "Carol");
+			s:wait(10);
+			faults:fail("nil", "reads", { "minimix" }, "alice");
+			form[2](s, faults);
+			s.room:forget "Alice";
+			s:wait(30);
+			s.host:expect_error "minimix";
+			assert.same({ "Carol" }, s:occupants());
+			faults:work();
+			s:wait(60);
+			local occupants = s:occupants();
+			table.sort(occupants);
+			assert.same({ "Alice", "Carol" }, occupants);
+		end);
+	end
+
+	for _, what in ipairs { "reads"; "both" } do
+		for name, key in pairs { ["its record"] = "alice"; ["all records"] = false } do
+			it(("H5: a user deleted before %s can be read comes back to no room (%s fail)"):format(name, what), function ()
+				local s, faults = in_room();
+				faults:fail("nil", what, nil, key or nil);
+				s:restart { killed = true };
+				local stored = s.host.storage["example.org"].minimix;
+				local record = stored.alice;
+				s.host:delete_user "alice";
+				-- Prosody could not delete it either.
+				stored.alice = record;
+				s:wait(30);
+				s.host:reload();
+				faults:work();
+				s:wait(60);
+				s.host:expect_error "minimix";
+				assert.same({}, s:occupants());
+				assert.is_nil(stored.alice);
+			end);
+		end
+	end
+
+	it("S5: is read less and less often, and said once", function ()
+		local s, faults = in_room();
+		faults:fail("nil", "reads", { "minimix" }, "alice");
+		s:restart { killed = true };
+		s:wait(24 * 3600);
+		assert.truthy(faults.failed > 10 and faults.failed < 200, faults.failed);
+		local said = 0;
+		for _, entry in ipairs(s.host.log) do
+			if entry.message:find "alice in minimix cannot be read" then said = said + 1; end
+		end
+		assert.equal(1, said);
+		s.host:expect_error "alice in minimix cannot be read";
+	end);
+
 	it("S1: is read at a session's join after a reload, and the join attaches the session to the stored membership", function ()
 		local s, faults = in_room();
 		faults:fail("nil", "reads", { "minimix" }, "alice");

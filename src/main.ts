@@ -12,7 +12,7 @@ import { expireIqs, giveUpIqs, onIq as onClientIq } from "./client/iq";
 import { onBind, trackAll, untrackAll } from "./client/joined";
 import { onCarbon, onMessage as onClientMessage } from "./client/message";
 import { onPresence as onClientPresence, onSessionGone } from "./client/presence";
-import { leaveInactive, onAccountEnded, showAllDetached, withdrawAll } from "./follow/accounts";
+import { forgetEnded, leaveInactive, onAccountEnded, showAllDetached, withdrawAll } from "./follow/accounts";
 import { followAll, onLogin, onService, onServiceGone } from "./follow/autojoin";
 import { onBlock, onPrivateMessage, onUnblock } from "./follow/blocking";
 import { reopenParts, saveDelivered } from "./archive/delivered";
@@ -184,6 +184,7 @@ function hookFormerAddresses(): void {
 function comeBack(usernames: string[]): void {
     hookFormerAddresses();
     onceStarted(() => {
+        forgetEnded(usernames);
         for (const username of usernames) {
             leaveFormerAddresses(formerOccupantsOf(username));
         }

@@ -33,7 +33,7 @@ import { forgetAsFormer } from "../send/former";
 import { sendPresence } from "../send/upstream";
 import { closePart } from "../archive/delivered";
 import { deleteOwn } from "../archive/expire";
-import { close, save } from "../state/store";
+import { close, noteEnded, save, takeEnded } from "../state/store";
 
 /** A session has ended. After the last one the account's idle time starts. On an anonymous host the account ends. */
 export function sessionEnded(username: string): void {
@@ -72,8 +72,16 @@ export function onAccountEnded(event: { readonly username: string; readonly host
         forgetRefusals(event.username);
         forgetMarks(event.username);
         forgetEdits(event.username);
+        noteEnded(event.username);
         forgetAccount(event.username);
         deleteOwn(event.username);
+    }
+}
+
+/** Leaves the rooms of accounts that have ended before these were known. */
+export function forgetEnded(usernames: string[]): void {
+    for (const username of takeEnded(usernames)) {
+        forgetAccount(username);
     }
 }
 

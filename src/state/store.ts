@@ -4,6 +4,7 @@
 
 import * as jids from "util.jid";
 import * as options from "../options";
+import { forEachInSlices } from "../slices";
 import { type AccountRecord, hasFormerAddress, loadRooms, recordOf } from "./account-record";
 import { monotonic } from "./clock";
 import { membersOf } from "./keys";
@@ -96,6 +97,9 @@ let isListed = options.anonymous;
 /** Accounts with a record that could not be read yet. */
 const unread = new LuaSet<string>();
 
+/** Accounts that have ended before their record could be read. */
+const ended = new LuaSet<string>();
+
 /** Whether the rooms of an account are known: its record has been read, or it has none. */
 export function isKnown(username: string): boolean {
     return isListed && !unread.has(username);
@@ -134,10 +138,11 @@ export function load(loaded: Listener): void {
 export interface Loading {
     readonly isListed: boolean;
     readonly unread: LuaSet<string>;
+    readonly ended?: LuaSet<string>;
 }
 
 export function loading(): Loading {
-    return { isListed, unread };
+    return { isListed, unread, ended };
 }
 
 /** Continues the loading of the previous instance. */
@@ -146,6 +151,9 @@ export function restoreLoading(saved: Loading | undefined, loaded: Listener): vo
     isListed = saved?.isListed ?? true;
     for (const username of saved?.unread ?? new LuaSet<string>()) {
         unread.add(username);
+    }
+    for (const username of saved?.ended ?? new LuaSet<string>()) {
+        ended.add(username);
     }
     if (loadUntil(0) !== "done") {
         beginOutage();
@@ -165,6 +173,11 @@ function loadUntil(deadline: number): Progress {
             unread.add(username);
         }
         isListed = true;
+        for (const username of membersOf(ended)) {
+            if (isKnown(username)) {
+                ended.delete(username);
+            }
+        }
     }
     return readUnread(deadline, onLoaded);
 }
@@ -188,7 +201,30 @@ function readUnread(deadline: number, loaded: Listener): Progress {
         }
     }
     loaded(done);
+    if (result === "done") {
+        readBrokenAfter(FIRST_PAUSE);
+    }
     return result;
+}
+
+/** First and longest pause in seconds before records are read again that are broken although others are not. */
+const FIRST_PAUSE = 10;
+const LONGEST_PAUSE = 900;
+
+let isReadDue = false;
+
+function readBrokenAfter(seconds: number): void {
+    if (isReadDue || isAllKnown()) {
+        return;
+    }
+    isReadDue = true;
+    module.add_timer(seconds, () => {
+        isReadDue = false;
+        forEachInSlices(membersOf(unread), isKnownNow, () => {
+            readBrokenAfter(Math.min(seconds * 2, LONGEST_PAUSE));
+        });
+        return undefined;
+    });
 }
 
 onRetry(loadUntil);
@@ -204,6 +240,25 @@ export function isKnownNow(username: string): boolean {
         }
     }
     return isKnown(username);
+}
+
+/** Notes that an account has ended. If its rooms are unknown, takeEnded() returns it once they are. */
+export function noteEnded(username: string): void {
+    if (!isKnownNow(username)) {
+        ended.add(username);
+    }
+}
+
+/** Returns those of the accounts that have ended before their rooms were known, once. */
+export function takeEnded(usernames: string[]): string[] {
+    const gone: string[] = [];
+    for (const username of usernames) {
+        if (ended.has(username)) {
+            ended.delete(username);
+            gone.push(username);
+        }
+    }
+    return gone;
 }
 
 /** A malformed record affects its account or room only. */
