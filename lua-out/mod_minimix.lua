@@ -9769,6 +9769,20 @@ function occupancy_replay.ownUnavailable(membership, id, nick)
     return st.presence({type = "unavailable", from = from, id = id}):tag("x", {xmlns = MUC_USER}):tag("item", {affiliation = ownAffiliation(membership), role = "none"}):up():tag("status", {code = "110"}):reset()
 end
 
+--- Returns a removal of the account that its sessions understand: with 110 if they know another nick.
+function occupancy_replay.understood(membership, removal)
+    local isKnown = jids.resource(removal.attr.from or "") == knownNick(membership)
+    if isKnown or hasStatus(removal, "110") then
+        return removal
+    end
+    local copy = st.clone(removal)
+    local x = copy:get_child("x", MUC_USER)
+    if x ~= nil then
+        addStatus(x, "110")
+    end
+    return copy
+end
+
 --- Returns the presence for a technical removal (XEP-0045 15.6.2), when the account cannot rejoin.
 function occupancy_replay.technicalRemoval(membership)
     local unavailable = occupancy_replay.ownUnavailable(membership, nil)
@@ -12430,6 +12444,7 @@ local refuseQueue = occupancy_refuse.refuseQueue
 local refuseUnanswered = occupancy_refuse.refuseUnanswered
 local sendSubject = occupancy_replay.sendSubject
 local technicalRemoval = occupancy_replay.technicalRemoval
+local understood = occupancy_replay.understood
 
 --- The account is out although it should be in, and will rejoin. Sessions are told only if this takes too long, and may
 -- then join by themselves.
@@ -12644,7 +12659,7 @@ function occupancy_lost.endKicked(membership, place, kick)
 end
 
 function tryOthers(membership, place, removal)
-    forkOwn(membership, removal)
+    forkOwn(membership, understood(membership, removal))
     dropOwnJoins(place.earlier)
     local hasOther = hasQueuedJoin(membership) or #place.earlier > 0
     if hasOther then
@@ -13308,6 +13323,7 @@ local answerTo = occupancy_replay.answerTo
 local sendOccupants = occupancy_replay.sendOccupants
 local sendSubject = occupancy_replay.sendSubject
 local technicalRemoval = occupancy_replay.technicalRemoval
+local understood = occupancy_replay.understood
 local enter = occupancy_enter.enter
 local tryNext = occupancy_enter.tryNext
 local over = occupancy_leave.over
@@ -13575,7 +13591,7 @@ function rejoinRefused(membership, bindingPattern0_, error_)
             membership.room,
             condition
         )
-        forkOwn(membership, removal or technicalRemoval(membership))
+        forkOwn(membership, understood(membership, removal or technicalRemoval(membership)))
         over(membership)
     end
 end
@@ -14234,6 +14250,7 @@ local keepSelf = occupancy_burst.keepSelf
 local joined = occupancy_joined
 local joining = occupancy_joining
 local answerProbe = occupancy_probe.answerProbe
+local understood = occupancy_replay.understood
 local isExpulsion = occupancy_refusal.isExpulsion
 local isTechnical = occupancy_refusal.isTechnical
 local lateRename = occupancy_requests.lateRename
@@ -14290,7 +14307,7 @@ end
 
 function removedWhileLost(membership, _, stanza)
     if isExpulsion(stanza) and not isTechnical(stanza) and occupancy_phases.isOfAccount(membership, stanza) then
-        forkOwn(membership, stanza)
+        forkOwn(membership, understood(membership, stanza))
         over(membership)
     end
 end

@@ -752,6 +752,24 @@ describe("P1: a server that restarts", function ()
 		end
 	end
 
+	it("R2, C2: tells the sessions of a kick under a nick that they do not know, in a room without 110", function ()
+		local s, phone, joins = rejoining();
+		local laptop = s:client "laptop";
+		laptop:send(join("Alicia", { id = "j2" }));
+		s:wait(70);
+		local sent = #joins;
+		local own = { jid = s:occupant_jid "alice" };
+		s:from("Alicia", "<presence>"..scene.status("", own).."</presence>");
+		own.role = "none";
+		s:from("Alicia", "<presence type='unavailable'>"..scene.status("307", own).."</presence>");
+		s.room.silent = false;
+		s:wait(2 * hour);
+		assert.equal(sent, #joins);
+		local lines = seen(phone);
+		assert.equal("presence unavailable room/Alicia 110 307", lines[#lines]);
+		laptop:take();
+	end);
+
 	it("R2, P1: leaves a room that kicks the account, and then gets a join that has timed out", function ()
 		local s = in_room { remote = true };
 		s.room:remove("Alice", "332");

@@ -236,11 +236,15 @@ local function note_without_110(place, nick, id)
 	end
 end
 
--- Whether the own presence may be the echo of another presence with the id of a join. Marks that join.
-local function may_be_echo(session, place, room, id)
+-- Whether the own presence may be the echo of another presence with the id of a join, and has another nick. Marks that
+-- join.
+local function is_echo(session, place, room, nick, id)
 	if place.state ~= "in" or not is_ambiguous(session, place, room, id) then return false; end
 	for _, asked in ipairs(place.asked) do
-		asked.doubtful = asked.doubtful or asked.id == id;
+		if asked.id == id then
+			if asked.nick and asked.nick:lower() == nick:lower() then return false; end
+			asked.doubtful = true;
+		end
 	end
 	return true;
 end
@@ -276,9 +280,13 @@ local function on_available(session, place, room, nick, stanza, codes)
 	if not codes["110"] then return note_without_110(place, nick, stanza.attr.id); end
 	place.nick = nick;
 	-- A room answers in order. Until it has answered the leave, this may answer what the session sent before.
-	if place.awaits_leave and not place.untold and place.sent_before_leave[stanza.attr.id or ""] then return; end
-	if may_be_echo(session, place, room, stanza.attr.id) or may_be_forced(place, nick, stanza.attr.id) then return; end
-	if answers_join(place, stanza.attr.id) then
+	local is_before_leave = not stanza.attr.id or place.sent_before_leave[stanza.attr.id];
+	if place.awaits_leave and not place.untold and is_before_leave then return; end
+	local id = stanza.attr.id;
+	if is_echo(session, place, room, nick, id) or may_be_forced(place, nick, id) then return; end
+	local may_be_echo = place.state == "in" and id and is_ambiguous(session, place, room, id);
+	if answers_join(place, id) then
+		if may_be_echo then table.insert(place.asked, 1, { id = id; nick = nick; doubtful = true }); end
 		place.awaits_leave = nil;
 	elseif place.state == "asking" and not place.awaits_leave then
 		-- A late answer to an earlier join.

@@ -39,7 +39,7 @@ import { regainNick } from "./nick";
 import { isExpulsion, isTemporary, isUnreached } from "./refusal";
 import { removeJoin } from "./operations";
 import { refuse } from "./refuse";
-import { answerTo, sendOccupants, sendSubject, technicalRemoval } from "./replay";
+import { answerTo, sendOccupants, sendSubject, technicalRemoval, understood } from "./replay";
 import { enter, tryNext } from "./enter";
 import { over } from "./leave";
 import {
@@ -341,7 +341,7 @@ function rejoinRefused(membership: Membership, { operation: join, removal }: Joi
         lost(membership);
     } else {
         module.log("info", "%s gave up rejoining %s: %s", membership.username, membership.room, condition);
-        forkOwn(membership, removal ?? technicalRemoval(membership));
+        forkOwn(membership, understood(membership, removal ?? technicalRemoval(membership)));
         over(membership);
     }
 }

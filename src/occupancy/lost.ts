@@ -44,7 +44,7 @@ import {
 } from "./operations";
 import { isExpulsion, isTechnical } from "./refusal";
 import { refuse, refuseQueue, refuseUnanswered } from "./refuse";
-import { sendSubject, technicalRemoval } from "./replay";
+import { sendSubject, technicalRemoval, understood } from "./replay";
 
 /** Attempts after which the account rejoins without an answer of the room's archive. */
 const TRIES_FOR_ARCHIVE = 4;
@@ -373,7 +373,7 @@ export function removedAtOnce(
 
 /** The room has put the account out. Sessions' other joins go on as first ones. Returns whether there is one. */
 function tryOthers(membership: Membership, place: Joining, removal: Stanza): boolean {
-    forkOwn(membership, removal);
+    forkOwn(membership, understood(membership, removal));
     dropOwnJoins(place.earlier);
     const hasOther = hasQueuedJoin(membership) || place.earlier.length > 0;
     if (hasOther) {

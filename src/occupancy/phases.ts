@@ -24,6 +24,7 @@ import { announceIfRenamed, keepSelf } from "./burst";
 import * as joined from "./joined";
 import * as joining from "./joining";
 import { answerProbe } from "./probe";
+import { understood } from "./replay";
 import { isExpulsion, isTechnical } from "./refusal";
 import { lateRename } from "./requests";
 import { enter, waitForTurn } from "./enter";
@@ -230,7 +231,7 @@ export function isOfAccount(account: Pick<Membership, "occupant" | "room">, stan
 /** The account was in the room after all, as after a late answer to a join. Only a kick or ban keeps it out. */
 function removedWhileLost(this: void, membership: Membership, _: Place, stanza: Stanza): void {
     if (isExpulsion(stanza) && !isTechnical(stanza) && isOfAccount(membership, stanza)) {
-        forkOwn(membership, stanza);
+        forkOwn(membership, understood(membership, stanza));
         over(membership);
     }
 }

@@ -1,5 +1,6 @@
 // The replay: stanzas for a session that attaches to a room that the account is in.
 
+import * as jids from "util.jid";
 import * as st from "util.stanza";
 import type { Attributes } from "util.stanza";
 import { MUC_USER, Status } from "../namespaces";
@@ -148,6 +149,20 @@ export function ownUnavailable(membership: Membership, id: string | undefined, n
         .up()
         .tag("status", { code: Status.Self })
         .reset();
+}
+
+/** Returns a removal of the account that its sessions understand: with 110 if they know another nick. */
+export function understood(membership: Membership, removal: Stanza): Stanza {
+    const isKnown = jids.resource(removal.attr.from ?? "") === knownNick(membership);
+    if (isKnown || hasStatus(removal, Status.Self)) {
+        return removal;
+    }
+    const copy = st.clone(removal);
+    const x = copy.get_child("x", MUC_USER);
+    if (x !== undefined) {
+        addStatus(x, Status.Self);
+    }
+    return copy;
 }
 
 /** Returns the presence for a technical removal (XEP-0045 15.6.2), when the account cannot rejoin. */
