@@ -11897,7 +11897,7 @@ end
 -- Sends joins: of sessions, in the order of the queue. The timeout is set before anything is sent.
 local occupancy_enter = {}
 do
-local timedOut, shownSince, disown, takeTurn, enterNext, askFirst, onTimeout
+local timedOut, leaveBefore, shownSince, disown, takeTurn, enterNext, askFirst, onTimeout
 local id = require("util.id")
 local options = minimix_options
 local presenceIdFor = send_upstream.presenceIdFor
@@ -11950,7 +11950,7 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         isReturn = isReturn,
         isDoubtful = membership.established == true,
         isFirst = isFirst,
-        left = unconfirmed
+        left = unconfirmed or leaveBefore(earlier)
     }
     local join = occupancy_enter.newTimedJoin(membership, parts)
     disown(earlier, request.session)
@@ -11962,6 +11962,11 @@ function occupancy_enter.enter(membership, request, earlier, unconfirmed)
         sendPresence(membership, st.presence({type = "unavailable"}), unconfirmed, id.medium())
     end
     sendPresence(membership, joinToShow(membership, request), request.nick, key)
+end
+
+function leaveBefore(joins)
+    local opt_2 = joins[#joins]
+    return opt_2 and opt_2.left
 end
 
 function shownSince(bindingPattern0_, joins)
@@ -18436,7 +18441,7 @@ end
 -- Handles presence from a room to the account: other occupants, and the account itself admitted, renamed or removed.
 local room_presence = {}
 do
-local onStray, onAvailable, onPresenceWhileJoining, isRequested, isRenamedUnheard, renameLate, onUnavailable, noteStillIn, isLeaveAnswer, nickInDoubt, isLeft, onOwnUnavailable, isOfOther, newNickIn
+local onStray, onAvailable, onPresenceWhileJoining, isRequested, isRenamedUnheard, isNickOf, renameLate, onUnavailable, noteStillIn, isLeaveAnswer, nickInDoubt, isLeft, onOwnUnavailable, isOfOther, newNickIn
 local id = require("util.id")
 local announceIfRenamed = occupancy_burst.announceIfRenamed
 local isOwnNick = occupancy_burst.isOwnNick
@@ -18538,7 +18543,12 @@ function isRenamedUnheard(membership, nick, stanza)
     if place.phase ~= "joined" and place.phase ~= "entering" then
         return false
     end
-    local isLate = place.phase == "joined" and isLateNick(place, nick)
+    local isLate
+    if place.phase == "joined" then
+        isLate = isLateNick(place, nick)
+    else
+        isLate = isNickOf(place.later, nick)
+    end
     if not isLate and stanza.attr.type == nil or findOccupant(membership.view, nick) ~= nil then
         return false
     end
@@ -18546,6 +18556,10 @@ function isRenamedUnheard(membership, nick, stanza)
         return itemOf(stanza).jid == membership.occupant
     end
     return isSelf(stanza, membership.occupant) and (isLate or isExpulsion(stanza) or isTechnical(stanza))
+end
+
+function isNickOf(join, nick)
+    return join ~= nil and isSameNick(join.nick, nick)
 end
 
 function renameLate(membership, nick)
@@ -18623,8 +18637,8 @@ function nickInDoubt(place)
         later = place.later
     end
     if later == nil then
-        local opt_6 = joinAfterLeave(place)
-        return opt_6 and opt_6.left
+        local opt_7 = joinAfterLeave(place)
+        return opt_7 and opt_7.left
     else
         return later.nick
     end

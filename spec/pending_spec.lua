@@ -307,6 +307,32 @@ describe("a session that leaves before the room has answered", function ()
 		end);
 	end
 
+	for _, form in ipairs {
+		{ "a message"; function (s) s:from("Eve", "<message type='groupchat'><body>hi</body></message>"); end };
+		{ "a new subject"; function (s) s:from("Eve", "<message type='groupchat'><subject>Tea</subject></message>"); end };
+		{ "nothing for 15 s"; function (s) s:wait(15); end };
+	} do
+		it("J8, R7: is in under the nick of its second join, after a presence with that of the first one and "..form[1], function ()
+			local s, phone, seen = joining { room = { silent = true } };
+			phone:send(leave("Alice", { id = "l1" }));
+			phone:send(join("Eve", { id = "j2" }));
+			s:wait(10);
+			phone:send(join("Alicia", { id = "j3" }));
+			s:wait(10);
+			local sent = s:arrived();
+			local leave_id = sent[#sent - 2].attr.id;
+			s:from("Eve", "<presence>"..status("", { jid = "eve@elsewhere.example/client" }).."</presence>");
+			form[2](s);
+			local left = { role = "none"; jid = s:occupant_jid "alice" };
+			s:from("Alice", "<presence type='unavailable' id='"..leave_id.."'>"..status("110", left).."</presence>");
+			s:from("Eve", "<presence type='error' id='j2'>"..scene.error("cancel", "conflict").."</presence>");
+			s:from("Alicia", "<presence id='j3'>"..status("110", { jid = s:occupant_jid "alice" }).."</presence>");
+			s:from(nil, "<message type='groupchat'><subject/></message>");
+			s:wait(60);
+			assert.equal("Alicia", seen:now().nick);
+		end);
+	end
+
 	it("J8: is told that it is out after all stanzas of the room", function ()
 		local s, phone, seen = joining { room = { silent = true } };
 		s:deliver();

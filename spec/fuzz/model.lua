@@ -236,16 +236,18 @@ local function note_without_110(place, nick, id)
 	end
 end
 
--- Whether the own presence may be the echo of another presence with the id of a join, and has another nick. Marks that
--- join.
+-- Whether the own presence may be the echo of another presence with the id of a join, and has another nick. If it is not,
+-- it answers that join and earlier ones. Marks them.
 local function is_echo(session, place, room, nick, id)
 	if place.state ~= "in" or not is_ambiguous(session, place, room, id) then return false; end
-	for _, asked in ipairs(place.asked) do
+	local last = 0;
+	for i, asked in ipairs(place.asked) do
 		if asked.id == id then
 			if asked.nick and asked.nick:lower() == nick:lower() then return false; end
-			asked.doubtful = true;
+			last = i;
 		end
 	end
+	for i = 1, last do place.asked[i].doubtful = true; end
 	return true;
 end
 
@@ -274,15 +276,22 @@ local function is_of_other_join(place, nick, id, codes)
 	return true;
 end
 
+local function is_asked_without_id(place, nick)
+	for _, asked in ipairs(place.asked) do
+		if not asked.id and asked.nick and asked.nick:lower() == nick:lower() then return true; end
+	end
+	return false;
+end
+
 local function on_available(session, place, room, nick, stanza, codes)
 	place.view[nick] = stanza;
 	if is_of_other_join(place, nick, stanza.attr.id, codes) then return; end
 	if not codes["110"] then return note_without_110(place, nick, stanza.attr.id); end
 	place.nick = nick;
 	-- A room answers in order. Until it has answered the leave, this may answer what the session sent before.
-	local is_before_leave = not stanza.attr.id or place.sent_before_leave[stanza.attr.id];
-	if place.awaits_leave and not place.untold and is_before_leave then return; end
 	local id = stanza.attr.id;
+	local is_before_leave = place.sent_before_leave[id or ""] or not id and not is_asked_without_id(place, nick);
+	if place.awaits_leave and not place.untold and is_before_leave then return; end
 	if is_echo(session, place, room, nick, id) or may_be_forced(place, nick, id) then return; end
 	local may_be_echo = place.state == "in" and id and is_ambiguous(session, place, room, id);
 	if answers_join(place, id) then

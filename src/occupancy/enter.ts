@@ -59,7 +59,7 @@ export function enter(
         isReturn,
         isDoubtful: membership.established === true,
         isFirst,
-        left: unconfirmed,
+        left: unconfirmed ?? leaveBefore(earlier),
     };
     const join = newTimedJoin(membership, parts);
     disown(earlier, request.session);
@@ -71,6 +71,11 @@ export function enter(
         sendPresence(membership, st.presence({ type: "unavailable" }), unconfirmed, id.medium());
     }
     sendPresence(membership, joinToShow(membership, request), request.nick, key);
+}
+
+/** Returns the nick of a leave that was sent ahead of these unanswered joins. */
+function leaveBefore(joins: Join[]): string | undefined {
+    return joins[joins.length - 1]?.left;
 }
 
 /** Returns the nicks that the room has shown since the first of these unanswered joins. */

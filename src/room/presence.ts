@@ -20,7 +20,7 @@ import { counters, noteDrop } from "../state/counters";
 import { findMembership, isCurrent, isOccupantJid, type Membership, now } from "../state/memberships";
 import { intern } from "../state/interned";
 import { findOccupant } from "../state/occupants";
-import { type Entering, isIn, type Joined, type Joining, Phase } from "../state/place";
+import { type Entering, isIn, type Join, type Joined, type Joining, Phase } from "../state/place";
 import { marksSelf } from "../state/self-status";
 import { noteBroadcast } from "./broadcast";
 import { saveOften } from "../state/store";
@@ -141,7 +141,7 @@ function isRenamedUnheard(membership: Membership, nick: string, stanza: Stanza):
         return false;
     }
     // Most presences end here.
-    const isLate = place.phase === Phase.Joined && isLateNick(place, nick);
+    const isLate = place.phase === Phase.Joined ? isLateNick(place, nick) : isNickOf(place.later, nick);
     if ((!isLate && stanza.attr.type === undefined) || findOccupant(membership.view, nick) !== undefined) {
         return false;
     }
@@ -149,6 +149,10 @@ function isRenamedUnheard(membership: Membership, nick: string, stanza: Stanza):
         return itemOf(stanza).jid === membership.occupant;
     }
     return isSelf(stanza, membership.occupant) && (isLate || isExpulsion(stanza) || isTechnical(stanza));
+}
+
+function isNickOf(join: Join | undefined, nick: string): boolean {
+    return join !== undefined && isSameNick(join.nick, nick);
 }
 
 function renameLate(membership: Membership, nick: string): void {

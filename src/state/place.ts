@@ -74,7 +74,7 @@ export interface Join extends Sent {
     isDoubtful: boolean;
     /** The account was not in the room before, as far as is known. So a presence of the room answers this join. */
     readonly isFirst: boolean;
-    /** The nick of a leave that was sent right before the join, and that the room has not confirmed. */
+    /** The nick of a leave that was sent before the join, and that the room has not confirmed. */
     readonly left: string | undefined;
     /** When it was sent, by the monotonic clock. */
     readonly since: number;
