@@ -1408,4 +1408,17 @@ return {
 		{ "time", 269, 499, 33, 687 };
 		{ "destroy", 799, 667, 880, 374 };
 	};
+	{ about = "an unload with a join in flight to a room without 110, which confirms its leave late"; seed = 179251187; setting = { resource = false; bosh = true; carbons = false; prosody = true; faults = true; folds = false; crowd = false; omits = 3 };
+		{ "burst", 410, 626, 625, 493 };
+		{ "deliver", 455, 238, 575, 711 };
+		{ "join", 88, 526, 299, 836 };
+		{ "restart", 930, 562, 447, 325 };
+		{ "time", 222, 282, 204, 377 };
+		{ "say", 666, 235, 552, 681 };
+		{ "unload", 139, 757, 618, 320 };
+		{ "fail", 174, 317, 295, 592 };
+		{ "join", 980, 986, 762, 452 };
+		{ "deliver", 452, 963, 950, 638 };
+		{ "open", 734, 902, 60, 471 };
+	};
 };
