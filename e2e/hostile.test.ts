@@ -22,6 +22,11 @@ const usual = 1.1;
 
 const nothing: Answer = { results: [], complete: true };
 
+/** Attempts of a measurement. A pause of the machine does not come back, and a block of the server does. */
+const attempts = 3;
+
+class TooLong extends Error {}
+
 interface Cost {
     /** The longest time without a turn of the server's event loop, in ms of CPU time. */
     block: number;
@@ -38,6 +43,7 @@ for (const version of someVersions) {
         let service: HostileService;
         let others: Bystanders;
         let rooms = 0;
+        const clients: Client[] = [];
 
         before(async () => {
             const port = await freePort();
@@ -80,9 +86,34 @@ for (const version of someVersions) {
             service.onQuery = (asked) => (asked === room ? answer() : nothing);
         }
 
+        async function open(name: string, smacks = false): Promise<Client> {
+            const client = await connect(server, name, { smacks });
+            clients.push(client);
+            return client;
+        }
+
+        /** A test of what an attack costs. */
+        function measure(name: string, attack: (t: TestContext) => Promise<void>): void {
+            test(name, async (t) => {
+                for (let left = attempts - 1; ; left--) {
+                    try {
+                        await attack(t);
+                        return;
+                    } catch (error) {
+                        if (left === 0 || !(error instanceof TooLong)) {
+                            throw error;
+                        }
+                        t.diagnostic(`again: ${error.message}`);
+                    } finally {
+                        await Promise.all(clients.splice(0).map((client) => client.disconnect()));
+                    }
+                }
+            });
+        }
+
         /** A client of Alice in the room, which has some messages. */
         async function enter(name: string, room: string, smacks = false): Promise<Client> {
-            const client = await connect(server, name, { smacks });
+            const client = await open(name, smacks);
             await join(client, room, "Alice");
             await service.say(room, "Bob", "message", "type='groupchat' id='first'", "<body>first</body>");
             await client.expect({ body: "first" });
@@ -117,9 +148,13 @@ for (const version of someVersions) {
             const size = memory === undefined ? "" : `, ${(memory / 1024).toFixed(0)} kB stay`;
             const others = `others ${cost.wait.toFixed(0)} ms (95 %; before it ${cost.idle.toFixed(0)} ms)`;
             t.diagnostic(`block ${cost.block.toFixed(0)} ms, ${others}${size}; machine ${cost.slowness.toFixed(1)}`);
-            assert(cost.block < limit * cost.slowness, `${cost.block} ms of CPU time in one go`);
+            if (cost.block >= limit * cost.slowness) {
+                throw new TooLong(`${cost.block} ms of CPU time in one go`);
+            }
             // A message arrives in one turn of the event loop and leaves in another.
-            assert(cost.wait < 2 * limit * cost.slowness, `others wait ${cost.wait} ms of CPU time`);
+            if (cost.wait >= 2 * limit * cost.slowness) {
+                throw new TooLong(`others wait ${cost.wait} ms of CPU time`);
+            }
         }
 
         async function archived(client: Client, room: string): Promise<Element[]> {
@@ -210,13 +245,13 @@ for (const version of someVersions) {
             await phone.disconnect();
         });
 
-        test("B1: an own presence of 480 kB is not kept in memory", async (t) => {
+        measure("B1: an own presence of 480 kB is not kept in memory", async (t) => {
             const before = await used();
             const cost = await costOf(async () => {
                 for (let i = 0; i < (long ? 20 : 3); i++) {
                     const room = newRoom();
                     service.onJoin = () => ({ self: `<status>${"x".repeat(480_000)}</status>` });
-                    const phone = await connect(server, `alice/self${i}`);
+                    const phone = await open(`alice/self${i}`);
                     await join(phone, room, "Alice");
                     await phone.disconnect();
                 }
@@ -226,7 +261,7 @@ for (const version of someVersions) {
             assert(memory < 480_000 + 200_000, `${memory} bytes stay`);
         });
 
-        test("B1, B4: 8 MB of cached presence are replayed to a session with stream management", async (t) => {
+        measure("B1, B4: 8 MB of cached presence are replayed to a session with stream management", async (t) => {
             const room = newRoom();
             const phone = await enter("alice/crowd", room);
             const status = `<status>${"x".repeat(11_000)}</status><b xmlns='b'>${"<a/>".repeat(300)}</b>`;
@@ -238,7 +273,7 @@ for (const version of someVersions) {
             }
             await phone.expect((stanza) => stanza.attrs.from === `${room}/N${count - 1}`, 60_000);
             const before = await used();
-            const laptop = await connect(server, "alice/smacks", { smacks: true });
+            const laptop = await open("alice/smacks", true);
             const cost = await costOf(async () => {
                 await join(laptop, room, "Alice", { history: { maxstanzas: "0" }, timeout: 60_000 });
             });
@@ -254,7 +289,7 @@ for (const version of someVersions) {
             assert(memory < 2_000_000, `${memory} bytes stay`);
         });
 
-        test("B1: a flood while its archive does not answer is buffered up to minimix_max_gap_size", async (t) => {
+        measure("B1: a flood while its archive does not answer is buffered up to minimix_max_gap_size", async (t) => {
             const room = newRoom();
             const phone = await enter("alice/gap", room);
             const before = await used();
@@ -285,7 +320,7 @@ for (const version of someVersions) {
             await phone.disconnect();
         });
 
-        test("B4: a removal by the room while the buffer is full", async (t) => {
+        measure("B4: a removal by the room while the buffer is full", async (t) => {
             const room = newRoom();
             const phone = await enter("alice/removed", room);
             let asked = 0;
@@ -308,7 +343,7 @@ for (const version of someVersions) {
             await phone.disconnect();
         });
 
-        test("B4: archive results back in time, and more than requested", async (t) => {
+        measure("B4: archive results back in time, and more than requested", async (t) => {
             const room = newRoom();
             const phone = await enter("alice/past", room);
             const count = long ? 1500 : 500;
@@ -334,7 +369,7 @@ for (const version of someVersions) {
             await phone.disconnect();
         });
 
-        test("B4: a join that asks for 1,000 messages of 56 kB", async (t) => {
+        measure("B4: a join that asks for 1,000 messages of 56 kB", async (t) => {
             const room = newRoom();
             const phone = await enter("alice/history", room);
             const count = long ? 1000 : 70;
@@ -353,7 +388,7 @@ for (const version of someVersions) {
                 }
             }
             await phone.expect({ id: `h${count - 1}` }, 60_000);
-            const laptop = await connect(server, "alice/big");
+            const laptop = await open("alice/big");
             const cost = await costOf(async () => {
                 const shown = await join(laptop, room, "Alice", { history: { maxstanzas: "1000" }, timeout: 60_000 });
                 assert(shown.length > 20 && shown.length < 45, String(shown.length));
@@ -363,8 +398,8 @@ for (const version of someVersions) {
             await phone.disconnect();
         });
 
-        test("B4: an archive query of an account that has been in 1,500 rooms", async (t) => {
-            const eve = await connect(server, "eve/desk");
+        measure("B4: an archive query of an account that has been in 1,500 rooms", async (t) => {
+            const eve = await open("eve/desk");
             const count = long ? 1500 : 150;
             newRoom();
             for (let i = 0; i < count; i++) {
