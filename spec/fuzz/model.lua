@@ -110,6 +110,12 @@ end
 
 -- Stanzas of the session
 
+-- Whether the session has sent a presence without an id. Its answer would look like that to the next one.
+function model.has_sent_without_id(session, room)
+	local place = model.place(session, room);
+	return place.sent[""] or place.sent_before_leave[""];
+end
+
 function model.joins(session, room, id, nick)
 	local place = model.place(session, room);
 	if not nick and place.state ~= "in" and place.state ~= "asking" then
@@ -141,7 +147,7 @@ function model.is_inside(session, room)
 	return place ~= nil and (place.state == "in" or place.state == "asking" and not is_all_doubtful(place.asked));
 end
 
-function model.leaves(session, room, silently)
+function model.leaves(session, room, silently, leave_id)
 	local place = model.place(session, room);
 	place.known = true;
 	if place.state == "out" then return; end
@@ -154,7 +160,7 @@ function model.leaves(session, room, silently)
 	for id in pairs(place.sent) do place.sent_before_leave[id] = true; end
 	place.sent = {};
 	place.state = "leaving";
-	place.awaits_leave = true;
+	place.awaits_leave, place.leave_id = true, leave_id;
 end
 
 -- Stanzas to the session
@@ -180,7 +186,7 @@ local function answers_join(place, id, is_error)
 end
 
 local function goes_out(place)
-	place.awaits_leave, place.untold, place.withdrawn, place.sent_before_leave = nil, nil, nil, {};
+	place.awaits_leave, place.leave_id, place.untold, place.withdrawn, place.sent_before_leave = nil, nil, nil, nil, {};
 	place.view, place.subject, place.nick = {}, nil, nil;
 	place.state = place.asked[1] ~= nil and "asking" or "out";
 end
@@ -276,13 +282,6 @@ local function is_of_other_join(place, nick, id, codes)
 	return true;
 end
 
-local function is_asked_without_id(place, nick)
-	for _, asked in ipairs(place.asked) do
-		if not asked.id and asked.nick and asked.nick:lower() == nick:lower() then return true; end
-	end
-	return false;
-end
-
 local function on_available(session, place, room, nick, stanza, codes)
 	place.view[nick] = stanza;
 	if is_of_other_join(place, nick, stanza.attr.id, codes) then return; end
@@ -290,7 +289,7 @@ local function on_available(session, place, room, nick, stanza, codes)
 	place.nick = nick;
 	-- A room answers in order. Until it has answered the leave, this may answer what the session sent before.
 	local id = stanza.attr.id;
-	local is_before_leave = place.sent_before_leave[id or ""] or not id and not is_asked_without_id(place, nick);
+	local is_before_leave = not id or place.sent_before_leave[id];
 	if place.awaits_leave and not place.untold and is_before_leave then return; end
 	if is_echo(session, place, room, nick, id) or may_be_forced(place, nick, id) then return; end
 	local may_be_echo = place.state == "in" and id and is_ambiguous(session, place, room, id);
@@ -314,10 +313,17 @@ local function note_removal(place, nick)
 	end
 end
 
+-- Whether an unavailable may answer the session's leave: by its id, or under the nick that the session had.
+local function may_answer_leave(place, nick, id)
+	if not place.awaits_leave then return false; end
+	return id ~= nil and id == place.leave_id or place.nick ~= nil and place.nick:lower() == nick:lower();
+end
+
 local function on_unavailable(session, place, room, nick, stanza)
 	local codes, item = codes_of(stanza);
 	place.view[nick] = nil;
-	if not codes["110"] or is_of_other_join(place, nick, stanza.attr.id, codes) then return; end
+	local is_other = is_of_other_join(place, nick, stanza.attr.id, codes) and not may_answer_leave(place, nick, stanza.attr.id);
+	if not codes["110"] or is_other then return; end
 	if codes["303"] then
 		place.nick = item and item.attr.nick;
 		return;

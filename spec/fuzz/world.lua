@@ -582,7 +582,7 @@ function events:join(n, m, o, p)
 	local session = self:speaker(n);
 	if not session then return; end
 	local room = self:room(m);
-	local id = p % 13 ~= 0 and self:new_id(p) or nil;
+	local id = (p % 13 ~= 0 or model.has_sent_without_id(session, room)) and self:new_id(p) or nil;
 	-- mod_muc fails on a join without a nick.
 	local nick = (o % 40 ~= 0 or room == self.real) and chosen(self.nicks, o) or nil;
 	local presence = st.presence { id = id; to = room.jid..(nick and "/"..nick or "") };
@@ -604,7 +604,7 @@ function events:leave(n, m, o)
 	local room = self:room(m);
 	local nick, id = o % 5 ~= 0 and own_nick(session, room) or nil, self:new_id(o);
 	model.asks(session, "presence", room, id);
-	model.leaves(session, room);
+	model.leaves(session, room, false, id);
 	self.causes:may_go(room, session.account);
 	session.client:send(st.presence { type = "unavailable"; id = id; to = room.jid..(nick and "/"..nick or "") });
 end
