@@ -1035,7 +1035,7 @@ function events:unload()
 		self.causes:trouble(room);
 		for _, account in ipairs(self.accounts) do self.causes:may_go(room, account); end
 		-- The next instance does not know this leave. The room may confirm it after its answer to a join from before.
-		room.has_lost = room.has_lost or room.omits_110 and (self.host.wire[1] or self.on_way[1]) ~= nil;
+		room.has_lost = room.has_lost or (self.host.wire[1] or self.on_way[1]) ~= nil;
 		-- Such a room ignores the leave of a join that it has not answered yet.
 		self.has_lost = self.has_lost or room.silent;
 	end
