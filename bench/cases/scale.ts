@@ -67,7 +67,7 @@ export async function scale(run: Run): Promise<Row[]> {
     return [...(await local(run)), ...(await remote(run)), ...(await storms(run))];
 }
 
-async function local({ version, accounts }: Run): Promise<Row[]> {
+export async function local({ version, accounts }: Run): Promise<Row[]> {
     const costs = [];
     for (const minimix of [false, true]) {
         const stage = await openStage({ ...stageOptions(version, accounts), minimix, roomConfig: crowdConfig });
@@ -77,7 +77,7 @@ async function local({ version, accounts }: Run): Promise<Row[]> {
     return rowsOf("rooms of the same server", costs);
 }
 
-async function remote({ version, accounts }: Run): Promise<Row[]> {
+export async function remote({ version, accounts }: Run): Promise<Row[]> {
     const net = await openNet();
     const rooms = await openStage({
         ...stageOptions(version, 0),
@@ -311,7 +311,7 @@ function rowsOf(label: string, [plain, module]: readonly Costs[]): Row[] {
 }
 
 /** Occupants leave and return, one after the other, as seen by accounts that are in the room without sessions. */
-async function storms({ version, rounds, accounts }: Run): Promise<Row[]> {
+export async function storms({ version, rounds, accounts }: Run): Promise<Row[]> {
     const watching = Math.min(200, accounts * 5);
     const moving = 50;
     const stages = [];

@@ -326,6 +326,10 @@ class Probe {
     ask(command: string, parameters: unknown[]): Promise<unknown> {
         const id = ++this.#lastId;
         return new Promise((resolve, reject) => {
+            if (this.#socket.destroyed) {
+                reject(new Error(`${command}: the server has gone`));
+                return;
+            }
             this.#waiting.set(id, ({ result, error }) => {
                 if (error === undefined) {
                     resolve(result);

@@ -95,6 +95,11 @@ function listener.onincoming(conn, data)
 	end
 end
 
+-- A benchmark may ask nothing for longer than Prosody waits for input, 14 minutes.
+function listener.onreadtimeout()
+	return true;
+end
+
 -- Ends the server when the test has ended.
 function listener.ondisconnect()
 	if not prosody.shutdown_reason then
